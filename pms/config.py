@@ -1,0 +1,122 @@
+"""All configuration: one class, one prefix (`PMS_`), every variable named here and nowhere else.
+
+Order of precedence: the environment, then the addresses that a running `pms up` left in
+`$PMS_HOME/run/stack.env`, then the defaults below. So `pms trade` in a second terminal finds the
+system that `pms up` started in the first, and one exported variable overrides both.
+
+Trap: an unset Redis, database or exchange address means *embedded*: the stack starts its own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LIVE_PHRASE = "yes-real-money"
+
+
+class ConfigError(Exception):
+    """A variable is wrong; the message names it, the value's fault and the limit."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside; field `redis_url` is the variable `PMS_REDIS_URL`."""
+
+    model_config = SettingsConfigDict(env_prefix="PMS_", extra="ignore", frozen=True)
+
+    # Where things lie
+    home: Path = Field(Path(".pms"), description="Data, logs and sockets' directory of the whole system.")
+
+    # External parts: set one and nothing embedded starts in its place
+    redis_url: str | None = Field(None, description="redis://, rediss:// or unix:// address of Redis ≥ 6.2.")
+    database_url: str | None = Field(None, description="postgresql:// address of PostgreSQL ≥ 15.")
+    binance_rest_url: str | None = Field(None, description="REST base, e.g. https://fapi.binance.com.")
+    binance_ws_url: str | None = Field(None, description="WebSocket base, e.g. wss://fstream.binance.com.")
+    binance_api_key: SecretStr | None = Field(None, description="API key of the exchange account.")
+    binance_api_secret: SecretStr | None = Field(None, description="API secret of the exchange account.")
+    live: str = Field("", description=f"Orders leave loopback only when this is {LIVE_PHRASE}.")
+
+    # Ports on 127.0.0.1; 0 takes a free one
+    venue_port: int = Field(9001, ge=0, le=65535, description="Port of the embedded exchange.")
+    flower_port: int = Field(5555, ge=0, le=65535, description="Port of Flower.")
+
+    # Trading
+    symbols: str = Field("BTCUSDT,ETHUSDT", description="Symbols whose books are always followed.")
+    default_leverage: int = Field(10, ge=1, le=150, description="Leverage of a command that names none.")
+    command_ttl_ms: int = Field(5000, ge=100, le=60_000, description="Deadline of a command without ttlMs.")
+    recv_window_ms: int = Field(2000, ge=100, le=60_000, description="recvWindow of order placement.")
+    stale_price_ms: int = Field(5000, ge=100, le=60_000, description="L1 older than this closes admission.")
+    rate_share: Decimal = Field(
+        Decimal("0.9"), gt=0, le=1, description="Part of the exchange's rate limits that we allow ourselves."
+    )
+
+    # Embedded Redis
+    appendfsync: Literal["always", "everysec"] = Field("always", description="AOF policy of embedded Redis.")
+
+    # Logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
+    log_json: bool = Field(False, description="One JSON object a line instead of coloured text.")
+
+    @field_validator("redis_url", "database_url", "binance_rest_url", "binance_ws_url")
+    @classmethod
+    def _address_has_a_scheme(cls, value: str | None, info: object) -> str | None:
+        if value is None or value == "":
+            return None
+        if "://" not in value:
+            raise ValueError("is not an address: it has no scheme://")
+        return value.rstrip("/")
+
+    @property
+    def symbol_list(self) -> list[str]:
+        """The always-followed symbols, upper case, in order, without repeats."""
+        return list(dict.fromkeys(s.strip().upper() for s in self.symbols.split(",") if s.strip()))
+
+    @property
+    def real_money(self) -> bool:
+        """The exchange is not on this machine: every order would move real money."""
+        return self.binance_rest_url is not None and not is_loopback(self.binance_rest_url)
+
+    @property
+    def orders_allowed(self) -> bool:
+        """The live-money guard: loopback always, anywhere else only with the phrase."""
+        return not self.real_money or self.live == LIVE_PHRASE
+
+    @property
+    def run_dir(self) -> Path:
+        """Files that describe the running system: addresses, process ids."""
+        return self.home / "run"
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address points at this very machine; a name other than localhost never counts."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings() -> Settings:
+    """Settings from the environment and the running stack; raises ConfigError naming the variable."""
+    try:
+        base = Settings()
+        stack_env = base.run_dir / "stack.env"
+        return Settings(_env_file=stack_env) if stack_env.is_file() else base  # type: ignore[call-arg]
+    except ValidationError as error:
+        faults = "; ".join(
+            f"PMS_{'_'.join(str(part) for part in fault['loc']).upper()} {_reason(fault['msg'])}"
+            for fault in error.errors()
+        )
+        raise ConfigError(faults) from None
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")
