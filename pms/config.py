@@ -109,7 +109,7 @@ def load_settings() -> Settings:
     try:
         base = Settings()
         stack_env = base.run_dir / "stack.env"
-        return Settings(_env_file=stack_env) if stack_env.is_file() else base  # type: ignore[call-arg]
+        return Settings(_env_file=stack_env) if stack_env.is_file() else base
     except ValidationError as error:
         faults = "; ".join(
             f"PMS_{'_'.join(str(part) for part in fault['loc']).upper()} {_reason(fault['msg'])}"
