@@ -1,0 +1,125 @@
+"""Why a command was refused: one stable word each, with what it means for the person reading it.
+
+A refusal names the field, the limit and the actual value; the code never changes its meaning.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Refusal codes of commands, in the order in which they are looked for."""
+
+    BAD_JSON = "BAD_JSON"
+    #: The command is not a JSON object.
+    UNKNOWN_COMMAND = "UNKNOWN_COMMAND"
+    #: No command has this name.
+    MISSING_FIELD = "MISSING_FIELD"
+    #: A mandatory field is absent.
+    UNKNOWN_FIELD = "UNKNOWN_FIELD"
+    #: A field that the command does not have: a misspelt option must not be ignored.
+    BAD_FIELD = "BAD_FIELD"
+    #: A field's value is not of its type or outside its range.
+    MISSING_REQUEST_ID = "MISSING_REQUEST_ID"
+    #: Every command carries a requestId.
+    BAD_REQUEST_ID = "BAD_REQUEST_ID"
+    #: The requestId is not a UUID.
+    REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
+    #: The requestId was seen with other content; the first command stands.
+    STALE = "STALE"
+    #: The command waited too long, or of an unknown age, before anyone could decide.
+    EXPIRED = "EXPIRED"
+    #: Nobody decided before the deadline.
+    NOT_READY = "NOT_READY"
+    #: Admission is closed: recovering, feed stale, ledger stopped.
+    LIVE_GUARD = "LIVE_GUARD"
+    #: The exchange is not on loopback and real money was not switched on.
+    UNKNOWN_ACCOUNT = "UNKNOWN_ACCOUNT"
+    #: No sub-account has this id.
+    ACCOUNT_FROZEN = "ACCOUNT_FROZEN"
+    #: The sub-account may only reduce.
+    ACCOUNT_EXISTS = "ACCOUNT_EXISTS"
+    #: A sub-account with this id, or with the same first eight characters, exists.
+    HOUSE_ONLY = "HOUSE_ONLY"
+    #: The house is funded and traded by other commands.
+    UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
+    #: The exchange does not list this symbol.
+    SYMBOL_STATUS = "SYMBOL_STATUS"
+    #: The symbol does not trade at present.
+    PRICE_MISSING = "PRICE_MISSING"
+    #: The order type needs a price.
+    PRICE_UNWANTED = "PRICE_UNWANTED"
+    #: A market order has no price.
+    PRICE_TICK = "PRICE_TICK"
+    #: The price is not a multiple of the tick.
+    PRICE_RANGE = "PRICE_RANGE"
+    #: The price is outside the symbol's range.
+    PRICE_COLLAR = "PRICE_COLLAR"
+    #: The price is too far from the market.
+    PRICE_STALE = "PRICE_STALE"
+    #: There is no fresh price of this symbol to judge the order by.
+    TIME_IN_FORCE = "TIME_IN_FORCE"
+    #: The time in force does not fit the order type.
+    QUANTITY_ZERO = "QUANTITY_ZERO"
+    #: The quantity must be above zero.
+    QUANTITY_STEP = "QUANTITY_STEP"
+    #: The quantity is not a multiple of the step.
+    QUANTITY_MIN = "QUANTITY_MIN"
+    #: The quantity is below the symbol's least.
+    QUANTITY_MAX = "QUANTITY_MAX"
+    #: The quantity is above the symbol's most.
+    MIN_NOTIONAL = "MIN_NOTIONAL"
+    #: Price times quantity is below the symbol's least.
+    LEVERAGE_RANGE = "LEVERAGE_RANGE"
+    #: The leverage is above what the symbol permits.
+    MARGIN = "MARGIN"
+    #: The sub-account's available margin does not carry the order.
+    EXCHANGE_MARGIN = "EXCHANGE_MARGIN"
+    #: The exchange account's own margin does not carry the order.
+    REDUCE_ONLY = "REDUCE_ONLY"
+    #: The order would not reduce the sub-account's position.
+    OPEN_ORDERS = "OPEN_ORDERS"
+    #: The sub-account has as many open orders as it may.
+    SELF_MATCH = "SELF_MATCH"
+    #: The order would meet a sibling's resting order on the one exchange account.
+    UNKNOWN_POSITION = "UNKNOWN_POSITION"
+    #: No open position has this id.
+    UNKNOWN_ORDER = "UNKNOWN_ORDER"
+    #: No order has this id, ours or the exchange's.
+    ORDER_CLOSED = "ORDER_CLOSED"
+    #: The order is already filled, cancelled, expired or refused.
+    BALANCE = "BALANCE"
+    #: The payer's available balance is too small.
+    EXCHANGE_REFUSED = "EXCHANGE_REFUSED"
+    #: The exchange refused the order; its own code and text follow.
+    THROTTLED = "THROTTLED"
+    #: The rate limit is used up; the order was not executed.
+    EXCHANGE_UNREACHABLE = "EXCHANGE_UNREACHABLE"
+    #: No connection to the exchange could be made; nothing was sent.
+    NOT_EXECUTED = "NOT_EXECUTED"
+    #: Proven: the order never reached the exchange's engine.
+    NOT_SENT = "NOT_SENT"
+    #: Proven: nobody sent the order before its deadline, a halt or a cancel.
+    HALTED = "HALTED"
+    #: Trading is halted, for all or for this sub-account.
+
+
+class Refusal(Exception):
+    """A command that changes nothing, and why: code, text, field, limit and actual value."""
+
+    def __init__(
+        self,
+        code: Code,
+        error: str,
+        *,
+        field: str | None = None,
+        limit: object = None,
+        actual: object = None,
+    ) -> None:
+        super().__init__(error)
+        self.code = code
+        self.error = error
+        self.field = field
+        self.limit = None if limit is None else str(limit)
+        self.actual = None if actual is None else str(actual)[:200]

@@ -1,0 +1,213 @@
+"""Commands in: one model each, and the one reader that turns any bad input into a coded refusal.
+
+Trap: an unknown field is refused, not ignored. A desk that writes `reduceonly` and is filled on the
+wrong side has lost money to a spelling.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.money import BadJson, Number, decode_object
+from pms.contract.names import Task
+
+Side = Literal["BUY", "SELL"]
+OrderType = Literal["MARKET", "LIMIT"]
+TimeInForce = Literal["GTC", "IOC", "FOK", "GTX"]
+TTL_RANGE_MS = (100, 60_000)
+_ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9-]{0,35}$")
+
+
+def _side(value: object) -> object:
+    """LONG and SHORT are the gateway's older words for BUY and SELL."""
+    words = {"LONG": "BUY", "SHORT": "SELL"}
+    return words.get(value.upper(), value.upper()) if isinstance(value, str) else value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _account(value: object) -> object:
+    if not isinstance(value, str) or not _ACCOUNT.match(value):
+        raise ValueError("must be 1 to 36 letters, digits or dashes")
+    return value
+
+
+AccountId = Annotated[str, BeforeValidator(_account)]
+Symbol = Annotated[str, BeforeValidator(_upper), Field(min_length=1, max_length=40)]
+OrderId = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int) else v), Field(min_length=1)]
+
+
+class Command(BaseModel):
+    """What every command carries: an idempotency key and, if wished, a deadline."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, title="Command"
+    )
+    name: ClassVar[str] = ""
+
+    request_id: UUID = Field(description="Idempotency key; a repeat gets the first answer.")
+    ttl_ms: int | None = Field(
+        None, ge=TTL_RANGE_MS[0], le=TTL_RANGE_MS[1], description="Deadline after arrival, in ms; 5000."
+    )
+
+
+class Trade(Command):
+    """Place one order for a sub-account."""
+
+    name: ClassVar[str] = Task.TRADE
+
+    sub_account_id: AccountId
+    symbol: Symbol
+    side: Annotated[Side, BeforeValidator(_side)]
+    quantity: Number = Field(description="In the base asset.")
+    leverage: int | None = Field(None, ge=1, le=150, description="The sub-account's leverage in this symbol.")
+    type: Annotated[OrderType, BeforeValidator(_upper)] = "MARKET"
+    price: Number | None = Field(None, description="Mandatory for LIMIT, refused for MARKET.")
+    time_in_force: Annotated[TimeInForce | None, BeforeValidator(_upper)] = Field(
+        None, description="LIMIT only; GTC."
+    )
+    reduce_only: bool = Field(False, description="Judged on the sub-account's own position.")
+
+
+class Close(Command):
+    """Close one position at market."""
+
+    name: ClassVar[str] = Task.CLOSE
+
+    position_id: UUID
+
+
+class Cancel(Command):
+    """Cancel one order; stands until the order is terminal."""
+
+    name: ClassVar[str] = Task.CANCEL
+
+    order_id: OrderId = Field(description="Our client order id, or the exchange's id.")
+
+
+class CancelAll(Command):
+    """Cancel every live order of a sub-account, or of all, in one symbol or in all."""
+
+    name: ClassVar[str] = Task.CANCEL_ALL
+
+    sub_account_id: AccountId | None = None
+    symbol: Symbol | None = None
+
+
+class CreateAccount(Command):
+    """Create a sub-account; its first eight characters must be free, for they mark its orders."""
+
+    name: ClassVar[str] = "pms.create_account"
+
+    sub_account_id: AccountId
+    label: str = Field("", max_length=80)
+
+
+class Transfer(Command):
+    """Move balance between two sub-accounts; funding a new one is a transfer from the house."""
+
+    name: ClassVar[str] = "pms.transfer"
+
+    from_account_id: AccountId
+    to_account_id: AccountId
+    amount: Number
+    reason: str = Field("", max_length=200)
+
+
+class Freeze(Command):
+    """Freeze a sub-account, so that it may only reduce, or lift the freeze."""
+
+    name: ClassVar[str] = "pms.freeze"
+
+    sub_account_id: AccountId
+    frozen: bool = True
+    reason: str = Field("", max_length=200)
+
+
+class ImportPosition(Command):
+    """Take over one position from another system: quantity signed, at its entry price.
+
+    The house gives the position, so that the exchange account's net is unchanged.
+    """
+
+    name: ClassVar[str] = "pms.import_position"
+
+    sub_account_id: AccountId
+    symbol: Symbol
+    quantity: Number
+    entry_price: Number
+    leverage: int | None = Field(None, ge=1, le=150)
+    reason: str = Field("", max_length=200)
+
+
+COMMANDS: dict[str, type[Command]] = {
+    model.name: model
+    for model in (Trade, Close, Cancel, CancelAll, CreateAccount, Transfer, Freeze, ImportPosition)
+}
+"""Every command by its task name."""
+
+AnyCommand = TypeVar("AnyCommand", bound=Command)
+
+
+def read_command(name: str, text: bytes | str) -> Command:
+    """Read a command's JSON text; raises Refusal with the first fault, its field and its limit."""
+    try:
+        fields = decode_object(text)
+    except BadJson as error:
+        raise Refusal(Code.BAD_JSON, f"the command is not a JSON object: {error}") from None
+    return command_from(name, fields)
+
+
+def command_from(name: str, fields: dict[str, Any]) -> Command:
+    """Build a command from its fields; raises Refusal with the first fault."""
+    model = COMMANDS.get(name)
+    if model is None:
+        raise Refusal(Code.UNKNOWN_COMMAND, f"there is no command {name!r}", field="command", actual=name)
+    request_id = fields.get("requestId")
+    if request_id is None:
+        raise Refusal(
+            Code.MISSING_REQUEST_ID, "requestId is missing; every command carries one", field="requestId"
+        )
+    if not is_request_id(request_id):
+        raise Refusal(Code.BAD_REQUEST_ID, "requestId is not a UUID", field="requestId", actual=request_id)
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def is_request_id(value: object) -> bool:
+    """Whether a value is a UUID in its usual text form."""
+    try:
+        return isinstance(value, str | UUID) and len(str(UUID(str(value)))) == 36
+    except ValueError:
+        return False
+
+
+def _refusal(error: ValidationError) -> Refusal:
+    faults = sorted(error.errors(include_url=False), key=lambda fault: _SEVERITY.get(fault["type"], 2))
+    fault = faults[0]
+    field = str(fault["loc"][0]) if fault["loc"] else None
+    actual = None if fault["type"] == "missing" else fault["input"]
+    if fault["type"] == "missing":
+        return Refusal(Code.MISSING_FIELD, f"{field} is missing", field=field)
+    if fault["type"] == "extra_forbidden":
+        return Refusal(Code.UNKNOWN_FIELD, f"the command has no field {field}", field=field, actual=actual)
+    reason = fault["msg"].removeprefix("Value error, ")
+    limit = (
+        fault.get("ctx", {}).get("ge")
+        or fault.get("ctx", {}).get("le")
+        or fault.get("ctx", {}).get("expected")
+    )
+    return Refusal(Code.BAD_FIELD, f"{field}: {reason}", field=field, limit=limit, actual=actual)
+
+
+_SEVERITY = {"missing": 0, "extra_forbidden": 1}

@@ -1,0 +1,79 @@
+"""Events out: published on `pms:events:{type}` and repeated in the capped stream.
+
+Every event carries its own `seq`, which only grows: a browser drops, per sub-account, what is not
+newer than what it has applied. `timestamp` is in seconds, `ts` in milliseconds.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field
+
+from pms.contract.account import Account, PositionView, Shape
+from pms.contract.money import Number
+
+OrderEventType = Literal[
+    "order_active", "order_partially_filled", "order_filled", "order_cancelled", "order_failed"
+]
+PositionEventType = Literal["position_updated", "position_closed", "position_reduced"]
+Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BASKET", "LIQUIDATION"]
+
+
+class OrderEvent(Shape):
+    """An order changed: `order_active` also tells a partial fill, for gateways that know no other word."""
+
+    type: OrderEventType
+    seq: int
+    sub_account_id: str
+    client_order_id: str
+    exchange_order_id: str | None
+    symbol: str
+    side: Literal["BUY", "SELL"]
+    order_type: str
+    quantity: Number
+    price: Number | None
+    state: str
+    filled_qty: Number
+    avg_fill_price: Number | None
+    last_fill_qty: Number | None = None
+    last_fill_price: Number | None = None
+    origin: Origin = "MANUAL"
+    parent_id: str | None = None
+    reason: str | None = None
+    timestamp: Decimal = Field(description="Seconds since 1970, with milliseconds.")
+    account: Account
+
+
+class PositionEvent(Shape):
+    """A position opened, grew, shrank or closed."""
+
+    type: PositionEventType
+    seq: int
+    sub_account_id: str
+    position: PositionView
+    realized_pnl: Number = Decimal(0)
+    closed_qty: Number = Decimal(0)
+    reason: str
+    timestamp: Decimal
+    account: Account
+
+
+class Price(Shape):
+    """Best bid and ask of a symbol: `pms:price:{symbol}`."""
+
+    bid: Number
+    ask: Number
+    mid: Number
+    ts: int = Field(description="Exchange time of the update, ms.")
+
+
+class Health(Shape):
+    """Whether the engine may be believed: `pms:health`."""
+
+    state: Literal["starting", "recovering", "live", "degraded", "stopping"]
+    feed_age: int | None = Field(description="Milliseconds since the last market frame was processed.")
+    admission: bool
+    reason: str | None = None
+    ts: int

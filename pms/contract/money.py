@@ -1,0 +1,105 @@
+"""Decimals across JSON, exactly: numbers out as literals, numbers in without ever being a float.
+
+Trap: `json.dumps(float(x))` and Lua's cjson both round; nothing here passes through either. Lua
+scripts carry these texts as opaque strings.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, PlainSerializer, WithJsonSchema
+
+_WIDE = Context(prec=60)
+_ONE = Decimal(1)
+CENT_OF_A_CENT = Decimal("0.00000001")
+"""The quantum of every booked amount: Binance books commissions and P&L with eight decimals."""
+
+
+class BadJson(ValueError):
+    """The text is not JSON, or its top is not an object."""
+
+
+def canonical(value: Decimal) -> Decimal:
+    """The same number without trailing zeros or exponent, so that its text is unique."""
+    if not value:
+        return Decimal(0)
+    short = value.normalize(_WIDE)
+    exponent = short.as_tuple().exponent
+    return short.quantize(_ONE, context=_WIDE) if isinstance(exponent, int) and exponent > 0 else short
+
+
+def plain(value: Decimal) -> str:
+    """Write a decimal as `0.00001`, never `1E-5`: the form of the journal and of Binance."""
+    return format(canonical(value), "f")
+
+
+def booked(value: Decimal) -> Decimal:
+    """Round an amount to what is booked: eight decimals, half to even."""
+    return value.quantize(CENT_OF_A_CENT, rounding=ROUND_HALF_EVEN, context=_WIDE)
+
+
+def _finite(value: object) -> Decimal:
+    """Accept a number or its text; NaN, infinity, booleans and non-numbers are refused."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError("must be a number")  # noqa: TRY004  pydantic wants ValueError
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except ArithmeticError:
+        raise ValueError("must be a number") from None
+    if not number.is_finite():
+        raise ValueError("must be a finite number")
+    if abs(number.adjusted()) > 30 or len(number.as_tuple().digits) > 34:
+        raise ValueError("has more than 30 digits on one side of the point")
+    return number
+
+
+Number = Annotated[
+    Decimal,
+    BeforeValidator(_finite),
+    PlainSerializer(canonical, return_type=Decimal, when_used="unless-none"),
+    WithJsonSchema({"type": "number"}),
+]
+"""A Decimal that reads numbers and numeric strings and writes an exact JSON number literal."""
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def encode(shape: BaseModel | dict[str, Any]) -> bytes:
+    """Write a contract shape as JSON with exact number literals and camelCase names."""
+    if isinstance(shape, BaseModel):
+        shape = shape.model_dump(by_alias=True)
+    return _encoder.encode(shape)
+
+
+def encode_canonical(fields: dict[str, Any]) -> bytes:
+    """Write fields with sorted names and shortest numbers: equal content gives equal bytes."""
+    return _sorted_encoder.encode(_shortest(fields))
+
+
+def decode_object(text: bytes | str) -> dict[str, Any]:
+    """Read a JSON object, fractions as Decimal; raises BadJson."""
+    try:
+        value = _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, ArithmeticError) as error:
+        raise BadJson(str(error)) from None
+    if not isinstance(value, dict):
+        raise BadJson(f"expected an object, was {type(value).__name__}")
+    return value
+
+
+def _shortest(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _shortest(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shortest(part) for part in value]
+    if isinstance(value, float):
+        number = Decimal(repr(value))
+        return canonical(number) if number.is_finite() else repr(value)
+    if isinstance(value, Decimal):
+        return canonical(value) if value.is_finite() else str(value)
+    return value

@@ -1,0 +1,118 @@
+"""The names in Redis: keys, channels, queues and tasks. Nothing else spells one out.
+
+pms:request:{requestId}      hash    one command: text, at, deadline, decision, result    24 h
+pms:requests:open            zset    requestIds without a result, by Redis time in ms
+pms:result:{requestId}       string  the answer (a channel of the same name announces it) 30 s
+pms:order:{clientOrderId}    hash    what a sender needs, and the projected state
+pms:right:{clientOrderId}    string  the send right: who signed, when; or "void"          48 h
+pms:inbox                    list    facts for the streamer: commands, outcomes, adjustments
+pms:journal                  stream  every state change, id {seq}-0
+pms:stream:events            stream  the events again, for a gateway that was away
+pms:epoch                    hash    nonce and run_id under which rights may be taken
+pms:lease                    string  the living streamer's nonce
+pms:halt, pms:halt:{sub}     string  no send right while it exists
+pms:price:{symbol}           string  {bid, ask, mid, ts}                                   30 s
+pms:risk:{subAccountId}      string  the account snapshot                                  30 s
+pms:health                   string  {state, feedAge, admission, reason}
+pms:cmd:{name}               list    commands of a gateway that only knows lists
+pms:cmd:{name}:taken         list    the bridge's processing list
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+JOURNAL: Final = "pms:journal"
+EVENTS_STREAM: Final = "pms:stream:events"
+INBOX: Final = "pms:inbox"
+OPEN_REQUESTS: Final = "pms:requests:open"
+EPOCH: Final = "pms:epoch"
+LEASE: Final = "pms:lease"
+HALT: Final = "pms:halt"
+HEALTH: Final = "pms:health"
+APPLIED: Final = "pms:journal:applied"
+"""The ledger's last folded seq, told to the streamer so that it may trim behind it."""
+
+HOUSE: Final = "house"
+"""The sub-account that owns whatever no other owns."""
+
+REQUEST_TTL_S: Final = 86_400
+RIGHT_TTL_S: Final = 172_800
+RESULT_TTL_S: Final = 30
+CACHE_TTL_S: Final = 30
+EVENTS_KEPT: Final = 20_000
+
+
+class Queue:
+    """Celery queues; one worker role may consume several."""
+
+    COMMANDS: Final = "commands"
+    ORDERS: Final = "orders"
+    URGENT: Final = "urgent"
+    LEDGER: Final = "ledger"
+    SCHEDULE: Final = "schedule"
+    RECON: Final = "recon"
+    ALL: Final = (COMMANDS, ORDERS, URGENT, LEDGER, SCHEDULE, RECON)
+
+
+class Task:
+    """Celery task names."""
+
+    TRADE: Final = "pms.trade"
+    CLOSE: Final = "pms.close"
+    CANCEL: Final = "pms.cancel"
+    CANCEL_ALL: Final = "pms.cancel_all"
+    PLACE: Final = "pms.place"
+    FOLD: Final = "pms.fold"
+    KEEP_LISTEN_KEY: Final = "pms.keep_listen_key"
+    SWEEP_REQUESTS: Final = "pms.sweep_requests"
+    SWEEP_ORPHANS: Final = "pms.sweep_orphans"
+    SCHEDULE_TICK: Final = "pms.schedule_tick"
+
+
+COMMAND_QUEUE: Final = {
+    Task.TRADE: Queue.COMMANDS,
+    Task.CLOSE: Queue.COMMANDS,
+    Task.CANCEL: Queue.URGENT,
+    Task.CANCEL_ALL: Queue.URGENT,
+}
+"""Which queue wakes the worker of each command."""
+
+COMMAND_LISTS: Final = {
+    "pms:cmd:trade": Task.TRADE,
+    "pms:cmd:close": Task.CLOSE,
+    "pms:cmd:cancel": Task.CANCEL,
+    "pms:cmd:cancel_all": Task.CANCEL_ALL,
+}
+
+
+def request_key(request_id: str) -> str:
+    return f"pms:request:{request_id}"
+
+
+def result_key(request_id: str) -> str:
+    return f"pms:result:{request_id}"
+
+
+def order_key(client_order_id: str) -> str:
+    return f"pms:order:{client_order_id}"
+
+
+def right_key(client_order_id: str) -> str:
+    return f"pms:right:{client_order_id}"
+
+
+def price_key(symbol: str) -> str:
+    return f"pms:price:{symbol}"
+
+
+def risk_key(sub_account_id: str) -> str:
+    return f"pms:risk:{sub_account_id}"
+
+
+def event_channel(event_type: str) -> str:
+    return f"pms:events:{event_type}"
+
+
+def taken_list(command_list: str) -> str:
+    return f"{command_list}:taken"
