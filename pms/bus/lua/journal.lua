@@ -1,0 +1,68 @@
+-- Append entries to the journal, each with everything that follows from it, or nothing at all.
+--
+-- KEYS  1 pms:epoch     hash: nonce run_id
+--       2 pms:journal   stream: {seq}-0 -> e
+-- ARGV  1 nonce of the caller
+--       2 msgpack: list of {id, prev, body, guard, effects, else_body, else_effects}
+--         guard: false
+--              | {'undecided', pms:request:{id}, deadline}   no decision yet, deadline not passed
+--              | {'unsent', pms:right:{id}, seconds}         no send right given; closes it for ever
+--         effects: Redis commands as lists; or {'RESULT', requestId, json, seconds}: the answer to a
+--         command, written once, announced, and taken off pms:requests:open
+--
+-- Returns {'ok', 1 written | 2 guard failed, 'else' written, ...} | {'in'} the very same call again
+--       | {'nonce'} | {'run_id'} | {'gap', last}: the caller must step down and recover.
+-- The explicit id comes first: a wrong one aborts before any effect.
+local epoch = redis.call('HMGET', KEYS[1], 'nonce', 'run_id')
+if epoch[1] ~= ARGV[1] then return {'nonce'} end
+local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+if epoch[2] ~= run_id then return {'run_id'} end
+
+local batch = cmsgpack.unpack(ARGV[2])
+local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
+if newest[1] then
+  local last = string.match(newest[1][1], '^(%d+)')
+  if last ~= batch[1][2] then
+    local tail = batch[#batch]
+    local seen = redis.call('XRANGE', KEYS[2], tail[1], tail[1])
+    if seen[1] and (seen[1][2][2] == tail[3] or seen[1][2][2] == tail[6]) then return {'in'} end
+    return {'gap', last}
+  end
+end
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function holds(guard)
+  if not guard then return true end
+  if guard[1] == 'undecided' then
+    return now <= tonumber(guard[3]) and not redis.call('HGET', guard[2], 'decision')
+  end
+  return redis.call('SET', guard[2], 'void', 'NX', 'EX', guard[3]) and true or false
+end
+
+local function result(request_id, text, seconds)
+  local record, key = 'pms:request:' .. request_id, 'pms:result:' .. request_id
+  if redis.call('HSETNX', record, 'result', text) == 0 then return end
+  redis.call('EXPIRE', record, 86400)
+  redis.call('SET', key, text, 'EX', seconds)
+  redis.call('PUBLISH', key, text)
+  redis.call('ZREM', 'pms:requests:open', request_id)
+end
+
+local status = {'ok'}
+for _, entry in ipairs(batch) do
+  -- The guard of 'unsent' writes, so it must not run before the id is known to be good; an id that
+  -- follows `last` and grows within the batch always is.
+  local good = holds(entry[4])
+  redis.call('XADD', KEYS[2], entry[1], 'e', good and entry[3] or entry[6])
+  for _, effect in ipairs(good and entry[5] or entry[7]) do
+    if effect[1] == 'RESULT' then
+      result(effect[2], effect[3], effect[4])
+    else
+      redis.call(unpack(effect))
+    end
+  end
+  status[#status + 1] = good and 1 or 2
+end
+return status

@@ -1,0 +1,23 @@
+-- Become the streamer, or stay it: the lease is held by a random nonce, compared for equality.
+--
+-- KEYS  1 pms:lease  string: nonce, with an expiry    2 pms:epoch  hash: nonce run_id
+-- ARGV  1 nonce  2 lease, ms  3 'take' | 'open' | 'renew' | 'leave'
+--
+-- 'take' wins a free lease; 'open' writes the epoch, after which nothing of an older one may be sent
+-- and nobody else may journal; 'renew' prolongs; 'leave' frees. Returns {1 or 0, run_id}.
+local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local holder = redis.call('GET', KEYS[1])
+if ARGV[3] == 'take' then
+  if holder and holder ~= ARGV[1] then return {0, run_id} end
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return {1, run_id}
+end
+if holder ~= ARGV[1] then return {0, run_id} end
+if ARGV[3] == 'open' then
+  redis.call('HSET', KEYS[2], 'nonce', ARGV[1], 'run_id', run_id)
+elseif ARGV[3] == 'renew' then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+else
+  redis.call('DEL', KEYS[1])
+end
+return {1, run_id}

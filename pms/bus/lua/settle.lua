@@ -1,0 +1,37 @@
+-- Give a command its one answer when its deadline is over: what nobody decided is expired, what was
+-- admitted and is not yet proven is 'placing'.
+--
+-- KEYS  1 pms:request:{requestId}  2 pms:result:{requestId}  3 pms:requests:open
+-- ARGV  1 requestId  2 answer if expired  3 answer if admitted and unproven
+--       4 seconds to keep the result  5 grace after the deadline, ms
+--
+-- Returns the answer, or false while it is too early.
+local record = redis.call('HMGET', KEYS[1], 'deadline', 'decision', 'result', 'answer')
+if not record[1] then
+  redis.call('ZREM', KEYS[3], ARGV[1])
+  return false
+end
+if record[3] then
+  redis.call('ZREM', KEYS[3], ARGV[1])
+  return record[3]
+end
+local clock = redis.call('TIME')
+local late = clock[1] * 1000 + math.floor(clock[2] / 1000) - tonumber(record[1])
+if late <= 0 then return false end
+
+local answer
+if not record[2] then
+  redis.call('HSET', KEYS[1], 'decision', 'expired', 'answer', ARGV[2])
+  answer = ARGV[2]
+elseif record[2] ~= 'admitted' then
+  answer = record[4]
+elseif late > tonumber(ARGV[5]) then
+  answer = ARGV[3]
+else
+  return false
+end
+redis.call('HSET', KEYS[1], 'result', answer)
+redis.call('SET', KEYS[2], answer, 'EX', ARGV[4])
+redis.call('PUBLISH', KEYS[2], answer)
+redis.call('ZREM', KEYS[3], ARGV[1])
+return answer

@@ -1,0 +1,36 @@
+-- Record a command, then wake whoever decides it and whoever sends it: one step, so that no wake-up
+-- exists without its record and no record without being listed as open.
+--
+-- KEYS  1 pms:request:{requestId}   hash: command text at deadline door [decision answer result]
+--       2 pms:requests:open         zset: requestId by Redis time, ms
+--       3 pms:inbox                 list: the streamer's
+--       4 the Celery queue          list: named by the message's own routing key
+-- ARGV  1 requestId  2 command name  3 text (JSON, passed on untouched)  4 ttl, ms
+--       5 seconds to keep the record  6 Celery message, or '' if its task is the caller  7 door
+--
+-- Returns {'new', deadline} | {'repeat', result or ''} | {'conflict'}.
+-- A repeat is the same text; the record is never overwritten. A conflict is told to the streamer,
+-- which raises an incident.
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local first = redis.call('HMGET', KEYS[1], 'text', 'command', 'result')
+if first[1] then
+  if first[1] == ARGV[3] and first[2] == ARGV[2] then
+    return {'repeat', first[3] or ''}
+  end
+  redis.call('RPUSH', KEYS[3], cjson.encode({
+    kind = 'conflict', request_id = ARGV[1], command = ARGV[2], text = ARGV[3], at = now}))
+  return {'conflict'}
+end
+
+local deadline = now + tonumber(ARGV[4])
+redis.call('HSET', KEYS[1], 'command', ARGV[2], 'text', ARGV[3], 'at', now, 'deadline', deadline, 'door', ARGV[7])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+redis.call('RPUSH', KEYS[3], cjson.encode({
+  kind = 'command', request_id = ARGV[1], command = ARGV[2], text = ARGV[3], at = now, deadline = deadline}))
+if ARGV[6] ~= '' then
+  redis.call('LPUSH', KEYS[4], ARGV[6])
+end
+return {'new', deadline}

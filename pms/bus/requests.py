@@ -1,0 +1,176 @@
+"""Commands as records: submitting one, reading its decision, awaiting its one result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis.asyncio import Redis
+
+from pms.bus.scripts import Scripts
+from pms.bus.wake import wake_up
+from pms.contract import names
+from pms.contract.codes import Code
+from pms.contract.commands import TTL_RANGE_MS
+from pms.contract.money import BadJson, decode_object, encode, encode_canonical
+from pms.contract.results import Result
+
+SETTLE_GRACE_MS = 1000
+"""An admitted order that is still unproven this long after its deadline is answered `placing`."""
+
+DEFAULT_TTL_MS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What `submit` did; `conflict` means the requestId belongs to another command."""
+
+    kind: Literal["new", "repeat", "conflict"]
+    result: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A command as recorded; `decision` is admitted, refused, expired or None."""
+
+    command: str
+    text: bytes
+    at: int
+    deadline: int
+    decision: str | None
+    client_order_ids: list[str]
+    answer: bytes | None
+    result: bytes | None
+
+
+class Requests:
+    """The records of all commands, for whoever submits or serves them."""
+
+    def __init__(self, redis: Redis, *, new_id: Callable[[], str]) -> None:
+        self._redis: Any = redis  # redis-py's types cannot say that replies are bytes
+        self._scripts = Scripts(redis)
+        self._new_id = new_id
+
+    async def submit(
+        self, command: str, fields: dict[str, Any], *, door: str, wake: bool = True
+    ) -> Submission:
+        """Record a command and wake its worker; `requestId` must be in the fields.
+
+        With `wake=False` the caller is itself the woken task.
+        """
+        text = encode_canonical(fields)
+        return await self.submit_text(str(fields["requestId"]), command, text, door=door, wake=wake)
+
+    async def submit_text(
+        self, request_id: str, command: str, text: bytes, *, door: str, wake: bool = True
+    ) -> Submission:
+        """Record a command's text as it came; whoever decides will say what is wrong with it."""
+        queue = names.COMMAND_QUEUE.get(command, names.Queue.COMMANDS)
+        message = (
+            wake_up(command, queue=queue, task_id=request_id, args=[request_id], new_tag=self._new_id)
+            if wake
+            else b""
+        )
+        keys = [names.request_key(request_id), names.OPEN_REQUESTS, names.INBOX, queue]
+        reply = await self._scripts.call(
+            "submit", keys, request_id, command, text, _ttl_ms(text), names.REQUEST_TTL_S, message, door
+        )
+        kind = reply[0].decode()
+        return Submission(kind, (reply[1] or None) if kind == "repeat" else None)
+
+    async def read(self, request_id: str) -> Record | None:
+        """Read a record, or None if there is none."""
+        fields = await self._redis.hgetall(names.request_key(request_id))
+        if b"text" not in fields:
+            return None
+        decision = fields.get(b"decision")
+        return Record(
+            command=fields[b"command"].decode(),
+            text=fields[b"text"],
+            at=int(fields[b"at"]),
+            deadline=int(fields[b"deadline"]),
+            decision=decision.decode() if decision else None,
+            client_order_ids=fields.get(b"orders", b"").decode().split(),
+            answer=fields.get(b"answer"),
+            result=fields.get(b"result"),
+        )
+
+    async def settle(self, request_id: str) -> bytes | None:
+        """Answer a command whose deadline is over; None while it is too early."""
+        record = await self.read(request_id)
+        expired = _answer(request_id, record, code=Code.EXPIRED)
+        placing = _answer(request_id, record, code=None)
+        keys = [names.request_key(request_id), names.result_key(request_id), names.OPEN_REQUESTS]
+        answer: bytes | None = await self._scripts.call(
+            "settle", keys, request_id, expired, placing, names.RESULT_TTL_S, SETTLE_GRACE_MS
+        )
+        return answer
+
+    async def open_since(self, before_ms: int, *, limit: int = 500) -> list[str]:
+        """The oldest requests without a result that were recorded before a Redis time."""
+        found = await self._redis.zrangebyscore(names.OPEN_REQUESTS, "-inf", before_ms, start=0, num=limit)
+        return [request_id.decode() for request_id in found]
+
+    async def result(self, request_id: str, *, timeout_s: float) -> bytes | None:
+        """Await the result of a command; None if the time is over first.
+
+        Subscribes before it reads, so that an answer between the two is not missed.
+        """
+        key = names.result_key(request_id)
+        async with self._redis.pubsub() as listener:
+            await listener.subscribe(key)
+            found = await self._redis.hget(names.request_key(request_id), "result")
+            if found is not None:
+                return bytes(found)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    while True:
+                        message = await listener.get_message(ignore_subscribe_messages=True, timeout=1.0)
+                        if message is not None:
+                            return bytes(message["data"])
+            except TimeoutError:
+                return None
+
+
+def echo(text: bytes) -> dict[str, Any]:
+    """The fields that a result repeats from its command, as far as they can be read."""
+    try:
+        fields = decode_object(text)
+    except BadJson:
+        return {}
+    return {
+        name: fields.get(name)
+        for name in ("subAccountId", "symbol", "side", "quantity")
+        if isinstance(fields.get(name), str | int) or name == "quantity"
+    }
+
+
+def _answer(request_id: str, record: Record | None, *, code: Code | None) -> bytes:
+    echoed = echo(record.text) if record else {}
+    orders = record.client_order_ids if record else []
+    result = Result.model_construct(
+        success=code is None,
+        request_id=request_id,
+        command=record.command if record else "",
+        sub_account_id=echoed.get("subAccountId"),
+        symbol=echoed.get("symbol"),
+        side=echoed.get("side"),
+        quantity=None,
+        order_id=orders[0] if orders else None,
+        state="placing" if code is None else None,
+        code=code,
+        error="nobody decided the command before its deadline; nothing was sent" if code else None,
+    )
+    return encode(result)
+
+
+def _ttl_ms(text: bytes) -> int:
+    """The command's own time to live; a wrong one is refused later, by whoever decides."""
+    try:
+        wished = decode_object(text).get("ttlMs")
+    except BadJson:
+        return DEFAULT_TTL_MS
+    least, most = TTL_RANGE_MS
+    return wished if isinstance(wished, int) and least <= wished <= most else DEFAULT_TTL_MS
