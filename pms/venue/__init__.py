@@ -1,0 +1,1 @@
+"""Our own exchange: a matching engine behind Binance's REST and WebSocket protocol."""
