@@ -1,0 +1,1 @@
+"""The trading logic: pure, with no clock, no I/O and no randomness inside."""

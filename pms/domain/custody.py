@@ -1,0 +1,235 @@
+"""Custody: sub-accounts and what moves between them without a trade. Each change is one entry."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import Command, CreateAccount, Freeze, ImportPosition, Transfer
+from pms.contract.events import PositionEvent
+from pms.contract.journal import CursorRow
+from pms.contract.money import booked, canonical, plain
+from pms.contract.names import HOUSE
+from pms.contract.results import Result
+from pms.domain.admission import Asked, decided
+from pms.domain.desk import Desk, SubAccount, house, position_id, position_row, position_view, tag
+from pms.domain.positions import Position
+from pms.domain.posting import Draft, Posting
+
+ZERO = Decimal(0)
+LOCAL_COMMANDS = (CreateAccount, Transfer, Freeze, ImportPosition)
+"""Commands that leave no trace at the exchange: answered only after PostgreSQL has them."""
+
+
+def keep(desk: Desk, asked: Asked, command: Command) -> Posting:
+    """Decide a command that leaves no trace at the exchange; raises Refusal."""
+    match command:
+        case CreateAccount():
+            return _create(desk, asked, command)
+        case Transfer():
+            return _transfer(desk, asked, command)
+        case Freeze():
+            return _freeze(desk, asked, command)
+        case ImportPosition():
+            return _import(desk, asked, command)
+        case _:
+            raise Refusal(Code.UNKNOWN_COMMAND, f"{asked.command} is not served here", field="command")
+
+
+def open_books(
+    desk: Desk,
+    *,
+    at: int,
+    wallet: Decimal,
+    positions: list[tuple[str, Decimal, Decimal]],
+    cursors: dict[str, int],
+) -> Posting:
+    """Open a new system's books: the exchange account as it stands is the house's.
+
+    `positions` are (symbol, signed quantity, entry price); `cursors` the newest trade of each symbol,
+    so that history from before us is never booked again.
+    """
+    draft = desk.draft("opening", at=at)
+    account = house()
+    account.created_at = at
+    desk.open_account(account)
+    draft.sub_accounts[HOUSE] = account.row()
+    desk.post(draft, account=HOUSE, amount=wallet, reason="OPENING", reference=None)
+    for symbol, quantity, entry in positions:
+        position = desk.position(HOUSE, symbol)
+        _open_position(desk, draft, position, quantity=quantity, cost=quantity * entry)
+    for symbol, trade_id in cursors.items():
+        desk.cursors[symbol] = trade_id
+        draft.cursors.append(CursorRow(symbol=symbol, trade_id=trade_id, updated_at=at))
+    return Posting(entry=desk.sealed(draft).entry())
+
+
+def wallet_moved(desk: Desk, *, at: int, amount: Decimal, reason: str, reference: str) -> Posting:
+    """Book a deposit, withdrawal or funding of the exchange's wallet to the house."""
+    draft = desk.draft("wallet", at=at)
+    desk.post(draft, account=HOUSE, amount=amount, reason=reason, reference=reference)
+    return Posting(entry=desk.sealed(draft).entry())
+
+
+def _create(desk: Desk, asked: Asked, command: CreateAccount) -> Posting:
+    account = command.sub_account_id
+    if tag(account) in desk.tags:
+        raise Refusal(
+            Code.ACCOUNT_EXISTS,
+            f"{desk.tags[tag(account)]} has the same first eight characters, which mark the orders of both",
+            field="subAccountId",
+            actual=account,
+        )
+    draft = desk.draft("account", at=asked.now)
+    opened = SubAccount(id=account, label=command.label, created_at=asked.now)
+    desk.open_account(opened)
+    draft.sub_accounts[account] = opened.row()
+    return _done(desk, draft, asked, account=account)
+
+
+def _transfer(desk: Desk, asked: Asked, command: Transfer) -> Posting:
+    payer, payee, amount = command.from_account_id, command.to_account_id, canonical(command.amount)
+    for field, account in (("fromAccountId", payer), ("toAccountId", payee)):
+        _known(desk, account, field=field)
+    if amount <= 0 or amount != booked(amount):
+        raise Refusal(
+            Code.BAD_FIELD,
+            "amount must be above zero, with eight decimals at most",
+            field="amount",
+            limit="0.00000001",
+            actual=plain(amount),
+        )
+    if payer == payee:
+        raise Refusal(Code.BAD_FIELD, "payer and payee are the same", field="toAccountId", actual=payee)
+    available = desk.snapshot(payer).available_margin
+    available = min(available, desk.accounts[payer].balance)
+    if amount > available:
+        raise Refusal(
+            Code.BALANCE,
+            f"{payer} has {plain(available)} to give",
+            field="amount",
+            limit=plain(available),
+            actual=plain(amount),
+        )
+    draft = desk.draft("transfer", at=asked.now)
+    draft.note["reason"] = command.reason
+    desk.post(draft, account=payer, amount=-amount, reason="TRANSFER", reference=asked.request_id)
+    desk.post(draft, account=payee, amount=amount, reason="TRANSFER", reference=asked.request_id)
+    return _done(desk, draft, asked, account=payee)
+
+
+def _freeze(desk: Desk, asked: Asked, command: Freeze) -> Posting:
+    account = _known(desk, command.sub_account_id, field="subAccountId")
+    if account.id == HOUSE:
+        raise Refusal(Code.HOUSE_ONLY, "the house cannot be frozen", field="subAccountId")
+    draft = desk.draft("account", at=asked.now)
+    draft.note["reason"] = command.reason
+    account.status = "FROZEN" if command.frozen else "ACTIVE"
+    draft.sub_accounts[account.id] = account.row()
+    return _done(desk, draft, asked, account=account.id)
+
+
+def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
+    """Hand a position over from the house, so that the exchange account's net stays what it is."""
+    account = _known(desk, command.sub_account_id, field="subAccountId")
+    if account.id == HOUSE:
+        raise Refusal(Code.HOUSE_ONLY, "the house gives, it cannot receive", field="subAccountId")
+    instrument = desk.instruments.get(command.symbol)
+    if instrument is None:
+        raise Refusal(
+            Code.UNKNOWN_SYMBOL,
+            f"the exchange does not list {command.symbol}",
+            field="symbol",
+            actual=command.symbol,
+        )
+    if not command.quantity or command.quantity % instrument.step:
+        raise Refusal(
+            Code.QUANTITY_STEP,
+            f"quantity must be a multiple of {plain(instrument.step)}, and not zero",
+            field="quantity",
+            limit=plain(instrument.step),
+            actual=plain(command.quantity),
+        )
+    if command.entry_price <= 0:
+        raise Refusal(
+            Code.PRICE_RANGE,
+            "entryPrice must be above zero",
+            field="entryPrice",
+            limit=0,
+            actual=plain(command.entry_price),
+        )
+    position = desk.position(account.id, command.symbol)
+    if position.quantity:
+        raise Refusal(
+            Code.BAD_FIELD,
+            f"{account.id} already holds {plain(position.quantity)} {command.symbol}",
+            field="symbol",
+            actual=command.symbol,
+        )
+    draft = desk.draft("import", at=asked.now)
+    draft.note["reason"] = command.reason
+    cost = booked(command.quantity * command.entry_price)
+    position.leverage = command.leverage or asked.default_leverage
+    _open_position(desk, draft, position, quantity=command.quantity, cost=cost)
+    giver = desk.position(HOUSE, command.symbol)
+    _give(desk, draft, giver, quantity=command.quantity, cost=cost)
+    draft.events.append(
+        PositionEvent(
+            type="position_updated",
+            seq=draft.event_seq,
+            sub_account_id=account.id,
+            position=position_view(position),
+            reason="IMPORT",
+            timestamp=Decimal(asked.now) / 1000,
+            account=desk.snapshot(account.id),
+        )
+    )
+    return _done(desk, draft, asked, account=account.id)
+
+
+def _give(desk: Desk, draft: Draft, giver: Position, *, quantity: Decimal, cost: Decimal) -> None:
+    """Take quantity and cost out of the house's position, whatever becomes of its sign.
+
+    Cost moves with quantity, so that no profit is made or lost by a transfer. A house that is left
+    flat with a cost books that remainder, or the money would vanish.
+    """
+    crossing = not giver.quantity or giver.quantity * (giver.quantity - quantity) <= 0
+    giver.quantity -= quantity
+    giver.cost -= cost
+    if not giver.quantity and giver.cost:
+        desk.post(draft, account=HOUSE, amount=-giver.cost, reason="IMPORT", reference=None)
+        giver.cost = ZERO
+    if giver.quantity and crossing:
+        giver.opened_seq = draft.first_seq
+        giver.id = position_id(HOUSE, giver.symbol, giver.side, draft.first_seq)
+    giver.updated_at = draft.at
+    desk.touch_position(giver)
+    draft.positions[HOUSE, giver.symbol] = position_row(giver)
+
+
+def _open_position(desk: Desk, draft: Draft, position: Position, *, quantity: Decimal, cost: Decimal) -> None:
+    position.quantity, position.cost, position.realized_pnl = quantity, booked(cost), ZERO
+    position.opened_seq, position.updated_at = draft.first_seq, draft.at
+    position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
+    desk.touch_position(position)
+    draft.positions[position.sub_account_id, position.symbol] = position_row(position)
+
+
+def _known(desk: Desk, account: str, *, field: str) -> SubAccount:
+    found = desk.accounts.get(account)
+    if found is None:
+        raise Refusal(Code.UNKNOWN_ACCOUNT, f"there is no sub-account {account}", field=field, actual=account)
+    return found
+
+
+def _done(desk: Desk, draft: Draft, asked: Asked, *, account: str) -> Posting:
+    snapshot = desk.snapshot(account)
+    result = Result(
+        success=True,
+        request_id=asked.request_id,
+        command=asked.command,
+        sub_account_id=account,
+        state="done",
+        details={"balance": plain(snapshot.balance), "availableMargin": plain(snapshot.available_margin)},
+    )
+    return decided(desk, draft, asked, result, decision="admitted", final=True)

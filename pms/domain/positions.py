@@ -1,0 +1,80 @@
+"""One position of one sub-account: exact cost basis, realised P&L, flips.
+
+`cost` is the signed sum of price x quantity of what is open, kept to eight decimals; the average
+entry is derived from it and never stored. So nothing drifts: realised P&L plus remaining cost is
+always exactly what was paid and received.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pms.contract.money import booked
+
+ZERO = Decimal(0)
+_ENTRY = Decimal("0.00000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What one trade did to a position."""
+
+    realized: Decimal
+    closed: Decimal
+    #: quantity closed, positive
+    opened: bool
+    #: a position came into being: from flat, or by crossing zero
+
+
+@dataclass(slots=True)
+class Position:
+    """What a sub-account holds of one symbol; quantity signed, zero when flat."""
+
+    sub_account_id: str
+    symbol: str
+    leverage: int
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    id: str = ""
+    opened_seq: int = 0
+    realized_pnl: Decimal = ZERO
+    updated_at: int = 0
+
+    @property
+    def side(self) -> str:
+        return "SHORT" if self.quantity < 0 else "LONG"
+
+    @property
+    def entry_price(self) -> Decimal:
+        """The average entry, rounded to eight decimals; zero when flat."""
+        return (self.cost / self.quantity).quantize(_ENTRY) if self.quantity else ZERO
+
+    @property
+    def margin(self) -> Decimal:
+        """Initial margin at the entry price."""
+        return booked(abs(self.cost) / self.leverage)
+
+    def unrealized(self, price: Decimal) -> Decimal:
+        """Profit if all of it were closed at a price."""
+        return self.quantity * price - self.cost
+
+    def trade(self, signed_quantity: Decimal, price: Decimal) -> Move:
+        """Book a trade, quantity signed by side; returns what it realised."""
+        realized = closed = ZERO
+        reducing = self.quantity * signed_quantity < 0
+        if reducing:
+            closed = min(abs(signed_quantity), abs(self.quantity))
+            part = closed if signed_quantity > 0 else -closed
+            # The part's share of the cost; all of it when the position closes, so that no dust stays.
+            share = self.cost if closed == abs(self.quantity) else -booked(self.cost * part / self.quantity)
+            realized = -part * price - share
+            self.quantity += part
+            self.cost -= share
+            self.realized_pnl += realized
+            signed_quantity -= part
+        opened = bool(signed_quantity) and not self.quantity
+        if signed_quantity:
+            self.quantity += signed_quantity
+            self.cost += signed_quantity * price
+        return Move(realized=realized, closed=closed, opened=opened)

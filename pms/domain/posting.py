@@ -1,0 +1,110 @@
+"""A posting: one journal entry with everything that must leave together with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pms.contract.events import OrderEvent, PositionEvent
+from pms.contract.journal import (
+    FORMAT,
+    CommandRow,
+    CursorRow,
+    Entry,
+    FillRow,
+    IncidentRow,
+    LedgerRow,
+    OrderRow,
+    PositionRow,
+    Rows,
+    SubAccountRow,
+)
+from pms.contract.results import Result
+
+Event = OrderEvent | PositionEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The entry stands only if the command has no decision and its deadline is not over."""
+
+    request_id: str
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """The entry stands only if no send right was given; it closes the right for ever."""
+
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One entry, the events it tells and the answers it gives.
+
+    If the guard fails, `otherwise` is journaled in its place and `refused_results` are given; the
+    desk must then `withdraw` what it had changed in memory.
+    """
+
+    entry: Entry
+    events: tuple[Event, ...] = ()
+    results: tuple[Result, ...] = ()
+    guard: Undecided | Unsent | None = None
+    otherwise: Entry | None = None
+    otherwise_results: tuple[Result, ...] = ()
+
+
+@dataclass(slots=True)
+class Draft:
+    """A posting being written: rows by key, events with their own seqs."""
+
+    prev: int
+    at: int
+    kind: str
+    events: list[Event] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    note: dict[str, object] = field(default_factory=dict)
+    sub_accounts: dict[str, SubAccountRow] = field(default_factory=dict)
+    orders: dict[str, OrderRow] = field(default_factory=dict)
+    fills: list[FillRow] = field(default_factory=list)
+    positions: dict[tuple[str, str], PositionRow] = field(default_factory=dict)
+    ledger: list[LedgerRow] = field(default_factory=list)
+    commands: list[CommandRow] = field(default_factory=list)
+    cursors: list[CursorRow] = field(default_factory=list)
+    incidents: list[IncidentRow] = field(default_factory=list)
+
+    @property
+    def first_seq(self) -> int:
+        """The seq by which this entry's rows are named, whatever number of events follows."""
+        return self.prev + 1
+
+    @property
+    def event_seq(self) -> int:
+        """The seq of the next event."""
+        return self.prev + 1 + len(self.events)
+
+    @property
+    def seq(self) -> int:
+        """The entry's seq: its last event's, or one further where it tells none."""
+        return self.prev + max(1, len(self.events))
+
+    def entry(self, *, seq: int | None = None) -> Entry:
+        """The finished entry; an alternative takes the seq of the entry it stands in for."""
+        return Entry(
+            v=FORMAT,
+            seq=self.seq if seq is None else seq,
+            prev=self.prev,
+            at=self.at,
+            kind=self.kind,
+            note=self.note,
+            rows=Rows(
+                sub_accounts=tuple(self.sub_accounts.values()),
+                orders=tuple(self.orders.values()),
+                fills=tuple(self.fills),
+                positions=tuple(self.positions.values()),
+                ledger=tuple(self.ledger),
+                commands=tuple(self.commands),
+                cursors=tuple(self.cursors),
+                incidents=tuple(self.incidents),
+            ),
+        )
