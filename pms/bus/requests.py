@@ -108,6 +108,19 @@ class Requests:
         )
         return answer
 
+    async def claim(self, request_id: str, *, nonce: str) -> bool:
+        """Claim a command, so that nobody expires it; False if it is decided or over."""
+        return bool(await self._scripts.call("claim", [names.request_key(request_id)], nonce))
+
+    async def answer(self, result: Result) -> bool:
+        """Give a command its result; False if it had one, which is then announced again."""
+        request_id = result.request_id
+        keys = [names.request_key(request_id), names.result_key(request_id), names.OPEN_REQUESTS]
+        first = await self._scripts.call(
+            "answer", keys, request_id, encode(result), names.RESULT_TTL_S, names.REQUEST_TTL_S
+        )
+        return bool(first)
+
     async def open_since(self, before_ms: int, *, limit: int = 500) -> list[str]:
         """The oldest requests without a result that were recorded before a Redis time."""
         found = await self._redis.zrangebyscore(names.OPEN_REQUESTS, "-inf", before_ms, start=0, num=limit)

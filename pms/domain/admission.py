@@ -13,7 +13,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Cancel, CancelAll, Close, Command, Trade
+from pms.contract.commands import Cancel, CancelAll, Close, Command, Side, Trade
 from pms.contract.journal import CommandRow, IncidentRow
 from pms.contract.money import booked, encode, plain
 from pms.contract.names import HOUSE
@@ -115,7 +115,6 @@ def decided(
     orders: tuple[Order, ...] = (),
 ) -> Posting:
     """Seal a decision: it stands only if the command is still undecided and in time."""
-    prev = desk.last_seq
     account = result.sub_account_id
     draft.commands.append(
         CommandRow(
@@ -135,7 +134,7 @@ def decided(
     if decision != "expired":
         desk.remember_request(asked.request_id, asked.text, result)
     late = _expired(asked, result)
-    other = Draft(prev=prev, at=asked.now, kind="expired")
+    other = Draft(prev=draft.prev, base=draft.base, at=asked.now, kind="expired")
     other.commands.append(
         CommandRow(
             request_id=asked.request_id,
@@ -217,7 +216,7 @@ def _admit_close(desk: Desk, asked: Asked, command: Close) -> Posting:
         raise Refusal(Code.HOUSE_ONLY, "the house does not trade by command", field="positionId")
     instrument = _instrument(desk, position.symbol)
     top = _fresh_top(desk, asked, position.symbol)
-    side = "SELL" if position.quantity > 0 else "BUY"
+    side: Side = "SELL" if position.quantity > 0 else "BUY"
     closing = _closing(desk, position.sub_account_id, position.symbol, side)
     quantity = abs(position.quantity) - closing
     if quantity <= 0:

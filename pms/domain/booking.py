@@ -72,7 +72,9 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
         events=tuple(draft.events),
         results=tuple(draft.results),
         guard=guard,
-        otherwise=Draft(prev=draft.prev, at=at, kind="noop").entry(seq=entry.seq) if guard else None,
+        otherwise=Draft(prev=draft.prev, base=draft.base, at=at, kind="noop").entry(seq=entry.seq)
+        if guard
+        else None,
     )
 
 

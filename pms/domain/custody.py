@@ -1,4 +1,8 @@
-"""Custody: sub-accounts and what moves between them without a trade. Each change is one entry."""
+"""Custody: sub-accounts and what moves between them without a trade. Each change is one entry.
+
+Trap: these decisions move balances at once, so they cannot be withdrawn when their command turns out
+to be over. The caller claims the command first; a claimed command expires in nobody's hands.
+"""
 
 from __future__ import annotations
 
@@ -232,4 +236,4 @@ def _done(desk: Desk, draft: Draft, asked: Asked, *, account: str) -> Posting:
         state="done",
         details={"balance": plain(snapshot.balance), "availableMargin": plain(snapshot.available_margin)},
     )
-    return decided(desk, draft, asked, result, decision="admitted", final=True)
+    return decided(desk, draft, asked, result, decision="admitted", final=False)

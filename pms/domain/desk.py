@@ -95,6 +95,8 @@ class Desk:
 
     epoch: str
     last_seq: int = 0
+    first_seq_after: int = 0
+    #: the first entry of this epoch takes a seq behind it
     accounts: dict[str, SubAccount] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
@@ -119,7 +121,7 @@ class Desk:
 
     def draft(self, kind: str, *, at: int) -> Draft:
         """Begin an entry; nothing else may be drafted before it is sealed."""
-        return Draft(prev=self.last_seq, at=at, kind=kind)
+        return Draft(prev=self.last_seq, base=max(self.last_seq, self.first_seq_after), at=at, kind=kind)
 
     def sealed(self, draft: Draft) -> Draft:
         """Take the draft's seqs: from here on it is part of the chain."""

@@ -56,9 +56,14 @@ class Posting:
 
 @dataclass(slots=True)
 class Draft:
-    """A posting being written: rows by key, events with their own seqs."""
+    """A posting being written: rows by key, events with their own seqs.
+
+    Seqs go on behind `base`, which is `prev` but for the first entry of an epoch: that one jumps ahead
+    by time, so that no seq is given twice even if Redis lost its tail.
+    """
 
     prev: int
+    base: int
     at: int
     kind: str
     events: list[Event] = field(default_factory=list)
@@ -76,17 +81,17 @@ class Draft:
     @property
     def first_seq(self) -> int:
         """The seq by which this entry's rows are named, whatever number of events follows."""
-        return self.prev + 1
+        return self.base + 1
 
     @property
     def event_seq(self) -> int:
         """The seq of the next event."""
-        return self.prev + 1 + len(self.events)
+        return self.base + 1 + len(self.events)
 
     @property
     def seq(self) -> int:
         """The entry's seq: its last event's, or one further where it tells none."""
-        return self.prev + max(1, len(self.events))
+        return self.base + max(1, len(self.events))
 
     def entry(self, *, seq: int | None = None) -> Entry:
         """The finished entry; an alternative takes the seq of the entry it stands in for."""

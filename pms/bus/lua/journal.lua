@@ -1,11 +1,11 @@
 -- Append entries to the journal, each with everything that follows from it, or nothing at all.
 --
--- KEYS  1 pms:epoch     hash: nonce run_id
+-- KEYS  1 pms:epoch     hash: nonce run_id base
 --       2 pms:journal   stream: {seq}-0 -> e
 -- ARGV  1 nonce of the caller
 --       2 msgpack: list of {id, prev, body, guard, effects, else_body, else_effects}
 --         guard: false
---              | {'undecided', pms:request:{id}, deadline}   no decision yet, deadline not passed
+--              | {'undecided', pms:request:{id}, deadline}   no decision yet, and in time or claimed
 --              | {'unsent', pms:right:{id}, seconds}         no send right given; closes it for ever
 --         effects: Redis commands as lists; or {'RESULT', requestId, json, seconds}: the answer to a
 --         command, written once, announced, and taken off pms:requests:open
@@ -13,7 +13,7 @@
 -- Returns {'ok', 1 written | 2 guard failed, 'else' written, ...} | {'in'} the very same call again
 --       | {'nonce'} | {'run_id'} | {'gap', last}: the caller must step down and recover.
 -- The explicit id comes first: a wrong one aborts before any effect.
-local epoch = redis.call('HMGET', KEYS[1], 'nonce', 'run_id')
+local epoch = redis.call('HMGET', KEYS[1], 'nonce', 'run_id', 'base')
 if epoch[1] ~= ARGV[1] then return {'nonce'} end
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 if epoch[2] ~= run_id then return {'run_id'} end
@@ -22,7 +22,9 @@ local batch = cmsgpack.unpack(ARGV[2])
 local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
 if newest[1] then
   local last = string.match(newest[1][1], '^(%d+)')
-  if last ~= batch[1][2] then
+  -- `base` is what the epoch began from: behind a lost tail that is PostgreSQL's seq, not ours.
+  local resumes = batch[1][2] == epoch[3] and tonumber(last) < tonumber(epoch[3])
+  if last ~= batch[1][2] and not resumes then
     local tail = batch[#batch]
     local seen = redis.call('XRANGE', KEYS[2], tail[1], tail[1])
     if seen[1] and (seen[1][2][2] == tail[3] or seen[1][2][2] == tail[6]) then return {'in'} end
@@ -36,7 +38,8 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function holds(guard)
   if not guard then return true end
   if guard[1] == 'undecided' then
-    return now <= tonumber(guard[3]) and not redis.call('HGET', guard[2], 'decision')
+    local record = redis.call('HMGET', guard[2], 'decision', 'claimed')
+    return not record[1] and (now <= tonumber(guard[3]) or record[2] == ARGV[1])
   end
   return redis.call('SET', guard[2], 'void', 'NX', 'EX', guard[3]) and true or false
 end

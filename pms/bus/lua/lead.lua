@@ -1,10 +1,10 @@
 -- Become the streamer, or stay it: the lease is held by a random nonce, compared for equality.
 --
--- KEYS  1 pms:lease  string: nonce, with an expiry    2 pms:epoch  hash: nonce run_id
--- ARGV  1 nonce  2 lease, ms  3 'take' | 'open' | 'renew' | 'leave'
+-- KEYS  1 pms:lease  string: nonce, with an expiry    2 pms:epoch  hash: nonce run_id base
+-- ARGV  1 nonce  2 lease, ms  3 'take' | 'open' | 'base' | 'renew' | 'leave'  4 seq, for 'base'
 --
 -- 'take' wins a free lease; 'open' writes the epoch, after which nothing of an older one may be sent
--- and nobody else may journal; 'renew' prolongs; 'leave' frees. Returns {1 or 0, run_id}.
+-- and nobody else may journal; 'base' says from which seq it journals on; 'renew' prolongs; 'leave' frees. Returns {1 or 0, run_id}.
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local holder = redis.call('GET', KEYS[1])
 if ARGV[3] == 'take' then
@@ -14,7 +14,9 @@ if ARGV[3] == 'take' then
 end
 if holder ~= ARGV[1] then return {0, run_id} end
 if ARGV[3] == 'open' then
-  redis.call('HSET', KEYS[2], 'nonce', ARGV[1], 'run_id', run_id)
+  redis.call('HSET', KEYS[2], 'nonce', ARGV[1], 'run_id', run_id, 'base', '0')
+elseif ARGV[3] == 'base' then
+  redis.call('HSET', KEYS[2], 'base', ARGV[4])
 elseif ARGV[3] == 'renew' then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 else

@@ -1,0 +1,91 @@
+"""The streamer's inbox: what others tell it. Each message can be lost; none is the only record.
+
+A lost `command` is found in `pms:requests:open`; a lost `outcome` is found by asking the exchange.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from redis.asyncio import Redis
+
+from pms.contract import names
+
+OutcomeWord = Literal["accepted", "refused", "duplicate", "throttled", "unsent", "unknown"]
+
+
+class Arrived(msgspec.Struct, frozen=True, tag_field="kind", tag="command"):
+    """A command was recorded."""
+
+    request_id: str
+    command: str
+    text: str
+    at: int
+    deadline: int
+
+
+class Conflict(msgspec.Struct, frozen=True, tag_field="kind", tag="conflict"):
+    """A requestId came again with other content."""
+
+    request_id: str
+    command: str
+    text: str
+    at: int
+
+
+class BadCommand(msgspec.Struct, frozen=True, tag_field="kind", tag="bad_command"):
+    """A command that cannot be answered, for it has no requestId."""
+
+    command: str
+    text: str
+    code: str
+
+
+class Outcome(msgspec.Struct, frozen=True, tag_field="kind", tag="outcome"):
+    """How a REST call ended."""
+
+    client_order_id: str
+    sender: str
+    word: OutcomeWord
+    exchange_order_id: int | None = None
+    code: int | None = None
+    text: str | None = None
+
+
+class Attend(msgspec.Struct, frozen=True, tag_field="kind", tag="attend"):
+    """Look at an order again: something about it does not fit."""
+
+    client_order_id: str
+
+
+Message = Arrived | Conflict | BadCommand | Outcome | Attend
+_decoder = msgspec.json.Decoder(Message)
+_encoder = msgspec.json.Encoder()
+
+
+class Inbox:
+    """The list `pms:inbox`; written by many, read by one."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis: Any = redis
+
+    async def put(self, message: Message) -> None:
+        """Tell the streamer something."""
+        await self._redis.rpush(names.INBOX, _encoder.encode(message))
+
+    async def take(self, *, timeout_s: float, most: int = 100) -> list[Message]:
+        """Wait for messages; what cannot be read is skipped, for none is the only record."""
+        first = await self._redis.blpop([names.INBOX], timeout=timeout_s)
+        if first is None:
+            return []
+        more = await self._redis.lpop(names.INBOX, most) or []
+        return [message for raw in [first[1], *more] if (message := _read(raw)) is not None]
+
+
+def _read(raw: bytes) -> Message | None:
+    try:
+        message: Message = _decoder.decode(raw)
+        return message
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,168 @@
+"""Writing the journal: postings in, one script call out, with everything that leaves with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from pms.bus.lead import NotLeading
+from pms.bus.scripts import Scripts
+from pms.contract import names
+from pms.contract.events import OrderEvent, PositionEvent
+from pms.contract.journal import CommandRow, Entry, OrderRow, decode_entry, encode_entry
+from pms.contract.money import encode, plain
+from pms.contract.results import Result
+from pms.domain.orders import State
+from pms.domain.posting import Posting, Undecided, Unsent
+
+DECIDED = "pms:decided"
+"""Channel that announces a decision by its requestId, for the worker that waits for it."""
+
+CLOSED_ORDER_TTL_S = 86_400
+Effect = list[str | bytes | int]
+
+
+class Journal:
+    """The journal of one epoch; every call checks that the epoch still stands."""
+
+    def __init__(self, redis: Redis, *, nonce: str) -> None:
+        self._redis: Any = redis
+        self._scripts = Scripts(redis)
+        self._nonce = nonce
+
+    async def append(self, postings: Sequence[Posting]) -> list[bool]:
+        """Append postings in order; tells of each whether its guard held.
+
+        Idempotent: after a lost reply the very same call is made again, and finds itself written.
+        Trap: a repeat cannot tell a failed guard from a held one by its reply, so it reads the entries.
+        Raises NotLeading when this streamer must step down; redis errors when the reply is lost.
+        """
+        batch = [_packed(posting) for posting in postings]
+        reply = await self._scripts.call(
+            "journal", [names.EPOCH, names.JOURNAL], self._nonce, msgspec.msgpack.encode(batch)
+        )
+        word = reply[0].decode()
+        if word == "ok":
+            return [status == 1 for status in reply[1:]]
+        if word == "in":
+            return await self._outcome(postings)
+        raise NotLeading(f"the journal refused: {word} {reply[1:]!r}")
+
+    async def tail(self, after: int, *, count: int = 1000) -> list[Entry]:
+        """The entries behind a seq, in order."""
+        found = await self._redis.xrange(names.JOURNAL, min=f"({after}-0", max="+", count=count)
+        return [decode_entry(fields[b"e"]) for _, fields in found]
+
+    async def last_seq(self) -> int:
+        """The seq that Redis holds last; 0 in an empty journal."""
+        found = await self._redis.xrevrange(names.JOURNAL, count=1)
+        return int(found[0][0].split(b"-")[0]) if found else 0
+
+    async def trim(self, applied: int) -> None:
+        """Drop what PostgreSQL has applied, but never the last entry, which carries the chain."""
+        await self._redis.xtrim(names.JOURNAL, minid=f"{applied}-0", approximate=True)
+
+    async def _outcome(self, postings: Sequence[Posting]) -> list[bool]:
+        held = []
+        for posting in postings:
+            at = f"{posting.entry.seq}-0"
+            found = await self._redis.xrange(names.JOURNAL, min=at, max=at)
+            held.append(bool(found) and found[0][1][b"e"] == encode_entry(posting.entry))
+        return held
+
+
+def _packed(posting: Posting) -> list[Any]:
+    entry, otherwise = posting.entry, posting.otherwise
+    return [
+        f"{entry.seq}-0",
+        str(entry.prev),
+        encode_entry(entry),
+        _guard(posting.guard),
+        _effects(entry, posting.events, posting.results),
+        encode_entry(otherwise) if otherwise else b"",
+        _effects(otherwise, (), posting.otherwise_results) if otherwise else [],
+    ]
+
+
+def _guard(guard: Undecided | Unsent | None) -> Any:
+    match guard:
+        case Undecided(request_id, deadline):
+            return ["undecided", names.request_key(request_id), str(deadline)]
+        case Unsent(client_order_id):
+            return ["unsent", names.right_key(client_order_id), names.RIGHT_TTL_S]
+        case _:
+            return False
+
+
+def _effects(
+    entry: Entry, events: Sequence[OrderEvent | PositionEvent], results: Sequence[Result]
+) -> list[Effect]:
+    effects: list[Effect] = []
+    for order in entry.rows.orders:
+        effects.extend(_project(order))
+    for command in entry.rows.commands:
+        effects.extend(_decide(command, entry.rows.orders))
+    newest: dict[str, bytes] = {}
+    for event in events:
+        text = encode(event)
+        newest[event.sub_account_id] = encode(event.account)
+        effects.append(["PUBLISH", names.event_channel(event.type), text])
+        effects.append(
+            ["XADD", names.EVENTS_STREAM, "MAXLEN", "~", names.EVENTS_KEPT, f"{event.seq}-0", "e", text]
+        )
+    for account, text in newest.items():
+        effects.append(["SET", names.risk_key(account), text, "EX", names.CACHE_TTL_S])
+    for result in results:
+        effects.append(["RESULT", result.request_id, encode(result), names.RESULT_TTL_S])
+    return effects
+
+
+def _project(order: OrderRow) -> list[Effect]:
+    """The order's hash: what a sender needs, and the state for whoever looks."""
+    key = names.order_key(order.client_order_id)
+    effects: list[Effect] = [
+        [
+            "HSET",
+            key,
+            "epoch",
+            order.epoch,
+            "deadline",
+            str(order.deadline),
+            "sub",
+            order.sub_account_id,
+            "symbol",
+            order.symbol,
+            "side",
+            order.side,
+            "type",
+            order.type,
+            "quantity",
+            plain(order.quantity),
+            "price",
+            "" if order.price is None else plain(order.price),
+            "timeInForce",
+            order.time_in_force or "",
+            "state",
+            order.state,
+            "exchangeOrderId",
+            "" if order.exchange_order_id is None else str(order.exchange_order_id),
+            "filledQty",
+            plain(order.filled_qty),
+        ]
+    ]
+    if State(order.state).terminal:
+        effects.append(["EXPIRE", key, CLOSED_ORDER_TTL_S])
+    return effects
+
+
+def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:
+    key = names.request_key(command.request_id)
+    ids = " ".join(order.client_order_id for order in orders)
+    return [
+        ["HSET", key, "decision", command.decision, "answer", command.answer, "orders", ids],
+        ["EXPIRE", key, names.REQUEST_TTL_S],
+        ["PUBLISH", DECIDED, command.request_id],
+    ]

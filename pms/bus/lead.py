@@ -1,0 +1,72 @@
+"""Who is the streamer: a lease held by a random nonce, and the epoch that it opens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from pms.bus.scripts import Scripts
+from pms.contract import names
+
+LEASE_MS = 6000
+
+
+class NotLeading(Exception):
+    """Another streamer leads, Redis was restarted, or the chain has a gap: step down and recover."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Under which nonce and which life of Redis a streamer may write."""
+
+    nonce: str
+    run_id: str
+
+
+class Lead:
+    """The lease of one streamer."""
+
+    def __init__(self, redis: Redis, *, nonce: str) -> None:
+        self._redis: Any = redis
+        self._scripts = Scripts(redis)
+        self._nonce = nonce
+
+    async def take(self) -> bool:
+        """Try to win the lease; False while another holds it."""
+        return bool((await self._call("take"))[0])
+
+    async def open(self) -> Epoch:
+        """Open the epoch: nothing admitted under an older one may be sent any more."""
+        won, run_id = await self._call("open")
+        if not won:
+            raise NotLeading("the lease was lost before the epoch was opened")
+        return Epoch(self._nonce, run_id.decode())
+
+    async def begin_from(self, seq: int) -> None:
+        """Say from which seq this epoch journals on; Redis may have lost what lies before it."""
+        if not (await self._call("base", seq))[0]:
+            raise NotLeading("the lease was lost during recovery")
+
+    async def previous(self) -> Epoch | None:
+        """The epoch that stands in Redis now, before this one is opened."""
+        nonce, run_id = await self._redis.hmget(names.EPOCH, "nonce", "run_id")
+        return Epoch(nonce.decode(), run_id.decode()) if nonce and run_id else None
+
+    async def renew(self) -> str:
+        """Prolong the lease; returns Redis' run_id; raises NotLeading when another holds it."""
+        won, run_id = await self._call("renew")
+        if not won:
+            raise NotLeading("the lease is another's")
+        return str(run_id.decode())
+
+    async def leave(self) -> None:
+        """Free the lease, so that a successor need not wait for it to run out."""
+        await self._call("leave")
+
+    async def _call(self, verb: str, seq: int = 0) -> tuple[int, bytes]:
+        won, run_id = await self._scripts.call(
+            "lead", [names.LEASE, names.EPOCH], self._nonce, LEASE_MS, verb, seq
+        )
+        return won, run_id

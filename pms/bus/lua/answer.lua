@@ -1,0 +1,12 @@
+-- Give a command its result, once, and announce it.
+--
+-- KEYS  1 pms:request:{requestId}  2 pms:result:{requestId}  3 pms:requests:open
+-- ARGV  1 requestId  2 result (JSON)  3 seconds to keep it  4 seconds to keep the record
+-- Returns 1 if this result was the first, else 0: then the first is announced again.
+local first = redis.call('HSETNX', KEYS[1], 'result', ARGV[2])
+local text = first == 1 and ARGV[2] or redis.call('HGET', KEYS[1], 'result')
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('SET', KEYS[2], text, 'EX', ARGV[3])
+redis.call('PUBLISH', KEYS[2], text)
+redis.call('ZREM', KEYS[3], ARGV[1])
+return first
