@@ -86,9 +86,7 @@ class Book:
                     self.set_anonymous(book_side.sign, level.price, 0)
         return self.apply_anonymous(bids, asks)
 
-    def apply_anonymous(
-        self, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]
-    ) -> list[Fill]:
+    def apply_anonymous(self, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]) -> list[Fill]:
         """Set levels as one recorded diff does, then trade the accounts' orders it went through."""
         fresh_bids = set()
         for price, quantity in bids:

@@ -1,0 +1,147 @@
+"""What an order must pass before it meets the book: filters, duplicates, reduce-only, margin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pms.venue import errors
+from pms.venue.account import Account
+from pms.venue.brackets import max_notional
+from pms.venue.margin import account_margin, assumed_price, open_loss, required
+from pms.venue.market import Market
+from pms.venue.matching import SELL, SelfTrade, TimeInForce
+from pms.venue.state import ZERO, Order
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order as asked for: whole ticks and lots, filters of form already passed."""
+
+    symbol: str
+    side: int
+    type: str
+    time_in_force: TimeInForce
+    lots: int
+    price: int
+    reduce_only: bool
+    client_order_id: str
+    self_trade: SelfTrade
+
+
+def check_new_order(
+    account: Account, market: Market, new: NewOrder, markets: Mapping[str, Market]
+) -> Decimal:
+    """Raise the first refusal that applies; returns the price at which margin is held."""
+    symbol = market.symbol
+    if symbol.status != "TRADING":
+        raise errors.refusal(-4140)
+    if new.client_order_id in account.open_by_client_id:
+        raise errors.refusal(-4116)
+    if len(account.open[symbol.name]) >= symbol.max_orders:
+        raise errors.refusal(-2025)
+    price = _reference_price(market, new)
+    if not new.reduce_only:
+        symbol.check_notional(market.mark if new.type == "MARKET" else price, new.lots)
+    return check_funds(
+        account,
+        market,
+        side=new.side,
+        price=price,
+        lots=new.lots,
+        reduce_only=new.reduce_only,
+        markets=markets,
+    )
+
+
+def _reference_price(market: Market, new: NewOrder) -> Decimal:
+    """The limit price after PERCENT_PRICE, or the price a market order would meet first."""
+    symbol = market.symbol
+    if new.type == "LIMIT":
+        symbol.check_percent_price(new.side, new.price, market.mark)
+        return symbol.price(new.price)
+    best = market.book.opposite(new.side).best
+    if best is None:
+        return market.mark
+    if (best.price - market_order_limit(market, new.side)) * new.side > 0:
+        raise errors.refusal(-4131)
+    return symbol.price(best.price)
+
+
+def market_order_limit(market: Market, side: int) -> int:
+    """The furthest a market order may go: marketTakeBound around the mark, in ticks."""
+    bound = market.symbol.market_take_bound
+    edge = market.mark * (1 + bound if side > 0 else 1 - bound)
+    ticks = market.symbol.nearest_ticks(edge)
+    return ticks if side > 0 else max(1, ticks + 1)
+
+
+def check_funds(
+    account: Account,
+    market: Market,
+    *,
+    side: int,
+    price: Decimal,
+    lots: int,
+    reduce_only: bool,
+    markets: Mapping[str, Market],
+    replaced: Order | None = None,
+) -> Decimal:
+    """Reduce-only, position limit and margin; `replaced` is an open order that this one takes over from."""
+    held = account.position(market.symbol.name).lots
+    if reduce_only:
+        _check_reduces(account, market, side=side, lots=lots, held=held, replaced=replaced)
+        return ZERO
+    assumed = assumed_price(market, side, price)
+    step = market.symbol.step
+    exposure = account.exposures[market.symbol.name]
+    bids, asks = exposure.bids, exposure.asks
+    if replaced is not None:
+        freed = replaced.assumed * step * replaced.remaining
+        bids, asks = (bids - freed, asks) if side > 0 else (bids, asks - freed)
+    added = assumed * step * lots
+    new_bids, new_asks = (bids + added, asks) if side > 0 else (bids, asks + added)
+    leverage = account.position(market.symbol.name).leverage
+    notional = market.mark * step * held
+    after = required(notional, bids=new_bids, asks=new_asks, leverage=leverage)
+    before = required(notional, bids=exposure.bids, asks=exposure.asks, leverage=leverage)
+    if after <= before:
+        return assumed
+    if after * leverage > max_notional(market.symbol.name, leverage):
+        raise errors.refusal(-2027)
+    cost = after - before + open_loss(market, side, price, step * lots)
+    if cost > account_margin(account, markets).free:
+        raise errors.refusal(-2019)
+    return assumed
+
+
+def _check_reduces(
+    account: Account, market: Market, *, side: int, lots: int, held: int, replaced: Order | None
+) -> None:
+    if held == 0 or (held > 0) == (side > 0) or lots > abs(held):
+        raise errors.refusal(-2022)
+    others = sum(
+        order.remaining
+        for order in account.exposures[market.symbol.name].reduce_only.values()
+        if order is not replaced and order.side == side
+    )
+    if others + lots > abs(held):
+        raise errors.refusal(-4118)
+
+
+def excess_reduce_only(account: Account, symbol: str) -> list[Order]:
+    """Open reduce-only orders that would turn the position around; the newest give way first."""
+    orders = account.exposures[symbol].reduce_only
+    if not orders:
+        return []
+    held = account.position(symbol).lots
+    closing = SELL if held > 0 else -SELL
+    excess = [order for order in orders.values() if held == 0 or order.side != closing]
+    rest = [order for order in orders.values() if held != 0 and order.side == closing]
+    total = sum(order.remaining for order in rest)
+    while total > abs(held):
+        latest = rest.pop()
+        total -= latest.remaining
+        excess.append(latest)
+    return excess

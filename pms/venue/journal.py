@@ -1,0 +1,117 @@
+"""The venue's memory on disk: an append-only file of facts, one JSON array a transaction.
+
+A transaction is written before anything of it is answered or sent, so that killing the process loses
+nothing that anybody has seen. A thread syncs the file in the background, everything that has gathered in
+one call: a power cut can lose the last moments, a killed process cannot.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from pms.venue.state import Fact
+
+log = structlog.get_logger(__name__)
+
+FILE = "venue.journal"
+LOCK = "venue.lock"
+COMPACT_CHUNK = 500
+
+
+class JournalError(Exception):
+    """The state directory cannot be used; the message says which and why."""
+
+
+class MemoryJournal:
+    """The journal of a venue without a state directory: nothing outlives the process."""
+
+    def append(self, facts: list[Fact]) -> None:
+        """Nothing to do: no promise was made."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class FileJournal:
+    """The journal in a state directory, which it holds locked while open."""
+
+    def __init__(self, directory: Path) -> None:
+        self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(list[Fact])
+        self._path = directory / FILE
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalError(f"state directory {directory}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise JournalError(f"state directory {directory} is in use by another venue") from None
+        self._file = -1
+        self._dirty = threading.Event()
+        self._stopping = False
+        self._syncer = threading.Thread(target=self._sync_forever, name="venue-journal", daemon=True)
+
+    def read(self) -> Iterator[Fact]:
+        """All facts in order. A last line cut short by a power failure is left out: nobody saw it."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    log.warning("journal.torn_line", path=str(self._path), line=number)
+                    return
+                try:
+                    yield from self._decoder.decode(line)
+                except msgspec.DecodeError as error:
+                    raise JournalError(f"{self._path} line {number} is damaged: {error}") from None
+
+    def restart(self, facts: Iterable[Fact]) -> None:
+        """Replace the file by these facts in one step and open it for appending."""
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            chunk: list[Fact] = []
+            for fact in facts:
+                chunk.append(fact)
+                if len(chunk) == COMPACT_CHUNK:
+                    file.write(self._encoder.encode(chunk) + b"\n")
+                    chunk = []
+            if chunk:
+                file.write(self._encoder.encode(chunk) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._syncer.start()
+
+    def append(self, facts: list[Fact]) -> None:
+        """Write one transaction to the operating system, whole."""
+        line = memoryview(self._encoder.encode(facts) + b"\n")
+        while line:
+            line = line[os.write(self._file, line) :]
+        self._dirty.set()
+
+    def close(self) -> None:
+        """Sync and release the directory."""
+        self._stopping = True
+        self._dirty.set()
+        if self._syncer.is_alive():
+            self._syncer.join()
+        if self._file >= 0:
+            os.close(self._file)
+        os.close(self._lock)
+
+    def _sync_forever(self) -> None:
+        while not self._stopping:
+            self._dirty.wait()
+            self._dirty.clear()
+            os.fdatasync(self._file)

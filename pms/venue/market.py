@@ -1,0 +1,78 @@
+"""One symbol as traded here: its book, resting orders, last and mark price, and the ids it gives away."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.venue.matching import Book, RestingOrder
+from pms.venue.state import SymbolState
+from pms.venue.symbols import Symbol
+
+ID_BLOCK = 10_000
+HALF = Decimal("0.5")
+
+
+class Market:
+    """Ids come in journaled blocks, so that a restart skips a few and repeats none."""
+
+    def __init__(self, symbol: Symbol, *, start_price: int) -> None:
+        self.symbol = symbol
+        self.book = Book()
+        self.resting: dict[int, RestingOrder] = {}
+        self.last_price = start_price
+        self.next_order_id = 1
+        self.next_trade_id = 1
+        self.reserved_orders = 0
+        self.reserved_trades = 0
+
+    def restore(self, state: SymbolState) -> None:
+        """Go on behind the ids that may have been seen."""
+        self.next_order_id = self.reserved_orders = state.order_ids
+        self.next_trade_id = self.reserved_trades = state.trade_ids
+        self.last_price = state.last_price
+
+    def take_order_id(self) -> int:
+        """The next order id of this symbol."""
+        taken = self.next_order_id
+        self.next_order_id += 1
+        return taken
+
+    def take_trade_id(self) -> int:
+        """The next trade id of this symbol."""
+        taken = self.next_trade_id
+        self.next_trade_id += 1
+        return taken
+
+    def exhausted(self) -> bool:
+        """Ids beyond the journaled block were given away: journal a new block with this change."""
+        return self.next_order_id > self.reserved_orders or self.next_trade_id > self.reserved_trades
+
+    def reserve(self) -> SymbolState:
+        """A fact that covers the ids of the coming changes."""
+        if self.next_order_id > self.reserved_orders:
+            self.reserved_orders = self.next_order_id + ID_BLOCK
+        if self.next_trade_id > self.reserved_trades:
+            self.reserved_trades = self.next_trade_id + ID_BLOCK
+        return self.state()
+
+    def state(self) -> SymbolState:
+        """What a restart needs."""
+        return SymbolState(
+            symbol=self.symbol.name,
+            order_ids=self.reserved_orders,
+            trade_ids=self.reserved_trades,
+            last_price=self.last_price,
+        )
+
+    @property
+    def mark(self) -> Decimal:
+        """The middle of the book while it has two sides, else the last price."""
+        bid, ask = self.book.bids.best, self.book.asks.best
+        if bid is None or ask is None:
+            return self.symbol.price(self.last_price)
+        return self.symbol.tick * (bid.price + ask.price) * HALF
+
+    @property
+    def last(self) -> Decimal:
+        """Price of the last trade."""
+        return self.symbol.price(self.last_price)

@@ -1,0 +1,128 @@
+"""Request parameters as Binance reads them: any case, query before body, lower-cased in refusals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from urllib.parse import unquote_plus
+
+from pms.venue import errors
+
+DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+DECIMAL_TEXT = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
+INTEGER = re.compile(r"-?[0-9]{1,19}")
+INTEGER_TEXT = "^[0-9]{1,19}$"
+CLIENT_ORDER_ID = re.compile(r"[\.A-Z\:/a-z0-9_-]{1,36}")
+CLIENT_ORDER_ID_TEXT = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
+MAX_CLIENT_ORDER_ID = 36
+
+
+class Params:
+    """The parameters of one request. An empty value counts as not sent where it is optional."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, query: str, body: str = "") -> None:
+        values: dict[str, str] = {}
+        for part in (query, body):
+            fresh: dict[str, str] = {}
+            for piece in part.split("&"):
+                name, equals, value = piece.partition("=")
+                if equals:
+                    fresh[unquote_plus(name).lower()] = unquote_plus(value)
+            values = fresh | values
+        self._values = values
+
+    def sent(self, name: str) -> bool:
+        """Whether the parameter is there and not empty."""
+        return bool(self._values.get(name.lower()))
+
+    def text(self, name: str) -> str | None:
+        """A parameter, or None."""
+        return self._values.get(name.lower()) or None
+
+    def need(self, name: str) -> str:
+        """A mandatory parameter; -1102 without it."""
+        value = self.text(name)
+        if value is None:
+            raise errors.missing(name)
+        return value
+
+    def decimal(self, name: str) -> Decimal | None:
+        """A decimal without exponent; -1100 otherwise."""
+        value = self.text(name)
+        if value is None:
+            return None
+        if DECIMAL.fullmatch(value) is None:
+            raise errors.illegal(name, DECIMAL_TEXT)
+        return Decimal(value)
+
+    def need_decimal(self, name: str) -> Decimal:
+        """A mandatory decimal."""
+        self.need(name)
+        value = self.decimal(name)
+        assert value is not None
+        return value
+
+    def integer(self, name: str, default: int | None = None) -> int | None:
+        """A whole number; -1102 if it is none, as Binance answers malformed numbers."""
+        value = self.text(name)
+        if value is None:
+            return default
+        if INTEGER.fullmatch(value) is None:
+            raise errors.missing(name)
+        return int(value)
+
+    def need_integer(self, name: str) -> int:
+        """A mandatory whole number."""
+        self.need(name)
+        value = self.integer(name)
+        assert value is not None
+        return value
+
+    def limited(self, name: str, *, default: int, most: int) -> int:
+        """A count from 1 to `most`; more is cut, as the real one does; less is -1130."""
+        value = self.integer(name, default)
+        assert value is not None
+        if value < 1:
+            raise errors.not_valid(name)
+        return min(value, most)
+
+    def flag(self, name: str) -> bool | None:
+        """ "true" or "false" as text; anything else is -1102."""
+        value = self.text(name)
+        if value is None:
+            return None
+        if value.lower() not in ("true", "false"):
+            raise errors.missing(name)
+        return value.lower() == "true"
+
+    def choice(self, name: str, allowed: Iterable[str], *, code: int, default: str | None = None) -> str:
+        """One of some words; -1102 if absent without default, `code` if it is another word."""
+        value = self.text(name)
+        if value is None:
+            if default is None:
+                raise errors.missing(name)
+            return default
+        if value not in allowed:
+            raise errors.refusal(code)
+        return value
+
+    def client_order_id(self, name: str) -> str | None:
+        """A client order id; too long is -4015, other characters -1100."""
+        value = self.text(name)
+        if value is None:
+            return None
+        if len(value) > MAX_CLIENT_ORDER_ID:
+            raise errors.refusal(-4015)
+        if CLIENT_ORDER_ID.fullmatch(value) is None:
+            raise errors.illegal(name, CLIENT_ORDER_ID_TEXT)
+        return value
+
+    def window(self) -> tuple[int | None, int | None]:
+        """startTime and endTime; -1023 when they are the wrong way round."""
+        start, end = self.integer("startTime"), self.integer("endTime")
+        if start is not None and end is not None and start > end:
+            raise errors.refusal(-1023)
+        return start, end

@@ -1,0 +1,101 @@
+"""From journaled facts to a running exchange, and back to the facts a fresh journal starts with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pms.venue.account import Account, retained
+from pms.venue.exchange import Exchange
+from pms.venue.state import (
+    Countdown,
+    Fact,
+    Income,
+    ListenKey,
+    Order,
+    Position,
+    SymbolState,
+    Trade,
+    Wallet,
+)
+
+
+@dataclass(slots=True)
+class Remembered:
+    """The last word on every key, and the histories in order."""
+
+    wallets: dict[str, Wallet] = field(default_factory=dict)
+    positions: dict[tuple[str, str], Position] = field(default_factory=dict)
+    orders: dict[tuple[str, str, int], Order] = field(default_factory=dict)
+    trades: list[Trade] = field(default_factory=list)
+    incomes: list[Income] = field(default_factory=list)
+    keys: dict[str, ListenKey] = field(default_factory=dict)
+    countdowns: dict[tuple[str, str], Countdown] = field(default_factory=dict)
+    symbols: dict[str, SymbolState] = field(default_factory=dict)
+
+    @classmethod
+    def fold(cls, facts: Iterable[Fact]) -> Remembered:
+        """Read facts in order."""
+        memory = cls()
+        for fact in facts:
+            memory._take(fact)
+        return memory
+
+    def _take(self, fact: Fact) -> None:
+        if isinstance(fact, Order):
+            self.orders[fact.account, fact.symbol, fact.order_id] = fact
+        elif isinstance(fact, Trade):
+            self.trades.append(fact)
+        elif isinstance(fact, Position):
+            self.positions[fact.account, fact.symbol] = fact
+        elif isinstance(fact, Wallet):
+            self.wallets[fact.account] = fact
+        elif isinstance(fact, Income):
+            self.incomes.append(fact)
+        elif isinstance(fact, ListenKey):
+            self.keys[fact.account] = fact
+        elif isinstance(fact, Countdown):
+            self.countdowns[fact.account, fact.symbol] = fact
+        else:
+            self.symbols[fact.symbol] = fact
+
+    def prune(self, now: int) -> None:
+        """Forget the orders that queries no longer know."""
+        self.orders = {key: order for key, order in self.orders.items() if retained(order, now)}
+
+    def facts(self) -> Iterator[Fact]:
+        """All of it, for a fresh journal."""
+        yield from self.symbols.values()
+        yield from self.wallets.values()
+        yield from self.positions.values()
+        yield from self.orders.values()
+        yield from self.trades
+        yield from self.incomes
+        yield from (key for key in self.keys.values() if key.expires)
+        yield from (each for each in self.countdowns.values() if each.deadline)
+
+
+def restore(exchange: Exchange, memory: Remembered) -> list[Order]:
+    """Fill a new exchange; returns open orders of symbols it no longer lists, which stay out of the books."""
+    for wallet in memory.wallets.values():
+        exchange.enter(Account(wallet))
+    accounts = exchange.accounts
+    for name, state in memory.symbols.items():
+        if name in exchange.markets:
+            exchange.markets[name].restore(state)
+    for position in memory.positions.values():
+        accounts[position.account].positions[position.symbol] = position
+    for order in sorted(memory.orders.values(), key=lambda each: each.order_id):
+        accounts[order.account].remember(order)
+    for trade in memory.trades:
+        accounts[trade.account].trades[trade.symbol].append(trade)
+    for income in memory.incomes:
+        accounts[income.account].incomes.append(income)
+    unlisted: list[Order] = []
+    for order in sorted(memory.orders.values(), key=lambda each: each.rank):
+        if order.open:
+            if order.symbol in exchange.markets:
+                exchange.restore_order(order)
+            else:
+                unlisted.append(order)
+    return unlisted

@@ -1,0 +1,182 @@
+"""Fills into trades, positions, wallets and user events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pms.venue import user_events
+from pms.venue.account import Account
+from pms.venue.ledger import apply_fill, to_cents
+from pms.venue.market import Market
+from pms.venue.matching import SELL, Fill
+from pms.venue.state import ZERO, Income, Order, Trade
+from pms.venue.transaction import Print, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """Commission rates of every account and symbol."""
+
+    maker: Decimal = Decimal("0.0002")
+    taker: Decimal = Decimal("0.0005")
+
+
+class Settlement:
+    """Books fills. One transaction may hold many; events come in the order Binance sends them."""
+
+    def __init__(self, accounts: Mapping[str, Account], fees: Fees) -> None:
+        self.accounts = accounts
+        self.fees = fees
+
+    def settle(
+        self, tx: Transaction, market: Market, fill: Fill, taker: Order | None, *, announce: bool = False
+    ) -> None:
+        """Book one fill on both sides; `taker` None or maker None is the anonymous market.
+
+        `announce` tells of the taker's acceptance too, which Binance sends behind the first TRADE_LITE.
+        """
+        trade_id = market.take_trade_id()
+        market.last_price = fill.price
+        name = market.symbol.name
+        tx.touched.add(name)
+        tx.prints.append(Print(name, trade_id, fill.price, fill.quantity, fill.taker_side == SELL))
+        if taker is not None:
+            self._book(tx, market, taker, fill, trade_id=trade_id, maker=False, announce=announce)
+        if fill.maker is not None:
+            maker = fill.maker.key
+            assert isinstance(maker, Order)
+            self._book(tx, market, maker, fill, trade_id=trade_id, maker=True)
+
+    def _book(
+        self,
+        tx: Transaction,
+        market: Market,
+        order: Order,
+        fill: Fill,
+        *,
+        trade_id: int,
+        maker: bool,
+        announce: bool = False,
+    ) -> None:
+        account = self.accounts[order.account]
+        symbol = market.symbol
+        order.executed += fill.quantity
+        order.quote += fill.price * fill.quantity
+        order.status = "FILLED" if order.executed == order.quantity else "PARTIALLY_FILLED"
+        order.updated = tx.time
+        if maker and not order.reduce_only:
+            freed = order.assumed * symbol.step * fill.quantity
+            account.exposures[order.symbol].add(order.side, -freed)
+        if maker and order.status == "FILLED":
+            market.resting.pop(order.order_id, None)
+            account.close(order)
+        rate = self.fees.maker if maker else self.fees.taker
+        commission = to_cents(symbol.notional(fill.price, fill.quantity) * rate)
+        position = account.position(order.symbol)
+        realized = apply_fill(
+            position,
+            lots=fill.quantity * order.side,
+            price=symbol.price(fill.price),
+            step=symbol.step,
+            commission=commission,
+        )
+        position.updated = tx.time
+        trade = Trade(
+            account=account.name,
+            symbol=order.symbol,
+            trade_id=trade_id,
+            order_id=order.order_id,
+            client_order_id=order.client_order_id,
+            side=order.side,
+            price=fill.price,
+            quantity=fill.quantity,
+            realized=realized,
+            commission=commission,
+            maker=maker,
+            time=tx.time,
+        )
+        account.trades[order.symbol].append(trade)
+        for fact in (order, position, trade):
+            tx.record(fact)
+        if realized:
+            self.credit(tx, account, realized, type_="REALIZED_PNL", trade=trade)
+        self.credit(tx, account, -commission, type_="COMMISSION", trade=trade)
+        self._tell(tx, market, account, order, trade, announce=announce)
+
+    def credit(
+        self, tx: Transaction, account: Account, amount: Decimal, *, type_: str, trade: Trade | None = None
+    ) -> None:
+        """Move an account's cash and note why in its income history."""
+        wallet = account.wallet
+        wallet.balance += amount
+        wallet.updated = tx.time
+        income = Income(
+            account=account.name,
+            symbol=trade.symbol if trade else "",
+            type=type_,
+            amount=amount,
+            time=tx.time,
+            transaction_id=wallet.next_transaction,
+            trade_id=trade.trade_id if trade else None,
+        )
+        wallet.next_transaction += 1
+        account.incomes.append(income)
+        tx.record(wallet)
+        tx.record(income)
+
+    def _tell(
+        self,
+        tx: Transaction,
+        market: Market,
+        account: Account,
+        order: Order,
+        trade: Trade,
+        *,
+        announce: bool,
+    ) -> None:
+        time = tx.time
+        tx.tell(account.name, "TRADE_LITE", user_events.trade_lite(order, trade, market=market))
+        if announce:
+            self.tell_order(tx, market, order, execution="NEW", accepted=True)
+        tx.tell(
+            account.name,
+            "ACCOUNT_UPDATE",
+            user_events.account_update(
+                account,
+                time=time,
+                reason="ORDER",
+                change=ZERO,
+                positions=[(account.position(order.symbol), market)],
+            ),
+        )
+        self.tell_order(tx, market, order, execution="TRADE", trade=trade)
+
+    def tell_order(
+        self,
+        tx: Transaction,
+        market: Market,
+        order: Order,
+        *,
+        execution: str,
+        trade: Trade | None = None,
+        expiry_reason: int = 0,
+        accepted: bool = False,
+    ) -> None:
+        """Queue an ORDER_TRADE_UPDATE."""
+        account = self.accounts[order.account]
+        tx.tell(
+            account.name,
+            "ORDER_TRADE_UPDATE",
+            user_events.order_update(
+                order,
+                market=market,
+                account=account,
+                time=tx.time,
+                execution=execution,
+                trade=trade,
+                expiry_reason=expiry_reason,
+                accepted=accepted,
+            ),
+        )

@@ -1,0 +1,132 @@
+"""The venue's durable facts. Each is journaled whole when it changes; the last one of a key is the truth.
+
+Prices are ticks and quantities lots (int) of the symbol; money is Decimal; times are milliseconds.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
+ZERO = Decimal(0)
+
+
+class Order(msgspec.Struct, tag="order", tag_field="k"):
+    """One order of an account, open or closed."""
+
+    account: str
+    symbol: str
+    order_id: int
+    client_order_id: str
+    side: int
+    type: str
+    time_in_force: str
+    price: int
+    quantity: int
+    reduce_only: bool
+    self_trade: str
+    created: int
+    updated: int
+    status: str = "NEW"
+    executed: int = 0
+    # Σ price x quantity of its fills, in ticks x lots: the exact base of avgPrice and cumQuote
+    quote: int = 0
+    # Price at which margin is held for what is open of it
+    assumed: Decimal = ZERO
+    # Arrival order among resting orders; an amend gives a new one
+    rank: int = 0
+    amendments: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether it still rests or may rest."""
+        return self.status in OPEN_STATUSES
+
+    @property
+    def remaining(self) -> int:
+        """Lots not traded."""
+        return self.quantity - self.executed
+
+
+class Trade(msgspec.Struct, tag="trade", tag_field="k", frozen=True):
+    """One account's side of one trade; a self-trade gives two rows with one id."""
+
+    account: str
+    symbol: str
+    trade_id: int
+    order_id: int
+    client_order_id: str
+    side: int
+    price: int
+    quantity: int
+    realized: Decimal
+    commission: Decimal
+    maker: bool
+    time: int
+
+
+class Position(msgspec.Struct, tag="position", tag_field="k"):
+    """One account's net position and settings in a symbol (one-way, cross or isolated by name only)."""
+
+    account: str
+    symbol: str
+    leverage: int
+    lots: int = 0
+    entry: Decimal = ZERO
+    # Σ realized profit since the account exists, before fees
+    accumulated: Decimal = ZERO
+    # Fees paid less profit realized since the position was last flat: what break-even must earn back
+    carry: Decimal = ZERO
+    margin_type: str = "CROSSED"
+    updated: int = 0
+
+
+class Wallet(msgspec.Struct, tag="wallet", tag_field="k"):
+    """One account's cash in USDT."""
+
+    account: str
+    balance: Decimal
+    updated: int
+    next_transaction: int = 1
+
+
+class Income(msgspec.Struct, tag="income", tag_field="k", frozen=True):
+    """One line of the income history."""
+
+    account: str
+    symbol: str
+    type: str
+    amount: Decimal
+    time: int
+    transaction_id: int
+    trade_id: int | None = None
+
+
+class ListenKey(msgspec.Struct, tag="key", tag_field="k", frozen=True):
+    """An account's user-stream key; `expires` 0 means deleted."""
+
+    account: str
+    key: str
+    expires: int
+
+
+class Countdown(msgspec.Struct, tag="countdown", tag_field="k", frozen=True):
+    """When all orders of one account in one symbol are cancelled; `deadline` 0 means stopped."""
+
+    account: str
+    symbol: str
+    deadline: int
+
+
+class SymbolState(msgspec.Struct, tag="symbol", tag_field="k", frozen=True):
+    """Ids already given away, in blocks, and the last price: what a restart must not step back from."""
+
+    symbol: str
+    order_ids: int
+    trade_ids: int
+    last_price: int
+
+
+Fact = Order | Trade | Position | Wallet | Income | ListenKey | Countdown | SymbolState

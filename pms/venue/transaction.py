@@ -1,0 +1,62 @@
+"""What one change of the venue produces; it becomes visible all at once, after it is journaled."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from pms.venue.state import Fact
+
+
+class UserEvent(NamedTuple):
+    """One message for one account's user stream."""
+
+    account: str
+    type: str
+    payload: dict[str, Any]
+
+
+class Print(NamedTuple):
+    """One public trade."""
+
+    symbol: str
+    trade_id: int
+    price: int
+    quantity: int
+    buyer_is_maker: bool
+
+
+class Transaction:
+    """Facts to journal, then messages to send, in the order they happened; all share one time."""
+
+    __slots__ = ("events", "facts", "forced", "prints", "time", "touched")
+
+    def __init__(self, time: int) -> None:
+        self.time = time
+        self.facts: dict[int, Fact] = {}
+        self.events: list[UserEvent] = []
+        self.prints: list[Print] = []
+        self.touched: set[str] = set()
+        # A recorded diff is sent even if it changed nothing: one diff in, one diff out
+        self.forced = False
+
+    def record(self, fact: Fact) -> None:
+        """Journal a fact as it stands at the end of the transaction, once."""
+        self.facts[id(fact)] = fact
+
+    def tell(self, account: str, type_: str, payload: dict[str, Any]) -> None:
+        """Send an event to an account's user stream."""
+        self.events.append(UserEvent(account, type_, payload))
+
+
+class Journal(Protocol):
+    """Where facts become durable."""
+
+    def append(self, facts: list[Fact]) -> None:
+        """Return once the facts outlive this process."""
+
+
+class Publisher(Protocol):
+    """Who carries messages to connections."""
+
+    def publish(self, transaction: Transaction) -> None:
+        """Send everything of one transaction; never blocks."""

@@ -1,0 +1,148 @@
+"""Payloads of the user data stream, keys in Binance's order (USDⓈ-M docs, User Data Streams)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from pms.venue.account import Account
+from pms.venue.ledger import break_even, to_cents, unrealized
+from pms.venue.market import Market
+from pms.venue.state import Order, Position, Trade
+from pms.venue.symbols import plain
+
+SIDES = {1: "BUY", -1: "SELL"}
+
+
+def average_price(order: Order, market: Market) -> Decimal:
+    """Mean fill price; zero before the first fill."""
+    if not order.executed:
+        return Decimal(0)
+    return market.symbol.tick * order.quote / order.executed
+
+
+def order_update(
+    order: Order,
+    *,
+    market: Market,
+    account: Account,
+    time: int,
+    execution: str,
+    trade: Trade | None = None,
+    expiry_reason: int = 0,
+    accepted: bool = False,
+) -> dict[str, Any]:
+    """ORDER_TRADE_UPDATE. `accepted` shows the order as it was on arrival, before its first fill."""
+    symbol = market.symbol
+    exposure = account.exposures[order.symbol]
+    return {
+        "e": "ORDER_TRADE_UPDATE",
+        "T": time,
+        "E": time,
+        "o": {
+            "s": order.symbol,
+            "c": order.client_order_id,
+            "S": SIDES[order.side],
+            "o": order.type,
+            "f": order.time_in_force,
+            "q": plain(symbol.quantity(order.quantity)),
+            "p": plain(symbol.price(order.price)),
+            "ap": "0" if accepted else plain(to_cents(average_price(order, market))),
+            "sp": "0",
+            "x": execution,
+            "X": "NEW" if accepted else order.status,
+            "i": order.order_id,
+            "l": plain(symbol.quantity(trade.quantity)) if trade else "0",
+            "z": "0" if accepted else plain(symbol.quantity(order.executed)),
+            "L": plain(symbol.price(trade.price)) if trade else "0",
+            "n": plain(trade.commission) if trade else "0",
+            "N": symbol.quote_asset,
+            "T": time,
+            "t": trade.trade_id if trade else 0,
+            "b": plain(exposure.bids),
+            "a": plain(exposure.asks),
+            "m": trade.maker if trade else False,
+            "R": order.reduce_only,
+            "wt": "CONTRACT_PRICE",
+            "ot": order.type,
+            "ps": "BOTH",
+            "cp": False,
+            "rp": plain(trade.realized) if trade else "0",
+            "pP": False,
+            "si": 0,
+            "ss": 0,
+            "V": order.self_trade,
+            "pm": "NONE",
+            "gtd": 0,
+            "er": str(expiry_reason),
+        },
+    }
+
+
+def trade_lite(order: Order, trade: Trade, *, market: Market) -> dict[str, Any]:
+    """TRADE_LITE: the fast half of a fill, sent before the order's own update."""
+    symbol = market.symbol
+    price = plain(symbol.price(trade.price))
+    return {
+        "e": "TRADE_LITE",
+        "E": trade.time,
+        "T": trade.time,
+        "s": order.symbol,
+        "q": plain(symbol.quantity(order.quantity)),
+        "p": plain(symbol.price(order.price)),
+        "m": trade.maker,
+        "c": order.client_order_id,
+        "S": SIDES[order.side],
+        "L": price,
+        "l": plain(symbol.quantity(trade.quantity)),
+        "t": trade.trade_id,
+        "i": order.order_id,
+    }
+
+
+def account_update(
+    account: Account, *, time: int, reason: str, change: Decimal, positions: list[tuple[Position, Market]]
+) -> dict[str, Any]:
+    """ACCOUNT_UPDATE; `change` is what moved the wallet other than profit and commission."""
+    wallet = plain(account.wallet.balance)
+    return {
+        "e": "ACCOUNT_UPDATE",
+        "T": time,
+        "E": time,
+        "a": {
+            "B": [{"a": "USDT", "wb": wallet, "cw": wallet, "bc": plain(change)}],
+            "P": [_position(position, market) for position, market in positions],
+            "m": reason,
+        },
+    }
+
+
+def _position(position: Position, market: Market) -> dict[str, Any]:
+    step = market.symbol.step
+    return {
+        "s": position.symbol,
+        "pa": plain(step * position.lots),
+        "ep": plain(to_cents(position.entry)),
+        "cr": plain(position.accumulated),
+        "up": plain(to_cents(unrealized(position, mark=market.mark, step=step))),
+        "mt": "cross" if position.margin_type == "CROSSED" else "isolated",
+        "iw": "0",
+        "ps": "BOTH",
+        "ma": market.symbol.quote_asset,
+        "bep": plain(to_cents(break_even(position, step))),
+    }
+
+
+def leverage_update(position: Position, *, time: int) -> dict[str, Any]:
+    """ACCOUNT_CONFIG_UPDATE of a leverage change."""
+    return {
+        "e": "ACCOUNT_CONFIG_UPDATE",
+        "T": time,
+        "E": time,
+        "ac": {"s": position.symbol, "l": position.leverage},
+    }
+
+
+def listen_key_expired(key: str, *, time: int) -> dict[str, Any]:
+    """listenKeyExpired; the socket stays open and is silent afterwards."""
+    return {"e": "listenKeyExpired", "E": time, "listenKey": key}
