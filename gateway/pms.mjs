@@ -1,0 +1,277 @@
+/**
+ * Reference client of the PMS: submit a command, await its one result, follow the events.
+ *
+ *   const pms = await Gateway.connect('redis://127.0.0.1:6379/0');
+ *   pms.on('event', (event) => broadcast(event.subAccountId, event));
+ *   pms.on('resync', () => reloadEverything());
+ *   await pms.follow(await load('position'));            // null the first time
+ *   const result = await pms.submit('pms.trade', {
+ *     subAccountId: 'alice', symbol: 'BTCUSDT', side: 'BUY', quantity: '0.010', leverage: 10 });
+ *   await save('position', pms.position);                // after events were handed on
+ *
+ * Three rules keep money safe, and this file keeps them:
+ *  1. No automatic retry, no offline queue: a command whose reply was lost may have arrived. Ask again
+ *     with the SAME requestId (submit or result); it gets the first answer and makes one order.
+ *  2. `success: true` with state `placing` or `unknown` means admitted, not yet proven. Events follow.
+ *  3. Prices and quantities are strings: a JS number cannot hold every decimal.
+ *
+ * Types: ../docs/contract/pms.d.ts. Refusal codes: ../docs/contract/codes.md.
+ */
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+
+/** @typedef {import('../docs/contract/pms.d.ts').Result} Result */
+/** @typedef {import('../docs/contract/pms.d.ts').PmsEvent} PmsEvent */
+/** @typedef {{id: string, seqs: Record<string, number>}} Position  where the reader of events stands */
+
+const SUBMIT_LUA = readFileSync(new URL('../pms/bus/lua/submit.lua', import.meta.url), 'utf8');
+const RECORD_KEPT_S = 86_400;
+const TTL_MS = { default: 5_000, least: 100, most: 60_000 };
+const URGENT = new Set(['pms.cancel', 'pms.cancel_all']);
+const EVENTS = 'pms:events:*';
+const STREAM = 'pms:stream:events';
+const PAGE = 500;
+const FAIL_FAST = {
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  commandTimeout: 2_000,
+  connectTimeout: 2_000,
+  autoResubscribe: false, // done here, in the order that loses nothing
+  lazyConnect: true,
+};
+
+/** No answer in time. The command may yet be decided: call `result(requestId)`, do not make a new one. */
+export class Undecided extends Error {
+  constructor(requestId, timeoutMs) {
+    super(`no answer to ${requestId} within ${timeoutMs} ms; ask again with the same requestId`);
+    this.requestId = requestId;
+  }
+}
+
+/**
+ * Emits `event` (PmsEvent, each once, in order for a sub-account), `resync` ({since, first}: events were
+ * trimmed before they were read, so read every account anew) and `connection` (Error, or null when back).
+ */
+export class Gateway extends EventEmitter {
+  #commands;
+  #listener;
+  #waiting = new Map(); // requestId -> the answer's promise and how many read it
+  #position = null;
+  #early = null; // live events that arrive while the past is still being read
+  #turn = Promise.resolve();
+  #closed = false;
+
+  /** Connect to `redis://…`, `rediss://…` or `unix:///path?db=0`; rejects when Redis does not answer. */
+  static async connect(url) {
+    const gateway = new Gateway();
+    gateway.#commands = open(url);
+    gateway.#listener = open(url);
+    gateway.#commands.defineCommand('pmsSubmit', { numberOfKeys: 4, lua: SUBMIT_LUA });
+    for (const redis of [gateway.#commands, gateway.#listener]) {
+      redis.on('error', (error) => gateway.emit('connection', error));
+      await redis.connect();
+    }
+    gateway.#listener.on('message', (channel, text) => gateway.#answered(channel, text));
+    gateway.#listener.on('pmessage', (_pattern, _channel, text) => gateway.#live(JSON.parse(text)));
+    for (const redis of [gateway.#commands, gateway.#listener]) redis.on('ready', () => gateway.#again());
+    return gateway;
+  }
+
+  /**
+   * Record a command, wake its worker, and await the result.
+   * @param {string} command task name, e.g. `pms.trade`
+   * @param {object} fields the command; a missing requestId is drawn
+   * @returns {Promise<Result>}
+   */
+  async submit(command, fields, { timeoutMs = 8_000 } = {}) {
+    const requestId = fields.requestId ?? randomUUID();
+    const text = canonical({ ...fields, requestId });
+    const queue = URGENT.has(command) ? 'urgent' : 'commands';
+    const [kind, earlier] = await this.#commands.pmsSubmit(
+      `pms:request:${requestId}`, 'pms:requests:open', 'pms:inbox', queue,
+      requestId, command, text, ttl(fields.ttlMs), RECORD_KEPT_S, wakeUp(command, requestId, queue), 'record');
+    if (kind === 'conflict') {
+      return {
+        success: false, requestId, command, code: 'REQUEST_ID_REUSED', field: 'requestId',
+        error: 'this requestId belongs to another command, which stands' };
+    }
+    return kind === 'repeat' && earlier ? JSON.parse(earlier) : this.result(requestId, { timeoutMs });
+  }
+
+  /** Await the result of a command that was submitted before, by this client or another. */
+  async result(requestId, { timeoutMs = 8_000 } = {}) {
+    const waiting = this.#waiting.get(requestId) ?? this.#wait(requestId);
+    const late = new AbortController();
+    const timeout = setTimeout(timeoutMs, null, { signal: late.signal }).then(() => {
+      throw new Undecided(requestId, timeoutMs);
+    });
+    waiting.readers += 1;
+    try {
+      return await Promise.race([waiting.answer, timeout]);
+    } finally {
+      late.abort();
+      timeout.catch(() => {});
+      waiting.readers -= 1;
+      if (!waiting.readers) this.#forget(requestId);
+    }
+  }
+
+  /**
+   * Follow the events from a stored position, or from now.
+   * @param {Position | null} position
+   */
+  async follow(position = null) {
+    this.#position = position
+      ? { id: position.id, seqs: { ...position.seqs } }
+      : { id: await this.#head(), seqs: {} };
+    await this.#catchUp();
+  }
+
+  /** Where the events stand; store it, and give it to `follow` after an absence. */
+  get position() {
+    return this.#position && structuredClone(this.#position);
+  }
+
+  /** The latest snapshot of a key such as `pms:risk:alice` or `pms:price:BTCUSDT`; null when it expired. */
+  async read(key) {
+    return JSON.parse(await this.#commands.get(key));
+  }
+
+  async close() {
+    this.#closed = true;
+    for (const redis of [this.#commands, this.#listener]) redis.disconnect();
+  }
+
+  #wait(requestId) {
+    const waiting = { readers: 0 };
+    waiting.answer = new Promise((resolve) => Object.assign(waiting, { resolve }));
+    this.#waiting.set(requestId, waiting);
+    this.#look(requestId).catch(() => {}); // a connection was lost: looked again when it is back
+    return waiting;
+  }
+
+  /** Subscribe first, then look: an answer between the two is not missed. */
+  async #look(requestId) {
+    await this.#listener.subscribe(`pms:result:${requestId}`);
+    const found = await this.#commands.hget(`pms:request:${requestId}`, 'result');
+    if (found) this.#waiting.get(requestId)?.resolve(JSON.parse(found));
+  }
+
+  #answered(channel, text) {
+    this.#waiting.get(channel.slice('pms:result:'.length))?.resolve(JSON.parse(text));
+  }
+
+  #forget(requestId) {
+    this.#waiting.delete(requestId);
+    this.#listener.unsubscribe(`pms:result:${requestId}`).catch(() => {});
+  }
+
+  /** A connection is back: whatever was said meanwhile is read, not assumed. */
+  async #again() {
+    if ([this.#commands, this.#listener].some((redis) => redis.status !== 'ready')) return; // the other's turn
+    try {
+      await Promise.all([...this.#waiting.keys()].map((requestId) => this.#look(requestId)));
+      if (this.#position) await this.#catchUp();
+      this.emit('connection', null);
+    } catch (error) {
+      if (this.#closed) return;
+      this.emit('connection', error);
+      this.#listener.disconnect(true); // its next 'ready' tries again
+    }
+  }
+
+  /** One at a time: a second run must not let live events pass what the first is still reading. */
+  #catchUp() {
+    this.#turn = this.#turn.catch(() => {}).then(() => this.#readOn());
+    return this.#turn;
+  }
+
+  async #readOn() {
+    this.#early = [];
+    await this.#listener.psubscribe(EVENTS);
+    const [first] = await this.#commands.xrange(STREAM, '-', '+', 'COUNT', 1);
+    if (this.#position.id !== '0-0' && (!first || after(first[0], this.#position.id))) {
+      this.emit('resync', { since: this.#position.id, first: first?.[0] ?? null });
+    }
+    for (let page; !page || page.length === PAGE; ) {
+      page = await this.#commands.xrange(STREAM, `(${this.#position.id}`, '+', 'COUNT', PAGE);
+      for (const [id, fields] of page) {
+        this.#position.id = id;
+        this.#apply(JSON.parse(fields[1]));
+      }
+    }
+    const early = this.#early;
+    this.#early = null;
+    early.forEach((event) => this.#live(event));
+  }
+
+  #live(event) {
+    if (this.#early) return void this.#early.push(event);
+    const id = `${event.seq}-0`; // the stream's entries are named by the event's seq
+    if (after(id, this.#position.id)) this.#position.id = id;
+    this.#apply(event);
+  }
+
+  #apply(event) {
+    const { seqs } = this.#position;
+    if (event.seq <= (seqs[event.subAccountId] ?? 0)) return;
+    seqs[event.subAccountId] = event.seq;
+    this.emit('event', event);
+  }
+
+  async #head() {
+    const [last] = await this.#commands.xrevrange(STREAM, '+', '-', 'COUNT', 1);
+    return last?.[0] ?? '0-0';
+  }
+}
+
+/** JSON with sorted names, so that the same command is the same text whoever writes it. */
+export function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (value && typeof value === 'object') {
+    const names = Object.keys(value).filter((name) => value[name] !== undefined).sort();
+    return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(',')}}`;
+  }
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`${value} is no JSON number`);
+  return JSON.stringify(value);
+}
+
+/** A Celery message, protocol 2. It only wakes a worker: the record is the command. */
+function wakeUp(task, requestId, queue) {
+  const embed = { callbacks: null, errbacks: null, chain: null, chord: null };
+  return JSON.stringify({
+    body: Buffer.from(JSON.stringify([[requestId], {}, embed])).toString('base64'),
+    'content-encoding': 'utf-8',
+    'content-type': 'application/json',
+    headers: {
+      lang: 'js', task, id: requestId, shadow: null, eta: null, expires: null, group: null, group_index: null,
+      retries: 0, timelimit: [null, null], root_id: requestId, parent_id: null, argsrepr: '', kwargsrepr: '',
+      origin: `gateway${process.pid}@${hostname()}`, ignore_result: true,
+    },
+    properties: {
+      correlation_id: requestId, reply_to: '', delivery_mode: 2, priority: 0, body_encoding: 'base64',
+      delivery_tag: randomUUID(), delivery_info: { exchange: '', routing_key: queue },
+    },
+  });
+}
+
+function open(url) {
+  if (!url.startsWith('unix://')) return new Redis(url, FAIL_FAST);
+  const { pathname, searchParams } = new URL(url);
+  return new Redis({ path: pathname, db: Number(searchParams.get('db') ?? 0), ...FAIL_FAST });
+}
+
+/** The command's own deadline; a wrong one is refused later, by whoever decides. */
+function ttl(wished) {
+  return Number.isInteger(wished) && wished >= TTL_MS.least && wished <= TTL_MS.most ? wished : TTL_MS.default;
+}
+
+function after(one, other) {
+  const [a, b] = [one, other].map((id) => id.split('-').map(BigInt));
+  return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]);
+}

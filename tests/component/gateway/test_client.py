@@ -1,0 +1,163 @@
+"""The JS reference client against a real Redis: one record, one answer, every event once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from pms.bus.connection import connect
+from pms.bus.requests import Requests
+from pms.contract import names
+
+Start: TypeAlias = Callable[[], Awaitable[Any]]
+TRADE = {"subAccountId": "alice", "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.010", "leverage": 10}
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    redis = connect(redis_url, name="test")
+    yield redis
+    await redis.aclose()
+
+
+async def decide(redis: Redis, request_id: str, result: dict[str, Any]) -> None:
+    """Answer as the engine's scripts do: in the record, and on the channel."""
+    text = json.dumps(result)
+    async with redis.pipeline(transaction=True) as step:
+        step.hset(names.request_key(request_id), "result", text)
+        step.publish(names.result_key(request_id), text)
+        await step.execute()
+
+
+async def tell(redis: Redis, seq: int, account: str = "alice", *, live: bool = True) -> None:
+    """Write one event as the journal script does: into the stream, and on the channel."""
+    text = json.dumps({"type": "order_active", "seq": seq, "subAccountId": account})
+    async with redis.pipeline(transaction=True) as step:
+        step.xadd(names.EVENTS_STREAM, {"e": text}, id=f"{seq}-0")
+        if live:
+            step.publish(names.event_channel("order_active"), text)
+        await step.execute()
+
+
+async def seqs(client: Any, count: int) -> list[int]:
+    return [(await client.heard())["event"]["seq"] for _ in range(count)]
+
+
+async def test_a_command_is_recorded_as_python_records_it(start: Start, redis: Redis) -> None:
+    client, request_id = await start(), str(uuid4())
+    answer = client.ask("submit", command="pms.trade", fields={"requestId": request_id, **TRADE})
+    message = json.loads((await redis.blpop(["commands"], timeout=5))[1])
+    await decide(redis, request_id, {"success": True, "requestId": request_id})
+    assert (await answer)["answer"] == {"success": True, "requestId": request_id}
+
+    assert message["headers"]["task"] == "pms.trade"
+    assert message["headers"]["id"] == request_id
+    assert json.loads(base64.b64decode(message["body"]))[0] == [request_id]
+    requests = Requests(redis, new_id=lambda: str(uuid4()))
+    same = await requests.submit("pms.trade", {**TRADE, "requestId": request_id}, door="record")
+    assert same.kind == "repeat"
+
+
+async def test_a_cancel_takes_the_urgent_queue(start: Start, redis: Redis) -> None:
+    client, request_id = await start(), str(uuid4())
+    answer = client.ask("submit", command="pms.cancel", fields={"requestId": request_id, "orderId": "1"})
+    assert await redis.blpop(["urgent"], timeout=5)
+    await decide(redis, request_id, {"success": True})
+    assert (await answer)["answer"]["success"]
+
+
+async def test_a_repeat_gets_the_first_answer_and_other_content_a_conflict(
+    start: Start, redis: Redis
+) -> None:
+    client, request_id = await start(), str(uuid4())
+    fields = {"requestId": request_id, **TRADE}
+    first = client.ask("submit", command="pms.trade", fields=fields)
+    twin = client.ask("submit", command="pms.trade", fields=dict(reversed(fields.items())))
+    other = await client.ask("submit", command="pms.trade", fields={**fields, "quantity": "9"})
+    assert other["answer"]["code"] == "REQUEST_ID_REUSED"
+    await decide(redis, request_id, {"success": True, "orderId": "x"})
+    assert (await first)["answer"] == (await twin)["answer"] == {"success": True, "orderId": "x"}
+    again = await client.ask("submit", command="pms.trade", fields=fields)
+    assert again["answer"] == {"success": True, "orderId": "x"}
+    assert await redis.llen("commands") == 1
+
+
+async def test_no_answer_is_an_error_that_names_itself_and_the_answer_can_be_asked_for_later(
+    start: Start, redis: Redis
+) -> None:
+    client, request_id = await start(), str(uuid4())
+    fields = {"requestId": request_id, **TRADE}
+    assert (await client.ask("submit", command="pms.trade", fields=fields, timeoutMs=50))["error"] == (
+        "Undecided"
+    )
+    later = client.ask("result", requestId=request_id)
+    await decide(redis, request_id, {"success": True})
+    assert (await later)["answer"] == {"success": True}
+
+
+async def test_events_arrive_once_and_older_ones_are_dropped_per_account(start: Start, redis: Redis) -> None:
+    client = await start()
+    await tell(redis, 5)
+    assert (await client.ask("follow"))["answer"] == {"id": "5-0", "seqs": {}}
+    await tell(redis, 6)
+    await redis.publish("pms:events:order_active", json.dumps({"seq": 6, "subAccountId": "alice"}))
+    await redis.publish("pms:events:order_active", json.dumps({"seq": 6, "subAccountId": "bob"}))
+    await tell(redis, 7)
+    assert await seqs(client, 3) == [6, 6, 7]
+    position = (await client.ask("position"))["answer"]
+    assert position == {"id": "7-0", "seqs": {"alice": 7, "bob": 6}}
+
+
+async def test_after_an_absence_the_stream_is_read_before_live_events(start: Start, redis: Redis) -> None:
+    first = await start()
+    await tell(redis, 1)
+    await first.ask("follow")
+    await tell(redis, 2)
+    assert await seqs(first, 1) == [2]
+    position = (await first.ask("position"))["answer"]
+    await first.stop()
+
+    for seq in range(3, 1203):
+        await tell(redis, seq)
+    second = await start()
+    resumed = second.ask("follow", position=position)
+    for seq in range(1203, 1253):
+        await tell(redis, seq)
+    assert await seqs(second, 1250) == list(range(3, 1253))
+    assert (await resumed)["answer"]["seqs"]["alice"] >= 1202
+
+
+async def test_a_lost_subscription_reads_on_where_it_stood(start: Start, redis: Redis) -> None:
+    client, request_id = await start(), str(uuid4())
+    await tell(redis, 1)
+    await client.ask("follow")
+    answer = client.ask("submit", command="pms.trade", fields={"requestId": request_id, **TRADE})
+    await redis.blpop(["commands"], timeout=5)
+    async with redis.pipeline(transaction=True) as step:  # dropped and told in one step: nobody hears it
+        step.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        step.xadd(names.EVENTS_STREAM, {"e": json.dumps({"seq": 2, "subAccountId": "alice"})}, id="2-0")
+        step.hset(names.request_key(request_id), "result", '{"success":true}')
+        await step.execute()
+    said = [await client.heard()]
+    while said[-1] != {"connection": "back"}:
+        said.append(await client.heard())
+    assert [line["event"]["seq"] for line in said if "event" in line] == [2]
+    assert (await asyncio.wait_for(answer, 5))["answer"] == {"success": True}
+    await tell(redis, 3)
+    assert await seqs(client, 1) == [3]
+
+
+async def test_a_position_older_than_the_stream_asks_for_a_resync(start: Start, redis: Redis) -> None:
+    client = await start()
+    for seq in (7, 8):
+        await tell(redis, seq)
+    await client.ask("follow", position={"id": "3-0", "seqs": {"alice": 3}})
+    assert await client.heard() == {"resync": {"since": "3-0", "first": "7-0"}}
+    assert await seqs(client, 2) == [7, 8]
