@@ -1,0 +1,53 @@
+"""Refusing commands that waited nobody knows how long: a market order of an hour ago is not wanted now."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Literal, cast
+
+from redis.asyncio import Redis
+
+from pms.bus.requests import echo
+from pms.bus.scripts import Scripts
+from pms.contract import names
+from pms.contract.codes import Code
+from pms.contract.money import encode
+from pms.contract.results import Result
+
+
+class Stale:
+    """The refusal of undated commands."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._scripts = Scripts(redis)
+
+    async def refuse(
+        self, request_id: str, command: str, text: bytes, *, door: str
+    ) -> Literal["new", "repeat", "conflict"]:
+        """Record the command as refused `STALE`; one that was recorded before keeps its own answer."""
+        keys = [names.request_key(request_id), names.result_key(request_id), names.INBOX]
+        answer = _answer(request_id, command, echo(text))
+        reply = await self._scripts.call(
+            "stale", keys, request_id, command, text, answer, names.REQUEST_TTL_S, names.RESULT_TTL_S, door
+        )
+        return cast("Literal['new', 'repeat', 'conflict']", reply.decode())
+
+
+def _answer(request_id: str, command: str, echoed: dict[str, Any]) -> bytes:
+    quantity = echoed.get("quantity")
+    result = Result(
+        success=False,
+        request_id=request_id,
+        command=command,
+        sub_account_id=_word(echoed.get("subAccountId")),
+        symbol=_word(echoed.get("symbol")),
+        side=_word(echoed.get("side")),
+        quantity=quantity if isinstance(quantity, int | Decimal) else None,
+        code=Code.STALE,
+        error="the command waited while nobody served its list, nobody knows how long; send it anew",
+    )
+    return encode(result)
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,176 @@
+"""Commands pushed to lists against a real Redis: each recorded once, none lost, no stale one placed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from pms.bridge.ferry import Ferry
+from pms.bus.connection import connect
+from pms.bus.inbox import BadCommand, Conflict, Inbox
+from pms.bus.requests import Record, Requests
+from pms.contract import names
+
+TRADES, CANCELS = "pms:cmd:trade", "pms:cmd:cancel"
+
+
+def new_id() -> str:
+    return str(uuid4())
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    redis = connect(redis_url, name="test")
+    yield redis
+    await redis.aclose()
+
+
+def ferry(redis: Redis, command_list: str = TRADES) -> Ferry:
+    return Ferry(redis, command_list, names.COMMAND_LISTS[command_list], new_id=new_id)
+
+
+def trade(**more: Any) -> dict[str, Any]:
+    return {"requestId": new_id(), "subAccountId": "alice", "symbol": "BTCUSDT", "side": "BUY", **more}
+
+
+async def push(redis: Redis, fields: dict[str, Any], command_list: str = TRADES) -> str:
+    await redis.lpush(command_list, json.dumps(fields))
+    return str(fields["requestId"])
+
+
+async def record(redis: Redis, request_id: str) -> Record:
+    found = await Requests(redis, new_id=new_id).read(request_id)
+    assert found is not None
+    return found
+
+
+async def lengths(redis: Redis, command_list: str = TRADES) -> tuple[int, int]:
+    return await redis.llen(command_list), await redis.llen(names.taken_list(command_list))
+
+
+async def test_a_command_becomes_a_record_and_a_wake_up(redis: Redis) -> None:
+    served = ferry(redis)
+    await served.begin()
+    request_id = await push(redis, trade(quantity=0.1))
+    await served.carry_one()
+    found = await record(redis, request_id)
+    assert (found.command, found.decision) == ("pms.trade", None)
+    assert json.loads(found.text)["quantity"] == 0.1
+    assert await redis.llen("commands") == 1
+    assert await lengths(redis) == (0, 0)
+
+
+async def test_the_oldest_comes_first(redis: Redis) -> None:
+    served = ferry(redis)
+    await served.begin()
+    ids = [await push(redis, trade(quantity=n)) for n in range(1, 6)]
+    for _ in ids:
+        await served.carry_one()
+    assert [m.request_id for m in await Inbox(redis).take(timeout_s=1)] == ids  # type: ignore[union-attr]
+
+
+async def test_forty_market_orders_that_waited_are_all_stale(redis: Redis) -> None:
+    ids = [await push(redis, trade(quantity=n)) for n in range(1, 41)]
+    await ferry(redis).begin()
+    for request_id in ids:
+        found = await record(redis, request_id)
+        result = json.loads(found.result or b"")
+        assert (found.decision, result["code"], result["success"]) == ("refused", "STALE", False)
+        assert result["subAccountId"] == "alice"
+        assert json.loads(await redis.get(names.result_key(request_id)) or b"") == result
+    assert await redis.llen("commands") == await redis.llen(names.INBOX) == 0
+    assert await lengths(redis) == (0, 0)
+
+
+async def test_a_cancel_that_waited_goes_through(redis: Redis) -> None:
+    request_id = await push(redis, {"requestId": new_id(), "orderId": "PMS_x"}, CANCELS)
+    await ferry(redis, CANCELS).begin()
+    assert (await record(redis, request_id)).decision is None
+    assert await redis.llen("urgent") == 1
+    assert await lengths(redis, CANCELS) == (0, 0)
+
+
+async def test_a_bridge_that_died_after_recording_records_nothing_twice(redis: Redis) -> None:
+    served = ferry(redis)
+    fields = trade(quantity="0.1")
+    await served.begin()
+    request_id = await push(redis, fields)
+    await served.carry_one()
+    await redis.lpush(names.taken_list(TRADES), json.dumps(fields))  # its removal was never reached
+    await ferry(redis).begin()
+    assert (await record(redis, request_id)).decision is None
+    assert await redis.llen("commands") == 1
+    assert await lengths(redis) == (0, 0)
+
+
+async def test_a_bridge_that_died_before_recording_loses_nothing(redis: Redis) -> None:
+    fields = trade(quantity="0.1")
+    await redis.lpush(names.taken_list(TRADES), json.dumps(fields))
+    await ferry(redis).begin()
+    assert json.loads((await record(redis, fields["requestId"])).result or b"")["code"] == "STALE"
+    assert await lengths(redis) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"{", "BAD_JSON"),
+        (b"\xff\xfe", "BAD_JSON"),
+        (b'["pms"]', "BAD_JSON"),
+        (b'{"quantity":NaN,"requestId":"x"}', "BAD_JSON"),
+        (b'{"symbol":"BTCUSDT"}', "MISSING_REQUEST_ID"),
+        (b'{"requestId":null}', "BAD_REQUEST_ID"),
+        (b'{"requestId":true}', "BAD_REQUEST_ID"),
+        (b'{"requestId":"' + b"x" * 100 + b'"}', "BAD_REQUEST_ID"),
+    ],
+)
+async def test_what_cannot_be_answered_is_told_to_the_streamer(redis: Redis, raw: bytes, code: str) -> None:
+    served = ferry(redis)
+    await served.begin()
+    await redis.lpush(TRADES, raw)
+    await served.carry_one()
+    [told] = await Inbox(redis).take(timeout_s=1)
+    assert told == BadCommand(command="pms.trade", text=raw.decode(errors="replace"), code=code)
+    assert await lengths(redis) == (0, 0)
+
+
+async def test_an_id_that_is_no_uuid_is_still_recorded_for_whoever_waits(redis: Redis) -> None:
+    served = ferry(redis)
+    await served.begin()
+    await push(redis, {"requestId": 17})
+    await served.carry_one()
+    assert (await record(redis, "17")).command == "pms.trade"
+
+
+async def test_one_id_with_other_content_is_a_conflict(redis: Redis) -> None:
+    served = ferry(redis)
+    await served.begin()
+    fields = trade(quantity="1")
+    for quantity in ("1", "2"):
+        await push(redis, {**fields, "quantity": quantity})
+        await served.carry_one()
+    told = await Inbox(redis).take(timeout_s=1)
+    assert [type(message).__name__ for message in told] == ["Arrived", "Conflict"]
+    await push(redis, {**fields, "quantity": "3"})
+    await ferry(redis).begin()
+    assert isinstance((await Inbox(redis).take(timeout_s=1))[0], Conflict)
+
+
+async def test_a_lost_connection_is_waited_for(redis: Redis) -> None:
+    stop = asyncio.Event()
+    served = asyncio.create_task(ferry(redis, CANCELS).run(stop))
+    ids = []
+    for number in (1, 2):
+        ids.append(await push(redis, {"requestId": new_id(), "orderId": str(number)}, CANCELS))
+        assert await redis.blpop(["urgent"], timeout=1.9)
+        await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    stop.set()
+    await served
+    assert [(await record(redis, request_id)).command for request_id in ids] == ["pms.cancel"] * 2
+    assert await redis.llen(CANCELS) == 0
