@@ -1,0 +1,123 @@
+"""What the streamer starts from: the ledger's state at one seq, before the journal's tail.
+
+"Recent" is counted back from the last entry's own time, not from the clock: after an outage of days
+the late messages are about what was alive then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import select, text, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pms.contract.journal import CommandRow, CursorRow, OrderRow, PositionRow, SubAccountRow
+from pms.db import models
+from pms.db.engine import reading
+from pms.db.rows import fetch, select_as
+
+HOUR_MS: Final = 3_600_000
+RECENT_MS: Final = 24 * HOUR_MS
+FILLS_MS: Final = 48 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedState:
+    """Everything at `applied`; the journal's entries behind it complete it, newest row of a key wins."""
+
+    applied: int
+    entry_at: int
+    sub_accounts: list[SubAccountRow]
+    #: only open ones: a closed position says nothing that the next opening does not say anew
+    positions: list[PositionRow]
+    #: unfinished ones, and those finished in the last 24 h, so that late messages find their order
+    orders: list[OrderRow]
+    #: symbol, exchange order id, trade id of every fill that recovery may meet again
+    fill_keys: set[tuple[str, int, int]]
+    #: of the last 24 h: a repeated requestId gets its first answer
+    commands: list[CommandRow]
+    cursors: list[CursorRow]
+
+
+# A symbol's trades are fetched again from its proven cursor on, however long ago that was: so the
+# keys reach back to an hour before it, or to 48 h, whichever is further; without a cursor, to the
+# first. The recursion hops from symbol to symbol along the primary key.
+_FILL_KEYS = text(
+    f"""
+    WITH RECURSIVE traded (symbol) AS (
+        SELECT min(symbol) FROM pms.fills
+        UNION ALL
+        SELECT (SELECT min(f.symbol) FROM pms.fills f WHERE f.symbol > t.symbol)
+        FROM traded t WHERE t.symbol IS NOT NULL
+    ),
+    since AS (
+        SELECT t.symbol, least(:horizon, coalesce(proven.venue_time - {HOUR_MS}, 0)) AS venue_time
+        FROM traded t
+        LEFT JOIN pms.cursors c ON c.symbol = t.symbol
+        LEFT JOIN LATERAL (
+            SELECT f.venue_time FROM pms.fills f
+            WHERE f.symbol = t.symbol AND f.trade_id <= c.trade_id
+            ORDER BY f.venue_time DESC LIMIT 1
+        ) proven ON true
+        WHERE t.symbol IS NOT NULL
+    )
+    SELECT f.symbol, f.exchange_order_id, f.trade_id
+    FROM since s JOIN pms.fills f ON f.symbol = s.symbol AND f.venue_time >= s.venue_time
+    UNION
+    SELECT f.symbol, f.exchange_order_id, f.trade_id
+    FROM pms.orders o JOIN pms.fills f ON f.client_order_id = o.client_order_id
+    WHERE o.{models.IS_OPEN}
+    """
+)
+
+
+async def load_state(engine: AsyncEngine) -> LoadedState:
+    """Read the state in one snapshot; fast whatever the length of history. Raises Unreachable."""
+    async with reading(engine) as connection:
+        cursor = (
+            await connection.execute(
+                select(models.journal_cursor.c.applied, models.journal_cursor.c.entry_at)
+            )
+        ).one()
+        recent = cursor.entry_at - RECENT_MS
+        return LoadedState(
+            applied=cursor.applied,
+            entry_at=cursor.entry_at,
+            sub_accounts=await fetch(
+                connection, select_as(SubAccountRow, models.sub_accounts), SubAccountRow
+            ),
+            positions=await fetch(
+                connection,
+                select_as(PositionRow, models.positions).where(models.positions.c.quantity != 0),
+                PositionRow,
+            ),
+            orders=await _orders(connection, recent),
+            fill_keys=await _fill_keys(connection, cursor.entry_at - FILLS_MS),
+            commands=await fetch(
+                connection,
+                select_as(CommandRow, models.commands).where(models.commands.c.decided_at >= recent),
+                CommandRow,
+            ),
+            cursors=await fetch(connection, select_as(CursorRow, models.cursors), CursorRow),
+        )
+
+
+async def applied_seq(engine: AsyncEngine) -> int:
+    """The seq of the last entry in PostgreSQL; 0 before the first. Raises Unreachable."""
+    async with reading(engine) as connection:
+        seq: int = (await connection.execute(select(models.journal_cursor.c.applied))).scalar_one()
+        return seq
+
+
+async def _orders(connection: AsyncConnection, recent: int) -> list[OrderRow]:
+    """Each half by its own partial index, whose condition must stand in the query as it is."""
+    every = select_as(OrderRow, models.orders)
+    unfinished = every.where(text(models.IS_OPEN))
+    finished = every.where(text(models.IS_TERMINAL), models.orders.c.updated_at >= recent)
+    return await fetch(connection, union_all(unfinished, finished), OrderRow)
+
+
+async def _fill_keys(connection: AsyncConnection, horizon: int) -> set[tuple[str, int, int]]:
+    found = await connection.execute(_FILL_KEYS, {"horizon": horizon})
+    return {(symbol, order_id, trade_id) for symbol, order_id, trade_id in found}

@@ -1,0 +1,235 @@
+"""What people ask the ledger: for the command line, the portal and the independent checks.
+
+Lists come newest first where there is a time, `limit` None gives all. Each call is one snapshot and
+raises Unreachable. Rows of the journal come as themselves; the rest as the structs below.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, column, func, or_, select, table, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pms.contract.journal import (
+    CommandRow,
+    CursorRow,
+    FillRow,
+    IncidentRow,
+    LedgerRow,
+    OrderRow,
+    PositionRow,
+    SubAccountRow,
+)
+from pms.db import models
+from pms.db.engine import reading
+from pms.db.rows import T, fetch, select_as
+
+
+class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """An open position as people read it: side and size instead of a sign, entry price of eight decimals."""
+
+    id: str
+    sub_account_id: str
+    symbol: str
+    side: str
+    #: LONG or SHORT
+    quantity: Decimal
+    entry_price: Decimal
+    notional: Decimal
+    #: at the entry price
+    leverage: int
+    realized_pnl: Decimal
+    opened_seq: int
+    updated_at: int
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """A sub-account's balance beside the sum of its ledger; balance None: a ledger without account."""
+
+    sub_account_id: str
+    balance: Decimal | None
+    ledger_sum: Decimal
+    drift: Decimal
+    lines: int
+    agrees: bool
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How much there is of everything, and how far the journal is folded."""
+
+    applied: int
+    entries: int
+    entry_at: int
+    applied_at: int
+    sub_accounts: int
+    orders: int
+    open_orders: int
+    open_positions: int
+    fills: int
+    ledger_entries: int
+    commands: int
+    incidents: int
+
+
+async def accounts(engine: AsyncEngine) -> list[SubAccountRow]:
+    """All sub-accounts, oldest first."""
+    accounts = models.sub_accounts
+    statement = select_as(SubAccountRow, accounts).order_by(accounts.c.created_at, accounts.c.id)
+    return await _read(engine, statement, SubAccountRow)
+
+
+async def balances(engine: AsyncEngine) -> list[Balance]:
+    """Every balance beside the sum of its ledger entries."""
+    view = _view("pms_balances", Balance)
+    return await _read(engine, select_as(Balance, view).order_by(view.c.sub_account_id), Balance)
+
+
+async def positions(
+    engine: AsyncEngine, *, sub_account_id: str | None = None, symbol: str | None = None
+) -> list[OpenPosition]:
+    """Open positions by account and symbol."""
+    view = _view("pms_positions", OpenPosition)
+    statement = select_as(OpenPosition, view).order_by(view.c.sub_account_id, view.c.symbol)
+    return await _read(
+        engine, _only(statement, view, sub_account_id=sub_account_id, symbol=symbol), OpenPosition
+    )
+
+
+async def position_rows(engine: AsyncEngine) -> list[PositionRow]:
+    """All positions as they were journaled, the closed ones too."""
+    rows = models.positions
+    statement = select_as(PositionRow, rows).order_by(rows.c.sub_account_id, rows.c.symbol)
+    return await _read(engine, statement, PositionRow)
+
+
+async def orders(
+    engine: AsyncEngine,
+    *,
+    sub_account_id: str | None = None,
+    symbol: str | None = None,
+    open_only: bool = False,
+    limit: int | None = 100,
+) -> list[OrderRow]:
+    """Orders, the last admitted first."""
+    rows = models.orders
+    statement = select_as(OrderRow, rows).order_by(rows.c.admitted_at.desc(), rows.c.client_order_id)
+    if open_only:
+        statement = statement.where(text(models.IS_OPEN))
+    statement = _only(statement, rows, sub_account_id=sub_account_id, symbol=symbol)
+    return await _read(engine, statement.limit(limit), OrderRow)
+
+
+async def find_orders(engine: AsyncEngine, order_id: str) -> list[OrderRow]:
+    """Orders by client id or exchange id; an exchange id may be taken once per symbol."""
+    rows = models.orders
+    matches = rows.c.client_order_id == order_id
+    if order_id.isascii() and order_id.isdigit() and int(order_id) < 2**63:
+        matches = or_(matches, rows.c.exchange_order_id == int(order_id))
+    return await _read(engine, select_as(OrderRow, rows).where(matches).order_by(rows.c.symbol), OrderRow)
+
+
+async def fills(
+    engine: AsyncEngine,
+    *,
+    sub_account_id: str | None = None,
+    symbol: str | None = None,
+    client_order_id: str | None = None,
+    limit: int | None = 100,
+) -> list[FillRow]:
+    """Fills, the latest at the exchange first."""
+    rows = models.fills
+    statement = select_as(FillRow, rows).order_by(
+        rows.c.venue_time.desc(), rows.c.symbol, rows.c.trade_id.desc(), rows.c.exchange_order_id.desc()
+    )
+    statement = _only(
+        statement, rows, sub_account_id=sub_account_id, symbol=symbol, client_order_id=client_order_id
+    )
+    return await _read(engine, statement.limit(limit), FillRow)
+
+
+async def ledger(
+    engine: AsyncEngine, *, sub_account_id: str | None = None, limit: int | None = 100
+) -> list[LedgerRow]:
+    """Balance movements, the last booked first."""
+    rows = models.ledger_entries
+    statement = select_as(LedgerRow, rows).order_by(rows.c.seq.desc(), rows.c.line.desc())
+    return await _read(engine, _only(statement, rows, sub_account_id=sub_account_id).limit(limit), LedgerRow)
+
+
+async def commands(
+    engine: AsyncEngine, *, decision: str | None = None, limit: int | None = 100
+) -> list[CommandRow]:
+    """Commands and what was decided, the last decided first."""
+    rows = models.commands
+    statement = select_as(CommandRow, rows).order_by(rows.c.decided_at.desc(), rows.c.request_id)
+    return await _read(engine, _only(statement, rows, decision=decision).limit(limit), CommandRow)
+
+
+async def find_command(engine: AsyncEngine, request_id: str) -> CommandRow | None:
+    """A command by its requestId; the last, where one was used again after its 24 h."""
+    rows = models.commands
+    statement = select_as(CommandRow, rows).where(rows.c.request_id == request_id)
+    found = await _read(engine, statement.order_by(rows.c.decided_at.desc()).limit(1), CommandRow)
+    return found[0] if found else None
+
+
+async def incidents(
+    engine: AsyncEngine, *, severity: str | None = None, limit: int | None = 100
+) -> list[IncidentRow]:
+    """What an operator should see, the last first."""
+    rows = models.incidents
+    statement = select_as(IncidentRow, rows).order_by(rows.c.seq.desc())
+    return await _read(engine, _only(statement, rows, severity=severity).limit(limit), IncidentRow)
+
+
+async def cursors(engine: AsyncEngine) -> list[CursorRow]:
+    """The proven cursor of each symbol's trades."""
+    statement = select_as(CursorRow, models.cursors).order_by(models.cursors.c.symbol)
+    return await _read(engine, statement, CursorRow)
+
+
+async def counts(engine: AsyncEngine) -> Counts:
+    """Row counts and the fold's cursor, of one snapshot."""
+    cursor = models.journal_cursor
+    statement = select(
+        cursor.c.applied,
+        cursor.c.entries,
+        cursor.c.entry_at,
+        cursor.c.applied_at,
+        _count(models.sub_accounts),
+        _count(models.orders),
+        _count(models.orders, models.IS_OPEN).label("open_orders"),
+        _count(models.positions, "quantity <> 0").label("open_positions"),
+        _count(models.fills),
+        _count(models.ledger_entries),
+        _count(models.commands),
+        _count(models.incidents),
+    )
+    return (await _read(engine, statement, Counts))[0]
+
+
+async def _read(engine: AsyncEngine, statement: Select[Any], row: type[T]) -> list[T]:
+    async with reading(engine) as connection:
+        return await fetch(connection, statement, row)
+
+
+def _only(statement: Select[Any], source: Any, **wanted: str | None) -> Select[Any]:
+    """Keep the rows whose columns have the wanted values; None wants any."""
+    for name, value in wanted.items():
+        if value is not None:
+            statement = statement.where(source.c[name] == value)
+    return statement
+
+
+def _view(name: str, row: type[msgspec.Struct]) -> Any:
+    return table(name, *(column(field) for field in row.__struct_fields__), schema="public")
+
+
+def _count(source: Any, condition: str | None = None) -> Any:
+    statement = select(func.count()).select_from(source)
+    if condition is not None:
+        statement = statement.where(text(condition))
+    return statement.scalar_subquery().label(source.name)
