@@ -1,0 +1,1 @@
+"""What leaves the venue by itself: market data and user events, and who gets them."""

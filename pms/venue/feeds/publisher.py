@@ -1,0 +1,233 @@
+"""From transactions to streams: user events first, then trades, depth and best prices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from itertools import groupby
+
+import msgspec
+
+from pms.venue.faults import FaultKind, Faults
+from pms.venue.feeds.depth import DepthFeed, UpdateIds
+from pms.venue.feeds.hub import Hub
+from pms.venue.market import Market
+from pms.venue.symbols import plain
+from pms.venue.transaction import Print, Transaction, UserEvent
+
+encode = msgspec.json.Encoder().encode
+TICK_MS = 50
+FUNDING_PERIOD_MS = 8 * 3_600_000
+FUNDING_RATE = "0.00010000"
+BestPrices = tuple[int, int, int, int]
+
+
+class Feeds:
+    """The publisher of the exchange. `run` paces the streams that gather changes."""
+
+    def __init__(
+        self,
+        markets: Mapping[str, Market],
+        *,
+        hub: Hub,
+        faults: Faults,
+        key_of: Callable[[str], str | None],
+        clock: Callable[[], int],
+        monotonic_ns: Callable[[], int],
+    ) -> None:
+        self.markets = markets
+        self.hub = hub
+        self.faults = faults
+        self.key_of = key_of
+        self.clock = clock
+        self.monotonic_ns = monotonic_ns
+        # Microseconds since the epoch: ahead of all ids that an earlier run can have reached
+        self.ids = UpdateIds(clock() * 1000)
+        self.depth = {
+            name: DepthFeed(
+                market, hub=hub, ids=self.ids, faults=faults, clock=clock, monotonic_ns=monotonic_ns
+            )
+            for name, market in markets.items()
+        }
+        self.latest_prints: dict[str, list[Print]] = {name: [] for name in markets}
+        self._by_lower = {market.symbol.lower: name for name, market in markets.items()}
+        self._best: dict[str, BestPrices] = {}
+        hub.on_change(opened=self._opened, closed=self._closed)
+
+    def _opened(self, stream: str) -> None:
+        symbol, _, kind = stream.partition("@")
+        if symbol in self._by_lower:
+            self.depth[self._by_lower[symbol]].open(kind)
+
+    def _closed(self, stream: str) -> None:
+        symbol, _, kind = stream.partition("@")
+        if symbol in self._by_lower:
+            self.depth[self._by_lower[symbol]].close(kind)
+
+    def publish(self, transaction: Transaction) -> None:
+        """Send everything of one transaction; never blocks."""
+        for event in transaction.events:
+            self._user(event)
+        if transaction.prints:
+            self._trades(transaction)
+        for name in transaction.touched:
+            self._book(name, transaction)
+
+    def _user(self, event: UserEvent) -> None:
+        key = self.key_of(event.account)
+        if key is None:
+            return
+        payload = encode(event.payload)
+        if self.faults.rules:
+            order = event.payload.get("o")
+            client_order_id = order["c"] if isinstance(order, dict) else str(event.payload.get("c", ""))
+            fault = self.faults.on_event(event.account, event.type, client_order_id, self.monotonic_ns())
+            if fault is FaultKind.WITHHOLD_EVENT:
+                return
+            if fault is FaultKind.DUPLICATE_EVENT:
+                self.hub.publish_user(key, event.type, payload)
+        self.hub.publish_user(key, event.type, payload)
+
+    def _trades(self, transaction: Transaction) -> None:
+        now = self.clock()
+        for each in transaction.prints:
+            symbol = self.markets[each.symbol].symbol
+            kept = self.latest_prints[each.symbol]
+            kept.append(each)
+            if len(kept) > 2000:
+                del kept[:1000]
+            stream = f"{symbol.lower}@trade"
+            if self.hub.wanted(stream):
+                trade = {
+                    "e": "trade",
+                    "E": now,
+                    "T": transaction.time,
+                    "s": symbol.name,
+                    "t": each.trade_id,
+                    "p": symbol.price_text(each.price),
+                    "q": symbol.quantity_text(each.quantity),
+                    "X": "MARKET",
+                    "m": each.buyer_is_maker,
+                    "st": 1,
+                }
+                self.hub.publish(stream, encode(trade))
+        self._aggregate_trades(transaction, now)
+
+    def _aggregate_trades(self, transaction: Transaction, now: int) -> None:
+        def key(each: Print) -> tuple[str, int, bool]:
+            return each.symbol, each.price, each.buyer_is_maker
+
+        for (name, price, buyer_is_maker), group in groupby(transaction.prints, key):
+            symbol = self.markets[name].symbol
+            stream = f"{symbol.lower}@aggTrade"
+            if not self.hub.wanted(stream):
+                continue
+            trades = list(group)
+            quantity = symbol.quantity_text(sum(each.quantity for each in trades))
+            aggregate = {
+                "e": "aggTrade",
+                "E": now,
+                "a": trades[0].trade_id,
+                "s": name,
+                "p": symbol.price_text(price),
+                "q": quantity,
+                "nq": quantity,
+                "f": trades[0].trade_id,
+                "l": trades[-1].trade_id,
+                "T": transaction.time,
+                "m": buyer_is_maker,
+                "st": 1,
+            }
+            self.hub.publish(stream, encode(aggregate))
+
+    def _book(self, name: str, transaction: Transaction) -> None:
+        book = self.markets[name].book
+        bids, asks = book.bids.drain_changes(), book.asks.drain_changes()
+        if bids or asks or transaction.forced:
+            self.depth[name].changed(bids, asks, time=transaction.time)
+            self._book_ticker(name, transaction.time)
+
+    def best(self, name: str) -> BestPrices:
+        """Bid, bid lots, ask, ask lots; zeros where a side is empty."""
+        book = self.markets[name].book
+        bid, ask = book.bids.best, book.asks.best
+        return (
+            bid.price if bid else 0,
+            bid.total if bid else 0,
+            ask.price if ask else 0,
+            ask.total if ask else 0,
+        )
+
+    def _book_ticker(self, name: str, time: int) -> None:
+        best = self.best(name)
+        if self._best.get(name) == best:
+            return
+        self._best[name] = best
+        symbol = self.markets[name].symbol
+        stream = f"{symbol.lower}@bookTicker"
+        if not self.hub.wanted(stream):
+            return
+        ticker = {
+            "e": "bookTicker",
+            "u": self.ids.last,
+            "s": name,
+            "ps": name,
+            "b": symbol.price_text(best[0]),
+            "B": symbol.quantity_text(best[1]),
+            "a": symbol.price_text(best[2]),
+            "A": symbol.quantity_text(best[3]),
+            "T": time,
+            "E": self.clock(),
+            "st": 1,
+        }
+        self.hub.publish(stream, encode(ticker))
+
+    def mark_price(self, name: str, time: int) -> dict[str, object]:
+        """The markPriceUpdate payload of a symbol."""
+        mark = plain(self.markets[name].mark)
+        return {
+            "e": "markPriceUpdate",
+            "E": time,
+            "s": name,
+            "p": mark,
+            "ap": mark,
+            "P": mark,
+            "i": mark,
+            "r": FUNDING_RATE,
+            "T": next_funding(time),
+            "st": 1,
+        }
+
+    async def run(self) -> None:
+        """Send what gathers over time, for ever."""
+        loop = asyncio.get_running_loop()
+        beat = 0
+        started = loop.time()
+        while True:
+            beat += 1
+            await asyncio.sleep(max(0.0, started + beat * TICK_MS / 1000 - loop.time()))
+            now = self.clock()
+            for interval in (100, 250, 500):
+                if beat * TICK_MS % interval == 0:
+                    for feed in self.depth.values():
+                        feed.flush(interval, time=now)
+            if beat * TICK_MS % 1000 == 0:
+                self._mark_prices(now, seconds=beat * TICK_MS // 1000)
+
+    def _mark_prices(self, now: int, *, seconds: int) -> None:
+        all_marks: list[dict[str, object]] | None = None
+        for suffix, due in (("@1s", True), ("", seconds % 3 == 0)):
+            if not due:
+                continue
+            for name, market in self.markets.items():
+                stream = f"{market.symbol.lower}@markPrice{suffix}"
+                if self.hub.wanted(stream):
+                    self.hub.publish(stream, encode(self.mark_price(name, now)))
+            if self.hub.wanted(f"!markPrice@arr{suffix}"):
+                all_marks = all_marks or [self.mark_price(name, now) for name in self.markets]
+                self.hub.publish(f"!markPrice@arr{suffix}", encode(all_marks))
+
+
+def next_funding(time: int) -> int:
+    """The next funding moment: 00, 08, 16 UTC."""
+    return (time // FUNDING_PERIOD_MS + 1) * FUNDING_PERIOD_MS

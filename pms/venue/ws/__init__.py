@@ -1,0 +1,1 @@
+"""The WebSocket face: routed and unrouted paths, control messages, connections."""
