@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
 from decimal import Decimal
+from typing import TypeVar
 
 from pms.venue import errors
 from pms.venue.state import ZERO, Income, Order, Position, Trade, Wallet
@@ -14,6 +14,7 @@ DAY_MS = 86_400_000
 EMPTY_ORDER_KEPT_MS = 3 * DAY_MS
 ORDER_KEPT_MS = 90 * DAY_MS
 DEFAULT_LEVERAGE = 20
+Row = TypeVar("Row")
 
 
 class Exposure:
@@ -105,16 +106,49 @@ class Account:
         found = [order for orders in self.open.values() for order in orders.values()]
         return sorted(found, key=lambda order: (order.created, order.order_id))
 
-    def orders_from(self, symbol: str, order_id: int) -> Iterable[Order]:
+    def orders_from(self, symbol: str, order_id: int, limit: int) -> list[Order]:
         """History of a symbol from an id on, ascending."""
         ids, orders = self.order_ids[symbol], self.orders[symbol]
-        return (orders[ids[at]] for at in range(bisect_left(ids, order_id), len(ids)))
+        start = bisect_left(ids, order_id)
+        return [orders[each] for each in ids[start : start + limit]]
 
-    def trades_from(self, symbol: str, trade_id: int) -> Iterable[Trade]:
+    def orders_between(self, symbol: str, start: int, end: int, limit: int, *, newest: bool) -> list[Order]:
+        """Orders created in a window, ascending: its newest or its oldest `limit`."""
+        ids, orders = self.order_ids[symbol], self.orders[symbol]
+        first = bisect_left(ids, start, key=lambda each: orders[each].created)
+        last = bisect_right(ids, end, key=lambda each: orders[each].created)
+        return [orders[each] for each in _page(ids, first, last, limit, newest=newest)]
+
+    def trades_from(self, symbol: str, trade_id: int, limit: int, *, order_id: int | None) -> list[Trade]:
         """Trades of a symbol from an id on, ascending."""
         trades = self.trades[symbol]
         start = bisect_left(trades, trade_id, key=lambda trade: trade.trade_id)
-        return (trades[at] for at in range(start, len(trades)))
+        if order_id is None:
+            return trades[start : start + limit]
+        return [trade for trade in self.trades_of(symbol, order_id) if trade.trade_id >= trade_id][:limit]
+
+    def trades_between(
+        self, symbol: str, start: int, end: int, limit: int, *, newest: bool, order_id: int | None
+    ) -> list[Trade]:
+        """Trades made in a window, ascending: its newest or its oldest `limit`."""
+        trades = self.trades[symbol] if order_id is None else self.trades_of(symbol, order_id)
+        first = bisect_left(trades, start, key=lambda trade: trade.time)
+        last = bisect_right(trades, end, key=lambda trade: trade.time)
+        return _page(trades, first, last, limit, newest=newest)
+
+    def trades_of(self, symbol: str, order_id: int) -> list[Trade]:
+        """All trades of one order, ascending."""
+        order = self.orders[symbol].get(order_id)
+        if order is None:
+            return []
+        trades = self.trades[symbol]
+        first = bisect_left(trades, order.created, key=lambda trade: trade.time)
+        last = bisect_right(trades, order.updated, key=lambda trade: trade.time)
+        return [trade for trade in trades[first:last] if trade.order_id == order_id]
+
+
+def _page(rows: list[Row], first: int, last: int, limit: int, *, newest: bool) -> list[Row]:
+    return rows[max(first, last - limit) : last] if newest else rows[first : min(last, first + limit)]
 
 
 def retained(order: Order, now: int) -> bool:

@@ -20,6 +20,7 @@ class VenueError(Exception):
 
 TEXTS: dict[int, str] = {
     -1000: "An unknown error occured while processing the request.",
+    -1020: "This operation is not supported.",
     -1021: "Timestamp for this request is outside of the recvWindow.",
     -1022: "Signature for this request is not valid.",
     -1023: "Start time is greater than end time.",
@@ -93,6 +94,11 @@ def missing(parameter: str) -> VenueError:
     )
 
 
+def empty(parameter: str) -> VenueError:
+    """-1105."""
+    return VenueError(-1105, f"Parameter '{parameter.lower()}' was empty.")
+
+
 def one_of_two(first: str, second: str) -> VenueError:
     """-1102 where either of two parameters would do."""
     return VenueError(
@@ -115,6 +121,11 @@ def not_required(parameter: str) -> VenueError:
 def not_valid(parameter: str) -> VenueError:
     """-1130."""
     return VenueError(-1130, f"Data sent for parameter '{parameter.lower()}' is not valid.")
+
+
+def window_too_long(hours: int) -> VenueError:
+    """-1127."""
+    return VenueError(-1127, f"More than {hours} hours between startTime and endTime.")
 
 
 def bad_depth_limit(limit: object) -> VenueError:

@@ -19,7 +19,7 @@ MAX_CLIENT_ORDER_ID = 36
 
 
 class Params:
-    """The parameters of one request. An empty value counts as not sent where it is optional."""
+    """The parameters of one request. An empty value is refused where the parameter is read."""
 
     __slots__ = ("_values",)
 
@@ -39,13 +39,16 @@ class Params:
         return bool(self._values.get(name.lower()))
 
     def text(self, name: str) -> str | None:
-        """A parameter, or None."""
-        return self._values.get(name.lower()) or None
+        """A parameter, or None; -1105 when it was sent empty."""
+        value = self._values.get(name.lower())
+        if value == "":
+            raise errors.empty(name)
+        return value
 
     def need(self, name: str) -> str:
         """A mandatory parameter; -1102 without it."""
-        value = self.text(name)
-        if value is None:
+        value = self._values.get(name.lower())
+        if not value:
             raise errors.missing(name)
         return value
 

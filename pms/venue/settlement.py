@@ -41,7 +41,8 @@ class Settlement:
         market.last_price = fill.price
         name = market.symbol.name
         tx.touched.add(name)
-        tx.prints.append(Print(name, trade_id, fill.price, fill.quantity, fill.taker_side == SELL))
+        seller_takes = fill.taker_side == SELL
+        tx.prints.append(Print(name, trade_id, fill.price, fill.quantity, seller_takes, tx.time))
         if taker is not None:
             self._book(tx, market, taker, fill, trade_id=trade_id, maker=False, announce=announce)
         if fill.maker is not None:

@@ -23,6 +23,7 @@ class Print(NamedTuple):
     price: int
     quantity: int
     buyer_is_maker: bool
+    time: int
 
 
 class Transaction:

@@ -1,0 +1,97 @@
+"""Rate limits: request weight per address and minute, orders per account, 10 seconds and minute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pms.venue import errors
+
+WEIGHT_PER_MINUTE = 2400
+ORDERS_PER_MINUTE = 1200
+ORDERS_PER_TEN_SECONDS = 300
+# Requests an address may still send after its first 429 in a minute before it is banned
+PATIENCE = 60
+BAN_MS = 120_000
+MINUTE_MS = 60_000
+TEN_SECONDS_MS = 10_000
+
+
+@dataclass(slots=True)
+class _Window:
+    """A count that starts again with every interval of the clock."""
+
+    interval: int
+    start: int = 0
+    used: int = 0
+
+    def count(self, now: int, amount: int) -> int:
+        start = now - now % self.interval
+        if start != self.start:
+            self.start, self.used = start, 0
+        self.used += amount
+        return self.used
+
+    def retry_after(self, now: int) -> int:
+        """Whole seconds until it starts again, at least 1."""
+        return max(1, -(-(self.start + self.interval - now) // 1000))
+
+
+@dataclass(slots=True)
+class _Address:
+    weight: _Window
+    refused: _Window
+    banned_until: int = 0
+
+
+@dataclass(slots=True)
+class _Orders:
+    ten_seconds: _Window
+    minute: _Window
+
+
+class RateLimits:
+    """Counts always, refuses only when `enforced`."""
+
+    def __init__(self, *, enforced: bool, clock: Callable[[], int]) -> None:
+        self._enforced = enforced
+        self._clock = clock
+        self._addresses: dict[str, _Address] = {}
+        self._orders: dict[str, _Orders] = {}
+
+    def charge(self, address: str, weight: int) -> int:
+        """Count a request; returns the weight used this minute. Raises 429, then 418."""
+        now = self._clock()
+        state = self._addresses.get(address)
+        if state is None:
+            state = self._addresses[address] = _Address(_Window(MINUTE_MS), _Window(MINUTE_MS))
+        if self._enforced and state.banned_until > now:
+            raise self._banned(address, state, now)
+        used = state.weight.count(now, weight)
+        if self._enforced and used > WEIGHT_PER_MINUTE:
+            if state.refused.count(now, 1) > PATIENCE:
+                state.banned_until = now + BAN_MS
+                raise self._banned(address, state, now)
+            raise errors.too_many_requests(WEIGHT_PER_MINUTE, retry_after=state.weight.retry_after(now))
+        return used
+
+    def charge_order(self, account: str) -> tuple[int, int]:
+        """Count an order; returns the counts of 10 s and of 1 min. Raises -1015."""
+        now = self._clock()
+        state = self._orders.get(account)
+        if state is None:
+            state = self._orders[account] = _Orders(_Window(TEN_SECONDS_MS), _Window(MINUTE_MS))
+        short = state.ten_seconds.count(now, 1)
+        long = state.minute.count(now, 1)
+        if self._enforced and short > ORDERS_PER_TEN_SECONDS:
+            retry_after = state.ten_seconds.retry_after(now)
+            raise errors.too_many_orders(ORDERS_PER_TEN_SECONDS, "TEN_SECONDS", retry_after=retry_after)
+        if self._enforced and long > ORDERS_PER_MINUTE:
+            retry_after = state.minute.retry_after(now)
+            raise errors.too_many_orders(ORDERS_PER_MINUTE, "MINUTE", retry_after=retry_after)
+        return short, long
+
+    @staticmethod
+    def _banned(address: str, state: _Address, now: int) -> errors.VenueError:
+        retry_after = max(1, -(-(state.banned_until - now) // 1000))
+        return errors.banned(address, until_ms=state.banned_until, retry_after=retry_after)

@@ -1,0 +1,1 @@
+"""The REST face under /fapi, in Binance's shapes and codes."""

@@ -1,0 +1,136 @@
+"""Public endpoints: time, symbols, depth, trades, prices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pms.venue import errors
+from pms.venue.feeds.publisher import FUNDING_RATE, next_funding
+from pms.venue.market import Market
+from pms.venue.params import Params
+from pms.venue.rest.endpoint import Call, Endpoint, Security, by_symbol
+from pms.venue.symbols import plain
+
+DEPTH_WEIGHTS = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
+
+
+def ping(call: Call) -> dict[str, Any]:
+    """GET /v1/ping."""
+    return {}
+
+
+def time(call: Call) -> dict[str, Any]:
+    """GET /v1/time."""
+    return {"serverTime": call.venue.clock()}
+
+
+def exchange_info(call: Call) -> dict[str, Any]:
+    """GET /v1/exchangeInfo: the file as it is, with our time."""
+    return {**call.venue.symbols.info, "serverTime": call.venue.clock()}
+
+
+def depth_weight(params: Params) -> int:
+    """2 … 20 by limit; a bad limit is refused later, at the least weight."""
+    return DEPTH_WEIGHTS.get(params.integer("limit", 500) or 0, 2)
+
+
+def depth(call: Call) -> dict[str, object]:
+    """GET /v1/depth."""
+    market = call.venue.market(call.params)
+    limit = call.params.integer("limit", 500)
+    if limit not in DEPTH_WEIGHTS:
+        raise errors.bad_depth_limit(limit)
+    feed = call.venue.feeds.depth[market.symbol.name]
+    return feed.snapshot(limit, time=call.venue.clock())
+
+
+def trades(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/trades: the latest public trades since the venue started."""
+    market = call.venue.market(call.params)
+    symbol = market.symbol
+    limit = call.params.limited("limit", default=500, most=1000)
+    return [
+        {
+            "id": each.trade_id,
+            "price": symbol.price_text(each.price),
+            "qty": symbol.quantity_text(each.quantity),
+            "quoteQty": plain(symbol.notional(each.price, each.quantity)),
+            "time": each.time,
+            "isBuyerMaker": each.buyer_is_maker,
+            "isRPITrade": False,
+        }
+        for each in call.venue.feeds.latest_prints[symbol.name][-limit:]
+    ]
+
+
+def _each(call: Call, show: Any) -> Any:
+    """One object for a symbol, a list without."""
+    market = call.venue.chosen_market(call.params)
+    if market is not None:
+        return show(call, market)
+    return [show(call, each) for each in call.venue.exchange.markets.values()]
+
+
+def premium_index(call: Call) -> Any:
+    """GET /v1/premiumIndex."""
+    return _each(call, _premium)
+
+
+def _premium(call: Call, market: Market) -> dict[str, Any]:
+    now = call.venue.clock()
+    mark = format(market.mark, ".8f")
+    return {
+        "symbol": market.symbol.name,
+        "markPrice": mark,
+        "indexPrice": mark,
+        "estimatedSettlePrice": mark,
+        "lastFundingRate": FUNDING_RATE,
+        "interestRate": "0.00010000",
+        "nextFundingTime": next_funding(now),
+        "time": now,
+    }
+
+
+def price(call: Call) -> Any:
+    """GET /v1 and /v2/ticker/price."""
+    return _each(call, _price)
+
+
+def _price(call: Call, market: Market) -> dict[str, Any]:
+    return {
+        "symbol": market.symbol.name,
+        "price": market.symbol.price_text(market.last_price),
+        "time": call.venue.clock(),
+    }
+
+
+def book_ticker(call: Call) -> Any:
+    """GET /v1/ticker/bookTicker."""
+    return _each(call, _book_ticker)
+
+
+def _book_ticker(call: Call, market: Market) -> dict[str, Any]:
+    symbol = market.symbol
+    bid, bid_lots, ask, ask_lots = call.venue.feeds.best(symbol.name)
+    return {
+        "symbol": symbol.name,
+        "bidPrice": symbol.price_text(bid),
+        "bidQty": symbol.quantity_text(bid_lots),
+        "askPrice": symbol.price_text(ask),
+        "askQty": symbol.quantity_text(ask_lots),
+        "time": call.venue.clock(),
+        "lastUpdateId": call.venue.feeds.ids.last,
+    }
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/fapi/v1/ping", ping, Security.NONE),
+    Endpoint("GET", "/fapi/v1/time", time, Security.NONE),
+    Endpoint("GET", "/fapi/v1/exchangeInfo", exchange_info, Security.NONE),
+    Endpoint("GET", "/fapi/v1/depth", depth, Security.NONE, depth_weight),
+    Endpoint("GET", "/fapi/v1/trades", trades, Security.NONE, 5),
+    Endpoint("GET", "/fapi/v1/premiumIndex", premium_index, Security.NONE, by_symbol(1, 10)),
+    Endpoint("GET", "/fapi/v1/ticker/price", price, Security.NONE, by_symbol(1, 2)),
+    Endpoint("GET", "/fapi/v2/ticker/price", price, Security.NONE, by_symbol(1, 2)),
+    Endpoint("GET", "/fapi/v1/ticker/bookTicker", book_ticker, Security.NONE, by_symbol(2, 5)),
+)

@@ -1,0 +1,245 @@
+"""Order endpoints: place, amend, cancel, query."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pms.venue import errors
+from pms.venue.account import DAY_MS, retained
+from pms.venue.checks import NewOrder
+from pms.venue.market import Market
+from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
+from pms.venue.params import Params
+from pms.venue.rest.endpoint import Call, Endpoint, by_symbol
+from pms.venue.rest.views import acknowledged, queried, trade_row
+from pms.venue.state import Order
+
+SIDES = {"BUY": BUY, "SELL": SELL}
+CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
+WEEK_MS = 7 * DAY_MS
+GENERATED_ID_LENGTH = 22
+
+
+def parse_new_order(params: Params, market: Market, *, generated_id: str) -> NewOrder:
+    """A new order's parameters, refused in Binance's order: form first, then filters of the symbol."""
+    symbol = market.symbol
+    side = SIDES[params.choice("side", SIDES, code=-1117)]
+    _one_way(params)
+    type_ = params.need("type")
+    if type_ in CONDITIONAL:
+        raise errors.refusal(-4120)
+    if type_ not in ("LIMIT", "MARKET"):
+        raise errors.refusal(-1116)
+    is_market = type_ == "MARKET"
+    time_in_force = _time_in_force(params, is_market=is_market)
+    reduce_only = params.flag("reduceOnly") or False
+    mode = params.choice("selfTradePreventionMode", list(SelfTrade), code=-5039, default="EXPIRE_MAKER")
+    _no_price_match(params)
+    client_order_id = params.client_order_id("newClientOrderId") or generated_id
+    quantity = params.need_decimal("quantity")
+    price = None if is_market else params.need_decimal("price")
+    return NewOrder(
+        symbol=symbol.name,
+        side=side,
+        type=type_,
+        time_in_force=time_in_force,
+        lots=symbol.lots(quantity, market=is_market),
+        price=0 if price is None else symbol.ticks(price),
+        reduce_only=reduce_only,
+        client_order_id=client_order_id,
+        self_trade=SelfTrade(mode),
+    )
+
+
+def _one_way(params: Params) -> None:
+    """Only one-way mode is offered: positionSide may be BOTH or absent."""
+    side = params.choice("positionSide", ("BOTH", "LONG", "SHORT"), code=-4060, default="BOTH")
+    if side != "BOTH":
+        raise errors.refusal(-4061)
+    if params.flag("closePosition"):
+        raise errors.not_required("closePosition")
+
+
+def _time_in_force(params: Params, *, is_market: bool) -> TimeInForce:
+    if not is_market:
+        return TimeInForce(params.choice("timeInForce", list(TimeInForce), code=-1115))
+    for name in ("timeInForce", "price"):
+        if params.sent(name):
+            raise errors.not_required(name)
+    return TimeInForce.GTC
+
+
+def _no_price_match(params: Params) -> None:
+    if params.choice("priceMatch", ("NONE",), code=-5037, default="NONE") != "NONE":
+        raise errors.refusal(-5037)
+
+
+def place(call: Call) -> dict[str, Any]:
+    """POST /v1/order."""
+    market = call.venue.market(call.params)
+    answer = call.params.choice("newOrderRespType", ("ACK", "RESULT"), code=-1136, default="ACK")
+    generated_id = call.venue.token(GENERATED_ID_LENGTH)
+    new = parse_new_order(call.params, market, generated_id=generated_id)
+    order = call.venue.exchange.place(call.account, new)
+    return acknowledged(order, market, accepted=answer == "ACK", legacy=call.venue.legacy_acks)
+
+
+def amend(call: Call) -> dict[str, Any]:
+    """PUT /v1/order: price and total quantity, both needed."""
+    params = call.params
+    market = call.venue.market(params)
+    side = SIDES[params.choice("side", SIDES, code=-1117)]
+    _no_price_match(params)
+    order = _find(call, market)
+    if order is None or not order.open:
+        raise errors.refusal(-2013)
+    if order.type != "LIMIT":
+        raise errors.refusal(-5025)
+    if order.side != side:
+        raise errors.not_valid("side")
+    lots = market.symbol.lots(params.need_decimal("quantity"), market=False)
+    price = market.symbol.ticks(params.need_decimal("price"))
+    order = call.venue.exchange.amend(call.account, order, price=price, lots=lots)
+    view = acknowledged(order, market, accepted=False, legacy=call.venue.legacy_acks)
+    view["pair"] = market.symbol.name
+    modify_id = params.integer("modifyId")
+    if modify_id is not None:
+        view["modifyId"] = modify_id
+    return view
+
+
+def cancel(call: Call) -> dict[str, Any]:
+    """DELETE /v1/order."""
+    market = call.venue.market(call.params)
+    order = call.venue.exchange.cancel(
+        call.account,
+        market.symbol.name,
+        order_id=call.params.integer("orderId"),
+        client_order_id=call.params.text("origClientOrderId"),
+    )
+    return acknowledged(order, market, accepted=False, legacy=call.venue.legacy_acks)
+
+
+def cancel_all(call: Call) -> dict[str, Any]:
+    """DELETE /v1/allOpenOrders."""
+    market = call.venue.market(call.params)
+    call.venue.exchange.cancel_all(call.account, market.symbol.name)
+    return {"code": 200, "msg": "The operation of cancel all open order is done."}
+
+
+def countdown(call: Call) -> dict[str, Any]:
+    """POST /v1/countdownCancelAll."""
+    market = call.venue.market(call.params)
+    milliseconds = call.params.need_integer("countdownTime")
+    if milliseconds < 0:
+        raise errors.not_valid("countdownTime")
+    call.venue.countdowns.set(call.account, market.symbol.name, milliseconds)
+    return {"symbol": market.symbol.name, "countdownTime": str(milliseconds)}
+
+
+def _find(call: Call, market: Market) -> Order | None:
+    return call.account.find(
+        market.symbol.name,
+        order_id=call.params.integer("orderId"),
+        client_order_id=call.params.text("origClientOrderId"),
+    )
+
+
+def query(call: Call) -> dict[str, Any]:
+    """GET /v1/order: open or closed, as long as it is retained."""
+    market = call.venue.market(call.params)
+    order = _find(call, market)
+    if order is None or not retained(order, call.venue.clock()):
+        raise errors.refusal(-2013)
+    return queried(order, market)
+
+
+def query_open(call: Call) -> dict[str, Any]:
+    """GET /v1/openOrder: a closed one does not exist here."""
+    market = call.venue.market(call.params)
+    order = _find(call, market)
+    if order is None or not order.open:
+        raise errors.refusal(-2013)
+    return queried(order, market)
+
+
+def open_orders(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/openOrders."""
+    market = call.venue.chosen_market(call.params)
+    orders = call.account.open_orders(None if market is None else market.symbol.name)
+    markets = call.venue.exchange.markets
+    return [queried(order, markets[order.symbol]) for order in orders]
+
+
+def all_orders(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/allOrders: from an id on, or a window of at most 7 days, ascending."""
+    market = call.venue.market(call.params)
+    name, now = market.symbol.name, call.venue.clock()
+    limit = call.params.limited("limit", default=500, most=1000)
+    first = call.params.integer("orderId")
+    window = _window(call.params, now)
+    if first is not None:
+        orders = call.account.orders_from(name, first, limit)
+    else:
+        orders = call.account.orders_between(name, *window, limit, newest=not call.params.sent("startTime"))
+    return [queried(order, market) for order in orders if retained(order, now)]
+
+
+def user_trades(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/userTrades: from an id on, or a window of at most 7 days, ascending."""
+    market = call.venue.market(call.params)
+    params, name = call.params, market.symbol.name
+    limit = params.limited("limit", default=500, most=1000)
+    from_id, order_id = params.integer("fromId"), params.integer("orderId")
+    timed = params.sent("startTime") or params.sent("endTime")
+    if from_id is not None and timed:
+        raise errors.refusal(-1128)
+    window = _window(params, call.venue.clock())
+    if from_id is not None:
+        trades = call.account.trades_from(name, from_id, limit, order_id=order_id)
+    elif order_id is not None and not timed:
+        trades = call.account.trades_of(name, order_id)[:limit]
+    else:
+        newest = not params.sent("startTime")
+        trades = call.account.trades_between(name, *window, limit, newest=newest, order_id=order_id)
+    return [trade_row(trade, market) for trade in trades]
+
+
+def _window(params: Params, now: int) -> tuple[int, int]:
+    """startTime and endTime with their defaults: at most 7 days; -1127 for more."""
+    start, end = params.window()
+    if start is not None and end is not None and end - start > WEEK_MS:
+        raise errors.window_too_long(WEEK_MS // 3_600_000)
+    if start is None:
+        end = now if end is None else end
+        return end - WEEK_MS, end
+    return start, start + WEEK_MS if end is None else end
+
+
+def open_algo_orders(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/openAlgoOrders: conditional orders are not offered, so there are none."""
+    call.venue.chosen_market(call.params)
+    return []
+
+
+def algo_order(call: Call) -> dict[str, Any]:
+    """GET /v1/algoOrder: never found."""
+    if not call.params.sent("algoId") and not call.params.sent("clientAlgoId"):
+        raise errors.one_of_two("algoId", "clientAlgoId")
+    raise errors.refusal(-2013)
+
+
+ENDPOINTS = (
+    Endpoint("POST", "/fapi/v1/order", place, weight=0, is_order=True),
+    Endpoint("PUT", "/fapi/v1/order", amend, weight=0, is_order=True),
+    Endpoint("DELETE", "/fapi/v1/order", cancel),
+    Endpoint("GET", "/fapi/v1/order", query),
+    Endpoint("GET", "/fapi/v1/openOrder", query_open),
+    Endpoint("GET", "/fapi/v1/openOrders", open_orders, weight=by_symbol(1, 40)),
+    Endpoint("GET", "/fapi/v1/allOrders", all_orders, weight=5),
+    Endpoint("GET", "/fapi/v1/userTrades", user_trades, weight=5),
+    Endpoint("DELETE", "/fapi/v1/allOpenOrders", cancel_all),
+    Endpoint("POST", "/fapi/v1/countdownCancelAll", countdown, weight=10),
+    Endpoint("GET", "/fapi/v1/openAlgoOrders", open_algo_orders, weight=by_symbol(1, 40)),
+    Endpoint("GET", "/fapi/v1/algoOrder", algo_order),
+)
