@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     venue_port: int = Field(9001, ge=0, le=65535, description="Port of the embedded exchange.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Port of Flower.")
 
+    flower_password: SecretStr | None = Field(None, description="Flower's password; `pms up` makes one.")
+
     # Trading
     symbols: str = Field("BTCUSDT,ETHUSDT", description="Symbols whose books are always followed.")
     default_leverage: int = Field(10, ge=1, le=150, description="Leverage of a command that names none.")

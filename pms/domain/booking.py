@@ -78,10 +78,9 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
     )
 
 
-def unvoid(desk: Desk, order: Order, *, before: State) -> None:
+def unvoid(desk: Desk, order: Order) -> None:
     """Take back a void whose guard failed: the send right had been given."""
-    order.voided = None
-    order.state = before
+    order.retract_void()
     desk.closed.pop(order.spec.client_order_id, None)
     desk.reserve(order)
 

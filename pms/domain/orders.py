@@ -202,6 +202,11 @@ class Order:
         self.state = self._derive()
         return self._evidence() != before
 
+    def retract_void(self) -> None:
+        """Forget a void that proved wrong before anyone was told."""
+        self.voided = None
+        self.state = self._derive()
+
     @property
     def leaves(self) -> Decimal:
         """What may still trade: zero once the exchange has said its last word."""

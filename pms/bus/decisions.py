@@ -1,0 +1,60 @@
+"""Waiting for decisions: one subscription a process, one future a waiting command.
+
+Trap: an announcement can be missed (pub/sub keeps nothing). Whoever waits reads the record after
+registering, and again before giving up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from pms.bus.journal import DECIDED
+
+log = structlog.get_logger()
+
+
+class Decisions:
+    """Tells waiting flows that their command was decided."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis: Any = redis
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self.task: asyncio.Task[None] | None = None
+
+    def expect(self, request_id: str) -> asyncio.Future[None]:
+        """A future that is done when the command is decided; read the record after asking for it."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(request_id, set()).add(future)
+        future.add_done_callback(lambda done: self._forget(request_id, done))
+        return future
+
+    async def run(self) -> None:
+        """Listen for ever; a lost connection only means that waiting flows read for themselves."""
+        while True:
+            try:
+                async with self._redis.pubsub() as listener:
+                    await listener.subscribe(DECIDED)
+                    while True:
+                        message = await listener.get_message(ignore_subscribe_messages=True, timeout=1.0)
+                        if message is not None:
+                            self._tell(message["data"].decode())
+            except (RedisError, OSError) as error:
+                log.warning("decisions_interrupted", error=str(error))
+                await asyncio.sleep(0.2)
+
+    def _tell(self, request_id: str) -> None:
+        for future in list(self._waiting.get(request_id, ())):
+            if not future.done():
+                future.set_result(None)
+
+    def _forget(self, request_id: str, future: asyncio.Future[None]) -> None:
+        waiting = self._waiting.get(request_id)
+        if waiting is not None:
+            waiting.discard(future)
+            if not waiting:
+                del self._waiting[request_id]

@@ -1,0 +1,68 @@
+"""Adoption: an order at the exchange that carries our prefix and that nobody remembers.
+
+Redis or PostgreSQL forgot it; the exchange did not. It belongs to the sub-account whose tag it
+carries, it is booked there, and it is not wanted any more.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract.names import HOUSE
+from pms.domain.admission import note_incident
+from pms.domain.desk import Desk, order_row
+from pms.domain.orders import Order, OrderSpec, Seen
+from pms.domain.posting import Posting
+
+PREFIX = "PMS_"
+
+
+def ours(client_order_id: str) -> bool:
+    """Whether an order's id is one that we gave."""
+    return client_order_id.startswith(PREFIX)
+
+
+def adopt(
+    desk: Desk,
+    *,
+    client_order_id: str,
+    exchange_order_id: int,
+    symbol: str,
+    side: str,
+    order_type: str,
+    quantity: Decimal,
+    price: Decimal | None,
+    time_in_force: str | None,
+    word: str,
+    at: int,
+) -> tuple[Order, Posting]:
+    """Take in an order of ours that we do not know, to be cancelled if it lives."""
+    account = desk.tags.get(client_order_id[len(PREFIX) :].split("_", 1)[0], HOUSE)
+    held = desk.held.get(account, {}).get(symbol)
+    spec = OrderSpec(
+        client_order_id=client_order_id,
+        sub_account_id=account,
+        symbol=symbol,
+        side=side,
+        type=order_type,
+        quantity=quantity,
+        price=price,
+        time_in_force=time_in_force,
+        reduce_only=False,
+        leverage=held.leverage if held else 1,
+        origin="MANUAL",
+        parent_id=None,
+        request_id=None,
+        epoch=desk.epoch,
+        deadline=0,
+        admitted_at=at,
+    )
+    order = Order(spec=spec, quantity=quantity, price=price, cancel_wanted=True, updated_at=at)
+    order.receive(Seen(exchange_order_id, word, Decimal(0)))
+    desk.add_order(order)
+    draft = desk.draft("adopted", at=at)
+    draft.orders[client_order_id] = order_row(order)
+    note_incident(
+        draft, kind="orphan_order", severity="warning", detail=f"{client_order_id} was adopted by {account}"
+    )
+    return order, Posting(entry=desk.sealed(draft).entry())

@@ -1,0 +1,1 @@
+"""What a worker and the streamer both do on the order path: each a plain `async def flow(deps, …)`."""

@@ -1,0 +1,137 @@
+"""Send one admitted order to the exchange, at most once ever.
+
+If the process dies:
+
+    before the right is taken          nothing was sent; anyone may try again, until the deadline voids it
+    between the right and the bytes    nothing was sent; nobody sends; the streamer proves it and says so
+    after the first byte               perhaps executed; the feed or a query tells
+    before the outcome is reported     the streamer finds no word of it and asks the exchange
+
+The message twice, or two senders at once: the second finds the right taken. Late: the script refuses
+what is past its deadline, and the exchange refuses a signature older than recvWindow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from pms.binance.client import ExchangeClient, PlaceOrder
+from pms.binance.errors import (
+    DuplicateClientId,
+    ExchangeError,
+    Refused,
+    Throttled,
+    TimestampRefused,
+    Unsent,
+)
+from pms.bus.inbox import Inbox, Outcome
+from pms.bus.rights import Right, Rights
+from pms.contract import names
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """What sending needs."""
+
+    redis: Redis
+    client: ExchangeClient
+    rights: Rights
+    inbox: Inbox
+    sender: str
+    recv_window_ms: int
+    sleep: Callable[[float], Awaitable[None]]
+
+
+async def place(deps: Placing, client_order_id: str) -> Right:
+    """Sign, take the right, write once, report; returns what the right said.
+
+    The report may be lost: it only spares the streamer a query.
+    """
+    order = await read_order(deps.redis, client_order_id)
+    if order is None:
+        return Right.UNKNOWN
+    unused: int | None = None
+    while True:
+        signed_at = deps.client.exchange_now_ms()
+        request = deps.client.sign_place(order, timestamp_ms=signed_at, recv_window_ms=deps.recv_window_ms)
+        try:
+            right = await deps.rights.take(client_order_id, signed_at=signed_at, unused=unused)
+        except (RedisError, OSError) as error:
+            log.warning("right_not_won", order=client_order_id, error=str(error))
+            return Right.TAKEN
+        if right is not Right.WON:
+            return right
+        try:
+            ack = await deps.client.send(request)
+        except TimestampRefused:
+            # The exchange proved that this signature executed nothing; one more, with its own time.
+            if unused is not None:
+                await _report(deps, client_order_id, "refused", code=-1021, text="timestamp refused twice")
+                return right
+            unused = signed_at
+            await deps.client.sync_time()
+            continue
+        except ExchangeError as error:
+            await _report_error(deps, client_order_id, error)
+            return right
+        await _report(deps, client_order_id, "accepted", exchange_order_id=ack.order_id)
+        return right
+
+
+async def read_order(redis: Redis, client_order_id: str) -> PlaceOrder | None:
+    """Read what is to be sent from the order's hash."""
+    untyped: Any = redis
+    fields = await untyped.hgetall(names.order_key(client_order_id))
+    if b"symbol" not in fields:
+        return None
+    price, tif = fields[b"price"].decode(), fields[b"timeInForce"].decode()
+    return PlaceOrder(
+        symbol=fields[b"symbol"].decode(),
+        side=fields[b"side"].decode(),
+        type=fields[b"type"].decode(),
+        quantity=Decimal(fields[b"quantity"].decode()),
+        price=Decimal(price) if price else None,
+        time_in_force=tif or None,
+        client_order_id=client_order_id,
+    )
+
+
+async def _report_error(deps: Placing, client_order_id: str, error: ExchangeError) -> None:
+    code = getattr(error, "code", None)
+    match error:
+        case DuplicateClientId():
+            await _report(deps, client_order_id, "duplicate", code=code)
+        case Refused():
+            await _report(deps, client_order_id, "refused", code=code, text=error.msg)
+        case Throttled() if code != -1008:
+            await _report(deps, client_order_id, "throttled", code=code, text=str(error))
+        case Unsent():
+            await _report(deps, client_order_id, "unsent", text=str(error))
+        case _:
+            # -1008 is documented as not executed, and was seen with the order live: it is asked about.
+            await _report(deps, client_order_id, "unknown", code=code, text=str(error))
+
+
+async def _report(
+    deps: Placing,
+    client_order_id: str,
+    word: Any,
+    *,
+    exchange_order_id: int | None = None,
+    code: int | None = None,
+    text: str | None = None,
+) -> None:
+    outcome = Outcome(client_order_id, deps.sender, word, exchange_order_id, code, text)
+    try:
+        await deps.inbox.put(outcome)
+    except (RedisError, OSError) as error:
+        log.warning("outcome_not_reported", order=client_order_id, word=word, error=str(error))

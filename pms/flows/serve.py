@@ -1,0 +1,117 @@
+"""Serve one command in a worker: await the streamer's decision, then do what it admitted.
+
+The worker decides nothing. Its own time-out means only that it stops waiting; the decision, whoever
+wrote it, is what it acts on, and a command that nobody decides is expired by a script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from redis.asyncio import Redis
+
+from pms.bus.decisions import Decisions
+from pms.bus.requests import SETTLE_GRACE_MS, Record, Requests
+from pms.bus.stale import Stale
+from pms.contract.codes import Code
+from pms.contract.commands import is_request_id
+from pms.contract.money import encode, encode_canonical
+from pms.contract.names import Task
+from pms.contract.results import Result
+from pms.flows.cancel import cancel_known
+from pms.flows.place import Placing, place
+
+POLL_S = 0.25
+"""How often a waiting worker reads the record itself, in case the announcement was missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What serving a command needs."""
+
+    redis: Redis
+    requests: Requests
+    decisions: Decisions
+    placing: Placing
+    stale: Stale
+
+
+async def serve(deps: Serving, request_id: str, *, want_result: bool) -> bytes | None:
+    """Serve a recorded command; returns its result if wanted, or if it is known already."""
+    record = await _decision(deps, request_id)
+    if record is None:
+        return None
+    if record.result is not None or record.decision != "admitted":
+        return record.result or record.answer or await deps.requests.settle(request_id)
+    if record.command in {Task.TRADE, Task.CLOSE}:
+        for client_order_id in record.client_order_ids:
+            await place(deps.placing, client_order_id)
+    elif record.command in {Task.CANCEL, Task.CANCEL_ALL}:
+        for client_order_id in record.client_order_ids:
+            await cancel_known(deps.redis, deps.placing.client, deps.placing.inbox, client_order_id)
+    return await _result(deps, request_id, record) if want_result else None
+
+
+async def serve_plain(
+    deps: Serving, command: str, fields: dict[str, Any], *, task_id: str, stale: bool, want_result: bool
+) -> bytes | None:
+    """Serve a plain task, whose message carries the command itself: write its record first.
+
+    `stale` marks a message of unknown age that may have waited; what would place an order is refused.
+    """
+    if fields.get("requestId") is None and is_request_id(task_id):
+        fields = {**fields, "requestId": task_id}
+    request_id = fields.get("requestId")
+    if not is_request_id(request_id):
+        code = Code.MISSING_REQUEST_ID if request_id is None else Code.BAD_REQUEST_ID
+        return _refused(
+            str(request_id or ""), command, code, "every command carries a requestId that is a UUID"
+        )
+    request_id = str(UUID(str(request_id)))
+    if stale and command in {Task.TRADE, Task.CLOSE}:
+        text = encode_canonical({**fields, "requestId": request_id})
+        await deps.stale.refuse(request_id, command, text, door="task")
+        record = await deps.requests.read(request_id)
+        return record.result if record else None
+    submission = await deps.requests.submit(
+        command, {**fields, "requestId": request_id}, door="task", wake=False
+    )
+    if submission.kind == "conflict":
+        text = "this requestId was used for another command, which stands"
+        return _refused(request_id, command, Code.REQUEST_ID_REUSED, text)
+    if submission.result is not None:
+        return submission.result
+    return await serve(deps, request_id, want_result=want_result)
+
+
+async def _decision(deps: Serving, request_id: str) -> Record | None:
+    """The record once it is decided, or None if it is gone or over."""
+    decided = deps.decisions.expect(request_id)
+    try:
+        while True:
+            record = await deps.requests.read(request_id)
+            if record is None or record.decision is not None or record.result is not None:
+                return record
+            if await deps.requests.settle(request_id) is not None:
+                return await deps.requests.read(request_id)
+            await asyncio.wait([decided], timeout=POLL_S)
+    finally:
+        decided.cancel()
+
+
+async def _result(deps: Serving, request_id: str, record: Record) -> bytes | None:
+    """The command's result; at the latest a second after its deadline."""
+    whole_s = (record.deadline - record.at + SETTLE_GRACE_MS) / 1000
+    found = await deps.requests.result(request_id, timeout_s=whole_s)
+    return found or await deps.requests.settle(request_id)
+
+
+def _refused(request_id: str, command: str, code: Code, text: str) -> bytes:
+    return encode(
+        Result(
+            success=False, request_id=request_id, command=command, error=text, code=code, field="requestId"
+        )
+    )

@@ -1,0 +1,214 @@
+"""Attention: what one order needs next, decided from its state whenever it is due on the agenda.
+
+never sent, in time                 send it, where no worker has (quarter-second take-over)
+never sent, over or unwanted        void it: the journal script proves that no right was given
+sent, no word of it                 ask the exchange, until it is found or proven absent
+trades missing                      read userTrades
+cancel wanted                       send a cancel, again and again until it is terminal
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+from redis.exceptions import RedisError
+
+from pms.binance.client import ExchangeClient, OrderAnswer, UserTrade
+from pms.binance.errors import ExchangeError
+from pms.bus.inbox import Inbox
+from pms.bus.rights import Rights
+from pms.contract import names
+from pms.contract.codes import Code
+from pms.domain.booking import Trade
+from pms.domain.orders import Doubtful, NotExecuted, Order, Seen
+from pms.flows.cancel import cancel
+from pms.flows.place import Placing, place
+from pms.flows.resolve import Absent, look_up, proves_absence
+from pms.streamer.engine import TAKE_OVER_S, Engine
+
+log = structlog.get_logger()
+
+SILENCE_S = 1.0
+"""A sent order without any word for this long is asked about."""
+
+ALARM_AFTER_MS = 30_000
+MOST_TAKE_OVERS_PER_S = 50
+CANCEL_DELAYS = (0.25, 0.5, 1.0, 2.0, 5.0)
+QUERY_DELAYS = (0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0)
+
+
+@dataclass(slots=True)
+class Care:
+    """What was tried for one order so far."""
+
+    queries: int = 0
+    cancels: int = 0
+    first_absent: int | None = None
+    alarmed: bool = False
+
+
+@dataclass(slots=True)
+class Attention:
+    """Looks after every order that is not at rest."""
+
+    engine: Engine
+    client: ExchangeClient
+    rights: Rights
+    inbox: Inbox
+    placing: Placing
+    same_redis: bool
+    """Redis has the same life as in the epoch before: what has no right there was never sent."""
+    redis_now_ms: Callable[[], int]
+    cares: dict[str, Care] = field(default_factory=dict)
+    take_overs: int = 0
+    _second: int = 0
+    _this_second: int = 0
+
+    async def attend(self, client_order_id: str) -> float | None:
+        """Do what the order needs; returns in how many seconds it is due again, or None."""
+        order = self.engine.desk.orders.get(client_order_id)
+        if order is None or (order.state.terminal and not order.trades_missing):
+            self.cares.pop(client_order_id, None)
+            return None
+        care = self.cares.setdefault(client_order_id, Care())
+        try:
+            if order.unproven:
+                return await self._unproven(order, care)
+            if order.trades_missing:
+                return await self._ask(order, care)
+            if order.cancel_wanted:
+                return await self._cancel(order, care)
+        except (ExchangeError, RedisError, OSError) as error:
+            log.info("attention_interrupted", order=client_order_id, error=str(error))
+            care.queries += 1
+            return QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
+        self.cares.pop(client_order_id, None)
+        return None
+
+    async def _unproven(self, order: Order, care: Care) -> float | None:
+        coid, now = order.spec.client_order_id, self.redis_now_ms()
+        (signed_at,) = await self.rights.taken([coid])
+        if signed_at is None and (self.same_redis or order.spec.epoch == self.engine.desk.epoch):
+            if order.cancel_wanted or now > order.spec.deadline or order.spec.epoch != self.engine.desk.epoch:
+                self.engine.void(order, self._why_void(order, now))
+                return 1.0
+            if now - order.spec.admitted_at < TAKE_OVER_S * 1000 or not await self._may_take_over():
+                return TAKE_OVER_S
+            self.take_overs += 1
+            await place(self.placing, coid)
+            return SILENCE_S
+        if signed_at == 0:
+            self.engine.void(order, "its send right was closed")
+            return 1.0
+        sent_at = signed_at or order.spec.admitted_at
+        if self.client.exchange_now_ms() - sent_at < SILENCE_S * 1000 and not order.doubt:
+            return SILENCE_S
+        if order.exchange_order_id is None:
+            self.engine.observe(order, Doubtful())
+        if now - order.spec.admitted_at > ALARM_AFTER_MS and not care.alarmed:
+            care.alarmed = True
+            self.engine.raise_incident("unknown_order", "critical", f"{coid} is unproven for over 30 s")
+        return await self._ask(order, care, signed_at=sent_at)
+
+    async def _ask(self, order: Order, care: Care, *, signed_at: int | None = None) -> float | None:
+        coid = order.spec.client_order_id
+        answer = await look_up(
+            self.client, symbol=order.spec.symbol, client_order_id=coid, booked=order.filled_qty
+        )
+        care.queries += 1
+        delay = QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
+        if isinstance(answer, Absent):
+            return await self._absent(order, care, answer, signed_at=signed_at) or delay
+        care.first_absent = None
+        for trade in answer.trades:
+            self.engine.book(trade_from(trade, coid))
+        self.engine.observe(order, seen_from(answer.order), at=answer.order.update_time)
+        return delay if order.trades_missing or order.cancel_wanted else None
+
+    async def _absent(
+        self, order: Order, care: Care, absent: Absent, *, signed_at: int | None
+    ) -> float | None:
+        """Weigh an absence; only a full proof ends the order."""
+        if signed_at is None:
+            return None
+        window = self.placing.recv_window_ms
+        if care.first_absent is None:
+            if absent.at > signed_at + window + 3000:
+                care.first_absent = absent.at
+            return 1.1
+        if not proves_absence(
+            signed_at=signed_at,
+            recv_window_ms=window,
+            first_absent=care.first_absent,
+            now_absent=absent.at,
+        ):
+            return 1.1
+        cursor = self.engine.desk.cursors.get(order.spec.symbol, 0)
+        trades = await self.client.user_trades(symbol=order.spec.symbol, from_id=cursor + 1)
+        if any(
+            (order.spec.symbol, trade.order_id, trade.id) not in self.engine.desk.trades for trade in trades
+        ):
+            # A trade that nobody has booked may be this order's: catch up first, then ask again.
+            return 2.0
+        self.engine.observe(
+            order, NotExecuted("proven: it never reached the exchange's engine"), code=Code.NOT_EXECUTED
+        )
+        return None
+
+    async def _cancel(self, order: Order, care: Care) -> float:
+        coid = order.spec.client_order_id
+        sent = await cancel(self.client, self.inbox, symbol=order.spec.symbol, client_order_id=coid)
+        care.cancels += 1
+        if not sent or care.cancels > 2:
+            await self._ask(order, care)
+        return CANCEL_DELAYS[min(care.cancels, len(CANCEL_DELAYS) - 1)]
+
+    async def _may_take_over(self) -> bool:
+        """Whether the workers are silent, or have nothing left that could be this order."""
+        second = self.redis_now_ms() // 1000
+        if second != self._second:
+            self._second, self._this_second = second, 0
+        if self._this_second >= MOST_TAKE_OVERS_PER_S:
+            return False
+        if await self._workers_busy():
+            return False
+        self._this_second += 1
+        return True
+
+    async def _workers_busy(self) -> bool:
+        """Messages still wait, and the workers took some since: the order's own is among them."""
+        untyped = self.placing.redis
+        waiting = await untyped.llen(names.Queue.COMMANDS) + await untyped.llen(names.Queue.ORDERS)  # type: ignore[misc]
+        return bool(waiting) and self.redis_now_ms() - self.engine.worker_seen_at < TAKE_OVER_S * 1000
+
+    def _why_void(self, order: Order, now: int) -> str:
+        if order.cancel_wanted:
+            return "cancelled before it was sent"
+        if now > order.spec.deadline:
+            return "its deadline passed before it was sent"
+        return "it was admitted before a restart and never sent"
+
+
+def seen_from(answer: OrderAnswer) -> Seen:
+    """A query's word on an order."""
+    return Seen(answer.order_id, answer.status, answer.executed_qty)
+
+
+def trade_from(row: UserTrade, client_order_id: str | None) -> Trade:
+    """A userTrades row as a trade; it does not name the client order id, the caller may know it."""
+    return Trade(
+        symbol=row.symbol,
+        exchange_order_id=row.order_id,
+        trade_id=row.id,
+        client_order_id=client_order_id,
+        side=row.side,
+        price=row.price,
+        quantity=row.qty,
+        commission=row.commission,
+        commission_asset=row.commission_asset,
+        realized_pnl=row.realized_pnl,
+        maker=row.maker,
+        at=row.time,
+    )

@@ -1,0 +1,310 @@
+"""The engine: the desk in memory, driven by the inbox and the exchange's feed, leaving by the outbox.
+
+Everything here runs on one loop and changes the desk between two awaits, so there is no lock. What
+must happen later is put on the agenda; `attention` does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import structlog
+
+from pms.binance.frames import AccountUpdate, OrderUpdate
+from pms.bus.inbox import Arrived, Attend, BadCommand, Conflict, Message, Outcome
+from pms.bus.requests import echo
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import Command, read_command
+from pms.contract.results import Result
+from pms.domain.admission import Asked, admit, incident, refuse
+from pms.domain.booking import Trade, book, observe, unvoid
+from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
+from pms.domain.desk import Desk
+from pms.domain.orders import (
+    WORD_RANK,
+    Accepted,
+    Amended,
+    Doubtful,
+    Fact,
+    Order,
+    Refused,
+    Seen,
+    State,
+    Voided,
+)
+from pms.domain.posting import Posting, Undecided, Unsent
+from pms.streamer.agenda import Agenda
+from pms.streamer.outbox import Outbox
+
+log = structlog.get_logger()
+
+TAKE_OVER_S = 0.25
+"""A command without visible progress for this long is sent by the streamer itself."""
+
+
+@dataclass(slots=True)
+class Venue:
+    """What the exchange last said of the account as a whole."""
+
+    wallet: Decimal | None = None
+    positions: dict[str, Decimal] = field(default_factory=dict)
+    heard_at: int = 0
+
+
+@dataclass(slots=True)
+class Gate:
+    """Whether commands are admitted, and the rules they are judged by."""
+
+    closed_because: str | None = "the streamer is starting"
+    live_guard: bool = False
+    default_leverage: int = 10
+    stale_after_ms: int = 5000
+
+
+class Engine:
+    """Facts in, postings out."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        outbox: Outbox,
+        *,
+        gate: Gate,
+        redis_now_ms: Callable[[], int],
+    ) -> None:
+        self.desk = desk
+        self.outbox = outbox
+        self.gate = gate
+        self.venue = Venue()
+        self.worker_seen_at = 0
+        self.agenda: Agenda
+        self.local: Callable[[Asked, Command], None]
+        self.follow: Callable[[str, Callable[[], None]], bool]
+        self.repeat: Callable[[Result], None]
+        self._now = redis_now_ms
+        self._foreign: set[tuple[str, int]] = set()
+
+    # --- commands ---
+
+    def hear(self, message: Message) -> None:
+        """Take one message of the inbox."""
+        match message:
+            case Arrived():
+                self.decide(message)
+            case Outcome():
+                self._outcome(message)
+            case Attend():
+                self.agenda.put(message.client_order_id, in_s=0)
+            case Conflict():
+                detail = f"{message.request_id} came again as {message.command}: {message.text[:300]}"
+                self.raise_incident("request_id_reused", "warning", detail)
+            case BadCommand():
+                detail = f"{message.command} without a usable requestId: {message.text[:300]}"
+                self.raise_incident("bad_command", "warning", detail)
+
+    def decide(self, arrived: Arrived) -> None:
+        """Admit or refuse a command; a repeat gets its first answer again."""
+        known = self.desk.requests.get(arrived.request_id)
+        if known is not None:
+            text, answer = known
+            if text != arrived.text:
+                detail = f"{arrived.request_id} came again as {arrived.command}: {arrived.text[:300]}"
+                self.raise_incident("request_id_reused", "warning", detail)
+            else:
+                self.repeat(answer)
+            return
+        asked = Asked(
+            request_id=arrived.request_id,
+            command=arrived.command,
+            text=arrived.text,
+            at=arrived.at,
+            deadline=arrived.deadline,
+            now=self._now(),
+            closed_because=self.gate.closed_because,
+            live_guard=self.gate.live_guard,
+            default_leverage=self.gate.default_leverage,
+            stale_after_ms=self.gate.stale_after_ms,
+        )
+        try:
+            command = read_command(arrived.command, arrived.text)
+            if str(command.request_id) != arrived.request_id.lower():
+                raise Refusal(
+                    Code.BAD_REQUEST_ID, "the record's requestId is not the command's", field="requestId"
+                )
+            if isinstance(command, LOCAL_COMMANDS):
+                self.local(asked, command)
+                return
+            symbol = getattr(command, "symbol", None)
+            if (
+                symbol
+                and self.gate.closed_because is None
+                and self.follow(symbol, lambda: self.decide(arrived))
+            ):
+                return
+            posting = admit(self.desk, asked, command)
+        except Refusal as refusal:
+            posting = refuse(self.desk, asked, refusal, echoed=echo(arrived.text.encode()))
+        self.outbox.add(posting, lambda held: self._decided(posting, held=held))
+
+    def decide_local(self, asked: Asked, command: Command) -> Posting:
+        """Decide a claimed command that leaves no trace at the exchange."""
+        try:
+            return keep(self.desk, asked, command)
+        except Refusal as refusal:
+            return refuse(self.desk, asked, refusal, echoed=echo(asked.text.encode()))
+
+    def _decided(self, posting: Posting, *, held: bool) -> None:
+        if not held:
+            return
+        for row in posting.entry.rows.orders:
+            self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
+
+    # --- what REST said ---
+
+    def _outcome(self, outcome: Outcome) -> None:
+        if outcome.sender != "streamer":
+            self.worker_seen_at = self._now()
+        order = self.desk.orders.get(outcome.client_order_id)
+        if order is None:
+            return
+        fact: Fact
+        code: Code | None = None
+        text = f"{outcome.code}: {outcome.text}" if outcome.code is not None else outcome.text or ""
+        match outcome.word:
+            case "accepted":
+                if outcome.exchange_order_id is None:
+                    return
+                fact = Accepted(outcome.exchange_order_id)
+            case "refused":
+                fact, code = Refused(text), Code.EXCHANGE_REFUSED
+            case "throttled":
+                fact, code = Refused(text or "rate limit"), Code.THROTTLED
+            case "unsent":
+                fact, code = Refused(text or "no connection to the exchange"), Code.EXCHANGE_UNREACHABLE
+            case "duplicate" | "unknown":
+                fact = Doubtful()
+        self.observe(order, fact, code=code)
+        self.agenda.put(outcome.client_order_id, in_s=0.5 if outcome.word == "unknown" else 1.0)
+
+    # --- what the exchange said ---
+
+    def observe(self, order: Order, fact: Fact, *, code: Code | None = None, at: int | None = None) -> None:
+        """Take a fact about an order, whoever found it."""
+        before = order.state
+        posting = observe(self.desk, order, fact, at=self._now() if at is None else at, code=code)
+        if posting is not None:
+            self.outbox.add(posting, lambda held: self._observed(order, before=before, held=held))
+        if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
+            self.agenda.put(order.spec.client_order_id, in_s=0.5)
+
+    def void(self, order: Order, reason: str) -> None:
+        """Close an order that was never sent, if that proves true; else it is looked at again."""
+        self.observe(order, Voided(reason))
+
+    def _observed(self, order: Order, *, before: State, held: bool) -> None:
+        if not held:
+            self.agenda.put(order.spec.client_order_id, in_s=0)
+
+    def order_update(self, update: OrderUpdate) -> None:
+        """Take an ORDER_TRADE_UPDATE: a word about an order, and perhaps a trade."""
+        word = update.status if update.status in WORD_RANK else "NEW"
+        reason = update.expiry_reason if word.startswith("EXPIRED") else None
+        seen = Seen(update.order_id, word, update.filled, reason)
+        order = self.order_of(update.symbol, update.order_id, update.client_order_id)
+        if update.trade_id and update.last_quantity:
+            trade = Trade(
+                symbol=update.symbol,
+                exchange_order_id=update.order_id,
+                trade_id=update.trade_id,
+                client_order_id=update.client_order_id,
+                side=update.side,
+                price=update.last_price,
+                quantity=update.last_quantity,
+                commission=update.commission,
+                commission_asset=update.commission_asset or "USDT",
+                realized_pnl=update.realized_pnl,
+                maker=update.maker,
+                at=update.trade_time,
+            )
+            self.book(trade, seen=seen)
+            return
+        if order is None:
+            self.foreign(update.symbol, update.order_id, update.client_order_id)
+            return
+        if update.execution == "AMENDMENT":
+            self.observe(
+                order,
+                Amended(update.order_id, update.quantity, update.price, update.trade_time),
+                at=update.trade_time,
+            )
+        self.observe(order, seen, at=update.trade_time)
+
+    def book(self, trade: Trade, *, seen: Seen | None = None) -> bool:
+        """Book a trade unless it is known; returns whether it was new."""
+        posting = book(self.desk, trade, fact=seen)
+        order = self.order_of(trade.symbol, trade.exchange_order_id, trade.client_order_id)
+        if posting is not None:
+            self.outbox.add(posting)
+        elif order is not None and seen is not None:
+            self.observe(order, seen, at=trade.at)
+        if order is not None and order.trades_missing:
+            self.agenda.put(order.spec.client_order_id, in_s=0.5)
+        return posting is not None
+
+    def account_update(self, update: AccountUpdate) -> None:
+        """Take an ACCOUNT_UPDATE: what the wallet and the net positions are now."""
+        self.venue.heard_at = update.time
+        for position in update.positions:
+            self.venue.positions[position.symbol] = position.quantity
+        for balance in update.balances:
+            if balance.asset != "USDT":
+                continue
+            if update.reason != "ORDER" and balance.change:
+                reference = f"{update.reason}:{update.time}"
+                self.outbox.add(
+                    wallet_moved(
+                        self.desk,
+                        at=update.time,
+                        amount=balance.change,
+                        reason=update.reason,
+                        reference=reference,
+                    )
+                )
+            self.venue.wallet = balance.wallet
+
+    def foreign(self, symbol: str, order_id: int, client_order_id: str) -> None:
+        """Alarm once about an order that is not ours; it is left alone."""
+        if (symbol, order_id) in self._foreign or len(self._foreign) > 10_000:
+            return
+        self._foreign.add((symbol, order_id))
+        self.raise_incident(
+            "foreign_order", "warning", f"{symbol} order {order_id} ({client_order_id}) is not ours"
+        )
+
+    def raise_incident(self, kind: str, severity: str, detail: str) -> None:
+        """Journal something that an operator should see."""
+        log.warning("incident", kind=kind, severity=severity, detail=detail)
+        self.outbox.add(incident(self.desk, at=self._now(), kind=kind, severity=severity, detail=detail))
+
+    def order_of(self, symbol: str, exchange_order_id: int, client_order_id: str | None) -> Order | None:
+        """Our order, by the exchange's id or by ours."""
+        coid = self.desk.by_exchange.get((symbol, exchange_order_id)) or client_order_id
+        return self.desk.orders.get(coid) if coid else None
+
+    def withdraw(self, posting: Posting) -> None:
+        """Take back in memory what the journal did not accept."""
+        match posting.guard:
+            case Undecided(request_id):
+                self.desk.requests.pop(request_id, None)
+                if posting.entry.kind != "admitted":
+                    return
+                for row in posting.entry.rows.orders:
+                    order = self.desk.orders.get(row.client_order_id)
+                    if order is not None:
+                        self.desk.forget_order(order)
+            case Unsent(client_order_id):
+                order = self.desk.orders.get(client_order_id)
+                if order is not None:
+                    unvoid(self.desk, order)

@@ -1,0 +1,122 @@
+"""Health: whether commands may be admitted, told to everyone twice a second. Fails closed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from pms.contract import names
+from pms.contract.events import Health
+from pms.contract.money import encode
+from pms.streamer.conservation import Conservation
+from pms.streamer.engine import Engine
+
+log = structlog.get_logger()
+EVERY_S = 0.1
+PUBLISH_EVERY = 5
+MOST_WAITING = 5000
+MOST_LAG_S = 0.05
+RISK_EVERY_S = 10.0
+LEDGER_STOPPED = "pms:ledger:stopped"
+
+
+@dataclass(slots=True)
+class Watch:
+    """Measures what closes admission."""
+
+    engine: Engine
+    redis: Redis
+    monotonic: Callable[[], float]
+    now_ms: Callable[[], int]
+    sleep: Callable[[float], Awaitable[None]]
+    market_age_s: Callable[[], float]
+    user_up: Callable[[], bool]
+    expire_stale: Callable[[], None]
+    take_overs: Callable[[], int]
+    conservation: Conservation = field(default_factory=Conservation)
+    lags: deque[float] = field(default_factory=lambda: deque([0.0] * 5, maxlen=5))
+    ledger_stopped: str | None = None
+    recovered: bool = False
+
+    async def run(self) -> None:
+        """Watch for ever."""
+        turn, risk_due = 0, 0.0
+        while True:
+            before = self.monotonic()
+            await self.sleep(EVERY_S)
+            self.lags.append(self.monotonic() - before - EVERY_S)
+            self._judge()
+            turn += 1
+            if turn % PUBLISH_EVERY:
+                continue
+            for detail in self.conservation.check(self.engine.desk, self.engine.venue, now=self.now_ms()):
+                self.engine.raise_incident("drift", "critical", detail)
+            try:
+                await self._publish()
+                if self.monotonic() >= risk_due:
+                    risk_due = self.monotonic() + RISK_EVERY_S
+                    await self._refresh_risk()
+            except (RedisError, OSError) as error:
+                log.warning("health_not_told", error=str(error))
+
+    def reason(self) -> str | None:
+        """Why admission must be closed, or None."""
+        if not self.recovered:
+            return "the streamer is recovering"
+        if not self.engine.outbox.connected:
+            return "Redis is unreachable"
+        if not self.user_up():
+            return "the user stream is down"
+        if self.market_age_s() * 1000 > self.engine.gate.stale_after_ms:
+            return "the market feed is stale"
+        if self.ledger_stopped is not None:
+            return f"the ledger has stopped: {self.ledger_stopped}"
+        if len(self.engine.outbox) > MOST_WAITING:
+            return "too much waits for the journal"
+        if sorted(self.lags)[len(self.lags) // 2] > MOST_LAG_S:
+            return "the streamer lags"
+        return None
+
+    def _judge(self) -> None:
+        reason = self.reason()
+        gate = self.engine.gate
+        if reason != gate.closed_because:
+            log.info("admission", open=reason is None, reason=reason)
+        if reason == "the market feed is stale":
+            self.expire_stale()
+        gate.closed_because = reason
+
+    async def _publish(self) -> None:
+        untyped: Any = self.redis
+        gate = self.engine.gate
+        age = self.market_age_s()
+        health = Health(
+            state="recovering" if not self.recovered else "degraded" if gate.closed_because else "live",
+            feed_age=int(age * 1000) if age < 1e6 else None,
+            admission=gate.closed_because is None,
+            reason=gate.closed_because,
+            ts=self.now_ms(),
+        )
+        stopped = await untyped.get(LEDGER_STOPPED)
+        self.ledger_stopped = stopped.decode() if stopped else None
+        async with untyped.pipeline(transaction=False) as pipe:
+            pipe.set(names.HEALTH, encode(health), ex=names.CACHE_TTL_S)
+            pipe.set("pms:takeovers", self.take_overs())
+            await pipe.execute()
+
+    async def _refresh_risk(self) -> None:
+        """Rewrite the snapshots of the accounts that have something at stake."""
+        desk = self.engine.desk
+        accounts = {account for account, held in desk.held.items() if held}
+        accounts |= {account for account, pending in desk.pending.items() if pending}
+        untyped: Any = self.redis
+        async with untyped.pipeline(transaction=False) as pipe:
+            for account in accounts:
+                pipe.set(names.risk_key(account), encode(desk.snapshot(account)), ex=names.CACHE_TTL_S)
+            await pipe.execute()

@@ -1,0 +1,62 @@
+"""Waking the ledger: one message while entries wait, never one an entry; and trimming behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from pms.bus.journal import Journal
+from pms.bus.wake import wake_up
+from pms.contract import names
+
+log = structlog.get_logger()
+PAUSE_S = 0.05
+TRIM_EVERY_S = 5.0
+
+
+@dataclass(slots=True)
+class LedgerWake:
+    """Pushes `pms.fold` when something was journaled."""
+
+    redis: Redis
+    journal: Journal
+    new_id: Callable[[], str]
+    sleep: Callable[[float], Awaitable[None]]
+    flushed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Wake for ever; a lost wake-up is made good by beat."""
+        untyped: Any = self.redis
+        while True:
+            await self.flushed.wait()
+            self.flushed.clear()
+            try:
+                if not await untyped.llen(names.Queue.LEDGER):
+                    message = wake_up(
+                        names.Task.FOLD,
+                        queue=names.Queue.LEDGER,
+                        task_id=self.new_id(),
+                        new_tag=self.new_id,
+                    )
+                    await untyped.lpush(names.Queue.LEDGER, message)
+            except (RedisError, OSError) as error:
+                log.warning("ledger_not_woken", error=str(error))
+            await self.sleep(PAUSE_S)
+
+    async def trim(self) -> None:
+        """Trim the journal behind what PostgreSQL has applied, for ever."""
+        untyped: Any = self.redis
+        while True:
+            await self.sleep(TRIM_EVERY_S)
+            try:
+                applied = await untyped.get(names.APPLIED)
+                if applied is not None:
+                    await self.journal.trim(int(applied))
+            except (RedisError, OSError) as error:
+                log.warning("journal_not_trimmed", error=str(error))

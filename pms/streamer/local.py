@@ -1,0 +1,73 @@
+"""Commands that leave no trace at the exchange: claimed, decided, and answered when PostgreSQL has them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from pms.bus.requests import Requests
+from pms.contract import names
+from pms.contract.commands import Command
+from pms.contract.results import Result
+from pms.domain.admission import Asked
+from pms.domain.posting import Posting
+from pms.streamer.engine import Engine
+
+log = structlog.get_logger()
+APPLIED_POLL_S = 0.02
+PATIENCE_S = 60.0
+
+
+@dataclass(slots=True)
+class LocalCommands:
+    """Serves accounts, transfers, freezes and imports, one after the other."""
+
+    engine: Engine
+    requests: Requests
+    redis: Redis
+    nonce: str
+    sleep: Callable[[float], Awaitable[None]]
+    monotonic: Callable[[], float]
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def serve(self, asked: Asked, command: Command) -> None:
+        """Begin to serve a command; the engine goes on meanwhile."""
+        task = asyncio.create_task(self._serve(asked, command))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, asked: Asked, command: Command) -> None:
+        try:
+            if not await self.requests.claim(asked.request_id, nonce=self.nonce):
+                return
+        except (RedisError, OSError) as error:
+            log.warning("claim_failed", request=asked.request_id, error=str(error))
+            return
+        if asked.request_id in self.engine.desk.requests:
+            return
+        posting = self.engine.decide_local(asked, command)
+        journaled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.engine.outbox.add(posting, lambda held: journaled.done() or journaled.set_result(held))
+        if await journaled and not posting.results:
+            await self._answer(posting)
+
+    async def _answer(self, posting: Posting) -> None:
+        """Answer once the ledger has the entry; the settling sweep answers if that takes too long."""
+        untyped: Any = self.redis
+        give_up = self.monotonic() + PATIENCE_S
+        while self.monotonic() < give_up:
+            try:
+                applied = await untyped.get(names.APPLIED)
+                if applied is not None and int(applied) >= posting.entry.seq:
+                    answer = posting.entry.rows.commands[0].answer
+                    await self.requests.answer(Result.model_validate_json(answer))
+                    return
+            except (RedisError, OSError) as error:
+                log.warning("answer_delayed", error=str(error))
+            await self.sleep(APPLIED_POLL_S)

@@ -1,0 +1,97 @@
+"""The ordered outbox: memory changes at once, entries leave in order, nothing overtakes its entry.
+
+While Redis is away entries wait here and fills are booked on. A call whose reply was lost is made
+again as it was: the script finds itself written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import RedisError
+
+from pms.bus.journal import Journal
+from pms.domain.posting import Posting
+
+log = structlog.get_logger()
+BATCH = 64
+RETRY_S = 0.2
+
+
+@dataclass(slots=True)
+class _Waiting:
+    posting: Posting
+    confirmed: Callable[[bool], None] | None
+
+
+class Outbox:
+    """Postings on their way to the journal."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        withdraw: Callable[[Posting], None],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._journal = journal
+        self._withdraw = withdraw
+        self._sleep = sleep
+        self._waiting: list[_Waiting] = []
+        self._something = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.connected = True
+        self.flushed: Callable[[], None] = _nothing
+
+    def add(self, posting: Posting | None, confirmed: Callable[[bool], None] | None = None) -> None:
+        """Queue a posting; `confirmed` is called with whether its guard held, once it is journaled."""
+        if posting is None:
+            return
+        self._waiting.append(_Waiting(posting, confirmed))
+        self._empty.clear()
+        self._something.set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def drained(self) -> None:
+        """Wait until everything queued so far is journaled."""
+        await self._empty.wait()
+
+    async def run(self) -> None:
+        """Flush for ever; raises NotLeading when this streamer must step down."""
+        while True:
+            await self._something.wait()
+            batch = self._waiting[:BATCH]
+            held = await self._append([waiting.posting for waiting in batch])
+            del self._waiting[: len(batch)]
+            for waiting, good in zip(batch, held, strict=True):
+                if not good:
+                    self._withdraw(waiting.posting)
+                if waiting.confirmed is not None:
+                    waiting.confirmed(good)
+            self.flushed()
+            if not self._waiting:
+                self._something.clear()
+                self._empty.set()
+
+    async def _append(self, postings: list[Posting]) -> list[bool]:
+        while True:
+            try:
+                held = await self._journal.append(postings)
+            except (RedisError, OSError) as error:
+                if self.connected:
+                    log.warning("journal_unreachable", error=str(error), waiting=len(self._waiting))
+                self.connected = False
+                await self._sleep(RETRY_S)
+            else:
+                self.connected = True
+                return held
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

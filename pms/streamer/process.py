@@ -1,0 +1,423 @@
+"""The streamer's process: everything wired together, and its life from lease to step-down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from pms.binance.client import ExchangeClient, open_session
+from pms.binance.errors import ExchangeError
+from pms.binance.frames import AccountUpdate, FrameError, OrderUpdate, decode_user
+from pms.binance.limits import RateBudget
+from pms.binance.streams import MarketStream, UserStream
+from pms.bus.connection import connect
+from pms.bus.heartbeat import beat_forever
+from pms.bus.inbox import Arrived, Inbox
+from pms.bus.journal import Journal
+from pms.bus.lead import LEASE_MS, Epoch, Lead, NotLeading
+from pms.bus.requests import Requests
+from pms.bus.rights import Rights
+from pms.config import ConfigError, Settings
+from pms.contract.results import Result
+from pms.domain.booking import prove_cursor
+from pms.domain.desk import Desk
+from pms.flows.place import Placing
+from pms.streamer.agenda import Agenda
+from pms.streamer.attention import Attention
+from pms.streamer.catch_up import CatchUp
+from pms.streamer.engine import Engine, Gate
+from pms.streamer.health import Watch
+from pms.streamer.ledger_wake import LedgerWake
+from pms.streamer.local import LocalCommands
+from pms.streamer.market import MarketData
+from pms.streamer.outbox import Outbox
+from pms.streamer.redis_clock import RedisClock
+from pms.streamer.start import first_books, learn_exchange, load_desk, newest_trade
+
+log = structlog.get_logger()
+SENDER = "streamer"
+SWEEP_EVERY_S = 0.25
+RENEW_EVERY_S = 1.0
+CATCH_UP_EVERY_S = 15.0
+
+
+class Streamer:
+    """One life of the streamer: from winning the lease to losing it."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.redis_url is None or settings.database_url is None:
+            raise ConfigError("PMS_REDIS_URL and PMS_DATABASE_URL are not set: is `pms up` running?")
+        if settings.binance_rest_url is None or settings.binance_ws_url is None:
+            raise ConfigError("PMS_BINANCE_REST_URL and PMS_BINANCE_WS_URL are not set")
+        self._settings = settings
+        self._database_url = settings.database_url
+        self._nonce = secrets.token_hex(12)
+        self._redis = connect(settings.redis_url, name=SENDER, connections=64)
+        self._inbox_redis = connect(settings.redis_url, name="streamer-inbox", timeout_s=5, connections=2)
+        self._clock = RedisClock(self._redis, monotonic=time.monotonic)
+        self._session = open_session()
+        self._client = ExchangeClient(
+            base_url=settings.binance_rest_url,
+            api_key=settings.binance_api_key,
+            api_secret=settings.binance_api_secret,
+            session=self._session,
+            clock_ms=lambda: time.time_ns() // 1_000_000,
+            budget=RateBudget(self._redis, share=settings.rate_share, monotonic=time.monotonic),
+        )
+        self._lead = Lead(self._redis, nonce=self._nonce)
+        self._journal = Journal(self._redis, nonce=self._nonce)
+        self._requests = Requests(self._redis, new_id=_new_id)
+        self._buffer: list[bytes] | None = []
+        self._user_up = False
+        self._reconnected = asyncio.Event()
+        self._wire()
+
+    def _wire(self) -> None:
+        """Put the parts together; nothing runs yet."""
+        settings = self._settings
+        gate = Gate(
+            live_guard=not settings.orders_allowed,
+            default_leverage=settings.default_leverage,
+            stale_after_ms=settings.stale_price_ms,
+        )
+        self._desk = Desk(epoch=self._nonce)
+        self._outbox = Outbox(self._journal, withdraw=self._withdraw, sleep=asyncio.sleep)
+        self._engine = Engine(self._desk, self._outbox, gate=gate, redis_now_ms=self._clock.now_ms)
+        self._ledger = LedgerWake(self._redis, self._journal, new_id=_new_id, sleep=asyncio.sleep)
+        self._outbox.flushed = self._ledger.flushed.set
+        rights, inbox = Rights(self._redis, sender=SENDER), Inbox(self._redis)
+        placing = Placing(
+            redis=self._redis,
+            client=self._client,
+            rights=rights,
+            inbox=inbox,
+            sender=SENDER,
+            recv_window_ms=settings.recv_window_ms,
+            sleep=asyncio.sleep,
+        )
+        self._attention = Attention(
+            engine=self._engine,
+            client=self._client,
+            rights=rights,
+            inbox=inbox,
+            placing=placing,
+            same_redis=False,
+            redis_now_ms=self._clock.now_ms,
+        )
+        self._engine.agenda = Agenda(self._attention.attend, clock=time.monotonic)
+        local = LocalCommands(
+            engine=self._engine,
+            requests=self._requests,
+            redis=self._redis,
+            nonce=self._nonce,
+            sleep=asyncio.sleep,
+            monotonic=time.monotonic,
+        )
+        self._engine.local = local.serve
+        self._market = MarketData(
+            self._desk,
+            self._client,
+            self._redis,
+            now_ms=self._clock.now_ms,
+            sleep=asyncio.sleep,
+            prepare=self._prepare_symbol,
+        )
+        self._engine.follow = self._market.follow_for
+        self._engine.repeat = self._repeat
+        self._catch_up = CatchUp(self._engine, self._client)
+        base = self._settings.binance_ws_url or ""
+        self._market.stream = MarketStream(
+            base,
+            session=self._session,
+            on_frame=self._market.frame,
+            on_connected=self._market.connected,
+            on_disconnected=self._market.disconnected,
+            monotonic=time.monotonic,
+            sleep=asyncio.sleep,
+            jitter=random.random,
+        )
+        self._user = UserStream(
+            base,
+            session=self._session,
+            new_listen_key=self._client.new_listen_key,
+            on_frame=self._user_frame,
+            on_up=self._user_is_up,
+            on_down=self._user_is_down,
+            monotonic=time.monotonic,
+            sleep=asyncio.sleep,
+            jitter=random.random,
+        )
+        self._watch = Watch(
+            engine=self._engine,
+            redis=self._redis,
+            monotonic=time.monotonic,
+            now_ms=self._clock.now_ms,
+            sleep=asyncio.sleep,
+            market_age_s=self._market.stream.age,
+            user_up=lambda: self._user_up,
+            expire_stale=self._market.expire_stale,
+            take_overs=lambda: self._attention.take_overs,
+        )
+
+    async def run(self) -> None:
+        """Lead, recover, serve; raises NotLeading when it must begin anew, CannotStart when it must not."""
+        try:
+            epoch = await self._become_leader()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._renew(epoch))
+                group.create_task(beat_forever(self._redis, SENDER, os.getpid()))
+                group.create_task(self._watch.run())
+                group.create_task(self._supervised("user_stream", self._user.run))
+                await self._recover()
+                group.create_task(self._outbox.run())
+                group.create_task(self._supervised("market", self._market.stream.run))
+                group.create_task(self._supervised("agenda", self._engine.agenda.run))
+                group.create_task(self._supervised("ledger_wake", self._ledger.run))
+                group.create_task(self._supervised("trim", self._ledger.trim))
+                for symbol in self._symbols():
+                    self._market.follow(symbol)
+                await self._outbox.drained()
+                await self._until_caught_up()
+                self._watch.recovered = True
+                log.info("recovered", seq=self._desk.last_seq)
+                group.create_task(self._supervised("inbox", self._hear))
+                group.create_task(self._supervised("sweep", self._sweep))
+                group.create_task(self._supervised("catch_up", self._keep_caught_up))
+        finally:
+            await self._leave()
+
+    # --- leading ---
+
+    async def _become_leader(self) -> Epoch:
+        await self._clock.sync()
+        while not await self._lead.take():
+            await asyncio.sleep(0.25)
+        before = await self._lead.previous()
+        epoch = await self._lead.open()
+        self._attention.same_redis = before is None or before.run_id == epoch.run_id
+        log.info("leading", same_redis=self._attention.same_redis)
+        return epoch
+
+    async def _renew(self, epoch: Epoch) -> None:
+        """Keep the lease; a lease that could not be renewed in time may already be another's."""
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            try:
+                run_id = await self._lead.renew()
+                await self._clock.sync()
+            except OSError as error:
+                log.warning("lease_not_renewed", error=str(error))
+                continue
+            except Exception as error:
+                if isinstance(error, NotLeading):
+                    raise
+                log.warning("lease_not_renewed", error=str(error))
+                continue
+            if run_id != epoch.run_id:
+                raise NotLeading("Redis was restarted")
+            if time.monotonic() - renewed > LEASE_MS / 1000 * 10:
+                log.warning("lease_was_late", seconds=time.monotonic() - renewed)
+            renewed = time.monotonic()
+
+    async def _leave(self) -> None:
+        try:
+            async with asyncio.timeout(1):
+                await self._lead.leave()
+        except Exception as error:
+            log.info("lease_not_left", error=str(error))
+        await self._session.close()
+        await self._redis.aclose()
+        await self._inbox_redis.aclose()
+
+    # --- recovery ---
+
+    async def _recover(self) -> None:
+        """Load, learn, and open the books of a new system; the feed is buffered meanwhile."""
+        await self._client.sync_time()
+        await learn_exchange(self._desk, self._client)
+        seq = await load_desk(
+            self._desk,
+            database_url=self._database_url,
+            journal=self._journal,
+            now_us=self._clock.now_ms() * 1000,
+        )
+        await self._lead.begin_from(seq)
+        opening = await first_books(
+            self._desk, self._client, symbols=self._settings.symbol_list, at=self._clock.now_ms()
+        )
+        self._outbox.add(opening)
+        for order in list(self._desk.live.values()):
+            self._engine.agenda.put(order.spec.client_order_id, in_s=0)
+
+    async def _until_caught_up(self) -> None:
+        """Catch up over REST, then apply what the feed said meanwhile; again until both went through."""
+        while True:
+            try:
+                while not self._user_up:
+                    await asyncio.sleep(0.01)
+                booked = await self._catch_up.run()
+            except (ExchangeError, OSError) as error:
+                log.warning("catch_up_failed", error=str(error))
+                await asyncio.sleep(0.5)
+                continue
+            log.info("caught_up", trades=booked)
+            break
+        buffered, self._buffer = self._buffer or [], None
+        for raw in buffered:
+            self._user_frame(raw)
+        await self._outbox.drained()
+
+    async def _keep_caught_up(self) -> None:
+        """After each return of the user stream close the gap; and move the proven cursors now and then."""
+        while True:
+            try:
+                async with asyncio.timeout(CATCH_UP_EVERY_S):
+                    await self._reconnected.wait()
+                    self._reconnected.clear()
+                    log.info("caught_up", trades=await self._catch_up.run())
+            except TimeoutError:
+                await self._prove_cursors()
+
+    async def _prove_cursors(self) -> None:
+        """Page each symbol that traded since its cursor, so that recovery need not look far back."""
+        newest: dict[str, int] = {}
+        for symbol, _, trade_id in self._desk.trades:
+            newest[symbol] = max(trade_id, newest.get(symbol, 0))
+        for symbol, trade_id in newest.items():
+            if trade_id > self._desk.cursors.get(symbol, 0):
+                await self._catch_up.trades(symbol)
+
+    async def _prepare_symbol(self, symbol: str) -> None:
+        """Before a symbol's first price: know where our history in it begins."""
+        if symbol in self._desk.cursors:
+            return
+        newest = await newest_trade(self._client, symbol)
+        self._outbox.add(prove_cursor(self._desk, symbol, newest, at=self._clock.now_ms()))
+
+    # --- the feeds ---
+
+    def _user_frame(self, raw: bytes) -> None:
+        if self._buffer is not None:
+            self._buffer.append(raw)
+            return
+        try:
+            event = decode_user(raw)
+        except FrameError as error:
+            log.error("bad_user_frame", error=str(error))
+            self._engine.raise_incident("bad_user_frame", "critical", str(error))
+            return
+        match event:
+            case OrderUpdate():
+                self._engine.order_update(event)
+            case AccountUpdate():
+                self._engine.account_update(event)
+            case _:
+                pass
+
+    async def _user_is_up(self, *, first: bool) -> None:
+        self._user_up = True
+        if not first:
+            self._reconnected.set()
+
+    def _user_is_down(self) -> None:
+        self._user_up = False
+
+    async def _hear(self) -> None:
+        inbox = Inbox(self._inbox_redis)
+        while True:
+            for message in await inbox.take(timeout_s=1.0):
+                self._engine.hear(message)
+
+    async def _sweep(self) -> None:
+        """Take up recorded commands that nobody brought us: a lost message, or an earlier life."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            before = self._clock.now_ms() - int(SWEEP_EVERY_S * 1000)
+            for request_id in await self._requests.open_since(before):
+                if request_id in self._desk.requests:
+                    continue
+                record = await self._requests.read(request_id)
+                if record is None or record.decision is not None or request_id in self._desk.requests:
+                    continue
+                self._engine.decide(
+                    Arrived(
+                        request_id,
+                        record.command,
+                        record.text.decode(errors="replace"),
+                        record.at,
+                        record.deadline,
+                    )
+                )
+
+    # --- small things ---
+
+    def _symbols(self) -> list[str]:
+        held = {symbol for positions in self._desk.held.values() for symbol in positions}
+        live = {order.spec.symbol for order in self._desk.live.values()}
+        wanted = dict.fromkeys([*self._settings.symbol_list, *sorted(held | live)])
+        return [symbol for symbol in wanted if symbol in self._desk.instruments]
+
+    def _withdraw(self, posting: Any) -> None:
+        self._engine.withdraw(posting)
+
+    def _repeat(self, answer: Result) -> None:
+        """A repeat that reached us: Redis has its answer, unless it forgot."""
+        if answer.state != "placing":
+            asyncio.get_running_loop().create_task(self._requests.answer(answer))
+
+    async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run a service for ever; its failure is logged and it is run again, with a pause."""
+        pause = 0.1
+        while True:
+            started = time.monotonic()
+            try:
+                await work()
+            except NotLeading:
+                raise
+            except Exception:
+                log.exception("service_failed", service=name)
+            if time.monotonic() - started > 10:
+                pause = 0.1
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)
+
+
+async def serve(settings: Settings) -> None:
+    """Run streamers, one life after the other, until TERM or INT."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    while not stop.is_set():
+        life = asyncio.create_task(Streamer(settings).run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([life, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not life.done():
+            life.cancel()
+            await asyncio.wait([life], timeout=4)
+            return
+        fault = life.exception()
+        leaf = fault
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        if isinstance(leaf, NotLeading):
+            log.warning("stepping_down", reason=str(leaf))
+            await asyncio.sleep(0.2)
+            continue
+        if leaf is not None:
+            raise leaf
+
+
+def _new_id() -> str:
+    return str(uuid4())

@@ -1,0 +1,72 @@
+"""The gateway's commands as Celery tasks, and the sending of one order.
+
+A message of ours carries the requestId of a recorded command. A plain message carries the command
+itself, as keyword arguments or as one object; then the task writes the record.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from celery import Task as CeleryTask
+
+from pms.contract.names import Task
+from pms.flows.place import place
+from pms.flows.serve import serve, serve_plain
+from pms.tasks.app import app
+from pms.tasks.runtime import runtime
+from pms.tasks.waiting import found_waiting
+
+
+def _served(task: CeleryTask, args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
+    """Serve whichever of the two messages it is."""
+    deps = runtime()
+    want_result = not task.request.ignore_result
+    if len(args) == 1 and isinstance(args[0], str) and not fields:
+        answer = deps.run(serve(deps.serving, args[0], want_result=want_result))
+    else:
+        command = dict(args[0]) if args and isinstance(args[0], dict) else dict(fields)
+        redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
+        answer = deps.run(
+            serve_plain(
+                deps.serving,
+                task.name,
+                command,
+                task_id=str(task.request.id),
+                stale=redelivered or found_waiting(str(task.request.id)),
+                want_result=want_result,
+            )
+        )
+    return msgspec.json.decode(answer) if answer and want_result else None
+
+
+@app.task(name=Task.TRADE, bind=True)
+def trade(self: CeleryTask, *args: Any, **fields: Any) -> Any:
+    """Place one order for a sub-account."""
+    return _served(self, args, fields)
+
+
+@app.task(name=Task.CLOSE, bind=True)
+def close(self: CeleryTask, *args: Any, **fields: Any) -> Any:
+    """Close one position at market."""
+    return _served(self, args, fields)
+
+
+@app.task(name=Task.CANCEL, bind=True)
+def cancel(self: CeleryTask, *args: Any, **fields: Any) -> Any:
+    """Cancel one order."""
+    return _served(self, args, fields)
+
+
+@app.task(name=Task.CANCEL_ALL, bind=True)
+def cancel_all(self: CeleryTask, *args: Any, **fields: Any) -> Any:
+    """Cancel all orders of a sub-account, or of all."""
+    return _served(self, args, fields)
+
+
+@app.task(name=Task.PLACE)
+def place_order(client_order_id: str) -> str:
+    """Send one order that the streamer has admitted."""
+    deps = runtime()
+    return deps.run(place(deps.serving.placing, client_order_id)).value

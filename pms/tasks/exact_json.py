@@ -1,0 +1,21 @@
+"""Celery's JSON, read exactly: 0.1 in a plain message is the decimal 0.1, never a binary float."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from kombu.serialization import register
+from kombu.utils import json as kombu_json
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def register_exact_json() -> None:
+    """Replace the reading half of the JSON serializer in this process."""
+    register("json", kombu_json.dumps, _loads, content_type="application/json", content_encoding="utf-8")
+
+
+def _loads(text: Any) -> Any:
+    return _decoder.decode(text)

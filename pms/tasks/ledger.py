@@ -1,0 +1,19 @@
+"""The ledger's task: drain the journal into PostgreSQL."""
+
+from __future__ import annotations
+
+import structlog
+
+from pms.contract.names import Task
+from pms.db.fold import fold
+from pms.tasks.app import app
+from pms.tasks.runtime import database, runtime
+
+log = structlog.get_logger()
+
+
+@app.task(name=Task.FOLD)
+def fold_journal() -> int:
+    """Fold what the journal holds behind the cursor; returns how many entries were applied."""
+    deps = runtime()
+    return deps.run(fold(deps.redis, database())).entries

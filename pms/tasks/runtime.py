@@ -1,0 +1,116 @@
+"""What a worker process holds for its tasks: one asyncio loop in one thread, and its connections.
+
+Celery's threads hand their flows to the loop and wait. So all of a worker's REST calls share one
+kept-alive session, and none of its code needs a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import aiohttp
+import structlog
+import uvloop
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pms.binance.client import ExchangeClient, open_session
+from pms.binance.limits import RateBudget
+from pms.bus.connection import connect
+from pms.bus.decisions import Decisions
+from pms.bus.inbox import Inbox
+from pms.bus.requests import Requests
+from pms.bus.rights import Rights
+from pms.bus.stale import Stale
+from pms.config import ConfigError, Settings, load_settings
+from pms.db.engine import create
+from pms.flows.place import Placing
+from pms.flows.serve import Serving
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One worker process's loop and connections."""
+
+    settings: Settings
+    loop: asyncio.AbstractEventLoop
+    redis: Redis
+    session: aiohttp.ClientSession
+    client: ExchangeClient
+    serving: Serving
+
+    def run(self, flow: Coroutine[Any, Any, T]) -> T:
+        """Run a flow on the loop and wait for it, from a task's thread."""
+        return asyncio.run_coroutine_threadsafe(flow, self.loop).result()
+
+    def close(self) -> None:
+        """Close the connections; flows still running are cut off, which they survive."""
+        asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(timeout=5)
+
+    async def _close(self) -> None:
+        await self.session.close()
+        await self.redis.aclose()
+
+
+@cache
+def database() -> AsyncEngine:
+    """This process's PostgreSQL, for the roles that use it; belongs to the flows' loop."""
+    address = runtime().settings.database_url
+    if address is None:
+        raise ConfigError("PMS_DATABASE_URL is not set: is `pms up` running?")
+    return create(address, name="pms-worker")
+
+
+@cache
+def runtime() -> Runtime:
+    """This process's runtime, made on first use: after any fork, and never twice."""
+    loop = uvloop.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="flows", daemon=True).start()
+    return asyncio.run_coroutine_threadsafe(_build(loop), loop).result(timeout=30)
+
+
+async def _build(loop: asyncio.AbstractEventLoop) -> Runtime:
+    settings = load_settings()
+    if settings.redis_url is None or settings.binance_rest_url is None:
+        raise ConfigError("PMS_REDIS_URL and PMS_BINANCE_REST_URL are not set: is `pms up` running?")
+    sender = f"worker:{socket.gethostname()}:{os.getpid()}"
+    redis = connect(settings.redis_url, name="worker", connections=64)
+    session = open_session()
+    client = ExchangeClient(
+        base_url=settings.binance_rest_url,
+        api_key=settings.binance_api_key,
+        api_secret=settings.binance_api_secret,
+        session=session,
+        clock_ms=lambda: time.time_ns() // 1_000_000,
+        budget=RateBudget(redis, share=settings.rate_share, monotonic=time.monotonic),
+    )
+    requests = Requests(redis, new_id=lambda: str(uuid4()))
+    inbox = Inbox(redis)
+    placing = Placing(
+        redis=redis,
+        client=client,
+        rights=Rights(redis, sender=sender),
+        inbox=inbox,
+        sender=sender,
+        recv_window_ms=settings.recv_window_ms,
+        sleep=asyncio.sleep,
+    )
+    decisions = Decisions(connect(settings.redis_url, name="decisions", connections=2))
+    decisions.task = loop.create_task(decisions.run())
+    await client.sync_time()
+    serving = Serving(
+        redis=redis, requests=requests, decisions=decisions, placing=placing, stale=Stale(redis)
+    )
+    return Runtime(settings, loop, redis, session, client, serving)

@@ -1,0 +1,67 @@
+"""Start one worker role: `python -m pms.tasks.worker orders`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from celery.signals import setup_logging, worker_ready, worker_shutdown
+
+import celeryconfig
+from pms.bus.heartbeat import start_heartbeat
+from pms.config import ConfigError, load_settings
+from pms.log import configure
+from pms.tasks.app import app
+from pms.tasks.exact_json import register_exact_json
+from pms.tasks.runtime import runtime
+from pms.tasks.waiting import note_waiting
+
+
+def main(role: str) -> None:
+    """Run a worker of a role until it is told to stop."""
+    settings = load_settings()
+    if settings.redis_url is None:
+        raise ConfigError("PMS_REDIS_URL is not set: is `pms up` running?")
+    url = settings.redis_url
+    if role not in celeryconfig.ROLE_QUEUES:
+        raise ConfigError(
+            f"there is no worker role {role}; the roles are {', '.join(celeryconfig.ROLE_QUEUES)}"
+        )
+    app.conf.update(celeryconfig.for_role(role))
+    name = f"worker-{role}"
+
+    @setup_logging.connect(weak=False)
+    def _logging(**_: Any) -> None:
+        configure(name, level=settings.log_level, as_json=settings.log_json)
+
+    @worker_ready.connect(weak=False)
+    def _ready(**_: Any) -> None:
+        runtime()
+        start_heartbeat(url, name, os.getpid())
+
+    @worker_shutdown.connect(weak=False)
+    def _stopped(**_: Any) -> None:
+        runtime().close()
+
+    if role in celeryconfig.ON_THE_ORDER_PATH:
+        register_exact_json()
+        note_waiting(url, celeryconfig.ROLE_QUEUES[role])
+    app.worker_main(
+        [
+            "worker",
+            "--pool=threads",
+            f"--queues={','.join(celeryconfig.ROLE_QUEUES[role])}",
+            f"--hostname={role}@%h",
+            "--without-gossip",
+            "--without-mingle",
+            f"--loglevel={settings.log_level}",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else "")
+    except ConfigError as fault:
+        sys.exit(f"pms worker: {fault}")
