@@ -242,7 +242,7 @@ def _tell_fill(desk: Desk, draft: Draft, order: Order, trade: Trade) -> None:
     if order.state is State.PARTIALLY_FILLED:
         # Gateways that know no partial fill read `order_active` with its filledQty.
         for kind in ("order_partially_filled", "order_active"):
-            _tell_order(desk, draft, order, kind=kind, trade=trade)  # type: ignore[arg-type]
+            _tell_order(desk, draft, order, kind=kind, trade=trade)
     else:
         _tell_order(desk, draft, order, trade=trade)
 
@@ -276,7 +276,7 @@ def _tell_order(
             avg_fill_price=order.average_price,
             last_fill_qty=trade.quantity if trade else None,
             last_fill_price=trade.price if trade else None,
-            origin=spec.origin,  # type: ignore[arg-type]
+            origin=spec.origin,
             parent_id=spec.parent_id,
             reason=order.reason or order.refused or order.voided,
             timestamp=Decimal(draft.at) / 1000,
@@ -301,7 +301,7 @@ def _tell_position(
             type=kind,
             seq=draft.event_seq,
             sub_account_id=owner,
-            position=view,  # type: ignore[arg-type]
+            position=view,
             realized_pnl=realized,
             closed_qty=closed,
             reason=reason,

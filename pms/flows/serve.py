@@ -72,8 +72,8 @@ async def serve_plain(
         )
     request_id = str(UUID(str(request_id)))
     if stale and command in {Task.TRADE, Task.CLOSE}:
-        text = encode_canonical({**fields, "requestId": request_id})
-        await deps.stale.refuse(request_id, command, text, door="task")
+        whole = encode_canonical({**fields, "requestId": request_id})
+        await deps.stale.refuse(request_id, command, whole, door="task")
         record = await deps.requests.read(request_id)
         return record.result if record else None
     submission = await deps.requests.submit(

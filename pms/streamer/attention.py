@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
@@ -179,8 +180,8 @@ class Attention:
 
     async def _workers_busy(self) -> bool:
         """Messages still wait, and the workers took some since: the order's own is among them."""
-        untyped = self.placing.redis
-        waiting = await untyped.llen(names.Queue.COMMANDS) + await untyped.llen(names.Queue.ORDERS)  # type: ignore[misc]
+        untyped: Any = self.placing.redis
+        waiting = await untyped.llen(names.Queue.COMMANDS) + await untyped.llen(names.Queue.ORDERS)
         return bool(waiting) and self.redis_now_ms() - self.engine.worker_seen_at < TAKE_OVER_S * 1000
 
     def _why_void(self, order: Order, now: int) -> str:

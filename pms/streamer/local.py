@@ -53,7 +53,7 @@ class LocalCommands:
             return
         posting = self.engine.decide_local(asked, command)
         journaled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.engine.outbox.add(posting, lambda held: journaled.done() or journaled.set_result(held))
+        self.engine.outbox.add(posting, journaled.set_result)
         if await journaled and not posting.results:
             await self._answer(posting)
 

@@ -14,7 +14,8 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 def register_exact_json() -> None:
     """Replace the reading half of the JSON serializer in this process."""
-    register("json", kombu_json.dumps, _loads, content_type="application/json", content_encoding="utf-8")
+    replace: Any = register
+    replace("json", kombu_json.dumps, _loads, content_type="application/json", content_encoding="utf-8")
 
 
 def _loads(text: Any) -> Any:

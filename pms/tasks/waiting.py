@@ -32,7 +32,7 @@ def found_waiting(task_id: str) -> bool:
     return task_id in _found
 
 
-def _task_id(raw: bytes) -> str | None:
+def _task_id(raw: bytes | str) -> str | None:
     try:
         return str(json.loads(raw)["headers"]["id"])
     except (ValueError, KeyError, TypeError):
