@@ -125,7 +125,7 @@ orders = Table(
     Index("orders_by_account", "sub_account_id", "admitted_at"),
     Index("orders_by_time", "admitted_at"),
     # Not unique: conditional orders live in a second id space of the exchange.
-    Index("orders_by_exchange_id", "symbol", "exchange_order_id"),
+    Index("orders_by_exchange_id", "exchange_order_id", "symbol"),
 )
 
 fills = Table(

@@ -57,7 +57,7 @@ CREATE TABLE pms.orders (
     CONSTRAINT orders_filled_quote CHECK (filled_quote >= 0 AND filled_quote < 'Infinity')
 );
 CREATE INDEX orders_by_account ON pms.orders (sub_account_id, admitted_at);
-CREATE INDEX orders_by_exchange_id ON pms.orders (symbol, exchange_order_id);
+CREATE INDEX orders_by_exchange_id ON pms.orders (exchange_order_id, symbol);
 CREATE INDEX orders_by_time ON pms.orders (admitted_at);
 CREATE INDEX orders_closed_at ON pms.orders (updated_at)
     WHERE state IN ('filled', 'cancelled', 'expired', 'rejected', 'void');

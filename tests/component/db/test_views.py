@@ -1,0 +1,118 @@
+"""The gateway's views: what they show, and that nobody writes through them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from entries import D, account, entry, fill, journal, line, order, position
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.exc import InternalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pms.db import queries
+from pms.db.fold import fold
+from pms.db.migrations.versions.r0002_views import VIEWS
+
+
+async def shown(engine: AsyncEngine, query: str) -> list[dict[str, Any]]:
+    async with engine.connect() as connection:
+        return [dict(row) for row in (await connection.execute(text(query))).mappings()]
+
+
+async def test_positions_show_side_size_and_entry_price(redis: Redis, engine: AsyncEngine) -> None:
+    await journal(
+        redis,
+        [
+            entry(
+                1,
+                positions=(
+                    position(symbol="A", quantity=D("1.5"), cost=D("75000.15")),
+                    position(symbol="B", quantity=D("-3"), cost=D("-10")),
+                    position(symbol="C", quantity=D(0), cost=D(0)),
+                    # half of the eighth decimal: to even, like the engine's own rounding
+                    position(symbol="D", quantity=D(2), cost=D("0.00000001")),
+                    position(symbol="E", quantity=D(2), cost=D("0.00000003")),
+                ),
+            )
+        ],
+    )
+    await fold(redis, engine)
+    found = await queries.positions(engine)
+    assert [(one.symbol, one.side, one.quantity, one.entry_price) for one in found] == [
+        ("A", "LONG", D("1.5"), D("50000.1")),
+        ("B", "SHORT", D(3), D("3.33333333")),
+        ("D", "LONG", D(2), D(0)),
+        ("E", "LONG", D(2), D("0.00000002")),
+    ]
+    assert [one.symbol for one in await queries.positions(engine, symbol="B")] == ["B"]
+    assert await queries.positions(engine, sub_account_id="bob") == []
+
+
+async def test_orders_and_fills_show_averages(redis: Redis, engine: AsyncEngine) -> None:
+    filled = order(filled_qty=D("0.5"), filled_quote=D("25000"), state="partially_filled")
+    await journal(redis, [entry(1, orders=(filled, order("PMS_alice_M_2", state="void")), fills=(fill(),))])
+    await fold(redis, engine)
+    orders = await shown(engine, "SELECT * FROM public.pms_orders ORDER BY client_order_id")
+    assert [(one["avg_fill_price"], one["is_open"]) for one in orders] == [(D(50000), True), (None, False)]
+    (traded,) = await shown(engine, "SELECT * FROM public.pms_fills")
+    assert traded["notional"] == D("50.0001000")
+
+
+async def test_balances_stand_beside_the_sum_of_their_ledger(redis: Redis, engine: AsyncEngine) -> None:
+    await journal(
+        redis,
+        [
+            entry(
+                1,
+                sub_accounts=(account(balance=D("4.5")), account("bob", balance=D(1)), account("carol")),
+                ledger=(
+                    line(1, "5"),
+                    line(1, "-0.5", line=1),
+                    line(1, "2", line=2, sub_account_id="nobody"),
+                ),
+            )
+        ],
+    )
+    await fold(redis, engine)
+    found = {
+        one.sub_account_id: (one.balance, one.ledger_sum, one.drift, one.agrees)
+        for one in await queries.balances(engine)
+    }
+    assert found == {
+        "alice": (D("4.5"), D("4.5"), D(0), True),
+        "bob": (D(1), D(0), D(1), False),
+        "carol": (D(0), D(0), D(0), True),
+        "nobody": (None, D(2), D(-2), False),
+    }
+
+
+async def test_nobody_writes_through_a_view(redis: Redis, engine: AsyncEngine) -> None:
+    rows: dict[str, Any] = {
+        "sub_accounts": (account(),),
+        "orders": (order(),),
+        "fills": (fill(),),
+        "positions": (position(),),
+        "ledger": (line(1, "5"),),
+    }
+    await journal(redis, [entry(1, **rows)])
+    await fold(redis, engine)
+    for view in VIEWS:
+        with pytest.raises(SQLAlchemyError, match=f"view {view} is read-only") as refused:
+            async with engine.begin() as connection:
+                await connection.execute(text(f"DELETE FROM public.{view}"))
+        assert isinstance(refused.value, InternalError)
+    assert await queries.accounts(engine) == [account()]
+
+
+async def test_the_gateways_role_needs_the_views_alone(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("CREATE ROLE gateway_of_a_test"))  # rolled back at the end
+        for view in VIEWS:
+            await connection.execute(text(f"GRANT SELECT ON public.{view} TO gateway_of_a_test"))
+        await connection.execute(text("SET LOCAL ROLE gateway_of_a_test"))
+        for view in VIEWS:
+            await connection.execute(text(f"SELECT * FROM public.{view}"))
+        with pytest.raises(SQLAlchemyError, match="permission denied"):
+            await connection.execute(text("SELECT * FROM pms.orders"))
