@@ -22,7 +22,7 @@ DECIDED = "pms:decided"
 """Channel that announces a decision by its requestId, for the worker that waits for it."""
 
 CLOSED_ORDER_TTL_S = 86_400
-Effect = list[str | bytes | int]
+Effect = list[str | int]
 
 
 class Journal:
@@ -79,10 +79,10 @@ def _packed(posting: Posting) -> list[Any]:
     return [
         f"{entry.seq}-0",
         str(entry.prev),
-        encode_entry(entry),
+        _text(encode_entry(entry)),
         _guard(posting.guard),
         _effects(entry, posting.events, posting.results),
-        encode_entry(otherwise) if otherwise else b"",
+        _text(encode_entry(otherwise)) if otherwise else "",
         _effects(otherwise, (), posting.otherwise_results) if otherwise else [],
     ]
 
@@ -105,10 +105,10 @@ def _effects(
         effects.extend(_project(order))
     for command in entry.rows.commands:
         effects.extend(_decide(command, entry.rows.orders))
-    newest: dict[str, bytes] = {}
+    newest: dict[str, str] = {}
     for event in events:
-        text = encode(event)
-        newest[event.sub_account_id] = encode(event.account)
+        text = _text(encode(event))
+        newest[event.sub_account_id] = _text(encode(event.account))
         effects.append(["PUBLISH", names.event_channel(event.type), text])
         effects.append(
             ["XADD", names.EVENTS_STREAM, "MAXLEN", "~", names.EVENTS_KEPT, f"{event.seq}-0", "e", text]
@@ -116,7 +116,7 @@ def _effects(
     for account, text in newest.items():
         effects.append(["SET", names.risk_key(account), text, "EX", names.CACHE_TTL_S])
     for result in results:
-        effects.append(["RESULT", result.request_id, encode(result), names.RESULT_TTL_S])
+        effects.append(["RESULT", result.request_id, _text(encode(result)), names.RESULT_TTL_S])
     return effects
 
 
@@ -166,3 +166,8 @@ def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:
         ["EXPIRE", key, names.REQUEST_TTL_S],
         ["PUBLISH", DECIDED, command.request_id],
     ]
+
+
+def _text(json: bytes) -> str:
+    """JSON as text: Redis 6's cmsgpack reads strings, but not the binary type."""
+    return json.decode()
