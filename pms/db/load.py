@@ -35,7 +35,7 @@ class LoadedState:
     orders: list[OrderRow]
     #: symbol, exchange order id, trade id of every fill that recovery may meet again
     fill_keys: set[tuple[str, int, int]]
-    #: of the last 24 h: a repeated requestId gets its first answer
+    #: of the last 24 h, oldest first: a repeated requestId gets its first answer
     commands: list[CommandRow]
     cursors: list[CursorRow]
 
@@ -96,7 +96,9 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
             fill_keys=await _fill_keys(connection, cursor.entry_at - FILLS_MS),
             commands=await fetch(
                 connection,
-                select_as(CommandRow, models.commands).where(models.commands.c.decided_at >= recent),
+                select_as(CommandRow, models.commands)
+                .where(models.commands.c.decided_at >= recent)
+                .order_by(models.commands.c.decided_at),
                 CommandRow,
             ),
             cursors=await fetch(connection, select_as(CursorRow, models.cursors), CursorRow),
