@@ -146,6 +146,12 @@ class Account:
         last = bisect_right(trades, order.updated, key=lambda trade: trade.time)
         return [trade for trade in trades[first:last] if trade.order_id == order_id]
 
+    def incomes_between(self, start: int, end: int) -> list[Income]:
+        """Income of a window, ascending."""
+        first = bisect_left(self.incomes, start, key=lambda income: income.time)
+        last = bisect_right(self.incomes, end, key=lambda income: income.time)
+        return self.incomes[first:last]
+
 
 def _page(rows: list[Row], first: int, last: int, limit: int, *, newest: bool) -> list[Row]:
     return rows[max(first, last - limit) : last] if newest else rows[first : min(last, first + limit)]

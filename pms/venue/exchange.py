@@ -125,19 +125,6 @@ class Exchange:
             tx.tell(account.name, "ACCOUNT_CONFIG_UPDATE", event)
         return position
 
-    def set_margin_type(self, account: Account, symbol: str, margin_type: str) -> None:
-        """CROSSED or ISOLATED by name; -4046 unchanged, -4047/-4048 with orders or a position."""
-        position = account.position(symbol)
-        if position.margin_type == margin_type:
-            raise errors.refusal(-4046)
-        if account.open[symbol]:
-            raise errors.refusal(-4047)
-        if position.lots:
-            raise errors.refusal(-4048)
-        with self.transaction() as tx:
-            position.margin_type = margin_type
-            tx.record(position)
-
     # Orders
 
     def place(self, account: Account, new: NewOrder) -> Order:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pms.venue.account import Account, Exposure
-from pms.venue.brackets import maintenance_margin
+from pms.venue.brackets import brackets_of, maintenance_margin
 from pms.venue.ledger import unrealized
 from pms.venue.market import Market
 from pms.venue.state import ZERO, Position
@@ -113,3 +113,23 @@ def assumed_price(market: Market, side: int, price: Decimal) -> Decimal:
 def open_loss(market: Market, side: int, price: Decimal, quantity: Decimal) -> Decimal:
     """What an order loses against the mark the moment it fills."""
     return quantity * abs(min(ZERO, side * (market.mark - price)))
+
+
+def liquidation_price(account: AccountMargin, position: Position, market: Market) -> Decimal | None:
+    """The mark at which this position, others unchanged, eats the margin; None when there is none above 0.
+
+    The bracket is the one that holds the notional at the very price it gives (support FAQ formula).
+    """
+    if position.lots == 0:
+        return None
+    name = market.symbol.name
+    side = 1 if position.lots > 0 else -1
+    quantity = abs(position.lots) * market.symbol.step
+    others = [each for symbol, each in account.symbols.items() if symbol != name]
+    free = account.wallet + sum((each.unrealized - each.maintenance for each in others), ZERO)
+    for bracket in brackets_of(name):
+        equity = free + bracket.cum - side * quantity * position.entry
+        price = equity / (quantity * bracket.ratio - side * quantity)
+        if bracket.floor < price * quantity <= bracket.cap:
+            return price
+    return None

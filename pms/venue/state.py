@@ -68,7 +68,7 @@ class Trade(msgspec.Struct, tag="trade", tag_field="k", frozen=True):
 
 
 class Position(msgspec.Struct, tag="position", tag_field="k"):
-    """One account's net position and settings in a symbol (one-way, cross or isolated by name only)."""
+    """One account's net position and settings in a symbol (one-way, cross margin)."""
 
     account: str
     symbol: str
@@ -79,7 +79,6 @@ class Position(msgspec.Struct, tag="position", tag_field="k"):
     accumulated: Decimal = ZERO
     # Fees paid less profit realized since the position was last flat: what break-even must earn back
     carry: Decimal = ZERO
-    margin_type: str = "CROSSED"
     updated: int = 0
 
 

@@ -80,6 +80,10 @@ class Symbol:
         """A quantity padded to quantityPrecision."""
         return _padded(lots * self.lot_digits, self.quantity_precision)
 
+    def quantity_text_signed(self, lots: int) -> str:
+        """A padded quantity that may be short."""
+        return f"-{self.quantity_text(-lots)}" if lots < 0 else self.quantity_text(lots)
+
     def ticks(self, price: Decimal) -> int:
         """A price as ticks; raises the refusals of PRICE_FILTER, precision first."""
         if price <= 0:

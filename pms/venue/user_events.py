@@ -125,7 +125,7 @@ def _position(position: Position, market: Market) -> dict[str, Any]:
         "ep": plain(to_cents(position.entry)),
         "cr": plain(position.accumulated),
         "up": plain(to_cents(unrealized(position, mark=market.mark, step=step))),
-        "mt": "cross" if position.margin_type == "CROSSED" else "isolated",
+        "mt": "cross",
         "iw": "0",
         "ps": "BOTH",
         "ma": market.symbol.quote_asset,

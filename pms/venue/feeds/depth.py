@@ -83,11 +83,22 @@ class DepthFeed:
         self._clock = clock
         self._monotonic_ns = monotonic_ns
         self._chains: dict[str, _Chain] = {}
+        self._on_subscribed: Callable[[], None] | None = None
+        self._on_snapshot: Callable[[], None] | None = None
+
+    def watch(self, *, subscribed: bool, then: Callable[[], None]) -> None:
+        """Call `then` at the next subscription of a diff stream, or else at a snapshot taken after one."""
+        if subscribed:
+            self._on_subscribed = then
+        else:
+            self._on_snapshot = then
 
     def open(self, kind: str) -> None:
         """Begin a chain; `kind` is the stream's name behind the symbol. Other kinds are ignored."""
         if kind in INTERVALS:
             self._chains[kind] = _Chain(INTERVALS[kind], 0, self._ids)
+            if self._on_subscribed is not None:
+                self._on_subscribed()
         elif kind in PARTIAL_INTERVALS:
             levels, interval = PARTIAL_INTERVALS[kind]
             self._chains[kind] = _Chain(interval, levels, self._ids)
@@ -152,6 +163,8 @@ class DepthFeed:
 
     def snapshot(self, limit: int, *, time: int) -> dict[str, object]:
         """The REST depth answer: the book as it is, under an id of its own."""
+        if self._on_snapshot is not None and self.listened:
+            self._on_snapshot()
         symbol, book = self.market.symbol, self.market.book
         return {
             "lastUpdateId": self._ids.take(),

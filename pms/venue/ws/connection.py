@@ -30,7 +30,7 @@ class Connection:
         # StreamWriter is asyncio's public way to wait for a transport's buffer to drain
         self._writer = asyncio.StreamWriter(transport, request.protocol, None, asyncio.get_running_loop())
         self._hub = hub
-        self._route = route
+        self.route = route
         self.combined = combined
         self.streams: dict[str, None] = {}
         self.keys: dict[str, frozenset[str]] = {}
@@ -57,7 +57,7 @@ class Connection:
         if stream in self.streams or len(self.streams) >= MAX_STREAMS:
             return
         self.streams[stream] = None
-        if self._route.carries(stream):
+        if self.route.carries(stream):
             self._hub.subscribe(stream, self)
 
     def unsubscribe(self, stream: str) -> None:

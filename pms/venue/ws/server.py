@@ -40,11 +40,20 @@ class WebSocketFace:
         for connection in list(self.connections):
             await connection.drained()
 
-    async def close(self) -> None:
-        """Say goodbye to all; a client that does not answer is cut."""
-        for connection, socket in list(self.connections.items()):
-            await socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
+    def cut(self, route: str | None) -> int:
+        """Cut all connections, or those of one route, without a close frame; returns how many."""
+        found = [each for each in self.connections if route is None or each.route.value == route]
+        for connection in found:
             connection.abort()
+        return len(found)
+
+    async def close(self) -> None:
+        """Say goodbye to all; a client that does not answer in time is cut."""
+        goodbyes = [
+            socket.close(code=WSCloseCode.GOING_AWAY, drain=False) for socket in self.connections.values()
+        ]
+        await asyncio.gather(*goodbyes, return_exceptions=True)
+        self.cut(None)
 
     def _handler(self, route: Route, *, combined: bool):  # type: ignore[no-untyped-def]
         async def serve(request: web.Request) -> web.WebSocketResponse:

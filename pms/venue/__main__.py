@@ -1,0 +1,5 @@
+"""`python -m pms.venue`."""
+
+from pms.venue.command import venue
+
+venue()

@@ -1,0 +1,334 @@
+"""Put a venue together and serve it: one port for REST, WebSockets and the operator."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import string
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from aiohttp import web
+from pydantic import SecretStr
+
+from pms.venue import user_events
+from pms.venue.auth import Credential, Credentials
+from pms.venue.background import synthetic
+from pms.venue.background.recording import Recording, RecordingError, load
+from pms.venue.background.replay import Replay, ReplayWait
+from pms.venue.background.synthetic import SyntheticMarket
+from pms.venue.countdown import Countdowns
+from pms.venue.exchange import Exchange
+from pms.venue.faults import Faults
+from pms.venue.feeds.hub import Hub
+from pms.venue.feeds.publisher import Feeds
+from pms.venue.journal import FileJournal, JournalError, MemoryJournal
+from pms.venue.limits import RateLimits
+from pms.venue.listen_keys import ListenKeys
+from pms.venue.market import Market
+from pms.venue.rest.admin import AdminFace
+from pms.venue.rest.server import RestFace
+from pms.venue.restore import Remembered, restore
+from pms.venue.settlement import Fees
+from pms.venue.symbols import SHIPPED, SymbolFileError, SymbolTable
+from pms.venue.venue import Venue
+from pms.venue.ws.server import WebSocketFace
+
+log = structlog.get_logger(__name__)
+
+encode = msgspec.json.Encoder().encode
+ALPHABET = string.ascii_letters + string.digits
+LISTEN_KEY_LENGTH = 64
+CHECKPOINT_S = 30.0
+# Clients keep connections for long; closing an idle one under a client's POST would look like a lost answer
+KEEPALIVE_S = 3600.0
+
+
+class VenueStartError(Exception):
+    """The venue cannot start; the message is one line that says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSpec:
+    """One API key of an account; `balance` is deposited when the account is new."""
+
+    name: str
+    key: str
+    secret: SecretStr
+    balance: Decimal
+
+    @classmethod
+    def parse(cls, text: str) -> AccountSpec:
+        """Read name:KEY:SECRET:balance; a ValueError says which part is wrong and never shows the secret."""
+        parts = text.split(":")
+        if len(parts) != 4 or not all(parts):
+            raise ValueError("an account is name:KEY:SECRET:balance, four parts, none empty")
+        name, key, secret, amount = parts
+        try:
+            balance = Decimal(amount)
+        except InvalidOperation:
+            raise ValueError(f"the balance of account {name} is not a decimal") from None
+        if not balance.is_finite() or balance < 0:
+            raise ValueError(f"the balance of account {name} must be at least 0")
+        return cls(name, key, SecretStr(secret), balance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueConfig:
+    """Everything a venue can be told. Port 0 takes a free one; without `state` nothing is kept."""
+
+    accounts: tuple[AccountSpec, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 9001
+    symbols: Path = SHIPPED
+    market: Literal["synthetic", "none"] = "synthetic"
+    seed: int = 1
+    replay: tuple[Path, ...] = ()
+    replay_snapshots: Mapping[str, Path] = field(default_factory=dict)
+    replay_wait: ReplayWait = ReplayWait.NO
+    speed: float = 1.0
+    limits: Literal["binance", "off"] = "binance"
+    state: Path | None = None
+    fees: Fees = field(default_factory=Fees)
+    legacy_acks: bool = False
+
+
+class RunningVenue:
+    """A venue that serves. `failed` resolves only if one of its own tasks breaks."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        *,
+        host: str,
+        port: int,
+        runner: web.AppRunner,
+        sockets: WebSocketFace,
+        journal: FileJournal | MemoryJournal,
+        work: list[Coroutine[Any, Any, None]],
+    ) -> None:
+        self.venue = venue
+        self.host = host
+        self.port = port
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._runner = runner
+        self._sockets = sockets
+        self._journal = journal
+        self._tasks = [asyncio.create_task(each) for each in work]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+
+    @property
+    def url(self) -> str:
+        """Base address for REST; the WebSocket base is the same with ws://."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("venue.task_failed", error=repr(error), exc_info=error)
+        if not self.failed.done():
+            self.failed.set_result(error)
+
+    async def close(self) -> None:
+        """Stop serving, say goodbye to WebSocket clients, sync the journal. Well under a second."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.venue.faults.clear()
+        await self._sockets.close()
+        await self._runner.cleanup()
+        self.venue.exchange.checkpoint()
+        self._journal.close()
+
+
+async def serve(config: VenueConfig) -> RunningVenue:
+    """Start a venue and return when it answers. Raises VenueStartError."""
+    try:
+        symbols = SymbolTable.load(config.symbols)
+        recordings = [
+            recording for path in config.replay for recording in load(path, symbols, config.replay_snapshots)
+        ]
+        listener = _listen(config.host, config.port)
+    except (SymbolFileError, RecordingError) as error:
+        raise VenueStartError(str(error)) from None
+    try:
+        journal = FileJournal(config.state) if config.state is not None else MemoryJournal()
+    except JournalError as error:
+        listener.close()
+        raise VenueStartError(str(error)) from None
+    try:
+        return await _assemble(config, symbols, recordings, listener, journal)
+    except JournalError as error:
+        listener.close()
+        journal.close()
+        raise VenueStartError(str(error)) from None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind first: a taken port is found before any state is touched."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise VenueStartError(f"cannot listen on {host}:{port}: {reason}; choose another --port") from None
+    listener.setblocking(False)
+    return listener
+
+
+def forward_clock() -> Callable[[], int]:
+    """Milliseconds since the epoch that never step back, whatever the system clock does."""
+    last = 0
+
+    def now() -> int:
+        nonlocal last
+        last = max(last, time.time_ns() // 1_000_000)
+        return last
+
+    return now
+
+
+def _token(length: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+async def _assemble(
+    config: VenueConfig,
+    symbols: SymbolTable,
+    recordings: list[Recording],
+    listener: socket.socket,
+    journal: FileJournal | MemoryJournal,
+) -> RunningVenue:
+    clock = forward_clock()
+    memory = Remembered()
+    if isinstance(journal, FileJournal):
+        memory = Remembered.fold(journal.read())
+        memory.prune(clock())
+        journal.restart(memory.facts())
+    markets = {
+        symbol.name: Market(symbol, start_price=synthetic.start_price(symbol))
+        for symbol in symbols.by_name.values()
+    }
+    hub, faults = Hub(), Faults()
+
+    def expired(key: str) -> None:
+        event = encode(user_events.listen_key_expired(key, time=clock()))
+        hub.publish_user(key, "listenKeyExpired", event)
+
+    keys = ListenKeys(
+        memory.keys.values(),
+        journal=journal,
+        clock=clock,
+        token=lambda: _token(LISTEN_KEY_LENGTH),
+        expired=expired,
+    )
+    feeds = Feeds(
+        markets, hub=hub, faults=faults, key_of=keys.of, clock=clock, monotonic_ns=time.monotonic_ns
+    )
+    exchange = Exchange(markets, journal=journal, publisher=feeds, clock=clock, fees=config.fees)
+    for order in restore(exchange, memory):
+        log.warning("venue.unlisted_order", symbol=order.symbol, order=order.order_id)
+    _open_accounts(exchange, config)
+    venue = Venue(
+        exchange=exchange,
+        feeds=feeds,
+        symbols=symbols,
+        credentials=Credentials([Credential(each.name, each.key, each.secret) for each in config.accounts]),
+        limits=RateLimits(enforced=config.limits == "binance", clock=clock),
+        keys=keys,
+        countdowns=Countdowns(memory.countdowns.values(), exchange=exchange, journal=journal),
+        faults=faults,
+        clock=clock,
+        monotonic_ns=time.monotonic_ns,
+        token=_token,
+        legacy_acks=config.legacy_acks,
+    )
+    sockets = WebSocketFace(hub, limited=config.limits == "binance")
+    replays = _replays(config, recordings, venue, sockets)
+    synthetics = _synthetics(config, exchange, {each.symbol for each in recordings})
+    runner = await _serve_http(venue, sockets, replays, listener)
+    work = [
+        feeds.run(),
+        venue.countdowns.run(),
+        _housekeeping(venue),
+        synthetic.run(exchange, synthetics),
+        *(replay.run() for replay in replays),
+    ]
+    host, port = listener.getsockname()[:2]
+    return RunningVenue(
+        venue, host=host, port=port, runner=runner, sockets=sockets, journal=journal, work=work
+    )
+
+
+def _open_accounts(exchange: Exchange, config: VenueConfig) -> None:
+    for spec in config.accounts:
+        if spec.name not in exchange.accounts:
+            exchange.open_account(spec.name, spec.balance)
+
+
+def _replays(
+    config: VenueConfig, recordings: list[Recording], venue: Venue, sockets: WebSocketFace
+) -> list[Replay]:
+    return [
+        Replay(
+            recording,
+            exchange=venue.exchange,
+            feed=venue.feeds.depth[recording.symbol],
+            speed=config.speed,
+            wait=config.replay_wait,
+            drained=sockets.drained,
+        )
+        for recording in recordings
+    ]
+
+
+def _synthetics(config: VenueConfig, exchange: Exchange, replayed: set[str]) -> dict[str, SyntheticMarket]:
+    """The made-up markets, each with a generator of its own, and their first quotes."""
+    if config.market == "none":
+        return {}
+    made = {
+        name: SyntheticMarket(market, Random(f"{config.seed}:{name}"))
+        for name, market in exchange.markets.items()
+        if name not in replayed
+    }
+    for name, each in made.items():
+        synthetic.take_step(exchange, name, each)
+    return made
+
+
+async def _serve_http(
+    venue: Venue, sockets: WebSocketFace, replays: list[Replay], listener: socket.socket
+) -> web.AppRunner:
+    app = web.Application()
+    rest = RestFace(venue)
+    app.add_routes(AdminFace(venue, sockets, replays).routes())
+    app.add_routes(sockets.routes())
+    app.router.add_route("*", "/fapi/{tail:.*}", rest.handle)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=0.2)
+    await runner.setup()
+    await web.SockSite(runner, listener, backlog=1024).start()
+    return runner
+
+
+async def _housekeeping(venue: Venue) -> None:
+    """Expire listen keys every second; note the last prices now and then."""
+    loop = asyncio.get_running_loop()
+    noted = loop.time()
+    while True:
+        await asyncio.sleep(1.0)
+        venue.keys.expire()
+        if loop.time() - noted >= CHECKPOINT_S:
+            noted = loop.time()
+            venue.exchange.checkpoint()

@@ -1,0 +1,356 @@
+"""Account endpoints: balances, positions, income, configuration shown."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from pms.venue import errors
+from pms.venue.account import DAY_MS, Account
+from pms.venue.brackets import brackets_of, max_notional
+from pms.venue.ledger import break_even
+from pms.venue.limits import ORDERS_PER_MINUTE, ORDERS_PER_TEN_SECONDS
+from pms.venue.margin import AccountMargin, SymbolMargin, account_margin, liquidation_price, symbol_margin
+from pms.venue.market import Market
+from pms.venue.rest.endpoint import Call, Endpoint
+from pms.venue.rest.views import income_row, money
+from pms.venue.state import ZERO, Position
+from pms.venue.symbols import plain
+
+WEEK_MS = 7 * DAY_MS
+as_numbers = msgspec.json.Encoder(decimal_format="number")
+
+
+def _margin(call: Call) -> AccountMargin:
+    return account_margin(call.account, call.venue.exchange.markets)
+
+
+def balance(call: Call) -> list[dict[str, Any]]:
+    """GET /v2 and /v3/balance."""
+    margin = _margin(call)
+    wallet = call.account.wallet
+    alias = hashlib.sha256(call.account.name.encode()).hexdigest()[:4]
+    return [
+        {
+            "accountAlias": alias,
+            "asset": "USDT",
+            "balance": money(wallet.balance),
+            "crossWalletBalance": money(wallet.balance),
+            "crossUnPnl": money(margin.unrealized),
+            "availableBalance": money(margin.available),
+            "maxWithdrawAmount": money(max(ZERO, min(margin.available, wallet.balance))),
+            "marginAvailable": True,
+            "updateTime": wallet.updated,
+        }
+    ]
+
+
+def _totals(margin: AccountMargin, wallet: Decimal) -> dict[str, str]:
+    withdrawable = max(ZERO, min(margin.available, wallet))
+    return {
+        "totalInitialMargin": money(margin.position_margin + margin.order_margin),
+        "totalMaintMargin": money(margin.maintenance),
+        "totalWalletBalance": money(wallet),
+        "totalUnrealizedProfit": money(margin.unrealized),
+        "totalMarginBalance": money(wallet + margin.unrealized),
+        "totalPositionInitialMargin": money(margin.position_margin),
+        "totalOpenOrderInitialMargin": money(margin.order_margin),
+        "totalCrossWalletBalance": money(wallet),
+        "totalCrossUnPnl": money(margin.unrealized),
+        "availableBalance": money(margin.available),
+        "maxWithdrawAmount": money(withdrawable),
+    }
+
+
+def _asset(margin: AccountMargin, account: Account) -> dict[str, Any]:
+    totals = _totals(margin, account.wallet.balance)
+    return {
+        "asset": "USDT",
+        "walletBalance": totals["totalWalletBalance"],
+        "unrealizedProfit": totals["totalUnrealizedProfit"],
+        "marginBalance": totals["totalMarginBalance"],
+        "maintMargin": totals["totalMaintMargin"],
+        "initialMargin": totals["totalInitialMargin"],
+        "positionInitialMargin": totals["totalPositionInitialMargin"],
+        "openOrderInitialMargin": totals["totalOpenOrderInitialMargin"],
+        "crossWalletBalance": totals["totalCrossWalletBalance"],
+        "crossUnPnl": totals["totalCrossUnPnl"],
+        "availableBalance": totals["availableBalance"],
+        "maxWithdrawAmount": totals["maxWithdrawAmount"],
+        "updateTime": account.wallet.updated,
+    }
+
+
+def account_v3(call: Call) -> dict[str, Any]:
+    """GET /v3/account: only symbols with a position or open orders."""
+    margin = _margin(call)
+    positions = [
+        _account_v3_position(call, call.account.position(name), each) for name, each in margin.symbols.items()
+    ]
+    totals = _totals(margin, call.account.wallet.balance)
+    return {**totals, "assets": [_asset(margin, call.account)], "positions": positions}
+
+
+def _account_v3_position(call: Call, position: Position, margin: SymbolMargin) -> dict[str, Any]:
+    symbol = call.venue.symbols[position.symbol]
+    return {
+        "symbol": position.symbol,
+        "positionSide": "BOTH",
+        "positionAmt": plain(symbol.quantity(position.lots)),
+        "unrealizedProfit": money(margin.unrealized),
+        "isolatedMargin": "0",
+        "notional": plain(margin.notional),
+        "isolatedWallet": "0",
+        "initialMargin": plain(_cents(margin.initial)),
+        "maintMargin": plain(_cents(margin.maintenance)),
+        "updateTime": position.updated,
+    }
+
+
+def account_v2(call: Call) -> dict[str, Any]:
+    """GET /v2/account: all symbols."""
+    margin = _margin(call)
+    return {
+        "feeTier": 0,
+        "feeBurn": False,
+        "canTrade": True,
+        "canDeposit": True,
+        "canWithdraw": True,
+        "updateTime": 0,
+        "multiAssetsMargin": False,
+        "tradeGroupId": -1,
+        **_totals(margin, call.account.wallet.balance),
+        "assets": [{**_asset(margin, call.account), "marginAvailable": True}],
+        "positions": [_account_v2_position(call, each) for each in call.venue.exchange.markets.values()],
+    }
+
+
+def _seen(call: Call, market: Market) -> tuple[Position, SymbolMargin]:
+    """A symbol's position and margin, flat if there never was one; asking leaves no trace."""
+    name, account = market.symbol.name, call.account
+    position = account.positions.get(name) or Position(account=account.name, symbol=name, leverage=20)
+    return position, symbol_margin(position, account.exposures.get(name), market)
+
+
+def _account_v2_position(call: Call, market: Market) -> dict[str, Any]:
+    symbol = market.symbol
+    position, margin = _seen(call, market)
+    exposure = call.account.exposures.get(symbol.name)
+    return {
+        "symbol": symbol.name,
+        "initialMargin": plain(_cents(margin.initial)),
+        "maintMargin": plain(_cents(margin.maintenance)),
+        "unrealizedProfit": money(margin.unrealized),
+        "positionInitialMargin": plain(_cents(margin.position)),
+        "openOrderInitialMargin": plain(_cents(margin.orders)),
+        "leverage": str(position.leverage),
+        "isolated": False,
+        "entryPrice": plain(_cents(position.entry)),
+        "breakEvenPrice": plain(_cents(break_even(position, symbol.step))),
+        "maxNotional": plain(max_notional(symbol.name, position.leverage)),
+        "bidNotional": plain(exposure.bids if exposure else ZERO),
+        "askNotional": plain(exposure.asks if exposure else ZERO),
+        "positionSide": "BOTH",
+        "positionAmt": symbol.quantity_text_signed(position.lots),
+        "updateTime": position.updated,
+    }
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return Decimal(money(amount))
+
+
+def position_risk_v3(call: Call) -> list[dict[str, Any]]:
+    """GET /v3/positionRisk: only symbols with a position or open orders."""
+    market = call.venue.chosen_market(call.params)
+    margin = _margin(call)
+    markets = call.venue.exchange.markets
+    return [
+        _risk_v3(call, markets[name], margin)
+        for name in margin.symbols
+        if market is None or name == market.symbol.name
+    ]
+
+
+def _liquidation(margin: AccountMargin, position: Position, market: Market) -> str:
+    price = liquidation_price(margin, position, market)
+    return "0" if price is None else plain(_cents(price))
+
+
+def _risk_v3(call: Call, market: Market, account: AccountMargin) -> dict[str, Any]:
+    symbol = market.symbol
+    position, margin = _seen(call, market)
+    exposure = call.account.exposures[symbol.name]
+    return {
+        "symbol": symbol.name,
+        "positionSide": "BOTH",
+        "positionAmt": plain(symbol.quantity(position.lots)),
+        "entryPrice": plain(_cents(position.entry)),
+        "breakEvenPrice": plain(_cents(break_even(position, symbol.step))),
+        "markPrice": money(market.mark),
+        "unRealizedProfit": money(margin.unrealized),
+        "liquidationPrice": _liquidation(account, position, market),
+        "isolatedMargin": "0",
+        "notional": plain(margin.notional),
+        "marginAsset": symbol.quote_asset,
+        "isolatedWallet": "0",
+        "initialMargin": plain(_cents(margin.initial)),
+        "maintMargin": plain(_cents(margin.maintenance)),
+        "positionInitialMargin": plain(_cents(margin.position)),
+        "openOrderInitialMargin": plain(_cents(margin.orders)),
+        "adl": 1 if position.lots else 0,
+        "bidNotional": plain(exposure.bids),
+        "askNotional": plain(exposure.asks),
+        "updateTime": position.updated,
+    }
+
+
+def position_risk_v2(call: Call) -> list[dict[str, Any]]:
+    """GET /v2/positionRisk: all symbols, zero positions included."""
+    market = call.venue.chosen_market(call.params)
+    margin = _margin(call)
+    wanted = call.venue.exchange.markets.values() if market is None else (market,)
+    return [_risk_v2(call, each, margin) for each in wanted]
+
+
+def _risk_v2(call: Call, market: Market, account: AccountMargin) -> dict[str, Any]:
+    symbol = market.symbol
+    position, margin = _seen(call, market)
+    return {
+        "symbol": symbol.name,
+        "positionAmt": symbol.quantity_text_signed(position.lots),
+        "entryPrice": plain(_cents(position.entry)),
+        "breakEvenPrice": plain(_cents(break_even(position, symbol.step))),
+        "markPrice": money(market.mark),
+        "unRealizedProfit": money(margin.unrealized),
+        "liquidationPrice": _liquidation(account, position, market),
+        "leverage": str(position.leverage),
+        "maxNotionalValue": plain(max_notional(symbol.name, position.leverage)),
+        "marginType": "cross",
+        "isolatedMargin": "0.00000000",
+        "isAutoAddMargin": "false",
+        "positionSide": "BOTH",
+        "notional": plain(margin.notional),
+        "isolatedWallet": "0",
+        "updateTime": position.updated,
+    }
+
+
+def leverage_bracket(call: Call) -> msgspec.Raw:
+    """GET /v1/leverageBracket: JSON numbers, a list even for one symbol (as live)."""
+    market = call.venue.chosen_market(call.params)
+    names = [market.symbol.name] if market is not None else list(call.venue.exchange.markets)
+    rows = [
+        {
+            "symbol": name,
+            "brackets": [
+                {
+                    "bracket": each.number,
+                    "initialLeverage": each.leverage,
+                    "notionalCap": Decimal(plain(each.cap)),
+                    "notionalFloor": Decimal(plain(each.floor)),
+                    "maintMarginRatio": Decimal(plain(each.ratio)),
+                    "cum": Decimal(plain(each.cum)),
+                }
+                for each in brackets_of(name)
+            ],
+        }
+        for name in names
+    ]
+    return msgspec.Raw(as_numbers.encode(rows))
+
+
+def symbol_config(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/symbolConfig."""
+    market = call.venue.chosen_market(call.params)
+    wanted = call.venue.exchange.markets.values() if market is None else (market,)
+    rows = []
+    for each in wanted:
+        position, _ = _seen(call, each)
+        rows.append(
+            {
+                "symbol": each.symbol.name,
+                "marginType": "CROSSED",
+                "isAutoAddMargin": False,
+                "leverage": position.leverage,
+                "maxNotionalValue": plain(max_notional(each.symbol.name, position.leverage)),
+            }
+        )
+    return rows
+
+
+def account_config(call: Call) -> dict[str, Any]:
+    """GET /v1/accountConfig."""
+    return {
+        "feeTier": 0,
+        "canTrade": True,
+        "canDeposit": True,
+        "canWithdraw": True,
+        "dualSidePosition": False,
+        "updateTime": 0,
+        "multiAssetsMargin": False,
+        "tradeGroupId": -1,
+    }
+
+
+def commission_rate(call: Call) -> dict[str, Any]:
+    """GET /v1/commissionRate."""
+    fees = call.venue.exchange.fees
+    return {
+        "symbol": call.venue.market(call.params).symbol.name,
+        "makerCommissionRate": plain(fees.maker),
+        "takerCommissionRate": plain(fees.taker),
+        "rpiCommissionRate": "0.00005",
+    }
+
+
+def income(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/income: the last 7 days unless told, ascending, in pages."""
+    params, account = call.params, call.account
+    market = call.venue.chosen_market(params)
+    type_ = params.text("incomeType")
+    limit = params.limited("limit", default=100, most=1000)
+    page = params.integer("page", 1) or 1
+    start, end = params.window()
+    if page < 1:
+        raise errors.not_valid("page")
+    now = call.venue.clock()
+    window = account.incomes_between(
+        (end or now) - WEEK_MS if start is None else start, now if end is None else end
+    )
+    rows = [
+        each
+        for each in window
+        if (market is None or each.symbol == market.symbol.name) and (type_ is None or each.type == type_)
+    ]
+    return [income_row(each) for each in rows[(page - 1) * limit : page * limit]]
+
+
+def order_rate_limits(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/rateLimit/order."""
+    return [
+        {"rateLimitType": "ORDERS", "interval": interval, "intervalNum": number, "limit": limit}
+        for interval, number, limit in (
+            ("SECOND", 10, ORDERS_PER_TEN_SECONDS),
+            ("MINUTE", 1, ORDERS_PER_MINUTE),
+        )
+    ]
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/fapi/v2/balance", balance, weight=5),
+    Endpoint("GET", "/fapi/v3/balance", balance, weight=5),
+    Endpoint("GET", "/fapi/v2/account", account_v2, weight=5),
+    Endpoint("GET", "/fapi/v3/account", account_v3, weight=5),
+    Endpoint("GET", "/fapi/v2/positionRisk", position_risk_v2, weight=5),
+    Endpoint("GET", "/fapi/v3/positionRisk", position_risk_v3, weight=5),
+    Endpoint("GET", "/fapi/v1/leverageBracket", leverage_bracket),
+    Endpoint("GET", "/fapi/v1/symbolConfig", symbol_config, weight=5),
+    Endpoint("GET", "/fapi/v1/accountConfig", account_config, weight=5),
+    Endpoint("GET", "/fapi/v1/commissionRate", commission_rate, weight=20),
+    Endpoint("GET", "/fapi/v1/income", income, weight=30),
+    Endpoint("GET", "/fapi/v1/rateLimit/order", order_rate_limits),
+)

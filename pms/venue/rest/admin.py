@@ -1,0 +1,231 @@
+"""The operator's face under /venue/admin: request counts, trades, faults. Answers on loopback only."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from pms.venue.background.replay import Replay
+from pms.venue.errors import VenueError
+from pms.venue.faults import FaultError
+from pms.venue.matching import BUY, SELL
+from pms.venue.rest.views import queried, trade_row
+from pms.venue.symbols import Symbol
+from pms.venue.venue import Venue
+from pms.venue.ws.server import WebSocketFace
+
+encode = msgspec.json.Encoder().encode
+MAX_WAIT_S = 60.0
+Handler = Callable[[web.Request], Awaitable[object]]
+
+
+class AdminError(Exception):
+    """A request of the operator that makes no sense; the message names the field."""
+
+
+class AdminFace:
+    """What tests and operators use to see and to disturb the venue."""
+
+    def __init__(self, venue: Venue, sockets: WebSocketFace, replays: list[Replay]) -> None:
+        self._venue = venue
+        self._sockets = sockets
+        self._replays = replays
+
+    def routes(self) -> list[web.RouteDef]:
+        """All admin endpoints."""
+        base = "/venue/admin"
+        return [
+            web.get(f"{base}/requests", self._guarded(self._requests)),
+            web.get(f"{base}/arrivals", self._guarded(self._arrivals)),
+            web.get(f"{base}/trades", self._guarded(self._trades)),
+            web.get(f"{base}/orders", self._guarded(self._orders)),
+            web.get(f"{base}/faults", self._guarded(self._faults)),
+            web.post(f"{base}/faults", self._guarded(self._add_fault)),
+            web.delete(f"{base}/faults", self._guarded(self._clear_faults)),
+            web.get(f"{base}/faults/{{id:[0-9]+}}", self._guarded(self._fault)),
+            web.post(f"{base}/levels", self._guarded(self._set_levels)),
+            web.post(f"{base}/trade", self._guarded(self._trade)),
+            web.post(f"{base}/deposit", self._guarded(self._deposit)),
+            web.post(f"{base}/listenKey/expire", self._guarded(self._expire_key)),
+            web.post(f"{base}/sockets/cut", self._guarded(self._cut_sockets)),
+            web.get(f"{base}/replay", self._guarded(self._replay_state)),
+            web.post(f"{base}/replay/start", self._guarded(self._start_replay)),
+        ]
+
+    def _guarded(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def serve(request: web.Request) -> web.Response:
+            if not _is_loopback(request.remote):
+                return _answer({"error": "admin requests are answered on loopback only"}, status=403)
+            try:
+                return _answer(await handler(request), status=200)
+            except VenueError as error:
+                return _answer(error.body(), status=error.status)
+            except (AdminError, FaultError) as error:
+                return _answer({"error": str(error)}, status=400)
+
+        return serve
+
+    async def _requests(self, request: web.Request) -> object:
+        return {"counts": dict(self._venue.requests.counts)}
+
+    async def _arrivals(self, request: web.Request) -> object:
+        since = _whole(request.query.get("since", "0"), "since")
+        found = [each for each in self._venue.requests.arrivals if each.at_ns > since]
+        return {"arrivals": [{"at": each.at_ns, "clientOrderId": each.client_order_id} for each in found]}
+
+    async def _trades(self, request: web.Request) -> object:
+        symbol = request.query.get("symbol")
+        since = _whole(request.query.get("since", "0"), "since")
+        exchange = self._venue.exchange
+        return {
+            "trades": [
+                {"account": account.name, "clientOrderId": each.client_order_id}
+                | trade_row(each, exchange.markets[name])
+                for account in exchange.accounts.values()
+                for name, trades in account.trades.items()
+                if name in exchange.markets and symbol in (None, name)
+                for each in trades
+                if each.time >= since
+            ]
+        }
+
+    async def _orders(self, request: web.Request) -> object:
+        symbol = request.query.get("symbol")
+        exchange = self._venue.exchange
+        return {
+            "orders": [
+                {"account": account.name} | queried(each, exchange.markets[name])
+                for account in exchange.accounts.values()
+                for name, orders in account.orders.items()
+                if name in exchange.markets and symbol in (None, name)
+                for each in orders.values()
+            ]
+        }
+
+    async def _faults(self, request: web.Request) -> object:
+        return {"faults": [each.as_json() for each in self._venue.faults.rules.values()]}
+
+    async def _add_fault(self, request: web.Request) -> object:
+        return self._venue.faults.add(await _body(request)).as_json()
+
+    async def _clear_faults(self, request: web.Request) -> object:
+        self._venue.faults.clear()
+        return {"faults": []}
+
+    async def _fault(self, request: web.Request) -> object:
+        """One rule; with ?hits=N&timeout=S the answer waits until it has fired N times."""
+        fault = self._venue.faults.rules.get(int(request.match_info["id"]))
+        if fault is None:
+            raise AdminError("id names no fault in force")
+        hits = _whole(request.query.get("hits", "0"), "hits")
+        timeout = min(MAX_WAIT_S, float(_whole(request.query.get("timeout", "10"), "timeout")))
+        await self._venue.faults.wait_hits(fault, hits, timeout)
+        return fault.as_json()
+
+    async def _set_levels(self, request: web.Request) -> object:
+        body = await _body(request)
+        symbol = self._symbol(body)
+        bids, asks = (_levels(symbol, body.get(side, []), side) for side in ("bids", "asks"))
+        self._venue.exchange.set_levels(symbol.name, bids=bids, asks=asks)
+        return {}
+
+    async def _trade(self, request: web.Request) -> object:
+        """Let the anonymous market take: {symbol, side, quantity, price?}."""
+        body = await _body(request)
+        symbol = self._symbol(body)
+        if body.get("side") not in ("BUY", "SELL"):
+            raise AdminError("side must be BUY or SELL")
+        lots = symbol.lots(_decimal(body.get("quantity"), "quantity"), market=False)
+        price = body.get("price")
+        self._venue.exchange.background_order(
+            symbol.name,
+            side=BUY if body["side"] == "BUY" else SELL,
+            lots=lots,
+            limit=None if price is None else symbol.ticks(_decimal(price, "price")),
+        )
+        return {}
+
+    async def _deposit(self, request: web.Request) -> object:
+        body = await _body(request)
+        account = self._account(body)
+        self._venue.exchange.deposit(account, _decimal(body.get("amount"), "amount"))
+        return {"balance": str(account.wallet.balance)}
+
+    async def _expire_key(self, request: web.Request) -> object:
+        self._venue.keys.expire_now(self._account(await _body(request)).name)
+        return {}
+
+    async def _cut_sockets(self, request: web.Request) -> object:
+        """Cut all WebSocket connections, or those of one route, without a close frame."""
+        return {"cut": self._sockets.cut((await _body(request)).get("route"))}
+
+    async def _replay_state(self, request: web.Request) -> object:
+        return {"replays": [each.as_json() for each in self._replays]}
+
+    async def _start_replay(self, request: web.Request) -> object:
+        for replay in self._replays:
+            replay.begin()
+        return {"replays": len(self._replays)}
+
+    def _symbol(self, body: dict[str, Any]) -> Symbol:
+        return self._venue.symbols[str(body.get("symbol"))]
+
+    def _account(self, body: dict[str, Any]) -> Any:
+        account = self._venue.exchange.accounts.get(str(body.get("account")))
+        if account is None:
+            raise AdminError("account names no account")
+        return account
+
+
+def _is_loopback(remote: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(remote or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _whole(text: str, name: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise AdminError(f"{name} must be a whole number")
+    return int(text)
+
+
+def _decimal(value: object, name: str) -> Decimal:
+    if not isinstance(value, str):
+        raise AdminError(f"{name} must be a decimal in a string")
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise AdminError(f"{name} must be a decimal in a string") from None
+    if not number.is_finite():
+        raise AdminError(f"{name} must be finite")
+    return number
+
+
+def _levels(symbol: Symbol, value: object, name: str) -> list[tuple[int, int]]:
+    if not isinstance(value, list) or not all(isinstance(row, list) and len(row) == 2 for row in value):
+        raise AdminError(f"{name} must be a list of [price, quantity]")
+    levels = []
+    for price, quantity in value:
+        lots = _decimal(quantity, name)
+        levels.append((symbol.ticks(_decimal(price, name)), symbol.lots(lots, market=False) if lots else 0))
+    return levels
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(await request.read() or b"{}")
+    except msgspec.DecodeError as error:
+        raise AdminError(f"body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise AdminError("body must be an object")
+    return body
+
+
+def _answer(body: object, *, status: int) -> web.Response:
+    return web.Response(body=encode(body), status=status, content_type="application/json")

@@ -1,0 +1,86 @@
+"""Settings: leverage, margin type, modes, listen keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pms.venue import errors
+from pms.venue.brackets import max_notional
+from pms.venue.rest.endpoint import Call, Endpoint, Security
+from pms.venue.symbols import plain
+
+DONE = {"code": 200, "msg": "success"}
+
+
+def set_leverage(call: Call) -> dict[str, Any]:
+    """POST /v1/leverage."""
+    market = call.venue.market(call.params)
+    leverage = call.params.need_integer("leverage")
+    position = call.venue.exchange.set_leverage(call.account, market.symbol.name, leverage)
+    return {
+        "leverage": position.leverage,
+        "maxNotionalValue": plain(max_notional(market.symbol.name, position.leverage)),
+        "symbol": market.symbol.name,
+    }
+
+
+def set_margin_type(call: Call) -> dict[str, Any]:
+    """POST /v1/marginType. Isolated margin is not offered: asking for it is -1020."""
+    call.venue.market(call.params)
+    margin_type = call.params.need("marginType")
+    if margin_type not in ("ISOLATED", "CROSSED"):
+        raise errors.not_valid("marginType")
+    if margin_type == "ISOLATED":
+        raise errors.refusal(-1020)
+    raise errors.refusal(-4046)
+
+
+def position_mode(call: Call) -> dict[str, Any]:
+    """GET /v1/positionSide/dual: always one-way."""
+    return {"dualSidePosition": False}
+
+
+def set_position_mode(call: Call) -> dict[str, Any]:
+    """POST /v1/positionSide/dual: one-way needs no change (-4059), hedge is not offered (-1020)."""
+    call.params.need("dualSidePosition")
+    raise errors.refusal(-1020 if call.params.flag("dualSidePosition") else -4059)
+
+
+def asset_mode(call: Call) -> dict[str, Any]:
+    """GET /v1/multiAssetsMargin: always single-asset."""
+    return {"multiAssetsMargin": False}
+
+
+def set_asset_mode(call: Call) -> dict[str, Any]:
+    """POST /v1/multiAssetsMargin: single-asset needs no change (-4171), the other is not offered (-1020)."""
+    call.params.need("multiAssetsMargin")
+    raise errors.refusal(-1020 if call.params.flag("multiAssetsMargin") else -4171)
+
+
+def create_listen_key(call: Call) -> dict[str, Any]:
+    """POST /v1/listenKey: the active key again, extended, if there is one."""
+    return {"listenKey": call.venue.keys.create(call.account.name)}
+
+
+def extend_listen_key(call: Call) -> dict[str, Any]:
+    """PUT /v1/listenKey; a key sent along by old clients is ignored."""
+    return {"listenKey": call.venue.keys.extend(call.account.name)}
+
+
+def delete_listen_key(call: Call) -> dict[str, Any]:
+    """DELETE /v1/listenKey."""
+    call.venue.keys.delete(call.account.name)
+    return {}
+
+
+ENDPOINTS = (
+    Endpoint("POST", "/fapi/v1/leverage", set_leverage),
+    Endpoint("POST", "/fapi/v1/marginType", set_margin_type),
+    Endpoint("GET", "/fapi/v1/positionSide/dual", position_mode, weight=30),
+    Endpoint("POST", "/fapi/v1/positionSide/dual", set_position_mode),
+    Endpoint("GET", "/fapi/v1/multiAssetsMargin", asset_mode, weight=30),
+    Endpoint("POST", "/fapi/v1/multiAssetsMargin", set_asset_mode),
+    Endpoint("POST", "/fapi/v1/listenKey", create_listen_key, Security.KEY),
+    Endpoint("PUT", "/fapi/v1/listenKey", extend_listen_key, Security.KEY),
+    Endpoint("DELETE", "/fapi/v1/listenKey", delete_listen_key, Security.KEY),
+)
