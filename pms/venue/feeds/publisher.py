@@ -144,6 +144,8 @@ class Feeds:
         book = self.markets[name].book
         bids, asks = book.bids.drain_changes(), book.asks.drain_changes()
         if bids or asks or transaction.forced:
+            # Each change of a book uses up an id, whether or not a stream sends it now
+            self.ids.take()
             self.depth[name].changed(bids, asks, time=transaction.time)
             self._book_ticker(name, transaction.time)
 
