@@ -1,0 +1,153 @@
+"""Reading the three books for the independent reader; nothing is computed here."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pms.cli.audit_checks import WALLET, Engine, Exchange, Import, Ledger, Snapshot, Trade
+from pms.cli.exchange import PAGE, ExchangeReader
+from pms.cli.session import Failed
+from pms.contract import names
+from pms.contract.money import decode_object
+from pms.db import queries
+
+TRADED = {"COMMISSION", "REALIZED_PNL"}
+"""Kinds of income that each trade tells itself."""
+
+
+async def read_exchange(reader: ExchangeReader, symbols: set[str], *, since: int) -> Exchange:
+    """Read the account: all trades of all its symbols from the first on, `since` for other income."""
+    positions = {
+        row["symbol"]: Decimal(row["positionAmt"]) for row in await reader.signed("/fapi/v2/positionRisk")
+    }
+    income = await _income(reader, since)
+    traded = {row["symbol"] for row in income if row["symbol"]}
+    held = {symbol for symbol, quantity in positions.items() if quantity}
+    trades: list[Trade] = []
+    client_ids: dict[tuple[str, int], str] = {}
+    for symbol in sorted(symbols | traded | held):
+        rows = await reader.pages("/fapi/v1/userTrades", cursor="fromId", key="id", symbol=symbol)
+        trades += [_exchange_trade(row) for row in rows]
+        orders = await reader.pages("/fapi/v1/allOrders", cursor="orderId", key="orderId", symbol=symbol)
+        client_ids |= {(symbol, int(row["orderId"])): row["clientOrderId"] for row in orders}
+    balances = {row["asset"]: Decimal(row["balance"]) for row in await reader.signed("/fapi/v2/balance")}
+    open_orders = await reader.signed("/fapi/v1/openOrders")
+    return Exchange(
+        trades=tuple(trades),
+        client_ids=client_ids,
+        positions=positions,
+        wallet=balances.get(WALLET, Decimal(0)),
+        moved=tuple(
+            (int(row["time"]), row["incomeType"], Decimal(row["income"]))
+            for row in income
+            if row["incomeType"] not in TRADED and row["asset"] == WALLET
+        ),
+        open_orders={(row["symbol"], int(row["orderId"])): row["clientOrderId"] for row in open_orders},
+    )
+
+
+async def read_ledger(database: AsyncEngine) -> Ledger:
+    """Read what PostgreSQL keeps; raises Failed when the books were never opened."""
+    entries = await queries.ledger(database, limit=None)
+    opening = next((entry for entry in entries if entry.reason == "OPENING"), None)
+    if opening is None:
+        raise Failed("the books are not open: the engine has not started on this database yet")
+    fills = await queries.fills(database, limit=None)
+    orders = await queries.orders(database, open_only=True, limit=None)
+    commands = await queries.commands(database, decision="admitted", limit=None)
+    return Ledger(
+        opened_at=opening.at,
+        opening=opening.amount,
+        balances={row.id: row.balance for row in await queries.accounts(database)},
+        entries=tuple((entry.sub_account_id, entry.reason, entry.amount) for entry in entries),
+        fills=tuple(
+            Trade(
+                symbol=fill.symbol,
+                order_id=fill.exchange_order_id,
+                trade_id=fill.trade_id,
+                side=fill.side,
+                price=fill.price,
+                quantity=fill.quantity,
+                commission=fill.commission,
+                commission_asset=fill.commission_asset,
+                realized=fill.venue_realized_pnl,
+                maker=fill.maker,
+                at=fill.venue_time,
+                owner=fill.sub_account_id,
+            )
+            for fill in fills
+        ),
+        positions={
+            (row.sub_account_id, row.symbol): (row.quantity, row.cost)
+            for row in await queries.position_rows(database)
+        },
+        imports=tuple(_import(row.text) for row in commands if row.command == "pms.import_position"),
+        open_orders=tuple((row.symbol, row.exchange_order_id, row.client_order_id) for row in orders),
+    )
+
+
+async def read_engine(redis: Any, accounts: set[str]) -> Engine:
+    """Read what the engine publishes; an account without a snapshot is left out."""
+    health = await redis.get(names.HEALTH)
+    shown = sorted(accounts)
+    texts = await redis.mget([names.risk_key(account) for account in shown])
+    return Engine(
+        state=str(decode_object(health).get("state")) if health else "not running",
+        snapshots={
+            account: _snapshot(decode_object(text))
+            for account, text in zip(shown, texts, strict=True)
+            if text is not None
+        },
+    )
+
+
+async def journal_end(redis: Any) -> int:
+    """The seq of the journal's last entry; 0 in an empty one."""
+    found = await redis.xrevrange(names.JOURNAL, count=1)
+    return int(found[0][0].split(b"-")[0]) if found else 0
+
+
+async def _income(reader: ExchangeReader, since: int) -> list[Any]:
+    """Every income row since a time; the exchange gives a week at most without a start."""
+    rows: list[Any] = []
+    page: list[Any] = []
+    number = 1
+    while number == 1 or len(page) == PAGE:
+        page = await reader.signed("/fapi/v1/income", startTime=since, page=number, limit=PAGE)
+        rows += page
+        number += 1
+    return rows
+
+
+def _exchange_trade(row: dict[str, Any]) -> Trade:
+    return Trade(
+        symbol=row["symbol"],
+        order_id=int(row["orderId"]),
+        trade_id=int(row["id"]),
+        side=row["side"],
+        price=Decimal(row["price"]),
+        quantity=Decimal(row["qty"]),
+        commission=Decimal(row["commission"]),
+        commission_asset=row["commissionAsset"],
+        realized=Decimal(row["realizedPnl"]),
+        maker=bool(row["maker"]),
+        at=int(row["time"]),
+    )
+
+
+def _import(text: str) -> Import:
+    fields = decode_object(text)
+    quantity, entry = Decimal(str(fields["quantity"])), Decimal(str(fields["entryPrice"]))
+    cost = (quantity * entry).quantize(Decimal("0.00000001"))
+    return Import(fields["subAccountId"], fields["symbol"].upper(), quantity, cost)
+
+
+def _snapshot(fields: dict[str, Any]) -> Snapshot:
+    positions = {
+        row["symbol"]: Decimal(row["quantity"]) * (1 if row["side"] == "LONG" else -1)
+        for row in fields["positions"]
+    }
+    return Snapshot(balance=Decimal(fields["balance"]), positions=positions)

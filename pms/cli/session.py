@@ -1,0 +1,113 @@
+"""What the commands share: the running system's addresses, its Redis and database, one-line errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import click
+from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pms.bus.connection import connect
+from pms.bus.requests import DEFAULT_TTL_MS, SETTLE_GRACE_MS, Requests
+from pms.config import ConfigError, Settings, load_settings
+from pms.contract.codes import Code
+from pms.contract.money import decode_object
+from pms.db import engine as database
+from pms.db.errors import DatabaseError
+
+T = TypeVar("T")
+ANSWER_SLACK_S = 2.0
+"""A result comes at the latest a grace after the deadline; then nobody serves commands at all."""
+
+
+class Failed(click.ClickException):
+    """A command line that ends with one clear line; exit code 1."""
+
+    def show(self, file: Any = None) -> None:
+        click.secho(f"error: {self.message}", fg="red", err=True)
+
+
+class Undecided(Failed):
+    """Nobody answered in time; exit code 3, for the command may yet be decided."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of a command line against the running system."""
+
+    settings: Settings
+    redis: Any  # redis-py's types cannot say that replies are bytes
+    database: AsyncEngine
+
+    async def send(
+        self, command: str, fields: dict[str, Any], *, request_id: str | None = None
+    ) -> dict[str, Any]:
+        """Submit a command as a gateway does and await its result; raises Undecided."""
+        request_id = request_id or str(uuid4())
+        fields = {"requestId": request_id, **{k: v for k, v in fields.items() if v is not None}}
+        requests = Requests(self.redis, new_id=lambda: str(uuid4()))
+        submission = await requests.submit(command, fields, door="record")
+        if submission.kind == "conflict":
+            return {
+                "success": False,
+                "requestId": request_id,
+                "command": command,
+                "code": Code.REQUEST_ID_REUSED.value,
+                "error": "this requestId belongs to another command, which stands",
+                "field": "requestId",
+            }
+        wait_s = (fields.get("ttlMs", DEFAULT_TTL_MS) + SETTLE_GRACE_MS) / 1000 + ANSWER_SLACK_S
+        answer = submission.result or await requests.result(request_id, timeout_s=wait_s)
+        if answer is None:
+            raise Undecided(
+                f"nobody answered {request_id} within {wait_s:g} s; is the engine up? `pms status` tells."
+                f" Repeat with --request-id {request_id}, never without"
+            )
+        return decode_object(answer)
+
+
+def run(work: Callable[[Session], Awaitable[T]]) -> T:
+    """Run a command's work in a session; turns what an operator can put right into one line."""
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        raise Failed(str(error)) from None
+    for name in ("redis_url", "database_url"):
+        if not getattr(settings, name):
+            raise Failed(f"no running system found under {settings.home}: start it with `pms up`")
+    return asyncio.run(_with_session(settings, work))
+
+
+async def _with_session(settings: Settings, work: Callable[[Session], Awaitable[T]]) -> T:
+    redis = connect(settings.redis_url or "", name="pms-cli")
+    try:
+        engine = database.create(settings.database_url or "", name="pms-cli", pool=2)
+    except DatabaseError as error:
+        raise Failed(str(error)) from None
+    try:
+        return await work(Session(settings=settings, redis=redis, database=engine))
+    except RedisError as error:
+        raise Failed(f"Redis: {error}; is the system up? `pms status` tells") from None
+    except DatabaseError as error:
+        raise Failed(str(error)) from None
+    finally:
+        await engine.dispose()
+        await redis.aclose()
+
+
+def warn_if_live(settings: Settings) -> None:
+    """Say in red, on stderr, that an order moves real money or is refused for want of the phrase."""
+    if settings.real_money:
+        host = urlsplit(settings.binance_rest_url or "").hostname
+        state = (
+            "orders move real money" if settings.orders_allowed else "orders are refused: PMS_LIVE is not set"
+        )
+        click.secho(f"LIVE {host}: {state}", fg="red", bold=True, err=True)
