@@ -108,23 +108,23 @@ async def live_events(session: Session) -> AsyncIterator[dict[str, Any]]:
 
 
 def describe(event: dict[str, Any]) -> str:
-    """One line for people: when, what, whose, and the numbers that changed."""
-    kind = str(event.get("type", "event"))
+    """One line for people: when, whose, what, and the numbers that changed."""
     at = clock(int(Decimal(event.get("timestamp", 0)) * 1000))
-    head = f"{at} {kind:<22} {event.get('subAccountId', ''):<10}"
-    return f"{head} {_order(event) if kind.startswith('order_') else _position(event)}".rstrip()
+    what, _, word = str(event.get("type", "event")).partition("_")
+    told = _order(event) if what == "order" else f"{what} {_position(event)}"
+    return f"{at} {event.get('subAccountId', ''):<8} {word.replace('_', ' '):<16} {told}".rstrip()
 
 
 def _order(event: dict[str, Any]) -> str:
-    price = event.get("price")
+    """Filled of wanted, at which price, and the last fill."""
+    price, filled = event.get("price"), event.get("filledQty")
+    quantity = _number(event.get("quantity"))
     parts = [
-        f"{event.get('side')} {_number(event.get('quantity'))} {event.get('symbol')}",
-        f"at {_number(price)}" if price is not None else "at market",
+        f"{event.get('side')} {f'{_number(filled)}/' if filled else ''}{quantity} {event.get('symbol')}",
+        f"@ {_number(price)}" if price is not None else "@ market",
     ]
     if event.get("lastFillQty") is not None:
-        parts.append(f"filled {_number(event['lastFillQty'])} at {_number(event['lastFillPrice'])}")
-    if event.get("filledQty"):
-        parts.append(f"({_number(event['filledQty'])} in all)")
+        parts.append(f"({_number(event['lastFillQty'])} @ {_number(event['lastFillPrice'])})")
     if event.get("reason"):
         parts.append(f"[{event['reason']}]")
     return " ".join(parts)
@@ -132,18 +132,16 @@ def _order(event: dict[str, Any]) -> str:
 
 def _position(event: dict[str, Any]) -> str:
     position = event.get("position") or {}
-    parts = [
-        f"{position.get('side', '')} {_number(position.get('quantity'))} {position.get('symbol', '')}",
-        f"entry {_number(position.get('entryPrice'))}",
-    ]
+    parts = [f"{position.get('side', '')} {_number(position.get('quantity'))} {position.get('symbol', '')}"]
+    parts.append(f"@ {_number(position.get('entryPrice'))}")
     if event.get("closedQty"):
-        parts.append(f"closed {_number(event['closedQty'])}, realised {_number(event.get('realizedPnl'))}")
+        parts.append(f"(closed {_number(event['closedQty'])}, P&L {_number(event.get('realizedPnl'))})")
     return " ".join(parts)
 
 
 def _price(symbol: str, price: dict[str, Any]) -> str:
     bid, ask = _number(price.get("bid")), _number(price.get("ask"))
-    return f"{clock(int(price.get('ts', 0)))} price                  {symbol:<10} {bid} / {ask}"
+    return f"{clock(int(price.get('ts', 0)))} {symbol:<8} {'price':<16} {bid} / {ask}"
 
 
 def _number(value: Any) -> str:
