@@ -1,0 +1,1 @@
+"""Binance USDⓈ-M Futures: requests, streams, books and limits."""
