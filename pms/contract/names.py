@@ -33,6 +33,9 @@ HEALTH: Final = "pms:health"
 APPLIED: Final = "pms:journal:applied"
 """The ledger's last folded seq, told to the streamer so that it may trim behind it."""
 
+LEDGER_STOPPED: Final = "pms:ledger:stopped"
+"""Why the fold stands still; while it exists, admission is closed."""
+
 HOUSE: Final = "house"
 """The sub-account that owns whatever no other owns."""
 

@@ -90,8 +90,8 @@ class Draft:
 
     @property
     def seq(self) -> int:
-        """The entry's seq: its last event's, or one further where it tells none."""
-        return self.base + max(1, len(self.events))
+        """The entry's seq: one for each event or incident it tells, and one at least."""
+        return self.base + max(1, len(self.events), len(self.incidents))
 
     def entry(self, *, seq: int | None = None) -> Entry:
         """The finished entry; an alternative takes the seq of the entry it stands in for."""

@@ -36,6 +36,8 @@ from pms.bus.rights import Right, Rights
 from pms.contract import names
 
 log = structlog.get_logger()
+PATIENCE_S = 60.0
+"""Longer than any deadline: the send right, not this, judges whether an order is too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ async def place(deps: Placing, client_order_id: str) -> Right:
     order = await read_order(deps.redis, client_order_id)
     if order is None:
         return Right.UNKNOWN
+    if not await _room(deps, client_order_id, reduce_only=order.reduce_only):
+        return Right.LATE
     unused: int | None = None
     while True:
         signed_at = deps.client.exchange_now_ms()
@@ -87,6 +91,26 @@ async def place(deps: Placing, client_order_id: str) -> Right:
         return right
 
 
+async def _room(deps: Placing, client_order_id: str, *, reduce_only: bool) -> bool:
+    """Wait for room in the rate budget, before the right is taken: what is not sent is not lost.
+
+    False once the order's deadline is over; the streamer voids it then.
+    """
+    give_up = PATIENCE_S
+    while True:
+        try:
+            await deps.client.room_for_order(reduce_only=reduce_only)
+        except Throttled as error:
+            wait = min(max(error.retry_after, 0.05), 1.0)
+            give_up -= wait
+            if give_up < 0:
+                log.warning("no_room", order=client_order_id, error=str(error))
+                return False
+            await deps.sleep(wait)
+        else:
+            return True
+
+
 async def read_order(redis: Redis, client_order_id: str) -> PlaceOrder | None:
     """Read what is to be sent from the order's hash."""
     untyped: Any = redis
@@ -102,6 +126,7 @@ async def read_order(redis: Redis, client_order_id: str) -> PlaceOrder | None:
         price=Decimal(price) if price else None,
         time_in_force=tif or None,
         client_order_id=client_order_id,
+        reduce_only=False,
     )
 
 

@@ -23,7 +23,6 @@ PUBLISH_EVERY = 5
 MOST_WAITING = 5000
 MOST_LAG_S = 0.05
 RISK_EVERY_S = 10.0
-LEDGER_STOPPED = "pms:ledger:stopped"
 
 
 @dataclass(slots=True)
@@ -103,7 +102,7 @@ class Watch:
             reason=gate.closed_because,
             ts=self.now_ms(),
         )
-        stopped = await untyped.get(LEDGER_STOPPED)
+        stopped = await untyped.get(names.LEDGER_STOPPED)
         self.ledger_stopped = stopped.decode() if stopped else None
         async with untyped.pipeline(transaction=False) as pipe:
             pipe.set(names.HEALTH, encode(health), ex=names.CACHE_TTL_S)

@@ -77,7 +77,7 @@ class Streamer:
         self._journal = Journal(self._redis, nonce=self._nonce)
         self._requests = Requests(self._redis, new_id=_new_id)
         self._buffer: list[bytes] | None = []
-        self._user_up = False
+        self._up = asyncio.Event()
         self._reconnected = asyncio.Event()
         self._wire()
 
@@ -163,7 +163,7 @@ class Streamer:
             now_ms=self._clock.now_ms,
             sleep=asyncio.sleep,
             market_age_s=self._market.stream.age,
-            user_up=lambda: self._user_up,
+            user_up=self._up.is_set,
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
         )
@@ -199,7 +199,7 @@ class Streamer:
 
     async def _become_leader(self) -> Epoch:
         await self._clock.sync()
-        while not await self._lead.take():
+        while not await self._lead.take():  # noqa: ASYNC110  the lease runs out at Redis, which tells nobody
             await asyncio.sleep(0.25)
         before = await self._lead.previous()
         epoch = await self._lead.open()
@@ -263,8 +263,7 @@ class Streamer:
         """Catch up over REST, then apply what the feed said meanwhile; again until both went through."""
         while True:
             try:
-                while not self._user_up:
-                    await asyncio.sleep(0.01)
+                await self._up.wait()
                 booked = await self._catch_up.run()
             except (ExchangeError, OSError) as error:
                 log.warning("catch_up_failed", error=str(error))
@@ -313,7 +312,6 @@ class Streamer:
         try:
             event = decode_user(raw)
         except FrameError as error:
-            log.error("bad_user_frame", error=str(error))
             self._engine.raise_incident("bad_user_frame", "critical", str(error))
             return
         match event:
@@ -325,12 +323,12 @@ class Streamer:
                 pass
 
     async def _user_is_up(self, *, first: bool) -> None:
-        self._user_up = True
+        self._up.set()
         if not first:
             self._reconnected.set()
 
     def _user_is_down(self) -> None:
-        self._user_up = False
+        self._up.clear()
 
     async def _hear(self) -> None:
         inbox = Inbox(self._inbox_redis)
