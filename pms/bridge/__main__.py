@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from uuid import uuid4
@@ -11,8 +12,12 @@ import uvloop
 
 from pms.bridge.ferry import Ferry
 from pms.bus.connection import connect
+from pms.bus.heartbeat import beat_forever
 from pms.config import ConfigError, Settings, load_settings
 from pms.contract import names
+from pms.log import configure
+
+NAME = "bridge"
 
 
 async def serve(settings: Settings) -> None:
@@ -21,7 +26,8 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    redis = connect(settings.redis_url or "", name="pms-bridge")
+    redis = connect(settings.redis_url or "", name=NAME)
+    beating = asyncio.create_task(beat_forever(redis, NAME, os.getpid()))
     try:
         async with asyncio.TaskGroup() as group:
             for command_list, task in names.COMMAND_LISTS.items():
@@ -30,6 +36,7 @@ async def serve(settings: Settings) -> None:
                     name=command_list,
                 )
     finally:
+        beating.cancel()
         await redis.aclose()
 
 
@@ -42,6 +49,7 @@ def main() -> int:
     except ConfigError as error:
         sys.stderr.write(f"bridge: {error}\n")
         return 2
+    configure(NAME, level=settings.log_level, as_json=settings.log_json)
     uvloop.run(serve(settings))
     return 0
 
