@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from pms.contract import names
 from pms.contract.names import Task
 from pms.db.fold import FoldStopped, fold
