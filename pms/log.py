@@ -20,7 +20,10 @@ def configure(name: str, *, level: str = "INFO", as_json: bool = False) -> None:
     ]
     colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=colours)
+        structlog.processors.JSONRenderer()
+        if as_json
+        # Plain tracebacks: rich ones show every local variable, secrets among them.
+        else structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.contextvars.bind_contextvars(process=name)
     structlog.configure(

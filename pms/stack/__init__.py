@@ -1,0 +1,1 @@
+"""The whole system on one machine: embedded servers, the table of processes, their supervisor."""
