@@ -35,7 +35,7 @@ class Column:
 
 def number(name: str, title: str) -> Column:
     """A column of exact decimals."""
-    return Column(name, title, text=lambda v: "" if v is None else plain(v), right=True)
+    return Column(name, title, text=lambda v: "" if v is None else plain(Decimal(v)), right=True)
 
 
 def instant(name: str, title: str) -> Column:
@@ -131,6 +131,8 @@ def refused(result: Row) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
     return plain(value) if isinstance(value, Decimal) else value
 
 
