@@ -73,7 +73,7 @@ class FrameError(ValueError):
     """A frame that is not what its type promises. Its text holds no payload, which may hold a key."""
 
 
-class SubscriptionReply(Message):
+class SubscriptionReply(Message, frozen=True, kw_only=True):
     """The answer to a control message; `error` is set when it was refused."""
 
     id: int | str | None
@@ -123,6 +123,10 @@ def decode_market(raw: bytes) -> MarketEvent | None:
 
 class _Nested(msgspec.Struct, gc=False, tag_field="e"):
     """The outer object of an event."""
+
+    def message(self) -> UserEvent:
+        """The event in one piece."""
+        raise NotImplementedError
 
 
 class _OrderFrame(_Nested, tag="ORDER_TRADE_UPDATE"):
@@ -217,7 +221,7 @@ class _Loose(msgspec.Struct):
     """As much of any frame as tells what it is."""
 
     e: Any = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
     id: int | str | None = None
     result: Any = msgspec.UNSET
     error: Any = None
@@ -233,14 +237,14 @@ def _judge(
         loose = _loose.decode(raw)
     except msgspec.DecodeError:
         raise FrameError(f"malformed frame of {len(raw)} bytes: {fault}") from None
-    if loose.data is not None:
-        return bytes(loose.data)
     if isinstance(loose.e, str):
         if loose.e in known:
-            raise FrameError(f"malformed {loose.e} of {len(raw)} bytes: {fault}")
+            raise FrameError(f"malformed {loose.e} of {len(raw)} bytes: {fault}") from None
         if loose.e in unknown_types or len(unknown_types) < MAX_UNKNOWN_TYPES:
             unknown_types[loose.e[:64]] += 1
         return None
+    if inner := bytes(loose.data):
+        return inner
     if loose.error is not None or loose.result is not msgspec.UNSET:
         result = None if loose.result is msgspec.UNSET else loose.result
         return SubscriptionReply(id=loose.id, result=result, error=loose.error)

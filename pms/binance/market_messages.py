@@ -14,6 +14,8 @@ _COMMON = {"event_time": "E", "time": "T", "symbol": "s"}
 
 class DepthUpdate(
     Message,
+    frozen=True,
+    kw_only=True,
     tag_field="e",
     tag="depthUpdate",
     rename={**_COMMON, "first_id": "U", "last_id": "u", "previous_id": "pu", "bids": "b", "asks": "a"},
@@ -35,6 +37,8 @@ class DepthUpdate(
 
 class BookTicker(
     Message,
+    frozen=True,
+    kw_only=True,
     tag_field="e",
     tag="bookTicker",
     rename={**_COMMON, "update_id": "u", "bid": "b", "bid_qty": "B", "ask": "a", "ask_qty": "A"},
@@ -53,6 +57,8 @@ class BookTicker(
 
 class MarketTrade(
     Message,
+    frozen=True,
+    kw_only=True,
     tag_field="e",
     tag="trade",
     rename={
@@ -78,6 +84,8 @@ class MarketTrade(
 
 class AggTrade(
     Message,
+    frozen=True,
+    kw_only=True,
     tag_field="e",
     tag="aggTrade",
     rename={**_COMMON, "trade_id": "a", "price": "p", "quantity": "q", "buyer_is_maker": "m"},
@@ -95,6 +103,8 @@ class AggTrade(
 
 class MarkPrice(
     Message,
+    frozen=True,
+    kw_only=True,
     tag_field="e",
     tag="markPriceUpdate",
     rename={
@@ -118,6 +128,8 @@ class MarkPrice(
 
 class Candle(
     Message,
+    frozen=True,
+    kw_only=True,
     rename={
         "opened": "t",
         "closes": "T",
@@ -143,7 +155,14 @@ class Candle(
     closed: bool
 
 
-class Kline(Message, tag_field="e", tag="kline", rename={"event_time": "E", "symbol": "s", "candle": "k"}):
+class Kline(
+    Message,
+    frozen=True,
+    kw_only=True,
+    tag_field="e",
+    tag="kline",
+    rename={"event_time": "E", "symbol": "s", "candle": "k"},
+):
     """kline: one candle, while it grows and once when it closes."""
 
     event_time: int

@@ -16,6 +16,8 @@ class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 class OrderUpdate(
     Message,
+    frozen=True,
+    kw_only=True,
     rename={
         "symbol": "s",
         "client_order_id": "c",
@@ -74,7 +76,12 @@ class OrderUpdate(
     event_time: int = 0
 
 
-class BalanceChange(Message, rename={"asset": "a", "wallet": "wb", "cross_wallet": "cw", "change": "bc"}):
+class BalanceChange(
+    Message,
+    frozen=True,
+    kw_only=True,
+    rename={"asset": "a", "wallet": "wb", "cross_wallet": "cw", "change": "bc"},
+):
     """One asset of an ACCOUNT_UPDATE; `change` is what moved it other than profit and commission."""
 
     asset: str
@@ -83,7 +90,12 @@ class BalanceChange(Message, rename={"asset": "a", "wallet": "wb", "cross_wallet
     change: Decimal = ZERO
 
 
-class PositionChange(Message, rename={"symbol": "s", "quantity": "pa", "entry_price": "ep", "side": "ps"}):
+class PositionChange(
+    Message,
+    frozen=True,
+    kw_only=True,
+    rename={"symbol": "s", "quantity": "pa", "entry_price": "ep", "side": "ps"},
+):
     """One position of an ACCOUNT_UPDATE; `quantity` is signed and in the base asset."""
 
     symbol: str
@@ -94,6 +106,8 @@ class PositionChange(Message, rename={"symbol": "s", "quantity": "pa", "entry_pr
 
 class AccountUpdate(
     Message,
+    frozen=True,
+    kw_only=True,
     rename={"reason": "m", "balances": "B", "positions": "P", "time": "T", "event_time": "E"},
 ):
     """ACCOUNT_UPDATE: only the assets and positions that changed."""
@@ -107,6 +121,8 @@ class AccountUpdate(
 
 class TradeLite(
     Message,
+    frozen=True,
+    kw_only=True,
     tag_field="e",
     tag="TRADE_LITE",
     rename={
@@ -142,6 +158,8 @@ class TradeLite(
 
 class AlgoUpdate(
     Message,
+    frozen=True,
+    kw_only=True,
     rename={
         "symbol": "s",
         "client_algo_id": "caid",
@@ -171,7 +189,7 @@ class AlgoUpdate(
     event_time: int = 0
 
 
-class AccountConfigUpdate(Message):
+class AccountConfigUpdate(Message, frozen=True, kw_only=True):
     """ACCOUNT_CONFIG_UPDATE: either a symbol's leverage, or the multi-assets mode."""
 
     time: int
@@ -181,21 +199,32 @@ class AccountConfigUpdate(Message):
     multi_assets: bool | None = None
 
 
-class MarginCall(Message, tag_field="e", tag="MARGIN_CALL", rename={"event_time": "E", "positions": "p"}):
+class MarginCall(
+    Message,
+    frozen=True,
+    kw_only=True,
+    tag_field="e",
+    tag="MARGIN_CALL",
+    rename={"event_time": "E", "positions": "p"},
+):
     """MARGIN_CALL: the positions at risk, as the exchange sent them."""
 
     event_time: int
     positions: list[dict[str, Any]] = []
 
 
-class ListenKeyExpired(Message, tag_field="e", tag="listenKeyExpired", rename={"at": "E"}):
+class ListenKeyExpired(
+    Message, frozen=True, kw_only=True, tag_field="e", tag="listenKeyExpired", rename={"at": "E"}
+):
     """listenKeyExpired: the socket stays open and is silent from now on. The key itself is not kept."""
 
     at: int | str = 0
     """Some versions sent the time as text."""
 
 
-class ServerShutdown(Message, tag_field="e", tag="serverShutdown", rename={"event_time": "E"}):
+class ServerShutdown(
+    Message, frozen=True, kw_only=True, tag_field="e", tag="serverShutdown", rename={"event_time": "E"}
+):
     """serverShutdown: the exchange is about to close this connection; market streams carry it too."""
 
     event_time: int = 0
