@@ -1,0 +1,57 @@
+# Two commands for a new user: `make up` and `make test`. Both do all their own set-up in `.venv`;
+# they need make and a Python of 3.11 or newer with venv, and never run a package manager.
+
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
+RUN := .venv/bin/python -m
+ARGS ?=
+
+.PHONY: help up down demo bench test unit lint check format setup setup-dev clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make up      the whole system, and its logs; Ctrl-C stops it (ARGS=--detach: in the background)'
+	@echo 'make down    stop it'
+	@echo 'make demo    a scripted trading session, checked to the last digit'
+	@echo 'make test    every test, on real servers'
+	@echo 'make check   format, lint, types, floors and unit tests'
+	@echo 'make bench   the figures of docs/performance.md (ARGS=NAME: one of them)'
+
+up: setup
+	@exec $(RUN) pms.cli.main up $(ARGS)
+
+down: setup
+	@exec $(RUN) pms.cli.main down $(ARGS)
+
+demo: setup
+	@exec $(RUN) pms.cli.main demo $(ARGS)
+
+bench: setup
+	@exec $(RUN) pms.cli.main bench $(ARGS)
+
+test: setup-dev
+	@exec $(RUN) pytest $(ARGS)
+
+unit: setup-dev
+	@exec $(RUN) pytest -q tests/unit $(ARGS)
+
+lint: setup-dev
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	.venv/bin/python -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+
+check: lint unit
+
+format: setup-dev
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+setup setup-dev:
+	@if [ -z '$(PYTHON)' ]; then \
+		echo 'Python 3.11 or newer is needed: sudo apt-get install python3 python3-venv' >&2; exit 1; fi
+	@'$(PYTHON)' bootstrap.py $(if $(filter setup-dev,$@),--dev)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
