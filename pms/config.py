@@ -9,7 +9,9 @@ Trap: an unset Redis, database or exchange address means *embedded*: the stack s
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -19,10 +21,18 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LIVE_PHRASE = "yes-real-money"
+CHECKOUT = Path(__file__).resolve().parents[1]
+_ELSEWHERE = {"PMS_VENUE_ACCOUNTS"}
+"""Variables with our prefix that a part reads by itself: `pms venue` takes secrets so."""
 
 
 class ConfigError(Exception):
     """A variable is wrong; the message names it, the value's fault and the limit."""
+
+
+def default_home() -> Path:
+    """`.pms` in the checkout, whatever directory a command is typed in."""
+    return (CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() else Path.cwd()) / ".pms"
 
 
 class Settings(BaseSettings):
@@ -31,7 +41,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PMS_", extra="ignore", frozen=True)
 
     # Where things lie
-    home: Path = Field(Path(".pms"), description="Data, logs and sockets' directory of the whole system.")
+    home: Path = Field(
+        default_factory=default_home,
+        description="Directory of the whole system's data, logs and secrets; .pms in the checkout.",
+    )
+    system_dir: Path = Field(
+        Path("/var/lib/pms"),
+        description="Started by root: where PostgreSQL, which never runs as root, and its data lie.",
+    )
 
     # External parts: set one and nothing embedded starts in its place
     redis_url: str | None = Field(None, description="redis://, rediss:// or unix:// address of Redis ≥ 6.2.")
@@ -60,10 +77,16 @@ class Settings(BaseSettings):
 
     # Embedded Redis
     appendfsync: Literal["always", "everysec"] = Field("always", description="AOF policy of embedded Redis.")
+    redis_maxmemory_mb: int = Field(1024, ge=64, description="Memory of embedded Redis, in MiB.")
 
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
     log_json: bool = Field(False, description="One JSON object a line instead of coloured text.")
+
+    @field_validator("home", "system_dir")
+    @classmethod
+    def _path_is_absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
 
     @field_validator("redis_url", "database_url", "binance_rest_url", "binance_ws_url")
     @classmethod
@@ -106,18 +129,34 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def load_settings() -> Settings:
-    """Settings from the environment and the running stack; raises ConfigError naming the variable."""
+def load_settings(*, of_running_stack: bool = True) -> Settings:
+    """Settings from the environment and, unless told otherwise, what the running stack left.
+
+    Raises ConfigError naming the variable.
+    """
+    _refuse_unknown()
     try:
         base = Settings()
         stack_env = base.run_dir / "stack.env"
-        return Settings(_env_file=stack_env) if stack_env.is_file() else base
+        return Settings(_env_file=stack_env) if of_running_stack and stack_env.is_file() else base
     except ValidationError as error:
         faults = "; ".join(
             f"PMS_{'_'.join(str(part) for part in fault['loc']).upper()} {_reason(fault['msg'])}"
             for fault in error.errors()
         )
         raise ConfigError(faults) from None
+    except OSError as error:
+        raise ConfigError(f"PMS_HOME {error.filename} cannot be read: {error.strerror}") from None
+
+
+def _refuse_unknown() -> None:
+    """A misspelt variable must not be taken for an unset one."""
+    known = {f"PMS_{name.upper()}" for name in Settings.model_fields} | _ELSEWHERE
+    for name in os.environ:
+        if name.upper().startswith("PMS_") and name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(f"{name} is not a variable of PMS{hint}")
 
 
 def _reason(message: str) -> str:
