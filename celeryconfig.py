@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kombu import Exchange
 from kombu import Queue as KombuQueue
 
 from pms.bus.connection import celery_url
 from pms.config import load_settings
 from pms.contract.names import Queue, Task
+from pms.domain.custody import LOCAL_COMMANDS
 
 _settings = load_settings()
 
@@ -33,7 +35,7 @@ task_serializer = result_serializer = event_serializer = "json"
 accept_content = result_accept_content = ["json"]
 
 # --- queues: a misspelt one is an error, not a list that nobody reads --------------------------------
-task_queues = [KombuQueue(name) for name in Queue.ALL]
+task_queues = [KombuQueue(name, Exchange(name, type="direct"), routing_key=name) for name in Queue.ALL]
 task_default_queue = Queue.RECON
 task_create_missing_queues = False
 task_routes = {
@@ -43,6 +45,7 @@ task_routes = {
     Task.CANCEL: {"queue": Queue.URGENT},
     Task.CANCEL_ALL: {"queue": Queue.URGENT},
     Task.FOLD: {"queue": Queue.LEDGER},
+    **{command.name: {"queue": Queue.COMMANDS} for command in LOCAL_COMMANDS},
     Task.SWEEP_REQUESTS: {"queue": Queue.SCHEDULE},
     Task.KEEP_LISTEN_KEY: {"queue": Queue.RECON},
     Task.SWEEP_ORPHANS: {"queue": Queue.RECON},

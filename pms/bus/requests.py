@@ -66,14 +66,17 @@ class Requests:
     async def submit_text(
         self, request_id: str, command: str, text: bytes, *, door: str, wake: bool = True
     ) -> Submission:
-        """Record a command's text as it came; whoever decides will say what is wrong with it."""
-        queue = names.COMMAND_QUEUE.get(command, names.Queue.COMMANDS)
-        message = (
-            wake_up(command, queue=queue, task_id=request_id, args=[request_id], new_tag=self._new_id)
-            if wake
-            else b""
-        )
-        keys = [names.request_key(request_id), names.OPEN_REQUESTS, names.INBOX, queue]
+        """Record a command's text as it came; whoever decides will say what is wrong with it.
+
+        A command that needs no worker (accounts, transfers) wakes none: the streamer serves it alone.
+        """
+        queue = names.COMMAND_QUEUE.get(command)
+        message = b""
+        if wake and queue is not None:
+            message = wake_up(
+                command, queue=queue, task_id=request_id, args=[request_id], new_tag=self._new_id
+            )
+        keys = [names.request_key(request_id), names.OPEN_REQUESTS, names.INBOX, queue or names.INBOX]
         reply = await self._scripts.call(
             "submit", keys, request_id, command, text, _ttl_ms(text), names.REQUEST_TTL_S, message, door
         )

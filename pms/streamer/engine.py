@@ -17,6 +17,7 @@ from pms.bus.inbox import Arrived, Attend, BadCommand, Conflict, Message, Outcom
 from pms.bus.requests import echo
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command, read_command
+from pms.contract.commands import Trade as TradeCommand
 from pms.contract.results import Result
 from pms.domain.admission import Asked, admit, incident, refuse
 from pms.domain.booking import Trade, book, observe, unvoid
@@ -104,8 +105,11 @@ class Engine:
                 detail = f"{message.command} without a usable requestId: {message.text[:300]}"
                 self.raise_incident("bad_command", "warning", detail)
 
-    def decide(self, arrived: Arrived) -> None:
-        """Admit or refuse a command; a repeat gets its first answer again."""
+    def decide(self, arrived: Arrived, *, patient: bool = True) -> None:
+        """Admit or refuse a command; a repeat gets its first answer again.
+
+        While `patient`, a command for a symbol without a price waits a moment for one.
+        """
         known = self.desk.requests.get(arrived.request_id)
         if known is not None:
             text, answer = known
@@ -147,6 +151,11 @@ class Engine:
         except Refusal as refusal:
             posting = refuse(self.desk, asked, refusal, echoed=echo(arrived.text.encode()))
         self.outbox.add(posting, lambda held: self._decided(posting, held=held))
+
+    def _waits_for_price(self, arrived: Arrived, command: Command) -> bool:
+        if self.gate.closed_because is not None or not isinstance(command, TradeCommand):
+            return False
+        return self.follow(command.symbol, lambda: self.decide(arrived, patient=False))
 
     def decide_local(self, asked: Asked, command: Command) -> Posting:
         """Decide a claimed command that leaves no trace at the exchange."""

@@ -83,7 +83,7 @@ class MarketData:
 
     def follow_for(self, symbol: str, then: Callable[[], None]) -> bool:
         """Follow a symbol for a command that waits; False if it need not, or would wait in vain."""
-        if symbol in self._desk.tops or symbol in self._followed or symbol not in self._desk.instruments:
+        if symbol in self._desk.tops or symbol not in self._desk.instruments:
             return False
         followed = self.follow(symbol)
         followed.waiting.append(then)

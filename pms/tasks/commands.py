@@ -12,6 +12,7 @@ import msgspec
 from celery import Task as CeleryTask
 
 from pms.contract.names import Task
+from pms.domain.custody import LOCAL_COMMANDS
 from pms.flows.place import place
 from pms.flows.serve import serve, serve_plain
 from pms.tasks.app import app
@@ -63,6 +64,18 @@ def cancel(self: CeleryTask, *args: Any, **fields: Any) -> Any:
 def cancel_all(self: CeleryTask, *args: Any, **fields: Any) -> Any:
     """Cancel all orders of a sub-account, or of all."""
     return _served(self, args, fields)
+
+
+def _register(name: str) -> None:
+    """Serve a command that the streamer carries out alone, for gateways that speak Celery."""
+
+    @app.task(name=name, bind=True)
+    def served(self: CeleryTask, *args: Any, **fields: Any) -> Any:
+        return _served(self, args, fields)
+
+
+for _command in LOCAL_COMMANDS:
+    _register(_command.name)
 
 
 @app.task(name=Task.PLACE)

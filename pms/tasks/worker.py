@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any
 
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutdown
 
 import celeryconfig
@@ -28,6 +30,8 @@ def main(role: str) -> None:
         raise ConfigError(
             f"there is no worker role {role}; the roles are {', '.join(celeryconfig.ROLE_QUEUES)}"
         )
+    # Celery warns every root; here that is a choice of whoever runs `make up`.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     app.conf.update(celeryconfig.for_role(role))
     name = f"worker-{role}"
 

@@ -1,0 +1,213 @@
+"""The whole system as real processes, for tests that kill parts of it and look at what is left.
+
+Not the supervisor: a test decides itself what dies and when it comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+
+from pms.bus.connection import connect
+from pms.bus.requests import Requests
+from pms.db.migrate import upgrade
+from pms.stack.servers.postgres import EmbeddedPostgres
+from pms.stack.servers.redis import EmbeddedRedis
+
+KEY, SECRET = "K" * 64, "S" * 64
+OTHER_KEY, OTHER_SECRET = "O" * 64, "P" * 64
+WORKERS = ("orders", "urgent", "ledger", "schedule", "recon")
+START_S = 40.0
+
+
+class System:
+    """Redis, PostgreSQL, venue, streamer, workers: started by name, killed by name."""
+
+    def __init__(self, home: Path, runtime: Path, *, venue_options: tuple[str, ...] = ()) -> None:
+        self.home = home
+        for directory in (home, runtime):
+            directory.chmod(0o711)  # PostgreSQL runs as a user of its own where we are root
+        self.redis_server = EmbeddedRedis(data_dir=home / "redis", runtime_dir=runtime / "redis")
+        self.postgres = EmbeddedPostgres(
+            data_dir=home / "postgres", runtime_dir=runtime / "pg", settings={"fsync": "off"}
+        )
+        self.venue_options = venue_options
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.environment: dict[str, str] = {}
+        self.kept = ""
+
+    # --- life ---
+
+    async def begin(self, *parts: str) -> None:
+        """Start the servers and the venue, then the parts named; wait until commands are admitted."""
+        redis_url = self.redis_server.start()
+        database_url = self.postgres.start()
+        upgrade(database_url)
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("PMS_")},
+            "PMS_HOME": str(self.home),
+            "PMS_REDIS_URL": redis_url,
+            "PMS_DATABASE_URL": database_url,
+            "PMS_BINANCE_API_KEY": KEY,
+            "PMS_BINANCE_API_SECRET": SECRET,
+            "PMS_VENUE_ACCOUNTS": f"desk:{KEY}:{SECRET}:1000000 other:{OTHER_KEY}:{OTHER_SECRET}:1000000",
+            "PMS_SYMBOLS": "BTCUSDT,ETHUSDT",
+            "PMS_LOG_LEVEL": "INFO",
+            "NO_COLOR": "1",
+        }
+        self.redis: Any = connect(redis_url, name="test", connections=64)
+        self.requests = Requests(self.redis, new_id=lambda: str(uuid4()))
+        self.http = aiohttp.ClientSession()
+        await self._start_venue()
+        for part in parts:
+            self.start(part)
+        for part in parts:
+            await self.ready(part)
+
+    async def end(self) -> None:
+        """Stop everything, whatever state it is in."""
+        for client in ("http", "redis"):
+            if hasattr(self, client):
+                await getattr(getattr(self, client), "close" if client == "http" else "aclose")()
+        for name in reversed(list(self.processes)):
+            self.kill(name)
+        self.redis_server.stop()
+        self.postgres.stop()
+
+    def start(self, name: str, *, command: list[str] | None = None, **environment: str) -> None:
+        """Start a part; its log is `{name}.log` under the home."""
+        command = command or command_of(name)
+        with (self.home / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command,
+                env={**self.environment, **environment},
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a part and wait until it is gone."""
+        process = self.processes.pop(name, None)
+        if process is not None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    async def restart(self, name: str) -> None:
+        """SIGKILL a part and start it anew."""
+        self.kill(name)
+        await self.redis.delete(f"pms:ready:{name}")
+        self.start(name)
+        await self.ready(name)
+
+    async def ready(self, name: str) -> None:
+        """Wait for a part's own heartbeat; for the streamer, until it admits commands."""
+        process = self.processes[name]
+
+        async def beats() -> bool:
+            if process.poll() is not None:
+                raise AssertionError(f"{name} ended with {process.returncode}: {self.log(name)[-2000:]}")
+            value = await self.redis.get(f"pms:ready:{name}")
+            if value is None or json.loads(value)["pid"] != process.pid:
+                return False
+            return name != "streamer" or await self.admitting()
+
+        await until(beats, f"{name} to be ready", seconds=START_S, tell=lambda: self.log(name)[-3000:])
+
+    async def admitting(self) -> bool:
+        """Whether the streamer admits commands."""
+        health = await self.redis.get("pms:health")
+        return health is not None and bool(json.loads(health)["admission"])
+
+    def log(self, name: str) -> str:
+        """What a part has said so far."""
+        path = self.home / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    async def _start_venue(self) -> None:
+        self.start("venue")
+        await until(lambda: _has(self, "venue", "venue ready"), "the venue", seconds=START_S)
+        line = next(line for line in self.log("venue").splitlines() if "venue ready" in line)
+        self.venue_url = line.split()[-1]
+        self.environment["PMS_BINANCE_REST_URL"] = self.venue_url
+        self.environment["PMS_BINANCE_WS_URL"] = self.venue_url.replace("http", "ws")
+
+    # --- the doors ---
+
+    async def ask(self, command: str, *, timeout_s: float = 8.0, **fields: Any) -> dict[str, Any]:
+        """Submit a command by its record and await its result."""
+        fields.setdefault("requestId", str(uuid4()))
+        await self.requests.submit(command, fields, door="test")
+        answer = await self.requests.result(fields["requestId"], timeout_s=timeout_s)
+        assert answer is not None, f"no result of {command} {fields}"
+        return dict(json.loads(answer))
+
+    async def account(self, name: str, amount: str = "100000") -> None:
+        """Create and fund a sub-account."""
+        for command, fields in (
+            ("pms.create_account", {"subAccountId": name}),
+            ("pms.transfer", {"fromAccountId": "house", "toAccountId": name, "amount": amount}),
+        ):
+            result = await self.ask(command, **fields)
+            assert result["success"], result
+
+    async def trade(self, account: str, **fields: Any) -> dict[str, Any]:
+        """A market buy of 0.01 BTC, unless told otherwise."""
+        command = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "leverage": 20, **fields}
+        return await self.ask("pms.trade", subAccountId=account, **command)
+
+    # --- the venue's own face ---
+
+    async def admin(self, method: str, path: str, **body: Any) -> Any:
+        """Call the venue's admin face."""
+        url = f"{self.venue_url}/venue/admin/{path}"
+        async with self.http.request(method, url, json=body or None) as response:
+            answer = await response.json()
+            assert response.status == 200, answer
+            return answer
+
+    async def placed(self) -> int:
+        """How many order placements reached the venue's handler."""
+        counts = (await self.admin("GET", "requests"))["counts"]
+        return int(counts.get("POST /fapi/v1/order", 0))
+
+
+def command_of(name: str) -> list[str]:
+    """The command line of each part."""
+    python = sys.executable
+    if name == "venue":
+        return [python, "-m", "pms.venue", "--port", "0", "--limits", "off"]
+    if name.startswith("worker-"):
+        return [python, "-m", "pms.tasks.worker", name.removeprefix("worker-")]
+    module = {"streamer": "pms.streamer", "bridge": "pms.bridge", "beat": "pms.tasks.beat"}[name]
+    return [python, "-m", module]
+
+
+async def until(
+    condition: Callable[[], Awaitable[bool]],
+    what: str,
+    *,
+    seconds: float = 15.0,
+    tell: Callable[[], str] = str,
+) -> None:
+    """Wait for a condition; fails with what was awaited."""
+    give_up = time.monotonic() + seconds
+    while not await condition():
+        if time.monotonic() > give_up:
+            raise AssertionError(f"waited {seconds} s for {what}\n{tell()}")
+        await asyncio.sleep(0.02)
+
+
+async def _has(system: System, name: str, words: str) -> bool:
+    return words in system.log(name)
