@@ -15,8 +15,8 @@ from pms.contract.money import decode_object
 from pms.db import queries
 
 COLUMNS = (
-    Column("id", "account"),
-    Column("label", "label"),
+    Column("id", "account", long=True),
+    Column("label", "label", long=True),
     Column("status", "status"),
     number("balance", "balance"),
     number("equity", "equity"),

@@ -9,11 +9,12 @@ import click
 
 from pms.cli.output import Column, Form, instant, listing, number, print_list, row_of
 from pms.cli.session import run
+from pms.contract.money import plain
 from pms.db import queries
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_ACCOUNT = Column("subAccountId", "account")
+_ACCOUNT = Column("subAccountId", "account", long=True)
 _SYMBOL = Column("symbol", "symbol")
 _SIDE = Column("side", "side")
 POSITIONS = (
@@ -28,13 +29,14 @@ POSITIONS = (
 )
 ORDERS = (
     instant("admittedAt", "time"),
-    Column("clientOrderId", "order"),
+    _ACCOUNT,
     _SYMBOL,
     _SIDE,
-    number("quantity", "quantity"),
-    number("price", "price"),
     number("filledQty", "filled"),
-    Column("state", "state"),
+    number("quantity", "quantity"),
+    Column("price", "price", text=lambda price: "market" if price is None else plain(price), right=True),
+    Column("state", "state", text=lambda state: state.removesuffix("_filled")),
+    Column("exchangeOrderId", "order", right=True),
 )
 FILLS = (
     instant("venueTime", "time"),
@@ -53,7 +55,7 @@ LEDGER = (
     number("amount", "amount"),
     Column("asset", "asset"),
     Column("reason", "reason"),
-    Column("reference", "reference"),
+    Column("reference", "reference", long=True),
 )
 
 

@@ -24,7 +24,7 @@ from pms.db import queries
 
 REASON = "import"
 PLAN = (
-    Column("account", "account"),
+    Column("account", "account", long=True),
     Column("step", "step"),
     number("amount", "amount"),
     Column("symbol", "symbol"),

@@ -25,12 +25,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; `name` is the row's field, `text` how its value is written."""
+    """A column of a table; `name` is the row's field, `text` how its value is written.
+
+    A `long` one gives way where the terminal is narrow.
+    """
 
     name: str
     title: str
     text: Callable[[Any], str] = lambda value: "" if value is None else str(value)
     right: bool = False
+    long: bool = False
 
 
 def number(name: str, title: str) -> Column:
@@ -71,10 +75,13 @@ def print_list(rows: Sequence[Row], columns: Sequence[Column], *, form: Form | N
     elif not rows:
         click.echo(empty, err=True)
     else:
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
         for column in columns:
             table.add_column(
-                column.title, justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis"
+                column.title,
+                justify="right" if column.right else "left",
+                no_wrap=not column.long,
+                overflow="ellipsis",
             )
         for row in rows:
             table.add_row(*(column.text(row.get(column.name)) for column in columns))
