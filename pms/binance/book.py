@@ -45,7 +45,18 @@ class _Snapshot(NamedTuple):
 class LocalBook:
     """One symbol's book."""
 
-    __slots__ = ("_asks", "_bids", "_last_id", "_snapshot", "_top", "pending", "state", "symbol")
+    __slots__ = (
+        "_ask",
+        "_asks",
+        "_bid",
+        "_bids",
+        "_last_id",
+        "_snapshot",
+        "_top",
+        "pending",
+        "state",
+        "symbol",
+    )
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -56,6 +67,8 @@ class LocalBook:
         self._asks = BookSide(bids=False)
         self._last_id = 0
         self._snapshot: _Snapshot | None = None
+        self._bid: Level | None = None
+        self._ask: Level | None = None
         self._top: L1 | None = None
 
     @property
@@ -64,7 +77,10 @@ class LocalBook:
         return self._top
 
     def apply(self, update: DepthUpdate) -> L1 | None:
-        """Take the next event; L1 after it, or None: look at `state` (LIVE means a side is empty)."""
+        """Take the next event; L1 after it, the same object while it is the same.
+
+        None: look at `state`; LIVE means that a side is empty.
+        """
         if self.state is not BookState.LIVE:
             return self._keep(update)
         if update.previous_id != self._last_id:
@@ -129,19 +145,30 @@ class LocalBook:
             return self._lose(None)
         self._last_id = update.last_id
         bid, ask = bids.best(), asks.best()
-        self._top = L1(*bid, *ask) if bid and ask else None
+        if bid is not self._bid or ask is not self._ask:
+            if not (_is_number(bid) and _is_number(ask)):
+                return self._lose(None)
+            self._bid, self._ask = bid, ask
+            self._top = L1(*bid, *ask) if bid and ask else None
         return self._top
 
-    def _lose(self, update: DepthUpdate | None) -> None:
+    def _lose(self, update: DepthUpdate | None) -> L1 | None:
         """The chain is broken; what came after the break begins the next one."""
         self._forget(BookState.GAP)
         if update is not None:
             self.pending.append(update)
+        return None
 
     def _forget(self, state: BookState) -> None:
         self.state = state
         self.pending.clear()
         self._snapshot = None
+        self._bid = self._ask = None
         self._top = None
         self._bids.load([])
         self._asks.load([])
+
+
+def _is_number(level: Level | None) -> bool:
+    """Whether a level's quantity can be read; an absent level has nothing to read."""
+    return level is None or level[1].replace(".", "", 1).isdecimal()

@@ -8,7 +8,6 @@ refilled from the dict when it runs dry, so the price may wander for months.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
 from heapq import heapify, heappop, heappush, nsmallest
 
 from pms.binance.market_messages import Level
@@ -18,6 +17,7 @@ NEAR_LEVELS = 64
 KEPT_LEVELS = 10_000
 KNOWN_PRICES = 16_384
 _EMPTY = frozenset(["0", *("0." + "0" * places for places in range(1, DECIMALS + 1))])
+_SCALE = [10 ** (DECIMALS - places) for places in range(DECIMALS + 1)]
 _BEYOND_ALL = 1 << 200
 
 
@@ -30,17 +30,14 @@ class _Keys(dict[str, int]):
         self._sign = sign
 
     def __missing__(self, price: str) -> int:
-        try:
-            scaled = Decimal(price).scaleb(DECIMALS)
-            key = int(scaled)
-        except (InvalidOperation, ValueError, OverflowError):
-            raise ValueError("a price is not a number") from None
-        if key != scaled or key <= 0:
-            raise ValueError(f"a price is not positive, or finer than {DECIMALS} decimals")
+        whole, _, fraction = price.partition(".")
+        digits = whole + fraction
+        if not (digits.isdecimal() and digits.isascii() and len(fraction) <= DECIMALS):
+            raise ValueError(f"a price is no plain number of at most {DECIMALS} decimals")
         if len(self) >= KNOWN_PRICES:
             self.clear()
-        self[price] = self._sign * key
-        return self[price]
+        key = self[price] = int(digits) * _SCALE[len(fraction)] * self._sign
+        return key
 
 
 class BookSide:
@@ -67,27 +64,27 @@ class BookSide:
 
     def apply(self, changes: list[Level]) -> None:
         """Set absolute quantities; zero deletes. Raises ValueError for a price that is none."""
-        keys, levels, near, cut = self._keys, self._levels, self._near, self._cut
+        keys, levels, cut = self._keys, self._levels, self._cut
         for level in changes:
             key = keys[level[0]]
-            if key > cut:
-                levels[key] = level
-            elif level[1] in _EMPTY:
-                levels.pop(key, None)
-            else:
-                if key not in levels:
-                    heappush(near, key)
-                levels[key] = level
+            if key <= cut and key not in levels:
+                heappush(self._near, key)
+            levels[key] = level
 
     def best(self) -> Level | None:
         """The level at the touch; None when the side is empty."""
-        near, levels = self._near, self._levels
-        while near and near[0] not in levels:
-            heappop(near)
-        if not near or len(near) > 8 * NEAR_LEVELS or len(levels) > self._sweep_at:
+        if len(self._near) > 8 * NEAR_LEVELS or len(self._levels) > self._sweep_at:
             self._refill()
-            near = self._near
-        return self._levels[near[0]] if near else None
+        near, levels = self._near, self._levels
+        while near:
+            level = levels[near[0]]
+            if level[1] not in _EMPTY:
+                return level
+            del levels[heappop(near)]
+        if not levels:
+            return None
+        self._refill()
+        return self._levels[self._near[0]] if self._near else None
 
     def _refill(self) -> None:
         """Sweep deleted levels, drop what is too deep to matter, choose anew what is near."""
