@@ -1,18 +1,42 @@
-"""Signatures: HMAC-SHA256 over the very bytes that are sent (Binance USDⓈ-M docs, "SIGNED endpoints")."""
+"""Signatures: HMAC-SHA256 over the very bytes that are sent (Binance USDⓈ-M docs, "SIGNED endpoints").
+
+Trap: the order of the parameters is part of what is signed, and so is their percent-encoding. What
+was signed is sent as it is, never taken apart and built again.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from pydantic import SecretStr
 
-def encode_params(params: Sequence[tuple[str, str]]) -> str:
-    """Percent-encode parameters in the order given; the order is part of what is signed."""
+Params = Sequence[tuple[str, str]]
+
+
+def encode_params(params: Params) -> str:
+    """Percent-encode parameters in the order given."""
     return "&".join(f"{name}={quote(value, safe='')}" for name, value in params)
 
 
-def sign(secret: str, payload: str) -> str:
-    """The signature of a payload, in lower-case hex."""
-    return hmac.new(secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
+class Signer:
+    """Holds the API secret, and shows it to nobody."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: SecretStr) -> None:
+        self._secret = secret.get_secret_value().encode()
+
+    def __repr__(self) -> str:
+        return "Signer(**********)"
+
+    def signature(self, payload: str) -> str:
+        """The signature of query string + body, concatenated without `&`: lower-case hex."""
+        return hmac.digest(self._secret, payload.encode(), "sha256").hex()
+
+    def signed(self, params: Params, *, timestamp_ms: int, recv_window_ms: int) -> str:
+        """Encode, date and sign parameters; the signature comes last, as it must."""
+        dated = [*params, ("recvWindow", str(recv_window_ms)), ("timestamp", str(timestamp_ms))]
+        payload = encode_params(dated)
+        return f"{payload}&signature={self.signature(payload)}"
