@@ -107,7 +107,11 @@ def print_result(result: Row, *, as_json: bool) -> None:
 
 def accepted(result: Row) -> str:
     """One line of what a command did."""
+    details = result.get("details") or {}
+    cancelling = details.get("cancelling")
     state = result.get("state") or "done"
+    if cancelling is not None:
+        state = f"cancelling {len(cancelling)} order{'' if len(cancelling) == 1 else 's'}"
     parts = [click.style(str(state), fg="yellow" if state in {"placing", "unknown"} else "green")]
     if result.get("side"):
         quantity = result.get("quantity")
@@ -118,7 +122,6 @@ def accepted(result: Row) -> str:
         )
     if result.get("orderId"):
         parts.append(f"order {result['orderId']}")
-    details = result.get("details") or {}
     parts += [
         f"{name} {_plain(value)}" for name, value in details.items() if not isinstance(value, dict | list)
     ]
