@@ -16,7 +16,7 @@ from pms.contract.journal import CommandRow, Entry, OrderRow, decode_entry, enco
 from pms.contract.money import encode, plain
 from pms.contract.results import Result
 from pms.domain.orders import State
-from pms.domain.posting import Posting, Undecided, Unsent
+from pms.domain.posting import Posting, Undecided, Unsent, Unused
 
 DECIDED = "pms:decided"
 """Channel that announces a decision by its requestId, for the worker that waits for it."""
@@ -87,12 +87,14 @@ def _packed(posting: Posting) -> list[Any]:
     ]
 
 
-def _guard(guard: Undecided | Unsent | None) -> Any:
+def _guard(guard: Undecided | Unsent | Unused | None) -> Any:
     match guard:
         case Undecided(request_id, deadline):
             return ["undecided", names.request_key(request_id), str(deadline)]
         case Unsent(client_order_id):
             return ["unsent", names.right_key(client_order_id), names.RIGHT_TTL_S]
+        case Unused(client_order_id, signed_at):
+            return ["unused", names.right_key(client_order_id), names.RIGHT_TTL_S, str(signed_at)]
         case _:
             return False
 

@@ -18,8 +18,8 @@ from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.admission import note_incident
 from pms.domain.desk import Desk, order_row, position_id, position_row, position_view
-from pms.domain.orders import Accepted, Amended, Fact, Filled, Order, Seen, State, Voided
-from pms.domain.posting import Draft, Posting, Unsent
+from pms.domain.orders import Accepted, Amended, Fact, Filled, NotExecuted, Order, Seen, State, Voided
+from pms.domain.posting import Draft, Posting, Unsent, Unused
 
 ZERO = Decimal(0)
 WALLET = "USDT"
@@ -65,7 +65,7 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
     if order.state is not before or isinstance(fact, Amended):
         _tell_order(desk, draft, order)
     _answer(draft, order, before=before, code=code)
-    guard = Unsent(order.spec.client_order_id) if isinstance(fact, Voided) else None
+    guard = _guard(order.spec.client_order_id, fact)
     entry = desk.sealed(draft).entry()
     return Posting(
         entry=entry,
@@ -78,9 +78,20 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
     )
 
 
+def _guard(client_order_id: str, fact: Fact) -> Unsent | Unused | None:
+    """What must still hold when a proof of absence is journaled."""
+    match fact:
+        case Voided():
+            return Unsent(client_order_id)
+        case NotExecuted(_, signed_at):
+            return Unused(client_order_id, signed_at)
+        case _:
+            return None
+
+
 def unvoid(desk: Desk, order: Order) -> None:
-    """Take back a void whose guard failed: the send right had been given."""
-    order.retract_void()
+    """Take back a void or an absence whose guard failed: a send right was given meanwhile."""
+    order.retract_proof()
     desk.closed.pop(order.spec.client_order_id, None)
     desk.reserve(order)
 
@@ -278,7 +289,7 @@ def _tell_order(
             last_fill_price=trade.price if trade else None,
             origin=spec.origin,
             parent_id=spec.parent_id,
-            reason=order.reason or order.refused or order.voided,
+            reason=order.why,
             timestamp=Decimal(draft.at) / 1000,
             account=desk.snapshot(spec.sub_account_id),
         )
@@ -338,7 +349,7 @@ def _answer(draft: Draft, order: Order, *, before: State, code: Code | None) -> 
             order_id=spec.client_order_id,
             exchange_order_id=None if order.exchange_order_id is None else str(order.exchange_order_id),
             state=order.state.value,
-            error=(order.refused or order.voided) if failed else None,
+            error=order.why if failed else None,
             code=code if failed else None,
         )
     )

@@ -412,7 +412,7 @@ def order_row(order: Order) -> OrderRow:
         parent_id=spec.parent_id,
         request_id=spec.request_id,
         state=order.state.value,
-        reason=order.reason or order.refused or order.voided,
+        reason=order.why,
         exchange_order_id=order.exchange_order_id,
         filled_qty=order.filled_qty,
         filled_quote=order.filled_quote,

@@ -122,9 +122,10 @@ class Voided:
 
 @dataclass(frozen=True, slots=True)
 class NotExecuted:
-    """Proven: sent, and the exchange's engine never had it (ARCHITECTURE: not executed)."""
+    """Proven: what was signed at `signed_at` never reached the exchange's engine, and never will."""
 
     reason: str
+    signed_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ class Order:
     doubt: bool = False
     refused: str | None = None
     voided: str | None = None
+    absent: str | None = None
     reason: str | None = None
     cancel_wanted: bool = False
     amended_at: int = 0
@@ -187,8 +189,10 @@ class Order:
             case Accepted(exchange_order_id):
                 self.exchange_order_id = exchange_order_id
                 self.doubt = False
-            case Refused(reason) | NotExecuted(reason):
+            case Refused(reason):
                 self.refused = self.refused or reason
+            case NotExecuted(reason):
+                self.absent = self.absent or reason
             case Voided(reason):
                 self.voided = self.voided or reason
             case Doubtful():
@@ -202,9 +206,9 @@ class Order:
         self.state = self._derive()
         return self._evidence() != before
 
-    def retract_void(self) -> None:
-        """Forget a void that proved wrong before anyone was told."""
-        self.voided = None
+    def retract_proof(self) -> None:
+        """Forget a void or an absence that proved wrong before anyone was told."""
+        self.voided = self.absent = None
         self.state = self._derive()
 
     @property
@@ -216,6 +220,11 @@ class Order:
     def trades_missing(self) -> bool:
         """The exchange counts more than we have booked: userTrades must be read."""
         return self.venue_filled > self.filled_qty
+
+    @property
+    def why(self) -> str | None:
+        """Why it ended without a trade, in the words of whoever proved it."""
+        return self.reason or self.refused or self.absent or self.voided
 
     @property
     def unproven(self) -> bool:
@@ -261,7 +270,7 @@ class Order:
             return State.PARTIALLY_FILLED
         if self.word is not None:
             return State.ACTIVE
-        if self.refused is not None:
+        if self.refused is not None or self.absent is not None:
             return State.REJECTED
         if self.voided is not None:
             return State.VOID

@@ -39,6 +39,17 @@ class Unsent:
 
 
 @dataclass(frozen=True, slots=True)
+class Unused:
+    """The entry stands only if the send right is still that of `signed_at`; it closes the right for ever.
+
+    Without it a sender that slept through the proof could sign anew and send an order told as failed.
+    """
+
+    client_order_id: str
+    signed_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Posting:
     """One entry, the events it tells and the answers it gives.
 
@@ -49,7 +60,7 @@ class Posting:
     entry: Entry
     events: tuple[Event, ...] = ()
     results: tuple[Result, ...] = ()
-    guard: Undecided | Unsent | None = None
+    guard: Undecided | Unsent | Unused | None = None
     otherwise: Entry | None = None
     otherwise_results: tuple[Result, ...] = ()
 

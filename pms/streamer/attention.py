@@ -154,7 +154,9 @@ class Attention:
             # A trade that nobody has booked may be this order's: catch up first, then ask again.
             return 2.0
         self.engine.observe(
-            order, NotExecuted("proven: it never reached the exchange's engine"), code=Code.NOT_EXECUTED
+            order,
+            NotExecuted("proven: it never reached the exchange's engine", signed_at),
+            code=Code.NOT_EXECUTED,
         )
         return None
 

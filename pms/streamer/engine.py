@@ -35,7 +35,7 @@ from pms.domain.orders import (
     State,
     Voided,
 )
-from pms.domain.posting import Posting, Undecided, Unsent
+from pms.domain.posting import Posting, Undecided, Unsent, Unused
 from pms.streamer.agenda import Agenda
 from pms.streamer.outbox import Outbox
 
@@ -313,7 +313,7 @@ class Engine:
                     order = self.desk.orders.get(row.client_order_id)
                     if order is not None:
                         self.desk.forget_order(order)
-            case Unsent(client_order_id):
+            case Unsent(client_order_id) | Unused(client_order_id):
                 order = self.desk.orders.get(client_order_id)
                 if order is not None:
                     unvoid(self.desk, order)

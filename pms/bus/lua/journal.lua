@@ -7,6 +7,7 @@
 --         guard: false
 --              | {'undecided', pms:request:{id}, deadline}   no decision yet, and in time or claimed
 --              | {'unsent', pms:right:{id}, seconds}         no send right given; closes it for ever
+--              | {'unused', pms:right:{id}, seconds, ms}     the right is that of these ms, or lost; closes it
 --         effects: Redis commands as lists; or {'RESULT', requestId, json, seconds}: the answer to a
 --         command, written once, announced, and taken off pms:requests:open
 --
@@ -41,7 +42,10 @@ local function holds(guard)
     local record = redis.call('HMGET', guard[2], 'decision', 'claimed')
     return not record[1] and (now <= tonumber(guard[3]) or record[2] == ARGV[1])
   end
-  return redis.call('SET', guard[2], 'void', 'NX', 'EX', guard[3]) and true or false
+  local right = redis.call('GET', guard[2])
+  if right and right ~= 'void' and string.match(right, '^(%d+)') ~= guard[4] then return false end
+  redis.call('SET', guard[2], 'void', 'EX', guard[3])
+  return true
 end
 
 local function result(request_id, text, seconds)
@@ -55,7 +59,7 @@ end
 
 local status = {'ok'}
 for _, entry in ipairs(batch) do
-  -- The guard of 'unsent' writes, so it must not run before the id is known to be good; an id that
+  -- The guards on a right write, so it must not run before the id is known to be good; an id that
   -- follows `last` and grows within the batch always is.
   local good = holds(entry[4])
   redis.call('XADD', KEYS[2], entry[1], 'e', good and entry[3] or entry[6])

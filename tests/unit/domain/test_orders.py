@@ -92,7 +92,7 @@ def test_repeated_words_change_nothing(extra: list[Fact], data: st.DataObject) -
     assert after(*facts).state is State.FILLED
 
 
-@given(st.permutations([*CANCELLED, Doubtful(), Refused("-2019"), NotExecuted("x")]))
+@given(st.permutations([*CANCELLED, Doubtful(), Refused("-2019"), NotExecuted("x", 1)]))
 def test_evidence_of_life_outweighs_every_refusal(facts: list[Fact]) -> None:
     order = after(*facts)
     assert order.state is State.CANCELLED
@@ -122,7 +122,7 @@ def test_a_terminal_word_with_trades_missing_does_not_close_the_order() -> None:
 
 
 def test_a_void_or_refused_order_that_trades_is_alive() -> None:
-    for end in (Voided("never sent"), Refused("-2019"), NotExecuted("proven")):
+    for end in (Voided("never sent"), Refused("-2019"), NotExecuted("proven", 1)):
         order = after(end, Filled(7, D("0.4"), D("100")))
         assert order.state is State.PARTIALLY_FILLED
 
@@ -130,7 +130,7 @@ def test_a_void_or_refused_order_that_trades_is_alive() -> None:
 def test_a_void_is_retracted_when_the_right_had_been_given() -> None:
     order = after(Voided("deadline"))
     assert order.state is State.VOID
-    order.retract_void()
+    order.retract_proof()
     assert order.state is State.PLACING
 
 
