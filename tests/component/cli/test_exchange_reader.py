@@ -1,0 +1,104 @@
+"""The independent reader's own REST client against a real HTTP server."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from pms.cli import exchange
+from pms.cli.exchange import ExchangeReader
+from pms.cli.session import Failed
+from pms.config import Settings
+
+KEY, SECRET = "the-key", "the-secret"
+Answer = Callable[[web.Request], Any]
+
+
+@pytest.fixture
+async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[Answer], Any]]:
+    """Start a server with one answer for every path; gives a reader of it."""
+    servers: list[TestServer] = []
+    readers: list[ExchangeReader] = []
+
+    async def start(answer: Answer) -> ExchangeReader:
+        async def handle(request: web.Request) -> web.Response:
+            found = answer(request)
+            return found if isinstance(found, web.Response) else web.json_response(found)
+
+        app = web.Application()
+        app.router.add_get("/{path:.*}", handle)
+        servers.append(TestServer(app))
+        await servers[-1].start_server()
+        monkeypatch.setenv("PMS_BINANCE_REST_URL", str(servers[-1].make_url("/")))
+        monkeypatch.setenv("PMS_BINANCE_API_KEY", KEY)
+        monkeypatch.setenv("PMS_BINANCE_API_SECRET", SECRET)
+        readers.append(await ExchangeReader(Settings()).__aenter__())
+        return readers[-1]
+
+    yield start
+    for reader in readers:
+        await reader.__aexit__(None, None, None)
+    for server in servers:
+        await server.close()
+
+
+async def test_a_signed_read_is_signed_over_its_own_query(served: Callable[[Answer], Any]) -> None:
+    asked: list[web.Request] = []
+    reader = await served(lambda request: asked.append(request) or {"price": "1.10"})
+    assert await reader.signed("/fapi/v1/x", symbol="BTCUSDT") == {"price": "1.10"}
+    query, _, signature = asked[0].query_string.rpartition("&signature=")
+    assert query.startswith("symbol=BTCUSDT&recvWindow=")
+    assert signature == hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
+    assert asked[0].headers["X-MBX-APIKEY"] == KEY
+
+
+async def test_pages_are_read_to_the_end_and_no_side_of_a_self_trade_is_lost(
+    served: Callable[[Answer], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "PAGE", 3)
+    rows = [
+        {"id": n, "orderId": order} for n, order in ((1, 1), (2, 1), (3, 1), (3, 2), (4, 1), (5, 1), (5, 2))
+    ]
+
+    def page(request: web.Request) -> Any:
+        first, limit = int(request.query["fromId"]), int(request.query["limit"])
+        return [row for row in rows if row["id"] >= first][:limit]
+
+    reader = await served(page)
+    assert await reader.pages("/fapi/v1/userTrades", cursor="fromId", key="id", symbol="BTCUSDT") == rows
+
+
+async def test_numbers_are_exact(served: Callable[[Answer], Any]) -> None:
+    reader = await served(lambda _: web.Response(text="[0.1234567890123456789]"))
+    assert await reader.public("/fapi/v1/x") == [Decimal("0.1234567890123456789")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (web.json_response({"code": -2015, "msg": "Invalid API-key."}, status=401), "Invalid API-key"),
+        (web.Response(text="<html>", status=502), "HTTP 502"),
+        (web.Response(text="<html>"), "HTTP 200"),
+    ],
+)
+async def test_a_refusal_is_one_line_without_a_secret(
+    served: Callable[[Answer], Any], answer: web.Response, told: str
+) -> None:
+    reader = await served(lambda _: answer)
+    with pytest.raises(Failed, match=told) as failed:
+        await reader.signed("/fapi/v1/x")
+    assert SECRET not in failed.value.message
+
+
+async def test_a_dead_exchange_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PMS_BINANCE_REST_URL", "http://127.0.0.1:1")
+    async with ExchangeReader(Settings()) as reader:
+        with pytest.raises(Failed, match="does not answer"):
+            await reader.public("/fapi/v1/time")
