@@ -375,6 +375,8 @@ class ExchangeClient:
             raise Unknown(f"the answer to {request.method} {request.path} cannot be read: {error}") from None
 
     async def _write(self, request: Request) -> tuple[int, Any, bytes]:
+        if self._session.closed:
+            raise Unsent(f"{request.method} {request.path}: our session is closed")
         headers = self._headers if request.body is None else self._form_headers
         try:
             async with self._session.request(

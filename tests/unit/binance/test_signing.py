@@ -10,20 +10,22 @@ from pms.binance.signing import Signer, encode_params
 SECRET = "2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9"
 
 
+WHOLE = (
+    "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=9000&timeInForce=GTC"
+    "&recvWindow=5000&timestamp=1591702613943"
+)
+QUERY_AND_BODY = (
+    "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC"
+    "quantity=1&price=9000&recvWindow=5000&timestamp=1591702613943"
+)
+"""Concatenated without an `&` between them."""
+
+
 @pytest.mark.parametrize(
     ("payload", "signature"),
     [
-        (
-            "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=9000&timeInForce=GTC"
-            "&recvWindow=5000&timestamp=1591702613943",
-            "3c661234138461fcc7a7d8746c6558c9842d4e10870d2ecbedf7777cad694af9",
-        ),
-        (
-            # Query string and body, concatenated without an `&` between them.
-            "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC"
-            "quantity=1&price=9000&recvWindow=5000&timestamp=1591702613943",
-            "30baaf0fab549bbeda7f5ef201898b34122da25fd23c646cac2c529aebe670a4",
-        ),
+        (WHOLE, "3c661234138461fcc7a7d8746c6558c9842d4e10870d2ecbedf7777cad694af9"),
+        (QUERY_AND_BODY, "30baaf0fab549bbeda7f5ef201898b34122da25fd23c646cac2c529aebe670a4"),
     ],
 )
 def test_published_vectors(payload: str, signature: str) -> None:
