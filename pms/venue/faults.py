@@ -26,6 +26,7 @@ class FaultKind(StrEnum):
     DROP_DIFF = "drop_diff"
     WITHHOLD_EVENT = "withhold_event"
     DUPLICATE_EVENT = "duplicate_event"
+    HIDE_OPEN_ORDER = "hide_open_order"
 
 
 BEFORE = (FaultKind.DELAY_BEFORE, FaultKind.HANG_BEFORE, FaultKind.CUT_BEFORE, FaultKind.STATUS_BEFORE)
@@ -173,6 +174,18 @@ class Faults:
             ):
                 return self._fired(fault, subject, at_ns).kind
         return None
+
+    def on_listing(self, account: str, client_order_id: str, at_ns: int) -> bool:
+        """Whether openOrders is to leave an order out, as the real one does for up to half a minute."""
+        for fault in self.rules.values():
+            if (
+                fault.kind is FaultKind.HIDE_OPEN_ORDER
+                and fault.account in ("", account)
+                and fault.matches(client_order_id)
+            ):
+                self._fired(fault, client_order_id, at_ns)
+                return True
+        return False
 
     async def wait_hits(self, fault: Fault, hits: int, timeout: float) -> None:
         """Return when a rule has fired so often, has gone, or time is up."""

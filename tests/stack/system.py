@@ -13,14 +13,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
+from pydantic import SecretStr
+from sqlalchemy import text
 
+from pms.binance.client import ExchangeClient, PlaceOrder, open_session
+from pms.binance.limits import RateBudget
 from pms.bus.connection import connect
 from pms.bus.requests import Requests
+from pms.db.engine import create
 from pms.db.migrate import upgrade
 from pms.stack.servers.postgres import EmbeddedPostgres
 from pms.stack.servers.redis import EmbeddedRedis
@@ -69,6 +75,8 @@ class System:
         self.redis: Any = connect(redis_url, name="test", connections=64)
         self.requests = Requests(self.redis, new_id=lambda: str(uuid4()))
         self.http = aiohttp.ClientSession()
+        self.other_session = open_session()
+        self.database = create(database_url, name="test")
         await self._start_venue()
         for part in parts:
             self.start(part)
@@ -77,9 +85,14 @@ class System:
 
     async def end(self) -> None:
         """Stop everything, whatever state it is in."""
-        for client in ("http", "redis"):
-            if hasattr(self, client):
-                await getattr(getattr(self, client), "close" if client == "http" else "aclose")()
+        for name, verb in (
+            ("http", "close"),
+            ("other_session", "close"),
+            ("redis", "aclose"),
+            ("database", "dispose"),
+        ):
+            if hasattr(self, name):
+                await getattr(getattr(self, name), verb)()
         for name in reversed(list(self.processes)):
             self.kill(name)
         self.redis_server.stop()
@@ -176,6 +189,52 @@ class System:
             answer = await response.json()
             assert response.status == 200, answer
             return answer
+
+    async def other_order(self, symbol: str, side: str, quantity: str, price: object) -> None:
+        """Let another account of the venue send an immediate order at a price."""
+        client = ExchangeClient(
+            base_url=self.venue_url,
+            api_key=SecretStr(OTHER_KEY),
+            api_secret=SecretStr(OTHER_SECRET),
+            session=self.other_session,
+            clock_ms=lambda: time.time_ns() // 1_000_000,
+            budget=RateBudget(self.redis, share=Decimal(1), monotonic=time.monotonic),
+        )
+        order = PlaceOrder(
+            symbol=symbol,
+            side=side,
+            type="LIMIT",
+            quantity=Decimal(quantity),
+            price=Decimal(str(price)),
+            time_in_force="IOC",
+            client_order_id=f"other-{uuid4().hex[:20]}",
+        )
+        now = client.exchange_now_ms()
+        await client.send(client.sign_place(order, timestamp_ms=now, recv_window_ms=5000))
+
+    # --- the books ---
+
+    async def rows(self, query: str, **parameters: Any) -> list[Any]:
+        """Read PostgreSQL."""
+        async with self.database.connect() as connection:
+            return list((await connection.execute(text(query), parameters)).all())
+
+    async def audit(self) -> dict[str, Any]:
+        """Let the independent reader compare venue, PostgreSQL and engine; fails unless they agree."""
+        reader = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "from pms.cli.audit import audit; audit()",
+            "--json",
+            "--settle",
+            "20",
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await reader.communicate()
+        assert reader.returncode == 0, (out + err).decode()
+        return dict(json.loads(out))
 
     async def placed(self) -> int:
         """How many order placements reached the venue's handler."""

@@ -168,7 +168,9 @@ def open_orders(call: Call) -> list[dict[str, Any]]:
     market = call.venue.chosen_market(call.params)
     orders = call.account.open_orders(None if market is None else market.symbol.name)
     markets = call.venue.exchange.markets
-    return [queried(order, markets[order.symbol]) for order in orders]
+    faults, now, name = call.venue.faults, call.venue.monotonic_ns(), call.account.name
+    listed = [order for order in orders if not faults.on_listing(name, order.client_order_id, now)]
+    return [queried(order, markets[order.symbol]) for order in listed]
 
 
 def all_orders(call: Call) -> list[dict[str, Any]]:

@@ -1,0 +1,201 @@
+"""The interleavings that shaped the design, each on real processes (ARCHITECTURE, section 9)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from killing_worker_places import BEFORE_BYTES
+from system import System, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+
+KILLING = [sys.executable, str(Path(__file__).with_name("killing_worker.py"))]
+
+
+async def state_of(system: System, order: str) -> str:
+    state = await system.redis.hget(f"pms:order:{order}", "state")
+    return state.decode() if state else ""
+
+
+async def submit_market(system: System, *, ttl_ms: int = 3000) -> str:
+    """Submit a market buy and return its requestId without awaiting anything."""
+    request = str(uuid4())
+    command = {
+        "requestId": request,
+        "ttlMs": ttl_ms,
+        "subAccountId": "alice",
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "quantity": "0.01",
+        "leverage": 20,
+    }
+    await system.requests.submit("pms.trade", command, door="test")
+    return request
+
+
+async def killing_workers(system: System) -> None:
+    system.kill("worker-orders")
+    await system.redis.delete("pms:ready:worker-orders", "test:kills")
+    system.start("worker-orders", command=[*KILLING, "orders"])
+    await system.ready("worker-orders")
+
+
+async def order_of(system: System, request: str) -> str:
+    async def admitted() -> bool:
+        record = await system.requests.read(request)
+        return record is not None and bool(record.client_order_ids)
+
+    await until(admitted, "the order to be admitted")
+    record = await system.requests.read(request)
+    assert record is not None
+    return record.client_order_ids[0]
+
+
+async def test_1_a_worker_that_slept_between_right_and_bytes_executes_nothing(system: System) -> None:
+    await killing_workers(system)
+    await system.redis.rpush(f"test:stop:{BEFORE_BYTES}", "x")
+    placed = await system.placed()
+    request = await submit_market(system, ttl_ms=60_000)
+    order = await order_of(system, request)
+    await until(lambda: _is(system, order, "rejected"), "proof of non-execution", seconds=20)
+    assert await system.placed() == placed
+    system.processes["worker-orders"].send_signal(signal.SIGCONT)
+
+    async def reached() -> bool:
+        return await system.placed() == placed + 1
+
+    await until(reached, "the sleeper's bytes to reach the venue")
+    await asyncio.sleep(1)
+    assert await system.placed() == placed + 1, "the sleeper signed anew"
+    assert await state_of(system, order) == "rejected"
+    trades = (await system.admin("GET", "trades"))["trades"]
+    assert all(trade["clientOrderId"] != order for trade in trades)
+
+
+async def test_2_a_worker_that_died_between_right_and_bytes_is_proven_not_executed(system: System) -> None:
+    await killing_workers(system)
+    await system.redis.rpush(f"test:kill:{BEFORE_BYTES}", "x")
+    request = await submit_market(system, ttl_ms=2000)
+    order = await order_of(system, request)
+    answer = await system.requests.result(request, timeout_s=6)
+    assert answer is not None
+    result = json.loads(answer)
+    assert (result["success"], result["state"]) in [(True, "placing"), (True, "unknown")]
+    async with system.redis.pubsub() as events:
+        await events.subscribe("pms:events:order_failed")
+        await until(lambda: _is(system, order, "rejected"), "proof of non-execution", seconds=20)
+        event = None
+        while event is None or event["clientOrderId"] != order:
+            message = await events.get_message(ignore_subscribe_messages=True, timeout=5)
+            assert message is not None
+            event = json.loads(message["data"])
+    system.kill("worker-orders")
+    system.start("worker-orders")
+    await system.ready("worker-orders")
+
+
+async def test_3_a_late_decision_is_told_as_it_is(system: System) -> None:
+    """The streamer is away: the worker's own patience decides nothing."""
+    streamer = system.processes["streamer"]
+    streamer.send_signal(signal.SIGSTOP)
+    try:
+        in_time = await submit_market(system, ttl_ms=20_000)
+        too_late = await submit_market(system, ttl_ms=500)
+        await asyncio.sleep(1.5)
+    finally:
+        streamer.send_signal(signal.SIGCONT)
+    placed = await system.placed()
+    answer = json.loads(await system.requests.result(in_time, timeout_s=10) or b"{}")
+    assert answer["success"], answer
+    late = json.loads(await system.requests.result(too_late, timeout_s=10) or b"{}")
+    assert (late["success"], late["code"]) == (False, "EXPIRED")
+    record = await system.requests.read(too_late)
+    assert record is not None
+    assert record.client_order_ids == []
+    assert await system.placed() <= placed + 1
+
+
+async def test_5_a_repeated_request_gets_the_first_answer_and_makes_no_second_order(system: System) -> None:
+    placed = await system.placed()
+    request = str(uuid4())
+    first = await system.trade("alice", requestId=request)
+    again = await system.trade("alice", requestId=request)
+    assert first == again
+    assert await system.placed() == placed + 1
+
+
+async def test_6_forty_market_orders_that_waited_in_a_list_are_all_stale(system: System) -> None:
+    placed = await system.placed()
+    requests = [str(uuid4()) for _ in range(40)]
+    for request in requests:
+        command = {
+            "requestId": request,
+            "subAccountId": "alice",
+            "symbol": "BTCUSDT",
+            "side": "BUY",
+            "quantity": 0.01,
+            "leverage": 20,
+        }
+        await system.redis.lpush("pms:cmd:trade", json.dumps(command))
+    system.start("bridge")
+    await system.ready("bridge")
+    for request in requests:
+        answer = json.loads(await system.requests.result(request, timeout_s=10) or b"{}")
+        assert (answer["success"], answer["code"]) == (False, "STALE")
+    assert await system.placed() == placed
+
+
+async def test_7_a_lost_fill_is_fetched_though_a_later_one_came(system: System) -> None:
+    """Both fills of one order; the stream loses the first, and the last word tells of it."""
+    touch = json.loads(await system.redis.get("pms:price:ETHUSDT"))
+    price = round(touch["bid"] - 5, 2)
+    resting = await system.trade("bob", symbol="ETHUSDT", type="LIMIT", quantity="0.1", price=str(price))
+    assert resting["success"], resting
+    order = resting["orderId"]
+    await system.admin(
+        "POST", "faults", kind="withhold_event", subject=f"^ORDER_TRADE_UPDATE {order}", count=1
+    )
+    for quantity in ("0.04", "0.06"):
+        await system.other_order("ETHUSDT", "SELL", quantity, price)
+    await until(lambda: _is(system, order, "filled"), "the lost fill to be fetched")
+    await _folded(system, order, 2)
+
+
+async def test_8_a_live_order_that_open_orders_hides_is_asked_for_by_id(system: System) -> None:
+    touch = json.loads(await system.redis.get("pms:price:BTCUSDT"))
+    price = str(round(touch["bid"] * 0.97, 1))
+    resting = await system.trade("bob", type="LIMIT", price=price)
+    assert resting["state"] == "active"
+    placed = await system.placed()
+    await system.admin("POST", "faults", kind="hide_open_order", subject=resting["orderId"], count=-1)
+    try:
+        await system.restart("streamer")
+        assert await state_of(system, resting["orderId"]) == "active"
+        assert await system.placed() == placed
+    finally:
+        await system.admin("DELETE", "faults")
+    cancelled = await system.ask("pms.cancel", orderId=resting["orderId"])
+    assert cancelled["success"]
+    await until(lambda: _is(system, resting["orderId"], "cancelled"), "the cancel")
+
+
+async def test_at_the_end_all_books_agree(system: System) -> None:
+    await system.audit()
+
+
+async def _is(system: System, order: str, state: str) -> bool:
+    return await state_of(system, order) == state
+
+
+async def _folded(system: System, order: str, count: int) -> None:
+    async def there() -> bool:
+        query = "select trade_id from pms.fills where client_order_id = :order"
+        return len(await system.rows(query, order=order)) == count
+
+    await until(there, f"{count} fills in PostgreSQL")
