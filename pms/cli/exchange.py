@@ -70,11 +70,12 @@ class ExchangeReader:
         start = 0
         while True:
             page = await self.signed(path, **{cursor: start, "limit": PAGE, **parameters})
-            new = [row for row in page if row not in rows[-PAGE:]]
+            known = [row for row in rows[-PAGE:] if row[key] == start]
+            new = [row for row in page if row not in known]
             rows.extend(new)
             if len(page) < PAGE or not new:
                 return rows
-            start = max(int(row[key]) for row in page)
+            start = max(row[key] for row in page)
 
     async def _get(self, path: str, query: str, *, headers: dict[str, str]) -> Any:
         assert self._http is not None
