@@ -153,7 +153,9 @@ def _readable_by_all(root: Path) -> None:
 def _one_at_a_time(directory: Path) -> Iterator[None]:
     """Two first starts at once must not unpack into each other."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            directory.chmod(0o755)  # whatever the umask: another user's server starts from it
         with (directory / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -1,0 +1,79 @@
+"""`pms`: every command on one line here; what a command needs is imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from pms import __version__
+from pms.config import ConfigError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("pms.cli.up", "Start the whole system and follow its logs; Ctrl-C stops it."),
+    "down": ("pms.cli.up", "Stop the system that runs in this home."),
+    "status": ("pms.cli.status", "Parts, queues and health of the running system."),
+    "logs": ("pms.cli.logs", "Show the logs of one part or of all."),
+    "doctor": ("pms.cli.doctor", "Check every part and say what to do."),
+    "accounts": ("pms.cli.accounts", "Sub-accounts: create, list, fund, freeze."),
+    "trade": ("pms.cli.trade", "Place one order."),
+    "cancel": ("pms.cli.trade", "Cancel one order, or all."),
+    "close": ("pms.cli.trade", "Close a position at market, or all."),
+    "positions": ("pms.cli.book", "Open positions."),
+    "orders": ("pms.cli.book", "Live orders; --all for the finished too."),
+    "fills": ("pms.cli.book", "Trades that were booked."),
+    "ledger": ("pms.cli.book", "Balance entries, newest first."),
+    "watch": ("pms.cli.watch", "Follow events and prices live."),
+    "demo": ("pms.cli.demo", "A scripted trading session, compared to the last digit."),
+    "bench": ("pms.cli.bench", "Measure one path beside its floor."),
+    "import": ("pms.cli.adopt", "Take over positions and balances from CSV or JSON."),
+    "venue": ("pms.venue.command", "Serve our own exchange alone."),
+    "streamer": ("pms.cli.streamer", "Run the streamer alone."),
+    "reset": ("pms.cli.remove", "Delete this home's data, after a typed confirmation."),
+    "uninstall": ("pms.cli.remove", "Remove all that PMS put on this machine."),
+    "completion": ("pms.cli.completion", "Print the shell's completion script."),
+}
+_ATTRIBUTES = {"import": "import_"}
+"""Where a command's name is not its function's."""
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is asked for, never to list it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(COMMANDS[cmd_name][0])
+        command = getattr(module, _ATTRIBUTES.get(cmd_name, cmd_name))
+        assert isinstance(command, click.Command), cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="pms")
+def cli() -> None:
+    """Many virtual sub-accounts on one Binance USDⓈ-M Futures account.
+
+    `pms up` starts everything; `pms COMMAND --help` tells what a command takes.
+    """
+
+
+def main() -> None:
+    """Run a command line; what an operator can put right is one line, never a traceback."""
+    try:
+        cli.main(prog_name="pms")
+    except ConfigError as fault:
+        click.secho(f"error: {fault}", fg="red", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

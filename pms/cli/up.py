@@ -1,0 +1,129 @@
+"""`pms up` and `pms down`: the whole system, in this terminal or behind it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import click
+import psutil
+
+from pms.cli.session import Failed
+from pms.config import Settings, load_settings
+from pms.stack import state
+from pms.stack.errors import StackError
+from pms.stack.logs import Tail, last_lines
+from pms.stack.places import Places
+
+UP_WITHIN_S = 180.0
+DOWN_WITHIN_S = 15.0
+
+
+@click.command()
+@click.option("--detach", "-d", is_flag=True, help="Return once everything is ready; `pms down` stops it.")
+@click.option("--follow/--no-follow", default=True, help="Follow the logs once everything is ready.")
+def up(detach: bool, follow: bool) -> None:
+    """Start the whole system; Ctrl-C stops it in order and leaves nothing behind."""
+    if detach:
+        _up_behind()
+    else:
+        _up_here(follow=follow)
+
+
+@click.command()
+def down() -> None:
+    """Stop the system that runs in this home, in order."""
+    places = Places.of(load_settings())
+    found = state.read(places.state)
+    supervisor = found.supervisor.living() if found else None
+    if supervisor is None:
+        click.echo(f"nothing runs in {places.home}")
+        return
+    with suppress(psutil.NoSuchProcess):
+        supervisor.terminate()
+        try:
+            supervisor.wait(DOWN_WITHIN_S)
+        except psutil.TimeoutExpired:
+            supervisor.kill()  # the kernel ends its children with it
+            supervisor.wait(DOWN_WITHIN_S)
+    click.echo("stopped")
+
+
+def _up_here(*, follow: bool) -> None:
+    from pms.stack.plan import make_plan
+    from pms.stack.screen import Screen
+    from pms.stack.supervisor import Interrupted, Supervisor, only_one
+
+    screen = Screen()
+    try:
+        places = Places.of(load_settings(of_running_stack=False))
+        places.make()
+        with only_one(places):
+            settings = load_settings(of_running_stack=False)
+            screen.live(settings)
+            Supervisor(make_plan(settings, places), screen, follow=follow).run()
+    except StackError as fault:
+        raise Failed(str(fault)) from None
+    except Interrupted:
+        raise click.exceptions.Exit(130) from None
+    screen.say("stopped", style="dim")
+
+
+def _up_behind() -> None:
+    """Start `pms up` in a session of its own, show what it says until it is ready, and leave it."""
+    settings = load_settings(of_running_stack=False)
+    places = Places.of(settings)
+    try:
+        places.make()
+    except StackError as fault:
+        raise Failed(str(fault)) from None
+    found = state.read(places.state)
+    if found is not None and found.running():
+        click.echo(f"it is already running (process {found.supervisor.pid}): `pms status` shows it")
+        return
+    log = places.log_of("up")
+    said = Tail.from_end(log)
+    with log.open("ab") as output:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "pms.cli.main", "up", "--no-follow"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env={**os.environ, "COLUMNS": "80"},
+        )
+    _await_ready(supervisor, places, said)
+    _warn(settings)
+
+
+def _await_ready(supervisor: subprocess.Popen[bytes], places: Places, said: Tail) -> None:
+    deadline = time.monotonic() + UP_WITHIN_S
+    while True:
+        code = supervisor.poll()
+        ready = _is_ready(places, supervisor.pid)
+        for line in said.lines():
+            click.echo(line)
+        if ready:
+            return
+        if code is not None:
+            raise click.exceptions.Exit(code or 1)
+        if time.monotonic() > deadline:
+            supervisor.terminate()
+            words = " ".join(last_lines(places.log_of("up"), 1))
+            raise Failed(f"it was not ready within {UP_WITHIN_S:g} s: {words}")
+        time.sleep(0.05)
+
+
+def _is_ready(places: Places, pid: int) -> bool:
+    found = state.read(places.state)
+    return found is not None and found.supervisor.pid == pid and found.phase == "ready"
+
+
+def _warn(settings: Settings) -> None:
+    from pms.stack.screen import live_line
+
+    if line := live_line(settings):
+        click.secho(line, fg="red", bold=True, err=True)

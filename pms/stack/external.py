@@ -1,0 +1,86 @@
+"""Parts that somebody else runs: looked at before anything starts, each fault one line with its variable."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+import psycopg
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from pms.config import ConfigError, Settings
+from pms.db.address import shown
+from pms.stack.errors import StackError
+
+TIMEOUT_S = 5
+LEAST_REDIS = (6, 2)
+LEAST_POSTGRES = 15
+
+
+def check_external(settings: Settings) -> None:
+    """Raise ConfigError or StackError for the first external part that is not as it must be."""
+    if settings.redis_url:
+        check_redis(settings.redis_url)
+    if settings.database_url:
+        check_postgres(settings.database_url)
+    if settings.binance_rest_url:
+        require_exchange_settings(settings)
+        exchange_time(settings.binance_rest_url)
+
+
+def require_exchange_settings(settings: Settings) -> None:
+    """Raise ConfigError if an exchange is named but not all that it takes."""
+    for name in ("binance_ws_url", "binance_api_key", "binance_api_secret"):
+        if not getattr(settings, name):
+            raise ConfigError(f"PMS_{name.upper()} is not set, and PMS_BINANCE_REST_URL is")
+
+
+def check_redis(url: str) -> str:
+    """The server's version. Raises StackError."""
+    try:
+        with Redis.from_url(
+            url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+        ) as client:
+            version = str(client.info("server")["redis_version"])
+    except (RedisError, OSError, ValueError) as error:
+        raise StackError(f"PMS_REDIS_URL {redis_shown(url)} does not answer: {error}") from None
+    if tuple(int(part) for part in version.split(".")[:2]) < LEAST_REDIS:
+        raise StackError(f"PMS_REDIS_URL is Redis {version}; 6.2 or newer is needed")
+    return version
+
+
+def check_postgres(url: str) -> int:
+    """The server's major version. Raises StackError."""
+    try:
+        with psycopg.connect(url, connect_timeout=TIMEOUT_S) as connection:
+            major = connection.info.server_version // 10_000
+    except psycopg.Error as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise StackError(f"PMS_DATABASE_URL {shown(url)} does not answer: {first}") from None
+    if major < LEAST_POSTGRES:
+        raise StackError(f"PMS_DATABASE_URL is PostgreSQL {major}; {LEAST_POSTGRES} or newer is needed")
+    return major
+
+
+def exchange_time(rest_url: str) -> int:
+    """The exchange's clock in ms (Binance USDⓈ-M docs, Check Server Time). Raises StackError."""
+    try:
+        with urllib.request.urlopen(f"{rest_url}/fapi/v1/time", timeout=TIMEOUT_S) as answer:
+            return int(json.load(answer)["serverTime"])
+    except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise StackError(f"PMS_BINANCE_REST_URL {rest_url} does not answer: {reason}") from None
+
+
+def redis_shown(url: str) -> str:
+    """A Redis address for people, without its password."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    host = parts.hostname or "?"
+    return f"{parts.scheme}://{host}:{parts.port or 6379}{parts.path}"

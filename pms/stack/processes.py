@@ -1,0 +1,224 @@
+"""The table of processes: what each is called, how it starts, how it shows that it is ready.
+
+Groups start in order and stop in reverse. What stands before `ENGINE` must be ready, and the database
+migrated, before anything behind it starts.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import psycopg
+from pydantic import SecretStr
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from pms.bus.heartbeat import ready_key
+from pms.contract.names import Queue
+from pms.stack.places import Places
+from pms.stack.ports import LOOPBACK
+from pms.stack.servers.embedded import EmbeddedServer
+from pms.stack.spawn import spawn
+
+SERVERS, EXCHANGE, ENGINE, WORKERS, DOORS = range(5)
+"""Groups, in the order of their start."""
+
+ROLES = {
+    "orders": (Queue.COMMANDS, Queue.ORDERS),
+    "urgent": (Queue.URGENT,),
+    "ledger": (Queue.LEDGER,),
+    "schedule": (Queue.SCHEDULE,),
+    "recon": (Queue.RECON,),
+}
+VENUE_BALANCE = "100000"
+
+
+class Runnable(Protocol):
+    """What the supervisor needs to know of a part that it runs."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def group(self) -> int: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def log(self) -> Path: ...
+    @property
+    def stop_signal(self) -> signal.Signals: ...
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start it and return at once."""
+        ...
+
+    def ready(self, pid: int) -> bool:
+        """Whether this very process serves."""
+        ...
+
+
+@dataclass(slots=True)
+class ServerPart:
+    """An embedded server as a part."""
+
+    server: EmbeddedServer
+    address: str
+    prepare: Callable[[], None] = lambda: None
+    group: int = SERVERS
+    _settled: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.server.name
+
+    @property
+    def log(self) -> Path:
+        return self.server.log
+
+    @property
+    def stop_signal(self) -> signal.Signals:
+        return self.server.stop_signal
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        self.prepare()
+        self.server.prepare()
+        return self.server.launch()
+
+    def ready(self, pid: int) -> bool:
+        if not self.server.answers():
+            return False
+        if not self._settled:
+            try:
+                self.server.on_ready()
+            except psycopg.Error:  # it answered and went away again; the next look tells
+                return False
+            self._settled = True
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessPart:
+    """One of our own processes as a part."""
+
+    name: str
+    group: int
+    address: str
+    log: Path
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    probe: Callable[[int], bool]
+    stop_signal: signal.Signals = signal.SIGTERM
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        # KILL, when we die ourselves: every process of ours is safe under it, and with Redis gone
+        # an orderly end could wait for ever.
+        return spawn(self.command, environment=self.environment, log=self.log, on_parent_death=signal.SIGKILL)
+
+    def ready(self, pid: int) -> bool:
+        return self.probe(pid)
+
+
+@dataclass(slots=True)
+class Heartbeats:
+    """Reads `pms:ready:{name}`, which names the process that wrote it."""
+
+    url: str
+    _client: Redis | None = field(default=None, repr=False)
+
+    def of(self, name: str) -> Callable[[int], bool]:
+        """A probe: whether the process with this id has beaten lately."""
+        return lambda pid: self.pid(name) == pid
+
+    def pid(self, name: str) -> int | None:
+        """Who beats under a name; None if nobody does, or Redis does not answer."""
+        if self._client is None:
+            self._client = Redis.from_url(
+                self.url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
+            )
+        try:
+            found = self._client.get(ready_key(name))
+            return int(json.loads(found)["pid"]) if isinstance(found, bytes | str) else None
+        except (RedisError, OSError, ValueError, KeyError):
+            return None
+
+
+def venue(places: Places, *, port: int, environment: Mapping[str, str], account: str) -> ProcessPart:
+    """Our own exchange; the account's secret goes by the environment, for command lines are public."""
+    return ProcessPart(
+        name="venue",
+        group=EXCHANGE,
+        address=f"http://{LOOPBACK}:{port}",
+        log=places.log_of("venue"),
+        command=(
+            *(sys.executable, "-m", "pms.cli.main", "venue"),
+            *("--port", str(port), "--state", str(places.venue_state)),
+        ),
+        environment={**environment, "PMS_VENUE_ACCOUNTS": account},
+        probe=lambda _pid: http_answers(port, "/fapi/v1/ping"),
+    )
+
+
+def engine(
+    places: Places,
+    *,
+    environment: Mapping[str, str],
+    redis_url: str,
+    flower_port: int,
+    flower_password: SecretStr,
+) -> Iterable[ProcessPart]:
+    """Streamer, workers, beat, bridge and Flower."""
+    heartbeats = Heartbeats(redis_url)
+
+    def beating(name: str, group: int, address: str, *arguments: str) -> ProcessPart:
+        return ProcessPart(
+            name=name,
+            group=group,
+            address=address,
+            log=places.log_of(name),
+            command=(sys.executable, "-m", *arguments),
+            environment=environment,
+            probe=heartbeats.of(name),
+        )
+
+    yield beating("streamer", ENGINE, "the exchange's streams, inbox pms:inbox", "pms.streamer")
+    for role, queues in ROLES.items():
+        address = f"queue{'s' if len(queues) > 1 else ''} {', '.join(queues)}"
+        yield beating(f"worker-{role}", WORKERS, address, "pms.tasks.worker", role)
+    yield beating("beat", DOORS, "the clock of periodic tasks", "pms.tasks.beat")
+    yield beating("bridge", DOORS, "lists pms:cmd:*", "pms.bridge")
+    yield ProcessPart(
+        name="flower",
+        group=DOORS,
+        address=f"http://{LOOPBACK}:{flower_port}",
+        log=places.log_of("flower"),
+        command=(sys.executable, "-m", "pms.tasks.flower"),
+        environment={**environment, "PMS_FLOWER_PASSWORD": flower_password.get_secret_value()},
+        probe=lambda _pid: http_answers(flower_port, "/healthcheck"),
+    )
+
+
+def http_answers(port: int, path: str) -> bool:
+    """Whether something on loopback answers 200."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=1)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def base_environment(places: Places) -> dict[str, str]:
+    """What every process of ours inherits: our own environment, and the one home."""
+    return {**os.environ, "PMS_HOME": str(places.home), "PYTHONUNBUFFERED": "1"}
