@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import click
+import structlog
 
+from pms import log
 from pms.venue.app import AccountSpec, VenueConfig, VenueStartError, serve
 from pms.venue.background.replay import ReplayWait
 from pms.venue.symbols import SHIPPED
@@ -122,6 +124,9 @@ def venue(
     )
     import uvloop
 
+    if not structlog.is_configured():
+        # Standing alone: logs go to stderr, stdout is for the ready line that scripts read
+        log.configure("venue")
     try:
         broken = uvloop.run(_run(config))
     except VenueStartError as error:

@@ -57,15 +57,6 @@ class Book:
         side.drop_if_empty(level)
         side.changed.add(order.price)
 
-    def reduce(self, order: RestingOrder, quantity: int) -> None:
-        """Shrink a resting order by some of its lots; it keeps its place in the queue."""
-        level = order.level
-        if level is None or not 0 < quantity < order.remaining:
-            raise ValueError("a reduction leaves something of a resting order")
-        order.remaining -= quantity
-        level.owned -= quantity
-        self.own_side(order.side).changed.add(order.price)
-
     def set_anonymous(self, side: int, price: int, quantity: int) -> None:
         """Set the anonymous lots of one level. Trap: call `uncross` after a batch of these."""
         book_side = self.own_side(side)

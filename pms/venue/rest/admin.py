@@ -52,6 +52,7 @@ class AdminFace:
             web.post(f"{base}/trade", self._guarded(self._trade)),
             web.post(f"{base}/deposit", self._guarded(self._deposit)),
             web.post(f"{base}/listenKey/expire", self._guarded(self._expire_key)),
+            web.get(f"{base}/sockets", self._guarded(self._list_sockets)),
             web.post(f"{base}/sockets/cut", self._guarded(self._cut_sockets)),
             web.get(f"{base}/replay", self._guarded(self._replay_state)),
             web.post(f"{base}/replay/start", self._guarded(self._start_replay)),
@@ -159,6 +160,10 @@ class AdminFace:
     async def _expire_key(self, request: web.Request) -> object:
         self._venue.keys.expire_now(self._account(await _body(request)).name)
         return {}
+
+    async def _list_sockets(self, request: web.Request) -> object:
+        """How many connections each route has."""
+        return self._sockets.counts()
 
     async def _cut_sockets(self, request: web.Request) -> object:
         """Cut all WebSocket connections, or those of one route, without a close frame."""

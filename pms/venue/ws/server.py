@@ -40,6 +40,13 @@ class WebSocketFace:
         for connection in list(self.connections):
             await connection.drained()
 
+    def counts(self) -> dict[str, int]:
+        """Connections by route; the unrouted ones under "unrouted"."""
+        found = dict.fromkeys((route.value or "unrouted" for route in Route), 0)
+        for connection in self.connections:
+            found[connection.route.value or "unrouted"] += 1
+        return found
+
     def cut(self, route: str | None) -> int:
         """Cut all connections, or those of one route, without a close frame; returns how many."""
         found = [each for each in self.connections if route is None or each.route.value == route]
