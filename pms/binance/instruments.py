@@ -1,42 +1,51 @@
-"""exchangeInfo and leverage brackets, read into instruments; unknown filters and fields are passed over."""
+"""exchangeInfo and leverage brackets, read into instruments.
+
+Unknown filters and fields are passed over; a filter that is missing is one that is switched off. A
+symbol that cannot be read is left out with a warning: nobody can trade it, everybody else can trade on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import structlog
+
 from pms.domain.instrument import Instrument
 
-ZERO = "0"
+log = structlog.get_logger()
+ZERO = Decimal(0)
+Row = Mapping[str, Any]
 
 
-def parse_instruments(
-    exchange_info: dict[str, Any], brackets: list[dict[str, Any]] | None = None
-) -> dict[str, Instrument]:
-    """The instruments of an exchange, by symbol."""
-    leverage = {
-        row["symbol"]: max((int(bracket["initialLeverage"]) for bracket in row["brackets"]), default=None)
-        for row in brackets or []
-    }
-    return {
-        symbol["symbol"]: parse_symbol(symbol, max_leverage=leverage.get(symbol["symbol"]))
-        for symbol in exchange_info["symbols"]
-    }
+def parse_instruments(exchange_info: Row, brackets: Sequence[Row] = ()) -> dict[str, Instrument]:
+    """Read the instruments of an exchange, by symbol; the brackets tell the most leverage of each."""
+    most = {row["symbol"]: most_leverage(row) for row in brackets}
+    found: dict[str, Instrument] = {}
+    for row in exchange_info["symbols"]:
+        try:
+            instrument = parse_symbol(row, max_leverage=most.get(row["symbol"]))
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            log.warning("symbol_unreadable", symbol=str(row)[:60], error=repr(error))
+        else:
+            found[instrument.symbol] = instrument
+    return found
 
 
-def parse_symbol(symbol: dict[str, Any], *, max_leverage: int | None = None) -> Instrument:
-    """One symbol; a missing filter is one that is switched off."""
-    filters = {row["filterType"]: row for row in symbol.get("filters", [])}
+def parse_symbol(row: Row, *, max_leverage: int | None = None) -> Instrument:
+    """Read one symbol of exchangeInfo. Raises ValueError, or what a missing or misshapen field raises."""
+    filters: dict[str, Row] = {each["filterType"]: each for each in row["filters"]}
     price = filters.get("PRICE_FILTER", {})
-    lot = filters.get("LOT_SIZE", {})
+    lot = filters["LOT_SIZE"]
     market = filters.get("MARKET_LOT_SIZE", lot)
-    percent = filters.get("PERCENT_PRICE", {})
+    collar = filters.get("PERCENT_PRICE", {})
     return Instrument(
-        symbol=symbol["symbol"],
-        base_asset=symbol.get("baseAsset", ""),
-        quote_asset=symbol.get("quoteAsset", ""),
-        margin_asset=symbol.get("marginAsset", ""),
-        status=symbol.get("status", ""),
+        symbol=str(row["symbol"]),
+        base_asset=row["baseAsset"],
+        quote_asset=row["quoteAsset"],
+        margin_asset=row["marginAsset"],
+        status=row["status"],
         tick=_number(price, "tickSize"),
         min_price=_number(price, "minPrice"),
         max_price=_number(price, "maxPrice"),
@@ -47,11 +56,20 @@ def parse_symbol(symbol: dict[str, Any], *, max_leverage: int | None = None) -> 
         market_min_quantity=_number(market, "minQty"),
         market_max_quantity=_number(market, "maxQty"),
         min_notional=_number(filters.get("MIN_NOTIONAL", {}), "notional"),
-        multiplier_up=_number(percent, "multiplierUp"),
-        multiplier_down=_number(percent, "multiplierDown"),
+        multiplier_up=_number(collar, "multiplierUp"),
+        multiplier_down=_number(collar, "multiplierDown"),
         max_leverage=max_leverage,
     )
 
 
-def _number(row: dict[str, Any], name: str) -> Decimal:
-    return Decimal(str(row.get(name, ZERO)))
+def most_leverage(row: Row) -> int | None:
+    """The most leverage that a symbol's brackets permit; None where they name none."""
+    return max((int(bracket["initialLeverage"]) for bracket in row["brackets"]), default=None)
+
+
+def _number(row: Row, name: str) -> Decimal:
+    """A limit; one that the filter does not name is switched off."""
+    value = Decimal(str(row.get(name, ZERO)))
+    if not value.is_finite() or value < 0:
+        raise ValueError(f"{name} is {value}")
+    return value

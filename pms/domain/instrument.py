@@ -133,8 +133,8 @@ class Instrument:
 
 
 def _snap(value: Decimal, step: Decimal) -> Decimal | None:
-    """The step nearest to a value, if the value was meant to lie on it."""
+    """The step nearest to a value, if the value was meant to lie on it; never nothing for something."""
     if not step:
         return value
     nearest = (value / step).to_integral_value() * step
-    return nearest if abs(nearest - value) <= SNAP else None
+    return nearest if abs(nearest - value) <= SNAP and bool(nearest) is bool(value) else None

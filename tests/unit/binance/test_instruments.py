@@ -1,0 +1,95 @@
+"""exchangeInfo as the exchange really writes it, read into instruments."""
+
+from __future__ import annotations
+
+import copy
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from pms.binance.instruments import parse_instruments, parse_symbol
+
+ETH: dict[str, Any] = msgspec.json.decode("""
+{"symbol":"ETHUSDT","pair":"ETHUSDT","contractType":"PERPETUAL","status":"TRADING","baseAsset":"ETH",
+ "quoteAsset":"USDT","marginAsset":"USDT","pricePrecision":2,"quantityPrecision":3,"settlePlan":0,"filters":[
+  {"tickSize":"0.01","maxPrice":"306177","filterType":"PRICE_FILTER","minPrice":"39.86"},
+  {"filterType":"LOT_SIZE","minQty":"0.001","maxQty":"10000","stepSize":"0.001"},
+  {"filterType":"MARKET_LOT_SIZE","minQty":"0.002","maxQty":"2000","stepSize":"0.002"},
+  {"filterType":"MAX_NUM_ORDERS","limit":10000},{"filterType":"MIN_NOTIONAL","notional":"20"},
+  {"filterType":"PERCENT_PRICE","multiplierUp":"1.0500","multiplierDown":"0.9500","multiplierDecimal":"4"},
+  {"filterType":"POSITION_RISK_CONTROL","positionControlSide":"NONE"},{"filterType":"OF_TOMORROW","x":[1]}]}
+""")
+BRACKETS = [
+    {
+        "symbol": "ETHUSDT",
+        "notionalCoef": Decimal("1.50"),
+        "brackets": [{"bracket": 2, "initialLeverage": 50}, {"bracket": 1, "initialLeverage": 75}],
+    }
+]
+
+
+def without(filter_type: str) -> dict[str, Any]:
+    row = copy.deepcopy(ETH)
+    row["filters"] = [each for each in row["filters"] if each["filterType"] != filter_type]
+    return row
+
+
+def test_every_limit_is_read() -> None:
+    eth = parse_instruments({"symbols": [ETH]}, BRACKETS)["ETHUSDT"]
+    assert (eth.base_asset, eth.quote_asset, eth.margin_asset, eth.status) == (
+        "ETH",
+        "USDT",
+        "USDT",
+        "TRADING",
+    )
+    assert (eth.tick, eth.min_price, eth.max_price) == (Decimal("0.01"), Decimal("39.86"), Decimal(306177))
+    assert (eth.step, eth.min_quantity, eth.max_quantity) == (
+        Decimal("0.001"),
+        Decimal("0.001"),
+        Decimal(10000),
+    )
+    market = (eth.market_step, eth.market_min_quantity, eth.market_max_quantity)
+    assert market == (Decimal("0.002"), Decimal("0.002"), Decimal(2000))
+    assert (eth.min_notional, eth.multiplier_up, eth.multiplier_down) == (
+        20,
+        Decimal("1.05"),
+        Decimal("0.95"),
+    )
+    assert eth.max_leverage == 75
+
+
+def test_market_orders_use_the_lot_size_where_they_have_none_of_their_own() -> None:
+    eth = parse_symbol(without("MARKET_LOT_SIZE"))
+    assert (eth.market_step, eth.market_max_quantity) == (eth.step, eth.max_quantity)
+
+
+@pytest.mark.parametrize("filter_type", ["PRICE_FILTER", "MIN_NOTIONAL", "PERCENT_PRICE"])
+def test_a_missing_filter_is_switched_off(filter_type: str) -> None:
+    eth = parse_symbol(without(filter_type))
+    assert eth.snap_quantity(Decimal("0.001"), market=False) == Decimal("0.001")
+    eth.snap_price(Decimal("1000"))
+    eth.check_notional(Decimal(1000), Decimal(1), reduce_only=False)
+    eth.check_collar(Decimal(1000), side="BUY", reference=Decimal(1000))
+
+
+def test_the_leverage_is_unknown_without_brackets() -> None:
+    assert parse_symbol(ETH).max_leverage is None
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        without("LOT_SIZE"),
+        {**ETH, "filters": None},
+        {**ETH, "filters": [{"filterType": "LOT_SIZE", "stepSize": "NaN"}]},
+        {**ETH, "filters": [{"filterType": "LOT_SIZE", "stepSize": "-1"}]},
+        {**ETH, "filters": [{"filterType": "LOT_SIZE", "stepSize": "much"}]},
+        {key: value for key, value in ETH.items() if key != "status"},
+        {},
+    ],
+)
+def test_a_symbol_that_cannot_be_read_is_left_out_alone(broken: dict[str, Any]) -> None:
+    other = {**ETH, "symbol": "牛来USDT"}
+    assert list(parse_instruments({"symbols": [broken, other]})) == ["牛来USDT"]
