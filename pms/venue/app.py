@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 import string
@@ -30,7 +31,7 @@ from pms.venue.exchange import Exchange
 from pms.venue.faults import Faults
 from pms.venue.feeds.hub import Hub
 from pms.venue.feeds.publisher import Feeds
-from pms.venue.journal import FileJournal, JournalError, MemoryJournal
+from pms.venue.journal import FileJournal, JournalBroken, JournalError, MemoryJournal
 from pms.venue.limits import RateLimits
 from pms.venue.listen_keys import ListenKeys
 from pms.venue.market import Market
@@ -102,7 +103,7 @@ class VenueConfig:
 
 
 class RunningVenue:
-    """A venue that serves. `failed` resolves only if one of its own tasks breaks."""
+    """A venue that serves. `failed` resolves only if its journal or one of its own tasks breaks."""
 
     def __init__(
         self,
@@ -113,12 +114,13 @@ class RunningVenue:
         runner: web.AppRunner,
         sockets: WebSocketFace,
         journal: FileJournal | MemoryJournal,
+        failed: asyncio.Future[BaseException],
         work: list[Coroutine[Any, Any, None]],
     ) -> None:
         self.venue = venue
         self.host = host
         self.port = port
-        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.failed = failed
         self._runner = runner
         self._sockets = sockets
         self._journal = journal
@@ -146,12 +148,14 @@ class RunningVenue:
         self.venue.faults.clear()
         await self._sockets.close()
         await self._runner.cleanup()
-        self.venue.exchange.checkpoint()
+        with contextlib.suppress(JournalBroken):
+            self.venue.exchange.checkpoint()
         self._journal.close()
 
 
 async def serve(config: VenueConfig) -> RunningVenue:
     """Start a venue and return when it answers. Raises VenueStartError."""
+    failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     try:
         symbols = SymbolTable.load(config.symbols)
         recordings = [
@@ -161,16 +165,28 @@ async def serve(config: VenueConfig) -> RunningVenue:
     except (SymbolFileError, RecordingError) as error:
         raise VenueStartError(str(error)) from None
     try:
-        journal = FileJournal(config.state) if config.state is not None else MemoryJournal()
+        journal = _journal(config.state, failed)
     except JournalError as error:
         listener.close()
         raise VenueStartError(str(error)) from None
     try:
-        return await _assemble(config, symbols, recordings, listener, journal)
+        return await _assemble(config, symbols, recordings, listener=listener, journal=journal, failed=failed)
     except JournalError as error:
         listener.close()
         journal.close()
         raise VenueStartError(str(error)) from None
+
+
+def _journal(directory: Path | None, failed: asyncio.Future[BaseException]) -> FileJournal | MemoryJournal:
+    if directory is None:
+        return MemoryJournal()
+
+    def stop(error: OSError) -> None:
+        if not failed.done():
+            log.critical("venue.journal_failed", directory=str(directory), error=error.strerror)
+            failed.set_result(error)
+
+    return FileJournal(directory, failed=stop)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -208,8 +224,10 @@ async def _assemble(
     config: VenueConfig,
     symbols: SymbolTable,
     recordings: list[Recording],
+    *,
     listener: socket.socket,
     journal: FileJournal | MemoryJournal,
+    failed: asyncio.Future[BaseException],
 ) -> RunningVenue:
     clock = forward_clock()
     memory = Remembered()
@@ -268,7 +286,14 @@ async def _assemble(
     ]
     host, port = listener.getsockname()[:2]
     return RunningVenue(
-        venue, host=host, port=port, runner=runner, sockets=sockets, journal=journal, work=work
+        venue,
+        host=host,
+        port=port,
+        runner=runner,
+        sockets=sockets,
+        journal=journal,
+        failed=failed,
+        work=work,
     )
 
 

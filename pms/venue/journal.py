@@ -7,10 +7,11 @@ one call: a power cut can lose the last moments, a killed process cannot.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,10 +24,15 @@ log = structlog.get_logger(__name__)
 FILE = "venue.journal"
 LOCK = "venue.lock"
 COMPACT_CHUNK = 500
+SYNC_EVERY_S = 0.05
 
 
 class JournalError(Exception):
     """The state directory cannot be used; the message says which and why."""
+
+
+class JournalBroken(Exception):
+    """The disk refused a write: nothing may be answered or sent from now on."""
 
 
 class MemoryJournal:
@@ -40,9 +46,14 @@ class MemoryJournal:
 
 
 class FileJournal:
-    """The journal in a state directory, which it holds locked while open."""
+    """The journal in a state directory, which it holds locked while open.
 
-    def __init__(self, directory: Path) -> None:
+    `failed` is told, in the caller's thread, when the disk refuses a write: memory is then ahead of the
+    disk, so the venue must stop.
+    """
+
+    def __init__(self, directory: Path, *, failed: Callable[[OSError], None]) -> None:
+        self.failed = failed
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(list[Fact])
         self._path = directory / FILE
@@ -57,8 +68,9 @@ class FileJournal:
             os.close(self._lock)
             raise JournalError(f"state directory {directory} is in use by another venue") from None
         self._file = -1
+        self._error: OSError | None = None
         self._dirty = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._syncer = threading.Thread(target=self._sync_forever, name="venue-journal", daemon=True)
 
     def read(self) -> Iterator[Fact]:
@@ -78,40 +90,62 @@ class FileJournal:
     def restart(self, facts: Iterable[Fact]) -> None:
         """Replace the file by these facts in one step and open it for appending."""
         fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            chunk: list[Fact] = []
-            for fact in facts:
-                chunk.append(fact)
-                if len(chunk) == COMPACT_CHUNK:
+        try:
+            with fresh.open("wb") as file:
+                for chunk in _chunks(facts):
                     file.write(self._encoder.encode(chunk) + b"\n")
-                    chunk = []
-            if chunk:
-                file.write(self._encoder.encode(chunk) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._path)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except OSError as error:
+            raise JournalError(f"{self._path} cannot be written: {error.strerror}") from None
         self._syncer.start()
 
     def append(self, facts: list[Fact]) -> None:
-        """Write one transaction to the operating system, whole."""
+        """Write one transaction to the operating system, whole; JournalBroken for ever once that fails."""
         line = memoryview(self._encoder.encode(facts) + b"\n")
-        while line:
-            line = line[os.write(self._file, line) :]
+        try:
+            while line and self._error is None:
+                line = line[os.write(self._file, line) :]
+        except OSError as error:
+            self._error = error
+        if self._error is not None:
+            self.failed(self._error)
+            raise JournalBroken(self._error.strerror) from self._error
         self._dirty.set()
 
     def close(self) -> None:
         """Sync and release the directory."""
-        self._stopping = True
+        self._stopping.set()
         self._dirty.set()
         if self._syncer.is_alive():
             self._syncer.join()
         if self._file >= 0:
+            with contextlib.suppress(OSError):
+                os.fdatasync(self._file)
             os.close(self._file)
         os.close(self._lock)
 
     def _sync_forever(self) -> None:
-        while not self._stopping:
+        while True:
             self._dirty.wait()
             self._dirty.clear()
-            os.fdatasync(self._file)
+            try:
+                os.fdatasync(self._file)
+            except OSError as error:
+                self._error = error
+            # A write may wait for a sync of the same page: leave room between two
+            if self._stopping.wait(SYNC_EVERY_S):
+                return
+
+
+def _chunks(facts: Iterable[Fact]) -> Iterator[list[Fact]]:
+    chunk: list[Fact] = []
+    for fact in facts:
+        chunk.append(fact)
+        if len(chunk) == COMPACT_CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

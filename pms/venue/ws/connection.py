@@ -6,8 +6,6 @@ a limit the connection is cut, so that one slow reader costs memory of its own a
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 from aiohttp import web
 
@@ -27,8 +25,7 @@ class Connection:
         transport = request.transport
         assert transport is not None
         self._transport = transport
-        # StreamWriter is asyncio's public way to wait for a transport's buffer to drain
-        self._writer = asyncio.StreamWriter(transport, request.protocol, None, asyncio.get_running_loop())
+        self._writer = request.writer
         self._hub = hub
         self.route = route
         self.combined = combined
