@@ -22,6 +22,8 @@ from pms.cli.demo_session import play
 from pms.cli.feed import Feed
 from pms.cli.session import Failed, Session, run
 from pms.cli.watch import describe
+from pms.config import load_settings
+from pms.stack.places import Places
 
 SETTLE_S = 30.0
 OWN = ("PMS_REDIS_URL", "PMS_DATABASE_URL", "PMS_BINANCE_REST_URL", "PMS_BINANCE_WS_URL", "PMS_LIVE")
@@ -51,21 +53,21 @@ async def _show(session: Session) -> bool:
 @contextmanager
 def _own_system() -> Iterator[Path]:
     """A system in a directory of its own; what was started is stopped, whatever happens."""
-    home = Path(tempfile.mkdtemp(prefix="pms-demo-", dir="/tmp"))
-    if os.geteuid() == 0:
-        home.chmod(0o711)  # PostgreSQL does not run as root: its user must get through
+    home = Path(tempfile.mkdtemp(prefix="pms-demo-"))
     for name in OWN:
         os.environ.pop(name, None)
     os.environ.update(PMS_HOME=str(home), PMS_VENUE_PORT="0", PMS_FLOWER_PORT="0")
+    places = Places.of(load_settings(of_running_stack=False))
     good = False
     try:
         _pms("up", "--detach")
         yield home
         good = True
     finally:
-        down = _pms("down", must=False)
-        if good and down == 0:
-            shutil.rmtree(home, ignore_errors=True)
+        stopped = _pms("down", must=False) == 0
+        if good and stopped:
+            for directory in (places.system_home, places.runtime, places.postgres_runtime, home):
+                shutil.rmtree(directory, ignore_errors=True)
 
 
 def _pms(*arguments: str, must: bool = True) -> int:

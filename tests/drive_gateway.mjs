@@ -1,6 +1,6 @@
 // Drives the reference client by lines of JSON: {op, id, ...} in, {id, ...} or {event} out.
 import { createInterface } from 'node:readline';
-import { Gateway } from '../../../gateway/pms.mjs';
+import { Gateway } from '../gateway/pms.mjs';
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const pms = await Gateway.connect(process.argv[2]);
