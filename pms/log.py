@@ -8,6 +8,9 @@ import sys
 
 import structlog
 
+_EVERY_TASK = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
+"""Loggers that write lines for every periodic task, several a second; wanted at DEBUG only."""
+
 
 def configure(name: str, *, level: str = "INFO", as_json: bool = False) -> None:
     """Set up this process's logging, the standard library's included; `name` marks every line."""
@@ -40,3 +43,5 @@ def configure(name: str, *, level: str = "INFO", as_json: bool = False) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=number, force=True)
+    for chatty in _EVERY_TASK:
+        logging.getLogger(chatty).setLevel(max(number, logging.WARNING) if number > logging.DEBUG else number)

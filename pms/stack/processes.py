@@ -204,6 +204,7 @@ def engine(
         command=(sys.executable, "-m", "pms.tasks.flower"),
         environment={**environment, "PMS_FLOWER_PASSWORD": flower_password.get_secret_value()},
         probe=lambda _pid: http_answers(flower_port, "/healthcheck"),
+        stop_signal=signal.SIGKILL,  # it holds nothing, and on TERM it waits for its own threads
     )
 
 

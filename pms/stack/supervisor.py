@@ -27,10 +27,11 @@ from pms.stack.plan import Plan
 from pms.stack.screen import Screen
 from pms.stack.secrets import write_private
 
+STAGGER_S = 1.0
+"""How long one group has before the next is told to end too."""
 TERM_S = 6.0
 """From the first TERM to the first KILL."""
-LEAST_GRACE_S = 0.7
-SERVER_GRACE_S = 2.0
+SERVER_GRACE_S = 3.0
 TICK_S = 0.1
 CUT_EVERY_S = 10.0
 
@@ -161,22 +162,32 @@ class Supervisor:
         if any(child.alive for child in self._children):
             self._screen.say("stopping (Ctrl-C again: at once)", style="dim")
         self._stops = 0
-        deadline = time.monotonic() + TERM_S
-        for group in sorted({child.part.group for child in self._children}, reverse=True):
-            members = [c for c in reversed(self._children) if c.part.group == group and c.alive]
-            grace = SERVER_GRACE_S if group == processes.SERVERS else LEAST_GRACE_S
-            self._stop_group(members, max(deadline, time.monotonic() + grace))
+        began = time.monotonic()
+        apps = [child for child in self._children if child.part.group != processes.SERVERS]
+        for group in sorted({child.part.group for child in apps}, reverse=True):
+            members = [child for child in reversed(apps) if child.part.group == group]
+            for child in members:
+                child.terminate()
+            self._await_end(members, time.monotonic() + STAGGER_S)
+        self._await_end(apps, began + TERM_S)
+        self._settle(apps)
+        servers = [child for child in reversed(self._children) if child.part.group == processes.SERVERS]
+        for child in servers:
+            child.terminate()
+        self._await_end(servers, time.monotonic() + SERVER_GRACE_S)
+        self._settle(servers)
         self._places.addresses.unlink(missing_ok=True)
         self._places.state.unlink(missing_ok=True)
         for directory in (self._places.runtime, self._places.postgres_runtime):
             with suppress(OSError):  # not empty: an external program's, or a socket of a killed server
                 directory.rmdir()
 
-    def _stop_group(self, members: list[Child], deadline: float) -> None:
-        for child in members:
-            child.terminate()
+    def _await_end(self, members: list[Child], deadline: float) -> None:
         while any(child.alive for child in members) and time.monotonic() < deadline and not self._stops:
             self._doze(TICK_S)
+
+    def _settle(self, members: list[Child]) -> None:
+        """Kill what still lives; note that all have ended."""
         for child in members:
             if child.alive:
                 self._screen.say(f"  {child.part.name} did not end in time: killed", style="yellow")

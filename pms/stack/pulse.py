@@ -1,0 +1,85 @@
+"""What the running system's Redis tells about it: queues, commands under way, heartbeats, health."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from pms.bus.heartbeat import ready_key
+from pms.contract import names
+from pms.stack.errors import StackError
+from pms.stack.external import redis_shown
+from pms.stack.processes import ROLES
+
+SHOWN = 10
+
+
+class OpenCommand(msgspec.Struct, rename="camel"):
+    """A command without a result yet; `age_ms` by Redis time."""
+
+    request_id: str
+    command: str
+    decision: str
+    age_ms: int
+
+
+class Pulse(msgspec.Struct, rename="camel"):
+    """One look at Redis."""
+
+    queues: dict[str, int]
+    unacked: dict[str, int]
+    open_commands: int
+    oldest: list[OpenCommand]
+    heartbeats: dict[str, int | None]
+    health: dict[str, Any] | None
+
+
+def take(url: str, heartbeats_of: list[str]) -> Pulse:
+    """Look once. Raises StackError if Redis does not answer."""
+    client: Any = Redis.from_url(
+        url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), decode_responses=True
+    )
+    try:
+        with client:
+            return _take(client, heartbeats_of)
+    except (RedisError, OSError) as error:
+        raise StackError(f"Redis {redis_shown(url)} does not answer: {error}") from None
+
+
+def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
+    seconds, micros = client.time()
+    now_ms = seconds * 1000 + micros // 1000
+    roles = list(ROLES)
+    with client.pipeline(transaction=False) as pipe:
+        for queue in names.Queue.ALL:
+            pipe.llen(queue)
+        for role in roles:
+            pipe.hlen(f"unacked:{role}")
+        pipe.zcard(names.OPEN_REQUESTS)
+        pipe.zrange(names.OPEN_REQUESTS, 0, SHOWN - 1, withscores=True)
+        pipe.mget([ready_key(name) for name in heartbeats_of] or [ready_key("-")])
+        pipe.get(names.HEALTH)
+        *sizes, open_count, oldest, beats, health = pipe.execute()
+    queues = len(names.Queue.ALL)
+    return Pulse(
+        queues=dict(zip(names.Queue.ALL, sizes[:queues], strict=True)),
+        unacked=dict(zip(roles, sizes[queues:], strict=True)),
+        open_commands=open_count,
+        oldest=[_open_command(client, request, now_ms - int(at)) for request, at in oldest],
+        heartbeats={
+            name: json.loads(beat)["pid"] if beat else None
+            for name, beat in zip(heartbeats_of, beats, strict=False)
+        },
+        health=json.loads(health) if health else None,
+    )
+
+
+def _open_command(client: Any, request_id: str, age_ms: int) -> OpenCommand:
+    command, decision = client.hmget(names.request_key(request_id), "command", "decision")
+    return OpenCommand(request_id, command or "?", decision or "undecided", age_ms)
