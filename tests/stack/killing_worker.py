@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 from killing_worker_places import BEFORE_BYTES, BEFORE_RIGHT
@@ -27,6 +28,8 @@ def fall(place: str, order: str) -> None:
         if _redis.lpop(f"test:{verb}:{place}") is not None:
             _redis.rpush("test:kills", f"{place}|{order}")
             os.kill(os.getpid(), number)
+            # A signal to the whole process stops this thread only a moment later.
+            threading.Event().wait(0.2)
 
 
 _take, _send = Rights.take, ExchangeClient.send

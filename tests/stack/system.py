@@ -166,6 +166,20 @@ class System:
         assert answer is not None, f"no result of {command} {fields}"
         return dict(json.loads(answer))
 
+    async def event_of(self, kind: str, order: str, *, seconds: float) -> dict[str, Any]:
+        """Wait until an event of an order stands in the stream of events."""
+        found: list[dict[str, Any]] = []
+
+        async def told() -> bool:
+            for _, fields in await self.redis.xrange("pms:stream:events"):
+                event = json.loads(fields[b"e"])
+                if event["type"] == kind and event.get("clientOrderId") == order:
+                    found.append(event)
+            return bool(found)
+
+        await until(told, f"{kind} of {order}", seconds=seconds)
+        return found[0]
+
     async def account(self, name: str, amount: str = "100000") -> None:
         """Create and fund a sub-account."""
         for command, fields in (
@@ -223,8 +237,9 @@ class System:
         """Let the independent reader compare venue, PostgreSQL and engine; fails unless they agree."""
         reader = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-c",
-            "from pms.cli.audit import audit; audit()",
+            "-m",
+            "pms.cli.main",
+            "audit",
             "--json",
             "--settle",
             "20",

@@ -13,6 +13,8 @@ import pytest
 from killing_worker_places import BEFORE_BYTES
 from system import System, until
 
+from pms.domain.admission import client_order_id
+
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 KILLING = [sys.executable, str(Path(__file__).with_name("killing_worker.py"))]
@@ -87,14 +89,9 @@ async def test_2_a_worker_that_died_between_right_and_bytes_is_proven_not_execut
     assert answer is not None
     result = json.loads(answer)
     assert (result["success"], result["state"]) in [(True, "placing"), (True, "unknown")]
-    async with system.redis.pubsub() as events:
-        await events.subscribe("pms:events:order_failed")
-        await until(lambda: _is(system, order, "rejected"), "proof of non-execution", seconds=20)
-        event = None
-        while event is None or event["clientOrderId"] != order:
-            message = await events.get_message(ignore_subscribe_messages=True, timeout=5)
-            assert message is not None
-            event = json.loads(message["data"])
+    failed = await system.event_of("order_failed", order, seconds=20)
+    assert failed["state"] == "rejected"
+    assert await state_of(system, order) == "rejected"
     system.kill("worker-orders")
     system.start("worker-orders")
     await system.ready("worker-orders")
@@ -151,20 +148,24 @@ async def test_6_forty_market_orders_that_waited_in_a_list_are_all_stale(system:
     assert await system.placed() == placed
 
 
-async def test_7_a_lost_fill_is_fetched_though_a_later_one_came(system: System) -> None:
-    """Both fills of one order; the stream loses the first, and the last word tells of it."""
-    touch = json.loads(await system.redis.get("pms:price:ETHUSDT"))
-    price = round(touch["bid"] - 5, 2)
-    resting = await system.trade("bob", symbol="ETHUSDT", type="LIMIT", quantity="0.1", price=str(price))
-    assert resting["success"], resting
-    order = resting["orderId"]
-    await system.admin(
-        "POST", "faults", kind="withhold_event", subject=f"^ORDER_TRADE_UPDATE {order}", count=1
-    )
-    for quantity in ("0.04", "0.06"):
-        await system.other_order("ETHUSDT", "SELL", quantity, price)
-    await until(lambda: _is(system, order, "filled"), "the lost fill to be fetched")
-    await _folded(system, order, 2)
+async def test_7_a_lost_fill_is_fetched_though_later_ones_came(system: System) -> None:
+    """A market order sweeps several levels; the stream loses its first trade and brings the others."""
+    request = str(uuid4())
+    order = client_order_id("bob", "M", request)
+    # The first word of the order is NEW, the second its first trade.
+    lost = f"^ORDER_TRADE_UPDATE {order}"
+    await system.admin("POST", "faults", kind="withhold_event", subject=lost, count=2)
+    result = await system.trade("bob", requestId=request, quantity="8")
+    assert result["state"] == "filled", result
+    trades = (await system.admin("GET", "trades"))["trades"]
+    executed = sorted(trade["id"] for trade in trades if trade["clientOrderId"] == order)
+    assert len(executed) > 1, "the order must have swept more than one level"
+
+    async def booked() -> bool:
+        query = "select trade_id from pms.fills where client_order_id = :order order by 1"
+        return [row[0] for row in await system.rows(query, order=order)] == executed
+
+    await until(booked, "every trade in PostgreSQL, the lost one too")
 
 
 async def test_8_a_live_order_that_open_orders_hides_is_asked_for_by_id(system: System) -> None:
@@ -191,11 +192,3 @@ async def test_at_the_end_all_books_agree(system: System) -> None:
 
 async def _is(system: System, order: str, state: str) -> bool:
     return await state_of(system, order) == state
-
-
-async def _folded(system: System, order: str, count: int) -> None:
-    async def there() -> bool:
-        query = "select trade_id from pms.fills where client_order_id = :order"
-        return len(await system.rows(query, order=order)) == count
-
-    await until(there, f"{count} fills in PostgreSQL")
