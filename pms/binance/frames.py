@@ -23,6 +23,7 @@ from pms.binance.market_messages import (
     MarketTrade,
     MarkPrice,
 )
+from pms.binance.message import Message
 from pms.binance.user_messages import (
     AccountConfigUpdate,
     AccountUpdate,
@@ -30,7 +31,6 @@ from pms.binance.user_messages import (
     BalanceChange,
     ListenKeyExpired,
     MarginCall,
-    Message,
     OrderUpdate,
     PositionChange,
     ServerShutdown,

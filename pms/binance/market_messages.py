@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pms.binance.user_messages import Message
+from pms.binance.message import Message
 
 Level = tuple[str, str]
 """Price and absolute quantity as the exchange spelled them; a quantity of zero deletes the level."""

@@ -5,13 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import msgspec
+from pms.binance.message import Message
 
 ZERO = Decimal(0)
-
-
-class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What every decoded message is."""
 
 
 class OrderUpdate(
