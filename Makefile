@@ -48,6 +48,9 @@ format: setup-dev
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
+contract: setup
+	$(RUN) pms.contract.schema docs/contract
+
 setup setup-dev:
 	@if [ -z '$(PYTHON)' ]; then \
 		echo 'Python 3.11 or newer is needed: sudo apt-get install python3 python3-venv' >&2; exit 1; fi

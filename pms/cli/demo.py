@@ -7,7 +7,6 @@ is removed when all went well.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pms.cli.session import Failed, Session, run
 from pms.cli.watch import describe
 from pms.config import load_settings
 from pms.stack.places import Places
+from pms.stack.removal import remove_home
 
 SETTLE_S = 30.0
 OWN = ("PMS_REDIS_URL", "PMS_DATABASE_URL", "PMS_BINANCE_REST_URL", "PMS_BINANCE_WS_URL", "PMS_LIVE")
@@ -66,8 +66,7 @@ def _own_system() -> Iterator[Path]:
     finally:
         stopped = _pms("down", must=False) == 0
         if good and stopped:
-            for directory in (places.system_home, places.runtime, places.postgres_runtime, home):
-                shutil.rmtree(directory, ignore_errors=True)
+            remove_home(places)
 
 
 def _pms(*arguments: str, must: bool = True) -> int:
