@@ -98,6 +98,7 @@ class ExchangeClient:
         self._clock_ms = clock_ms
         self._budget = budget
         self._ahead_ms = 0
+        self._paths: dict[str, URL] = {}
 
     def __repr__(self) -> str:
         return f"ExchangeClient({self._base})"
@@ -357,7 +358,13 @@ class ExchangeClient:
 
     def _url(self, path: str, query: str = "") -> URL:
         """What was signed is sent as it is: yarl must not encode it anew."""
-        return URL(f"{self._base}{path}?{query}" if query else f"{self._base}{path}", encoded=True)
+        if query:
+            return URL(f"{self._base}{path}?{query}", encoded=True)
+        # A URL object computes its parts once: a fifth of the time that placing an order takes.
+        url = self._paths.get(path)
+        if url is None:
+            url = self._paths[path] = URL(f"{self._base}{path}", encoded=True)
+        return url
 
     async def _exchange(self, request: Request, answer: type[T], *, grant: Grant | None = None) -> T:
         """Ask the budget, write the request once, and read what it means."""

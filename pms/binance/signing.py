@@ -21,19 +21,21 @@ def encode_params(params: Params) -> str:
 
 
 class Signer:
-    """Holds the API secret, and shows it to nobody."""
+    """Holds the API secret, worked into a digest already, and shows it to nobody."""
 
-    __slots__ = ("_secret",)
+    __slots__ = ("_keyed",)
 
     def __init__(self, secret: SecretStr) -> None:
-        self._secret = secret.get_secret_value().encode()
+        self._keyed = hmac.new(secret.get_secret_value().encode(), digestmod="sha256")
 
     def __repr__(self) -> str:
         return "Signer(**********)"
 
     def signature(self, payload: str) -> str:
         """The signature of query string + body, concatenated without `&`: lower-case hex."""
-        return hmac.digest(self._secret, payload.encode(), "sha256").hex()
+        digest = self._keyed.copy()
+        digest.update(payload.encode())
+        return digest.hexdigest()
 
     def signed(self, params: Params, *, timestamp_ms: int, recv_window_ms: int) -> str:
         """Encode, date and sign parameters; the signature comes last, as it must."""
