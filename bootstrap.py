@@ -80,7 +80,7 @@ def set_up(lock: str) -> None:
         return
     refuse_old_python()
     if not sound_environment():
-        require_venv()
+        require_venv(sys.executable)
         done = set()
         run("making .venv", [sys.executable, "-m", "venv", "--clear", str(VENV)])
     packages = sum(line[0].isalnum() for line in (ROOT / lock).read_text().splitlines() if line)
@@ -121,11 +121,11 @@ def refuse_old_python() -> None:
         )
 
 
-def require_venv() -> None:
+def require_venv(python: str) -> None:
     """Raise CannotSetUp where the distribution keeps venv in a package of its own."""
-    probe = [sys.executable, "-c", "import venv, ensurepip"]
+    probe = [python, "-c", "import venv, ensurepip"]
     if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
-        of_system = sys.executable == "/usr/bin/python3"
+        of_system = python == "/usr/bin/python3"
         package = "python3-venv" if of_system else f"python3.{sys.version_info.minor}-venv"
         raise CannotSetUp(f"this Python has no venv: sudo apt-get install {package}")
 
