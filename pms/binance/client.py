@@ -274,13 +274,14 @@ class ExchangeClient:
     async def exchange_info(self) -> dict[str, Any]:
         """Read symbols and limits, as `parse_instruments` takes them; the budget learns its limits."""
         info = await self._public("/fapi/v1/exchangeInfo", dict[str, Any], timeout=BULK)
-        if isinstance(limits := info.get("rateLimits"), list):
+        limits = info.get("rateLimits")
+        if isinstance(limits, list) and all(isinstance(row, dict) for row in limits):
             self._budget.learn(limits)
         return info
 
     async def depth(self, symbol: str, limit: int = 1000) -> DepthSnapshot:
         """Read a snapshot of the book; limit is 5, 10, 20, 50, 100, 500 or 1000."""
-        weight = next(weight for most, weight in DEPTH_WEIGHTS if limit <= most)
+        weight = next((weight for most, weight in DEPTH_WEIGHTS if limit <= most), 20)
         params = [("symbol", symbol), ("limit", str(limit))]
         return await self._public("/fapi/v1/depth", DepthSnapshot, params, weight=weight)
 

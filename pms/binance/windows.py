@@ -63,9 +63,10 @@ def advertised(rate_limits: Sequence[Mapping[str, Any]]) -> Counts:
     weight, minute, ten = (
         next(
             (
-                int(row["limit"])
+                max(int(row["limit"]), 0)
                 for row in rate_limits
-                if (row.get("rateLimitType"), row.get("interval"), row.get("intervalNum"))
+                if isinstance(row.get("limit"), int)
+                and (row.get("rateLimitType"), row.get("interval"), row.get("intervalNum"))
                 == (window.kind, window.interval, window.number)
             ),
             0,
