@@ -23,7 +23,7 @@ TIME_IN_FORCE = click.Choice(["GTC", "IOC", "FOK", "GTX"], case_sensitive=False)
 
 @click.command()
 @click.argument("symbol", type=str.upper)
-@click.argument("side", type=SIDES)
+@click.argument("side", type=SIDES, metavar="SIDE")
 @click.argument("quantity", type=AMOUNT)
 @click.option("--account", required=True, help="The sub-account that trades.")
 @click.option("--price", type=AMOUNT, help="A limit order at this price; without it, at market.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -165,3 +167,13 @@ def dropped(fills: tuple[Trade, ...]) -> Ledger:
 def test_each_difference_is_found(wrong: dict[str, Any], comparison: str) -> None:
     books = {"exchange": EXCHANGE, "ledger": LEDGER, "engine": ENGINE} | wrong
     assert comparison in faults(**books)
+
+
+def test_the_reader_shares_no_code_with_what_it_audits() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, pms.cli.audit; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert [name for name in loaded if name.startswith(("pms.domain", "pms.binance", "pms.streamer"))] == []
