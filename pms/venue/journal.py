@@ -91,7 +91,9 @@ class FileJournal:
         """Replace the file by these facts in one step and open it for appending."""
         fresh = self._path.with_suffix(".new")
         try:
-            with fresh.open("wb") as file:
+            fresh.unlink(missing_ok=True)
+            # Listen keys are secrets: the file is its owner's alone
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 for chunk in _chunks(facts):
                     file.write(self._encoder.encode(chunk) + b"\n")
                 file.flush()
