@@ -58,7 +58,10 @@ class RestFace:
             return _json(error.body(), status=error.status, headers=headers)
         except _BadGateway as fault_answer:
             return _json(fault_answer.body, status=fault_answer.status, headers=headers)
-        except (_Cut, ConnectionError):
+        except _Cut:
+            # Nobody is left to read it; aiohttp wants something to write
+            return web.Response()
+        except ConnectionError:
             raise
         except Exception:
             log.exception("rest.failed", method=method, path=path)
@@ -108,7 +111,7 @@ class RestFace:
             raise _BadGateway(fault, timestamp=self._venue.clock(), path=request.path)
 
 
-class _Cut(ConnectionResetError):
+class _Cut(Exception):
     """The connection was cut on purpose; there is nobody to answer."""
 
 
