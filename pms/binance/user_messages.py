@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from msgspec import field
+
 from pms.binance.message import Message
 
 ZERO = Decimal(0)
@@ -109,8 +111,8 @@ class AccountUpdate(
     """ACCOUNT_UPDATE: only the assets and positions that changed."""
 
     reason: str
-    balances: list[BalanceChange] = []
-    positions: list[PositionChange] = []
+    balances: list[BalanceChange] = field(default_factory=list)
+    positions: list[PositionChange] = field(default_factory=list)
     time: int = 0
     event_time: int = 0
 
@@ -206,7 +208,7 @@ class MarginCall(
     """MARGIN_CALL: the positions at risk, as the exchange sent them."""
 
     event_time: int
-    positions: list[dict[str, Any]] = []
+    positions: list[dict[str, Any]] = field(default_factory=list)
 
 
 class ListenKeyExpired(

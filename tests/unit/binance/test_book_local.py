@@ -184,7 +184,7 @@ def test_an_empty_side_has_no_top_and_gets_one_back() -> None:
     book = live_book()
     assert book.apply(event(11, 12, 10, bids=[("100.0", "0"), ("99.9", "0.000")])) is None
     assert (book.state, book.top) == (BookState.LIVE, None)
-    assert book.apply(event(13, 14, 12, bids=[("98", "1")])) == L1("98", "1", "100.1", "3")
+    assert book.apply(event(13, 14, 12, bids=[("98", "1")])) == L1("98.0", "1", "100.1", "3")
 
 
 def test_a_top_that_did_not_change_is_the_same_object() -> None:
@@ -202,8 +202,10 @@ def test_a_level_that_cannot_be_read_breaks_the_chain(level: Level) -> None:
 
 def test_one_price_spelled_in_two_ways_is_one_level() -> None:
     book = live_book()
-    assert book.apply(event(11, 12, 10, bids=[("100.00", "5")])) == L1("100.00", "5", "100.1", "3")
-    assert book.apply(event(13, 14, 12, bids=[("100", "0.00")])) == L1("99.9", "2", "100.1", "3")
+    top = book.apply(event(11, 12, 10, bids=[("100.00", "5")]))
+    assert numbers(top) == (Decimal(100), Decimal(5), Decimal("100.1"), Decimal(3))
+    top = book.apply(event(13, 14, 12, bids=[("100", "0.00")]))
+    assert numbers(top) == (Decimal("99.9"), Decimal(2), Decimal("100.1"), Decimal(3))
 
 
 def test_kept_events_are_bounded() -> None:
