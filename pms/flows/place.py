@@ -78,17 +78,26 @@ async def place(deps: Placing, client_order_id: str) -> Right:
             ack = await deps.client.send(request)
         except TimestampRefused:
             # The exchange proved that this signature executed nothing; one more, with its own time.
-            if unused is not None:
-                await _report(deps, client_order_id, "refused", code=-1021, text="timestamp refused twice")
+            if unused is not None or not await _synced(deps):
+                await _report(deps, client_order_id, "refused", code=-1021, text="the timestamp was refused")
                 return right
             unused = signed_at
-            await deps.client.sync_time()
             continue
         except ExchangeError as error:
             await _report_error(deps, client_order_id, error)
             return right
         await _report(deps, client_order_id, "accepted", exchange_order_id=ack.order_id)
         return right
+
+
+async def _synced(deps: Placing) -> bool:
+    """Whether the exchange's clock could be learnt anew."""
+    try:
+        await deps.client.sync_time()
+    except ExchangeError as error:
+        log.warning("clock_not_synced", error=str(error))
+        return False
+    return True
 
 
 async def _room(deps: Placing, client_order_id: str, *, reduce_only: bool) -> bool:

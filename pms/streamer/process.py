@@ -65,13 +65,14 @@ class Streamer:
         self._inbox_redis = connect(settings.redis_url, name="streamer-inbox", timeout_s=5, connections=2)
         self._clock = RedisClock(self._redis, monotonic=time.monotonic)
         self._session = open_session()
+        self._budget = RateBudget(self._redis, share=settings.rate_share, monotonic=time.monotonic)
         self._client = ExchangeClient(
             base_url=settings.binance_rest_url,
             api_key=settings.binance_api_key,
             api_secret=settings.binance_api_secret,
             session=self._session,
             clock_ms=lambda: time.time_ns() // 1_000_000,
-            budget=RateBudget(self._redis, share=settings.rate_share, monotonic=time.monotonic),
+            budget=self._budget,
         )
         self._lead = Lead(self._redis, nonce=self._nonce)
         self._journal = Journal(self._redis, nonce=self._nonce)
@@ -233,6 +234,7 @@ class Streamer:
         try:
             async with asyncio.timeout(1):
                 await self._lead.leave()
+                await self._budget.close()
         except Exception as error:
             log.info("lease_not_left", error=str(error))
         await self._session.close()

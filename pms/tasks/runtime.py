@@ -49,6 +49,7 @@ class Runtime:
     redis: Redis
     session: aiohttp.ClientSession
     client: ExchangeClient
+    budget: RateBudget
     serving: Serving
 
     def run(self, flow: Coroutine[Any, Any, T]) -> T:
@@ -60,6 +61,7 @@ class Runtime:
         asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(timeout=5)
 
     async def _close(self) -> None:
+        await self.budget.close()
         await self.session.close()
         await self.redis.aclose()
 
@@ -88,13 +90,14 @@ async def _build(loop: asyncio.AbstractEventLoop) -> Runtime:
     sender = f"worker:{socket.gethostname()}:{os.getpid()}"
     redis = connect(settings.redis_url, name="worker", connections=64)
     session = open_session()
+    budget = RateBudget(redis, share=settings.rate_share, monotonic=time.monotonic)
     client = ExchangeClient(
         base_url=settings.binance_rest_url,
         api_key=settings.binance_api_key,
         api_secret=settings.binance_api_secret,
         session=session,
         clock_ms=lambda: time.time_ns() // 1_000_000,
-        budget=RateBudget(redis, share=settings.rate_share, monotonic=time.monotonic),
+        budget=budget,
     )
     requests = Requests(redis, new_id=lambda: str(uuid4()))
     inbox = Inbox(redis)
@@ -113,4 +116,4 @@ async def _build(loop: asyncio.AbstractEventLoop) -> Runtime:
     serving = Serving(
         redis=redis, requests=requests, decisions=decisions, placing=placing, stale=Stale(redis)
     )
-    return Runtime(settings, loop, redis, session, client, serving)
+    return Runtime(settings, loop, redis, session, client, budget, serving)

@@ -54,7 +54,7 @@ class RateLimits:
     """Counts always, refuses only when `enforced`."""
 
     def __init__(self, *, enforced: bool, clock: Callable[[], int]) -> None:
-        self._enforced = enforced
+        self.enforced = enforced
         self._clock = clock
         self._addresses: dict[str, _Address] = {}
         self._orders: dict[str, _Orders] = {}
@@ -65,10 +65,10 @@ class RateLimits:
         state = self._addresses.get(address)
         if state is None:
             state = self._addresses[address] = _Address(_Window(MINUTE_MS), _Window(MINUTE_MS))
-        if self._enforced and state.banned_until > now:
+        if self.enforced and state.banned_until > now:
             raise self._banned(address, state, now)
         used = state.weight.count(now, weight)
-        if self._enforced and used > WEIGHT_PER_MINUTE:
+        if self.enforced and used > WEIGHT_PER_MINUTE:
             if state.refused.count(now, 1) > PATIENCE:
                 state.banned_until = now + BAN_MS
                 raise self._banned(address, state, now)
@@ -83,10 +83,10 @@ class RateLimits:
             state = self._orders[account] = _Orders(_Window(TEN_SECONDS_MS), _Window(MINUTE_MS))
         short = state.ten_seconds.count(now, 1)
         long = state.minute.count(now, 1)
-        if self._enforced and short > ORDERS_PER_TEN_SECONDS:
+        if self.enforced and short > ORDERS_PER_TEN_SECONDS:
             retry_after = state.ten_seconds.retry_after(now)
             raise errors.too_many_orders(ORDERS_PER_TEN_SECONDS, "TEN_SECONDS", retry_after=retry_after)
-        if self._enforced and long > ORDERS_PER_MINUTE:
+        if self.enforced and long > ORDERS_PER_MINUTE:
             retry_after = state.minute.retry_after(now)
             raise errors.too_many_orders(ORDERS_PER_MINUTE, "MINUTE", retry_after=retry_after)
         return short, long

@@ -196,9 +196,9 @@ class System:
 
     # --- the venue's own face ---
 
-    async def admin(self, method: str, path: str, **body: Any) -> Any:
+    async def admin(self, method: str, what: str, /, **body: Any) -> Any:
         """Call the venue's admin face."""
-        url = f"{self.venue_url}/venue/admin/{path}"
+        url = f"{self.venue_url}/venue/admin/{what}"
         async with self.http.request(method, url, json=body or None) as response:
             answer = await response.json()
             assert response.status == 200, answer

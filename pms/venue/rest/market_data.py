@@ -25,8 +25,9 @@ def time(call: Call) -> dict[str, Any]:
 
 
 def exchange_info(call: Call) -> dict[str, Any]:
-    """GET /v1/exchangeInfo: the file as it is, with our time."""
-    return {**call.venue.symbols.info, "serverTime": call.venue.clock()}
+    """GET /v1/exchangeInfo: the file as it is, with our time; limits that are off are not told."""
+    info = {**call.venue.symbols.info, "serverTime": call.venue.clock()}
+    return info if call.venue.limits.enforced else {**info, "rateLimits": []}
 
 
 def depth_weight(params: Params) -> int:
