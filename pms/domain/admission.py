@@ -20,7 +20,7 @@ from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.desk import TAKER_FEE, Desk, Top, order_row, position_view, tag
 from pms.domain.instrument import Instrument, InstrumentError
-from pms.domain.orders import Order, OrderSpec
+from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.posting import Draft, Posting, Undecided
 
 ZERO = Decimal(0)
@@ -312,8 +312,11 @@ def _place(
     leverage: int,
 ) -> Posting:
     """Reserve, register and journal one order."""
+    coid = client_order_id(command.sub_account_id, kind, asked.request_id)
+    if coid in desk.orders:
+        return _met_again(desk, asked, desk.orders[coid])
     spec = OrderSpec(
-        client_order_id=client_order_id(command.sub_account_id, kind, asked.request_id),
+        client_order_id=coid,
         sub_account_id=command.sub_account_id,
         symbol=command.symbol,
         side=command.side,
@@ -364,6 +367,26 @@ def _place(
         position=position_view(held) if held else None,
     )
     return decided(desk, draft, asked, result, decision="admitted", final=False, orders=(order,))
+
+
+def _met_again(desk: Desk, asked: Asked, order: Order) -> Posting:
+    """Answer a command whose order exists already: Redis forgot the command, the exchange did not."""
+    spec = order.spec
+    result = Result(
+        success=order.state not in {State.REJECTED, State.VOID},
+        request_id=asked.request_id,
+        command=asked.command,
+        sub_account_id=spec.sub_account_id,
+        symbol=spec.symbol,
+        side=spec.side,
+        quantity=spec.quantity,
+        order_id=spec.client_order_id,
+        exchange_order_id=_text(order.exchange_order_id),
+        state=order.state.value,
+        error=order.why,
+    )
+    draft = desk.draft("met_again", at=asked.now)
+    return decided(desk, draft, asked, result, decision="admitted", final=True)
 
 
 def _admission_open(asked: Asked) -> None:

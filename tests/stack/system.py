@@ -206,10 +206,27 @@ class System:
 
     async def other_order(self, symbol: str, side: str, quantity: str, price: object) -> None:
         """Let another account of the venue send an immediate order at a price."""
+        name = f"other-{uuid4().hex[:20]}"
+        await self._order((OTHER_KEY, OTHER_SECRET), (symbol, side, quantity, price), name=name, tif="IOC")
+
+    async def own_order(self, symbol: str, side: str, quantity: str, price: object, *, name: str) -> None:
+        """Place an order with our key behind the engine's back."""
+        await self._order((KEY, SECRET), (symbol, side, quantity, price), name=name, tif="GTC")
+
+    async def bids_above(self, symbol: str, price: Decimal) -> Decimal:
+        """What the venue's book bids at a price or better, without our own orders."""
+        async with self.http.get(f"{self.venue_url}/fapi/v1/depth?symbol={symbol}&limit=1000") as response:
+            levels = (await response.json())["bids"]
+        return sum((Decimal(q) for p, q in levels if Decimal(p) > price), Decimal(0))
+
+    async def _order(
+        self, account: tuple[str, str], what: tuple[str, str, str, object], *, name: str, tif: str
+    ) -> None:
+        (key, secret), (symbol, side, quantity, price) = account, what
         client = ExchangeClient(
             base_url=self.venue_url,
-            api_key=SecretStr(OTHER_KEY),
-            api_secret=SecretStr(OTHER_SECRET),
+            api_key=SecretStr(key),
+            api_secret=SecretStr(secret),
             session=self.other_session,
             clock_ms=lambda: time.time_ns() // 1_000_000,
             budget=RateBudget(self.redis, share=Decimal(1), monotonic=time.monotonic),
@@ -220,8 +237,8 @@ class System:
             type="LIMIT",
             quantity=Decimal(quantity),
             price=Decimal(str(price)),
-            time_in_force="IOC",
-            client_order_id=f"other-{uuid4().hex[:20]}",
+            time_in_force=tif,
+            client_order_id=name,
         )
         now = client.exchange_now_ms()
         await client.send(client.sign_place(order, timestamp_ms=now, recv_window_ms=5000))
