@@ -1,0 +1,210 @@
+"""The whole exchange under random traffic: nothing is lost, nothing drifts, and a restart changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal as D
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pms.venue.checks import NewOrder
+from pms.venue.errors import VenueError
+from pms.venue.exchange import Exchange
+from pms.venue.market import Market
+from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
+from pms.venue.restore import Remembered, restore
+from pms.venue.state import Fact, Trade
+from pms.venue.symbols import SHIPPED, SymbolTable
+from pms.venue.transaction import Transaction
+
+BTC = SymbolTable.load(SHIPPED)["BTCUSDT"]
+START = 600_000
+NAMES = ("a", "b")
+
+
+class World:
+    """An exchange whose journal is a list of encoded transactions, as on disk."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.events: Counter[str] = Counter()
+        self.now = 1_000
+        self.exchange = self.made()
+
+    def made(self) -> Exchange:
+        market = Market(BTC, start_price=START)
+        return Exchange({"BTCUSDT": market}, journal=self, publisher=self, clock=self.clock)
+
+    def clock(self) -> int:
+        self.now += 1
+        return self.now
+
+    def append(self, facts: list[Fact]) -> None:
+        self.lines.append(msgspec.json.encode(facts))
+
+    def publish(self, transaction: Transaction) -> None:
+        self.events.update(event.account for event in transaction.events)
+        for book_side in (self.book.bids, self.book.asks):
+            book_side.drain_changes()
+
+    @property
+    def book(self):
+        return self.exchange.markets["BTCUSDT"].book
+
+    def restarted(self) -> Exchange:
+        decoder = msgspec.json.Decoder(list[Fact])
+        memory = Remembered.fold(fact for line in self.lines for fact in decoder.decode(line))
+        again = Remembered.fold(decoder.decode(msgspec.json.encode(list(memory.facts()))))
+        exchange = self.made()
+        restore(exchange, again)
+        return exchange
+
+
+SIDES = st.sampled_from((BUY, SELL))
+PRICES = st.integers(START - 8, START + 8)
+LOTS = st.integers(2, 40)
+PLACE = st.tuples(
+    st.just("place"),
+    st.sampled_from(NAMES),
+    SIDES,
+    PRICES,
+    LOTS,
+    st.sampled_from(("MARKET", "GTC", "GTC", "IOC", "FOK", "GTX")),
+    st.booleans(),
+    st.sampled_from(list(SelfTrade)),
+)
+CANCEL = st.tuples(st.just("cancel"), st.sampled_from(NAMES), st.integers(0, 5))
+AMEND = st.tuples(st.just("amend"), st.sampled_from(NAMES), st.integers(0, 5), PRICES, LOTS)
+LEVELS = st.tuples(
+    st.just("levels"), st.lists(st.tuples(SIDES, PRICES, st.integers(0, 60)), min_size=1, max_size=4)
+)
+AGGRESS = st.tuples(st.just("aggress"), SIDES, PRICES, LOTS)
+PRINT = st.tuples(st.just("print"), SIDES, PRICES, LOTS)
+
+
+def act(world: World, number: int, step: tuple) -> None:
+    exchange = world.exchange
+    kind = step[0]
+    if kind == "place":
+        _, name, side, price, lots, in_force, reduce_only, mode = step
+        is_market = in_force == "MARKET"
+        new = NewOrder(
+            symbol="BTCUSDT",
+            side=side,
+            type="MARKET" if is_market else "LIMIT",
+            time_in_force=TimeInForce.GTC if is_market else TimeInForce(in_force),
+            lots=lots,
+            price=0 if is_market else price,
+            reduce_only=reduce_only,
+            client_order_id=f"o{number}",
+            self_trade=mode,
+        )
+        exchange.place(exchange.accounts[name], new)
+    elif kind in ("cancel", "amend"):
+        account = exchange.accounts[step[1]]
+        orders = account.open_orders("BTCUSDT")
+        if len(orders) <= step[2]:
+            return
+        order = orders[step[2]]
+        if kind == "cancel":
+            exchange.cancel(account, "BTCUSDT", order_id=order.order_id, client_order_id=None)
+        else:
+            exchange.amend(account, order, price=step[3], lots=step[4])
+    elif kind == "levels":
+        sides = {BUY: {}, SELL: {}}
+        for side, price, lots in step[1]:
+            sides[side][price] = lots
+        exchange.set_levels("BTCUSDT", bids=sides[BUY].items(), asks=sides[SELL].items())
+    elif kind == "aggress":
+        exchange.background_order("BTCUSDT", side=step[1], limit=step[2], lots=step[3])
+    else:
+        exchange.recorded_trade("BTCUSDT", side=step[1], price=step[2], lots=step[3])
+
+
+def check(exchange: Exchange) -> None:
+    market = exchange.markets["BTCUSDT"]
+    book = market.book
+    bid, ask = book.bids.best, book.asks.best
+    assert bid is None or ask is None or bid.price < ask.price
+    resting: Counter[tuple[int, int]] = Counter()
+    for account in exchange.accounts.values():
+        opened = account.open["BTCUSDT"]
+        assert sorted(order.client_order_id for order in opened.values()) == sorted(account.open_by_client_id)
+        held = {BUY: D(0), SELL: D(0)}
+        for order in opened.values():
+            assert order.open
+            assert order.remaining > 0
+            resting[order.side, order.price] += order.remaining
+            assert market.resting[order.order_id].remaining == order.remaining
+            if not order.reduce_only:
+                held[order.side] += order.assumed * BTC.step * order.remaining
+        exposure = account.exposures["BTCUSDT"]
+        assert (exposure.bids, exposure.asks) == (held[BUY], held[SELL])
+        position = account.position("BTCUSDT")
+        closing = [order for order in opened.values() if order.reduce_only]
+        assert sum(order.remaining for order in closing) <= abs(position.lots)
+        assert all(order.side * position.lots < 0 for order in closing)
+        trades = account.trades["BTCUSDT"]
+        assert position.lots == sum(trade.side * trade.quantity for trade in trades)
+        earned = sum((trade.realized - trade.commission for trade in trades), D(0))
+        assert account.wallet.balance == 1_000_000 + earned == sum(each.amount for each in account.incomes)
+        assert position.accumulated == sum((trade.realized for trade in trades), D(0))
+        for order in account.orders["BTCUSDT"].values():
+            mine = [trade for trade in trades if trade.order_id == order.order_id]
+            assert order.executed == sum(trade.quantity for trade in mine)
+            assert order.quote == sum(trade.quantity * trade.price for trade in mine)
+            assert (order.status == "FILLED") == (order.executed == order.quantity)
+            assert order.open == (order.order_id in opened)
+    owned = {
+        (side.sign, level.price): level.owned
+        for side in (book.bids, book.asks)
+        for level in side
+        if level.owned
+    }
+    assert owned == dict(resting)
+    assert len(market.resting) == sum(len(each.open["BTCUSDT"]) for each in exchange.accounts.values())
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.lists(st.one_of(PLACE, PLACE, PLACE, CANCEL, AMEND, LEVELS, LEVELS, AGGRESS, PRINT), max_size=40))
+def test_books_accounts_and_journal_agree_after_every_step(script: list[tuple]) -> None:
+    world = World()
+    for name in NAMES:
+        world.exchange.open_account(name, D(1_000_000))
+    for number, step in enumerate(script):
+        lines, events = len(world.lines), world.events.total()
+        try:
+            act(world, number, step)
+        except VenueError:
+            assert (len(world.lines), world.events.total()) == (lines, events)
+        check(world.exchange)
+    again = world.restarted()
+    check(again)
+    for name in NAMES:
+        before, after = world.exchange.accounts[name], again.accounts[name]
+        assert (after.wallet, after.incomes) == (before.wallet, before.incomes)
+        for part in ("orders", "trades", "order_ids"):
+            assert getattr(after, part)["BTCUSDT"] == getattr(before, part)["BTCUSDT"], part
+        assert after.position("BTCUSDT") == before.position("BTCUSDT")
+    ids = [trade.trade_id for name in NAMES for trade in again.accounts[name].trades["BTCUSDT"]]
+    assert again.markets["BTCUSDT"].next_trade_id > max(ids, default=0)
+    queues = [
+        [order.key.order_id for level in side for order in level]
+        for each in (world.exchange, again)
+        for side in (each.markets["BTCUSDT"].book.bids, each.markets["BTCUSDT"].book.asks)
+    ]
+    assert queues[:2] == queues[2:]
+
+
+def test_two_sides_of_a_self_trade_share_one_id() -> None:
+    world = World()
+    account = world.exchange.open_account("a", D(1_000_000))
+    for number, side in enumerate((BUY, SELL)):
+        act(world, number, ("place", "a", side, START, 5, "GTC", False, SelfTrade.NONE))
+    trades: list[Trade] = account.trades["BTCUSDT"]
+    assert len(trades) == 2
+    assert len({trade.trade_id for trade in trades}) == 1
+    assert {trade.maker for trade in trades} == {True, False}
+    assert account.position("BTCUSDT").lots == 0
