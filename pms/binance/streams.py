@@ -39,7 +39,10 @@ class OnUp(Protocol):
     """Told after each (re)connection."""
 
     async def __call__(self, *, first: bool) -> None:
-        """`first` is false after a gap, to be closed over REST. Frames wait until this returns."""
+        """`first` is false after a gap, to be closed over REST.
+
+        Frames are kept and handed over once this has returned; it is cancelled if the line is lost.
+        """
 
 
 class _Backoff:
@@ -226,6 +229,7 @@ class UserStream:
         self._heartbeat_s = heartbeat_s
         self._key_refresh_s = key_refresh_s
         self._first = True
+        self._kept: list[bytes] | None = None
 
     @property
     def failed_frames(self) -> int:
@@ -248,18 +252,32 @@ class UserStream:
         url = f"{self._base}/private/ws?listenKey={key}"
         socket = await _connect(self._session, url, heartbeat_s=self._heartbeat_s)
         try:
-            await self._on_up(first=self._first)
-            self._first = False
-            await _until_one_ends(_read(socket, self._take), self._watch_key(key))
+            self._kept = []
+            await _until_one_ends(_read(socket, self._take), self._serve(key))
         finally:
             self._on_down()
             await _leave(socket, "user_stream_closed")
+
+    async def _serve(self, key: str) -> None:
+        """Tell that the stream is up, hand over what came meanwhile, and look after the key.
+
+        The socket is read all the time: one that is not read stops hearing pongs once its buffer is full.
+        """
+        await self._on_up(first=self._first)
+        self._first = False
+        kept, self._kept = self._kept or [], None
+        for raw in kept:
+            self._receiver.take(raw)
+        await self._watch_key(key)
 
     def _take(self, raw: bytes) -> bool:
         if b'"listenKeyExpired"' in raw and _tells_expiry(raw):
             log.warning("listen_key_expired")
             return False
-        self._receiver.take(raw)
+        if self._kept is not None:
+            self._kept.append(raw)
+        else:
+            self._receiver.take(raw)
         return True
 
     async def _watch_key(self, key: str) -> None:

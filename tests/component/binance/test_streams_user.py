@@ -48,6 +48,8 @@ class Running:
         self.frames = Frames()
         self.told: list[str] = []
         self.lost = asyncio.Event()
+        self.gap_closed = asyncio.Event()
+        self.gap_closed.set()
         defaults: dict[str, Any] = {
             "monotonic": asyncio.get_running_loop().time,
             "sleep": asyncio.sleep,
@@ -65,6 +67,7 @@ class Running:
 
     async def _up(self, *, first: bool) -> None:
         self.told.append("first" if first else "again")
+        await self.gap_closed.wait()
 
     def _down(self) -> None:
         self.told.append("down")
@@ -110,6 +113,31 @@ async def test_it_listens_on_the_private_route_and_tells_each_gap(
         assert (await under_test.frames.next())["number"] == 2
         assert under_test.told == ["first", "down", "again"]
         assert keys.asked == 2
+
+
+async def test_frames_wait_while_the_gap_before_them_is_closed(exchange: ExchangeSocket, keys: Keys) -> None:
+    async with running(exchange.base_url, keys) as under_test:
+        under_test.gap_closed.clear()
+        peer = await exchange.peer()
+        for number in range(500):
+            await peer.send({"e": "TRADE_LITE", "number": number, "padding": "x" * 1000})
+        assert under_test.frames.empty
+        under_test.gap_closed.set()
+        assert [(await under_test.frames.next())["number"] for _ in range(500)] == list(range(500))
+
+
+async def test_a_line_lost_while_the_gap_is_closed_is_left_at_once(
+    exchange: ExchangeSocket, keys: Keys
+) -> None:
+    """A socket that nobody reads would tell neither its end nor, once its buffer is full, its life."""
+    async with running(exchange.base_url, keys) as under_test:
+        under_test.gap_closed.clear()
+        (await exchange.peer()).abort()
+        await asyncio.wait_for(under_test.lost.wait(), PATIENCE_S)
+        under_test.gap_closed.set()
+        await (await exchange.peer()).send({"e": "TRADE_LITE", "number": 1})
+        assert (await under_test.frames.next())["number"] == 1
+        assert under_test.told == ["first", "down", "first"]
 
 
 async def test_an_expired_key_is_replaced(exchange: ExchangeSocket, keys: Keys) -> None:
