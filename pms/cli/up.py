@@ -39,16 +39,14 @@ def down() -> None:
     places = Places.of(load_settings())
     found = state.read(places.state)
     supervisor = found.supervisor.living() if found else None
-    if supervisor is None:
+    if found is None or supervisor is None:
         click.echo(f"nothing runs in {places.home}")
         return
     with suppress(psutil.NoSuchProcess):
         supervisor.terminate()
-        try:
-            supervisor.wait(DOWN_WITHIN_S)
-        except psutil.TimeoutExpired:
+        if not found.supervisor.ended_within(DOWN_WITHIN_S):
             supervisor.kill()  # the kernel ends its children with it
-            supervisor.wait(DOWN_WITHIN_S)
+            found.supervisor.ended_within(DOWN_WITHIN_S)
     click.echo("stopped")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,15 @@ class ProcessId(msgspec.Struct, frozen=True):
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
+
+    def ended_within(self, seconds: float) -> bool:
+        """Wait for its end; dead but not yet collected by its parent counts."""
+        deadline = time.monotonic() + seconds
+        while self.living() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
 
 class Part(msgspec.Struct):

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
+import psutil
+
 from pms import __version__
 from pms.db.errors import DatabaseError
 from pms.db.migrate import upgrade
@@ -203,14 +205,15 @@ class Supervisor:
         self._places.addresses.unlink(missing_ok=True)
         mine = {child.part.name for child in self._children if isinstance(child.part, processes.ProcessPart)}
         left = [
-            process
+            part.process
             for part in earlier.parts
-            if part.name in mine and part.process and (process := part.process.living())
+            if part.name in mine and part.process and part.process.living()
         ]
         for process in left:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(process.pid).kill()
         for process in left:
-            process.wait(5)
+            process.ended_within(TERM_S)
         if left:
             self._screen.say(f"ended {len(left)} processes that an earlier run left behind", style="yellow")
 
