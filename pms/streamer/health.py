@@ -46,6 +46,7 @@ class Watch:
     async def run(self) -> None:
         """Watch for ever."""
         turn, risk_due = 0, 0.0
+        await self._tell()
         while True:
             before = self.monotonic()
             await self.sleep(EVERY_S)
@@ -56,13 +57,18 @@ class Watch:
                 continue
             for detail in self.conservation.check(self.engine.desk, self.engine.venue, now=self.now_ms()):
                 self.engine.raise_incident("drift", "critical", detail)
-            try:
-                await self._publish()
-                if self.monotonic() >= risk_due:
-                    risk_due = self.monotonic() + RISK_EVERY_S
-                    await self._refresh_risk()
-            except (RedisError, OSError) as error:
-                log.warning("health_not_told", error=str(error))
+            await self._tell()
+            if self.monotonic() >= risk_due:
+                risk_due = self.monotonic() + RISK_EVERY_S
+                await self._refresh_risk()
+
+    async def until_open(self, *, patience_s: float) -> None:
+        """Recovery is over: wait for the first prices, so that waiting commands are not refused for them."""
+        self.recovered = True
+        give_up = self.monotonic() + patience_s
+        while self.reason() is not None and self.monotonic() < give_up:
+            await self.sleep(0.01)
+        self._judge()
 
     def reason(self) -> str | None:
         """Why admission must be closed, or None."""
@@ -91,6 +97,12 @@ class Watch:
             self.expire_stale()
         gate.closed_because = reason
 
+    async def _tell(self) -> None:
+        try:
+            await self._publish()
+        except (RedisError, OSError) as error:
+            log.warning("health_not_told", error=str(error))
+
     async def _publish(self) -> None:
         untyped: Any = self.redis
         gate = self.engine.gate
@@ -115,7 +127,10 @@ class Watch:
         accounts = {account for account, held in desk.held.items() if held}
         accounts |= {account for account, pending in desk.pending.items() if pending}
         untyped: Any = self.redis
-        async with untyped.pipeline(transaction=False) as pipe:
-            for account in accounts:
-                pipe.set(names.risk_key(account), encode(desk.snapshot(account)), ex=names.CACHE_TTL_S)
-            await pipe.execute()
+        try:
+            async with untyped.pipeline(transaction=False) as pipe:
+                for account in accounts:
+                    pipe.set(names.risk_key(account), encode(desk.snapshot(account)), ex=names.CACHE_TTL_S)
+                await pipe.execute()
+        except (RedisError, OSError) as error:
+            log.warning("risk_not_refreshed", error=str(error))

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from redis.exceptions import RedisError
 
 from pms.binance.client import ExchangeClient, open_session
 from pms.binance.errors import ExchangeError
@@ -188,7 +189,7 @@ class Streamer:
                     self._market.follow(symbol)
                 await self._outbox.drained()
                 await self._until_caught_up()
-                self._watch.recovered = True
+                await self._watch.until_open(patience_s=3.0)
                 log.info("recovered", seq=self._desk.last_seq)
                 group.create_task(self._supervised("inbox", self._hear))
                 group.create_task(self._supervised("sweep", self._sweep))
@@ -335,7 +336,13 @@ class Streamer:
     async def _hear(self) -> None:
         inbox = Inbox(self._inbox_redis)
         while True:
-            for message in await inbox.take(timeout_s=1.0):
+            try:
+                messages = await inbox.take(timeout_s=1.0)
+            except (RedisError, OSError) as error:
+                log.warning("inbox_lost", error=str(error))
+                await asyncio.sleep(0.1)
+                continue
+            for message in messages:
                 self._engine.hear(message)
 
     async def _sweep(self) -> None:
