@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import secrets
 import socket
 import string
@@ -156,6 +157,9 @@ class RunningVenue:
 async def serve(config: VenueConfig) -> RunningVenue:
     """Start a venue and return when it answers. Raises VenueStartError."""
     failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    keys = [spec.key for spec in config.accounts]
+    if len(set(keys)) < len(keys):
+        raise VenueStartError("two accounts share one API key; give each its own")
     try:
         symbols = SymbolTable.load(config.symbols)
         recordings = [
@@ -198,8 +202,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        reason = error.strerror or str(error)
-        raise VenueStartError(f"cannot listen on {host}:{port}: {reason}; choose another --port") from None
+        advice = "; choose another --port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
+        raise VenueStartError(f"cannot listen on {host}:{port}: {error.strerror or error}{advice}") from None
     listener.setblocking(False)
     return listener
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from urllib.parse import parse_qsl
 
@@ -123,6 +124,7 @@ def _subscribe_from_path(connection: Connection, route: Route, request: web.Requ
 
 
 async def _ping_forever(socket: web.WebSocketResponse) -> None:
-    while True:
-        await asyncio.sleep(PING_EVERY_S)
-        await socket.ping()
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await asyncio.sleep(PING_EVERY_S)
+            await socket.ping()

@@ -120,6 +120,11 @@ async def test_one_port_and_one_directory_belong_to_one_venue(launch) -> None:
         await launch(port=port)
 
 
+async def test_two_accounts_cannot_share_a_key(launch) -> None:
+    with pytest.raises(AssertionError, match="share one API key"):
+        await launch("--account", "other:KEY:SECRET2:1")
+
+
 async def test_the_secret_never_shows(launch) -> None:
     with pytest.raises(AssertionError, match="balance of account x") as refused:
         await launch("--account", "x:K:HIDDEN:many")
