@@ -7,12 +7,15 @@ Binance's filters: PRICE_FILTER, LOT_SIZE, MARKET_LOT_SIZE, MIN_NOTIONAL, PERCEN
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal
+from decimal import Context, Decimal
 
 from pms.contract.money import plain
 
 SNAP = Decimal("1e-9")
 """How far off a step a value may be and still be meant to lie on it."""
+
+_WIDE = Context(prec=80)
+"""Room for any command's digits: a quotient rounded to 28 of them could be rounded up to a step."""
 
 
 class InstrumentError(ValueError):
@@ -103,7 +106,7 @@ class Instrument:
         """The largest quantity on the step that is not above; zero below the least."""
         step = self.market_step if market else self.step
         least = self.market_min_quantity if market else self.min_quantity
-        floored = (quantity / step).to_integral_value(rounding=ROUND_DOWN) * step if step else quantity
+        floored = _WIDE.multiply(_WIDE.divide_int(quantity, step), step) if step else quantity
         return floored if floored >= least else Decimal(0)
 
     def check_collar(self, price: Decimal, *, side: str, reference: Decimal) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pms.domain.instrument import SNAP, Instrument, InstrumentError
@@ -57,14 +57,15 @@ def test_a_quantity_near_its_step_is_put_on_it(quantity: Decimal, error: Decimal
         assert BTC.snap_quantity(quantity + error, market=False) == quantity
 
 
-@given(st.decimals(0, 5000, places=8), st.booleans())
+@given(st.decimals(0, 5000, places=8) | st.decimals(0, 5000, places=34), st.booleans())
+@example(Decimal("1.9999999999999999999999999999999999"), False)
 def test_a_floored_quantity_is_legal_or_zero(quantity: Decimal, market: bool) -> None:
     floored = BTC.floor_quantity(quantity, market=market)
     assert floored <= quantity
     most = BTC.market_max_quantity if market else BTC.max_quantity
     if floored and floored <= most:
         assert BTC.snap_quantity(floored, market=market) == floored
-        assert quantity - floored < (BTC.market_step if market else BTC.step)
+        assert floored + (BTC.market_step if market else BTC.step) > quantity
 
 
 def test_next_to_nothing_is_not_put_on_zero() -> None:
