@@ -124,8 +124,8 @@ class Supervisor:
     def _watch(self) -> None:
         """Everything is up: say so, then keep it so until told to stop."""
         self._stack.phase = "ready"
-        self._publish()
         self._welcome()
+        self._publish()  # after the welcome: who waits for this in another process shows it first
         self._tails = {child.part.name: Tail.from_end(child.part.log) for child in self._children}
         while not self._stops:
             for child in self._children:
