@@ -186,7 +186,7 @@ def _admit_trade(desk: Desk, asked: Asked, command: Trade) -> Posting:
     instrument = _instrument(desk, command.symbol)
     top = _fresh_top(desk, asked, command.symbol)
     price, tif = _price_and_time(command)
-    quantity = _rules(instrument, command, price=price, top=top)
+    quantity, price = _rules(instrument, command, price=price, top=top)
     leverage = _leverage(desk, asked, command, instrument)
     _reducing(desk, command, quantity, frozen=account.status != "ACTIVE")
     _apart(desk, command, price=price, top=top)
@@ -239,7 +239,7 @@ def _admit_close(desk: Desk, asked: Asked, command: Close) -> Posting:
         time_in_force=None,
         reduce_only=True,
     )
-    quantity = _rules(instrument, trade, price=None, top=top)
+    quantity, _ = _rules(instrument, trade, price=None, top=top)
     _apart(desk, trade, price=None, top=top)
     return _place(
         desk,
@@ -445,8 +445,10 @@ def _price_and_time(command: Trade) -> tuple[Decimal | None, str | None]:
     return command.price, command.time_in_force or "GTC"
 
 
-def _rules(instrument: Instrument, command: Trade, *, price: Decimal | None, top: Top) -> Decimal:
-    """The symbol's filters; returns the quantity on its step."""
+def _rules(
+    instrument: Instrument, command: Trade, *, price: Decimal | None, top: Top
+) -> tuple[Decimal, Decimal | None]:
+    """The symbol's filters; returns the quantity on its step and the price on its tick."""
     if command.quantity <= 0:
         raise Refusal(
             Code.QUANTITY_ZERO,
@@ -458,7 +460,7 @@ def _rules(instrument: Instrument, command: Trade, *, price: Decimal | None, top
     try:
         quantity = instrument.snap_quantity(command.quantity, market=command.type == "MARKET")
         if price is not None:
-            instrument.snap_price(price)
+            price = instrument.snap_price(price)
             instrument.check_collar(price, side=command.side, reference=top.mid)
         instrument.check_notional(
             price or _touch(top, command.side), quantity, reduce_only=command.reduce_only
@@ -467,7 +469,7 @@ def _rules(instrument: Instrument, command: Trade, *, price: Decimal | None, top
         raise Refusal(
             Code(error.code), str(error), field=error.field, limit=error.limit, actual=error.actual
         ) from None
-    return quantity
+    return quantity, price
 
 
 def _leverage(desk: Desk, asked: Asked, command: Trade, instrument: Instrument) -> int:

@@ -110,6 +110,7 @@ class Desk:
     reserved: dict[str, tuple[str, Decimal, Decimal]] = field(default_factory=dict)
     resting: RestingOrders = field(default_factory=RestingOrders)
     trades: OrderedDict[tuple[str, int, int], None] = field(default_factory=OrderedDict)
+    newest_trades: dict[str, int] = field(default_factory=dict)
     requests: OrderedDict[str, tuple[str, Result]] = field(default_factory=OrderedDict)
     cursors: dict[str, int] = field(default_factory=dict)
     tops: dict[str, Top] = field(default_factory=dict)
@@ -292,6 +293,7 @@ class Desk:
         if key in self.trades:
             return False
         self.trades[key] = None
+        self.newest_trades[symbol] = max(trade_id, self.newest_trades.get(symbol, 0))
         if len(self.trades) > KEPT_TRADES:
             self.trades.popitem(last=False)
         return True

@@ -77,7 +77,7 @@ class Watch:
         if not self.engine.outbox.connected:
             return "Redis is unreachable"
         if not self.user_up():
-            return "the user stream is down"
+            return "the user stream is down, or its gap not yet closed"
         if self.market_age_s() * 1000 > self.engine.gate.stale_after_ms:
             return "the market feed is stale"
         if self.ledger_stopped is not None:

@@ -165,7 +165,7 @@ class Streamer:
             now_ms=self._clock.now_ms,
             sleep=asyncio.sleep,
             market_age_s=self._market.stream.age,
-            user_up=self._up.is_set,
+            user_up=lambda: self._up.is_set() and not self._reconnected.is_set(),
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
         )
@@ -285,17 +285,15 @@ class Streamer:
             try:
                 async with asyncio.timeout(CATCH_UP_EVERY_S):
                     await self._reconnected.wait()
-                    self._reconnected.clear()
-                    log.info("caught_up", trades=await self._catch_up.run())
             except TimeoutError:
                 await self._prove_cursors()
+                continue
+            log.info("caught_up", trades=await self._catch_up.run())
+            self._reconnected.clear()
 
     async def _prove_cursors(self) -> None:
         """Page each symbol that traded since its cursor, so that recovery need not look far back."""
-        newest: dict[str, int] = {}
-        for symbol, _, trade_id in self._desk.trades:
-            newest[symbol] = max(trade_id, newest.get(symbol, 0))
-        for symbol, trade_id in newest.items():
+        for symbol, trade_id in list(self._desk.newest_trades.items()):
             if trade_id > self._desk.cursors.get(symbol, 0):
                 await self._catch_up.trades(symbol)
 

@@ -21,15 +21,20 @@ def main() -> None:
         raise ConfigError("PMS_REDIS_URL and PMS_FLOWER_PASSWORD must be set: is `pms up` running?")
     # By environment, for what stands on a command line is everyone's to read.
     os.environ["FLOWER_BASIC_AUTH"] = f"{USER}:{settings.flower_password.get_secret_value()}"
-    app.start(
-        [
-            "flower",
-            "--address=127.0.0.1",
-            f"--port={settings.flower_port}",
-            "--read-only",
-            "--persistent=False",
-        ]
-    )
+    try:
+        app.start(
+            [
+                "flower",
+                "--address=127.0.0.1",
+                f"--port={settings.flower_port}",
+                "--read-only",
+                "--persistent=False",
+            ]
+        )
+    finally:
+        # It keeps no state, and the interpreter would wait for its inspecting threads on the way out.
+        sys.stderr.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":
