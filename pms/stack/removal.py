@@ -29,6 +29,9 @@ def remove_data(places: Places) -> list[Path]:
     removed = [path for path in doomed if path.exists()]
     for path in (*doomed, *places.run.glob("beat-schedule*"), *places.home.glob("*.lock")):
         _remove(path)
+    for directory in (places.runtime, places.postgres_runtime):
+        with suppress(OSError):  # not there, or not empty
+            directory.rmdir()
     return removed
 
 

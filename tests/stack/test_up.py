@@ -1,9 +1,11 @@
-"""`pms up` as a user runs it, from a checkout whose path no socket could have."""
+"""The two commands as a new user runs them: a fresh checkout, set up by make from the locked wheels
+alone, at a path that no socket could have."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -26,7 +28,11 @@ from pms.stack.state import ProcessId
 pytestmark = pytest.mark.stack
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("pms", "celeryconfig.py", "pyproject.toml", "servers.lock")
+PRODUCT = (
+    *("pms", "celeryconfig.py", "pyproject.toml", "Makefile", "bootstrap.py"),
+    *("requirements.lock", "requirements-dev.lock", "servers.lock"),
+)
+NO_NETWORK = ("Temporary failure in name resolution", "ConnectionError", "NewConnectionError", "timed out")
 PARTS = {
     *("redis", "postgres", "venue", "streamer", "beat", "bridge", "flower"),
     *(f"worker-{role}" for role in ("orders", "urgent", "ledger", "schedule", "recon")),
@@ -40,17 +46,43 @@ class Desk:
     def __init__(self, checkout: Path) -> None:
         self.checkout = checkout
         self.home = checkout / ".pms"
+        self.python = Path(sys.executable)
+        self.set_up_said = ""
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PMS_")},
-            "PYTHONPATH": str(checkout),
+            "PYTHONPATH": str(checkout),  # wins over the path file of an environment that is not its own
             "PMS_VENUE_PORT": "0",
             "PMS_FLOWER_PORT": "0",
             "PMS_SYSTEM_DIR": os.environ.get("PMS_SYSTEM_DIR", "/var/lib/pms"),
             "NO_COLOR": "1",
         }
 
+    def set_up(self) -> None:
+        """`make setup`; where no package index answers, the environment of the tests must do."""
+        base = getattr(sys, "_base_executable", sys.executable)
+        done = subprocess.run(
+            ["make", "-s", "setup", f"PYTHON={base}"],
+            cwd=self.checkout,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.set_up_said = done.stderr
+        if done.returncode == 0:
+            self.python = self.checkout / ".venv" / "bin" / "python"
+        else:
+            assert any(sign in done.stderr for sign in NO_NETWORK), done.stderr
+
+    @property
+    def own_environment(self) -> bool:
+        return self.python != Path(sys.executable)
+
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "pms.cli.main", *words]
+        launcher = self.python.with_name("pms")
+        if self.own_environment:
+            return [str(launcher), *words]
+        return [str(self.python), "-m", "pms.cli.main", *words]
 
     def pms(self, *words: str, code: int | None = 0) -> str:
         """Run to the end; what it said on both streams."""
@@ -90,6 +122,7 @@ def desk() -> Iterator[Desk]:
         source = ROOT / name
         shutil.copytree(source, checkout / name) if source.is_dir() else shutil.copy(source, checkout)
     desk = Desk(checkout)
+    desk.set_up()
     yield desk
     desk.pms("down")
     desk.pms("reset", "--yes")
@@ -113,6 +146,16 @@ def identities(processes: Iterable[psutil.Process]) -> list[ProcessId]:
 
 def all_gone(processes: list[ProcessId]) -> bool:
     return all(process.ended_within(GONE_WITHIN_S) for process in processes)
+
+
+def test_set_up_shows_its_steps_and_needs_no_test_extras(desk: Desk) -> None:
+    if not desk.own_environment:
+        pytest.skip("no package index answers")
+    for step in ("making .venv", r"installing \d+ locked packages", "fetching the servers"):
+        assert re.search(f"✓ {step}", desk.set_up_said), step
+    for extra in ("pytest", "hypothesis", "mypy"):
+        probe = subprocess.run([desk.python, "-c", f"import {extra}"], capture_output=True, check=False)
+        assert probe.returncode != 0, extra
 
 
 def test_every_part_is_up_and_says_so(running: Desk) -> None:

@@ -22,20 +22,20 @@ def run(address: str, *statements: str) -> None:
             connection.execute(text(statement))
 
 
-def test_a_second_run_changes_nothing(database_url: str) -> None:
+def test_a_second_run_changes_nothing(blank_database_url: str) -> None:
     with pytest.raises(SchemaBehind, match="schema none"):
-        migrate.check(database_url)
-    assert migrate.upgrade(database_url) == migrate.head()
-    run(database_url, "INSERT INTO pms.cursors VALUES ('BTCUSDT', 7, 1)")
-    assert migrate.upgrade(database_url) == migrate.head() == migrate.check(database_url)
-    run(database_url, "DO $$ BEGIN ASSERT (SELECT count(*) FROM pms.cursors) = 1; END $$")
+        migrate.check(blank_database_url)
+    assert migrate.upgrade(blank_database_url) == migrate.head()
+    run(blank_database_url, "INSERT INTO pms.cursors VALUES ('BTCUSDT', 7, 1)")
+    assert migrate.upgrade(blank_database_url) == migrate.head() == migrate.check(blank_database_url)
+    run(blank_database_url, "DO $$ BEGIN ASSERT (SELECT count(*) FROM pms.cursors) = 1; END $$")
 
 
-def test_processes_that_start_together_wait_for_each_other(database_url: str) -> None:
+def test_processes_that_start_together_wait_for_each_other(blank_database_url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(migrate.upgrade, [database_url] * 4))
+        found = list(pool.map(migrate.upgrade, [blank_database_url] * 4))
     assert found == [migrate.head()] * 4
-    run(database_url, "DO $$ BEGIN ASSERT (SELECT count(*) FROM pms.journal_cursor) = 1; END $$")
+    run(blank_database_url, "DO $$ BEGIN ASSERT (SELECT count(*) FROM pms.journal_cursor) = 1; END $$")
 
 
 def test_a_database_of_a_newer_release_is_refused_and_left_alone(address: str) -> None:
