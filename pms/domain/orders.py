@@ -216,6 +216,13 @@ class Order:
         """What may still trade: zero once the exchange has said its last word."""
         return ZERO if self.state.terminal else max(self.quantity - self.filled_qty, ZERO)
 
+    def total_for(self, remaining: Decimal) -> Decimal:
+        """The quantity an amend must carry so that `remaining` may still trade.
+
+        Trap: Binance's PUT takes the TOTAL, and cancels an order whose total is not above what is filled.
+        """
+        return max(self.venue_filled, self.filled_qty) + remaining
+
     @property
     def trades_missing(self) -> bool:
         """The exchange counts more than we have booked: userTrades must be read."""

@@ -213,17 +213,30 @@ class System:
         """Place an order with our key behind the engine's back."""
         await self._order((KEY, SECRET), (symbol, side, quantity, price), name=name, tif="GTC")
 
+    async def bid(self, symbol: str) -> Decimal:
+        """The best bid that the streamer tells."""
+        price = json.loads(await self.redis.get(f"pms:price:{symbol}"), parse_float=Decimal)
+        return Decimal(price["bid"])
+
+    async def sweep_to(self, price: Decimal, quantity: str) -> None:
+        """Sell BTC through every better bid down to a price, and this quantity of ours there."""
+        better = await self.bids_above("BTCUSDT", price)
+        await self.other_order("BTCUSDT", "SELL", str(better + Decimal(quantity)), price)
+
     async def bids_above(self, symbol: str, price: Decimal) -> Decimal:
         """What the venue's book bids at a price or better, without our own orders."""
         async with self.http.get(f"{self.venue_url}/fapi/v1/depth?symbol={symbol}&limit=1000") as response:
             levels = (await response.json())["bids"]
         return sum((Decimal(q) for p, q in levels if Decimal(p) > price), Decimal(0))
 
-    async def _order(
-        self, account: tuple[str, str], what: tuple[str, str, str, object], *, name: str, tif: str
-    ) -> None:
-        (key, secret), (symbol, side, quantity, price) = account, what
-        client = ExchangeClient(
+    async def amend(self, order: str, *, side: str, quantity: Decimal, price: Decimal) -> None:
+        """Amend one of our orders at the venue, the quantity being the total."""
+        await self._client(KEY, SECRET).amend(
+            symbol="BTCUSDT", side=side, quantity=quantity, price=price, client_order_id=order
+        )
+
+    def _client(self, key: str, secret: str) -> ExchangeClient:
+        return ExchangeClient(
             base_url=self.venue_url,
             api_key=SecretStr(key),
             api_secret=SecretStr(secret),
@@ -231,6 +244,12 @@ class System:
             clock_ms=lambda: time.time_ns() // 1_000_000,
             budget=RateBudget(self.redis, share=Decimal(1), monotonic=time.monotonic),
         )
+
+    async def _order(
+        self, account: tuple[str, str], what: tuple[str, str, str, object], *, name: str, tif: str
+    ) -> None:
+        (key, secret), (symbol, side, quantity, price) = account, what
+        client = self._client(key, secret)
         order = PlaceOrder(
             symbol=symbol,
             side=side,

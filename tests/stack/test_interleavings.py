@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,7 +14,10 @@ import pytest
 from killing_worker_places import BEFORE_BYTES
 from system import System, until
 
+from pms.db.load import load_state
 from pms.domain.admission import client_order_id
+from pms.domain.desk import order_from
+from pms.domain.orders import Order
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -186,8 +190,42 @@ async def test_8_a_live_order_that_open_orders_hides_is_asked_for_by_id(system: 
     await until(lambda: _is(system, resting["orderId"], "cancelled"), "the cancel")
 
 
+async def test_10_an_amend_carries_the_total_or_it_would_cancel(system: System) -> None:
+    """0.05 of which 0.03 is filled: what shall still trade is 0.02, and what is sent is 0.05."""
+    near = await system.bid("BTCUSDT") - 100
+    order = (await system.trade("alice", type="LIMIT", price=str(near), quantity="0.05"))["orderId"]
+    await system.sweep_to(near, "0.03")
+    await until(lambda: _is(system, order, "partially_filled"), "the partial fill")
+    row = await _row(system, order, filled=Decimal("0.03"))
+    total = row.total_for(Decimal("0.02"))
+    assert total == Decimal("0.05")
+    await system.amend(order, side="BUY", quantity=total, price=near - 10)
+
+    async def moved() -> bool:
+        price = await system.redis.hget(f"pms:order:{order}", "price")
+        return Decimal(price.decode()) == near - 10
+
+    await until(moved, "the feed to tell the amendment")
+    assert await state_of(system, order) == "partially_filled"
+    await system.amend(order, side="BUY", quantity=Decimal("0.02"), price=near - 20)
+    await until(lambda: _is(system, order, "cancelled"), "the exchange to cancel for too small a total")
+
+
 async def test_at_the_end_all_books_agree(system: System) -> None:
     await system.audit()
+
+
+async def _row(system: System, order: str, *, filled: Decimal) -> Order:
+    """The order as PostgreSQL has it, once that fill is folded."""
+
+    async def folded() -> bool:
+        query = "select filled_qty from pms.orders where client_order_id = :order"
+        rows = await system.rows(query, order=order)
+        return bool(rows) and rows[0][0] == filled
+
+    await until(folded, "the fill in PostgreSQL")
+    state = await load_state(system.database)
+    return order_from(next(row for row in state.orders if row.client_order_id == order))
 
 
 async def _is(system: System, order: str, state: str) -> bool:

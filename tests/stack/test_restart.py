@@ -32,17 +32,12 @@ async def executed(system: System, order: str) -> list[dict[str, object]]:
     return [trade for trade in trades if trade["clientOrderId"] == order]
 
 
-async def top(system: System) -> Decimal:
-    price = json.loads(await system.redis.get("pms:price:BTCUSDT"), parse_float=Decimal)
-    return Decimal(price["bid"])
-
-
 async def test_fills_while_the_streamer_was_dead_are_booked_once(system: System) -> None:
-    bid = await top(system)
+    bid = await system.bid("BTCUSDT")
     far, near = bid - 1000, bid - 100
     resting = (await system.trade("alice", type="LIMIT", price=str(far), quantity="0.05"))["orderId"]
     partly = (await system.trade("alice", type="LIMIT", price=str(near), quantity="0.05"))["orderId"]
-    await sweep_to(system, near, "0.02")
+    await system.sweep_to(near, "0.02")
     await until(lambda: _is(system, partly, "partially_filled"), "the first part")
     seq = int((await system.redis.xrevrange("pms:journal", count=1))[0][0].split(b"-")[0])
 
@@ -50,7 +45,7 @@ async def test_fills_while_the_streamer_was_dead_are_booked_once(system: System)
     just_sent = await submit(system)
     system.kill("streamer")
     killed_at = int(time.time() * 1000)
-    await sweep_to(system, near, "0.03")
+    await system.sweep_to(near, "0.03")
     orphan = await place_behind_the_engine(system, price=far - 1000)
     restarted_at = int(time.time() * 1000)
     meanwhile = [
@@ -190,12 +185,6 @@ async def submit(system: System) -> str:
     }
     await system.requests.submit("pms.trade", command, door="test")
     return request
-
-
-async def sweep_to(system: System, price: Decimal, quantity: str) -> None:
-    """Sell through every better bid down to a price, and this quantity of ours there."""
-    bids = await system.bids_above("BTCUSDT", price)
-    await system.other_order("BTCUSDT", "SELL", str(bids + Decimal(quantity)), price)
 
 
 async def place_behind_the_engine(system: System, *, price: Decimal) -> str:
