@@ -68,7 +68,6 @@ class Settings(BaseSettings):
     # Trading
     symbols: str = Field("BTCUSDT,ETHUSDT", description="Symbols whose books are always followed.")
     default_leverage: int = Field(10, ge=1, le=150, description="Leverage of a command that names none.")
-    command_ttl_ms: int = Field(5000, ge=100, le=60_000, description="Deadline of a command without ttlMs.")
     recv_window_ms: int = Field(2000, ge=100, le=60_000, description="recvWindow of order placement.")
     stale_price_ms: int = Field(5000, ge=100, le=60_000, description="L1 older than this closes admission.")
     rate_share: Decimal = Field(
@@ -161,3 +160,12 @@ def _refuse_unknown() -> None:
 
 def _reason(message: str) -> str:
     return message.removeprefix("Value error, ")
+
+
+def configuration_table() -> str:
+    """Every variable as a line of docs/configuration.md: name, default, meaning."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, "") or field.default_factory else f"`{field.default}`"
+        lines.append(f"| `PMS_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines)
