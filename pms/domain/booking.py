@@ -64,7 +64,7 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
     _note_order(desk, draft, order, at=at)
     if order.state is not before or isinstance(fact, Amended):
         _tell_order(desk, draft, order)
-    _answer(draft, order, before=before, code=code)
+    _answer(desk, draft, order, before=before, code=code)
     guard = _guard(order.spec.client_order_id, fact)
     entry = desk.sealed(draft).entry()
     return Posting(
@@ -130,7 +130,7 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
             )
     _settle(desk, draft, trade, owner=owner, order=order)
     if order is not None and before is not None:
-        _answer(draft, order, before=before, code=None)
+        _answer(desk, draft, order, before=before, code=None)
     return Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events), results=tuple(draft.results))
 
 
@@ -322,7 +322,7 @@ def _tell_position(
     )
 
 
-def _answer(draft: Draft, order: Order, *, before: State, code: Code | None) -> None:
+def _answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code | None) -> None:
     """Give the command its result, the first time the outcome is proven.
 
     An order that cannot rest is answered when it is over: `active` would be true for a moment only.
@@ -337,6 +337,7 @@ def _answer(draft: Draft, order: Order, *, before: State, code: Code | None) -> 
     failed = order.state in {State.REJECTED, State.VOID}
     if failed and code is None:
         code = Code.NOT_SENT if order.state is State.VOID else Code.EXCHANGE_REFUSED
+    held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
     draft.results.append(
         Result(
             success=not failed,
@@ -349,6 +350,7 @@ def _answer(draft: Draft, order: Order, *, before: State, code: Code | None) -> 
             order_id=spec.client_order_id,
             exchange_order_id=None if order.exchange_order_id is None else str(order.exchange_order_id),
             state=order.state.value,
+            position=position_view(held) if held else None,
             error=order.why if failed else None,
             code=code if failed else None,
         )

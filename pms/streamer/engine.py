@@ -20,6 +20,7 @@ from pms.contract.commands import Command, read_command
 from pms.contract.commands import Trade as TradeCommand
 from pms.contract.results import Result
 from pms.domain.admission import Asked, admit, incident, refuse
+from pms.domain.adoption import ours
 from pms.domain.booking import Trade, book, observe, unvoid
 from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
 from pms.domain.desk import Desk
@@ -84,6 +85,8 @@ class Engine:
         self.local: Callable[[Asked, Command], None]
         self.follow: Callable[[str, Callable[[], None]], bool]
         self.repeat: Callable[[Result], None]
+        self.behind: Callable[[], None]
+        #: the exchange knows an order of ours that we do not: catch up with it
         self._now = redis_now_ms
         self._foreign: set[tuple[str, int]] = set()
 
@@ -97,7 +100,10 @@ class Engine:
             case Outcome():
                 self._outcome(message)
             case Attend():
-                self.agenda.put(message.client_order_id, in_s=0)
+                if message.client_order_id in self.desk.orders:
+                    self.agenda.put(message.client_order_id, in_s=0)
+                else:
+                    self.behind()
             case Conflict():
                 detail = f"{message.request_id} came again as {message.command}: {message.text[:300]}"
                 self.raise_incident("request_id_reused", "warning", detail)
@@ -240,7 +246,10 @@ class Engine:
             self.book(trade, seen=seen)
             return
         if order is None:
-            self.foreign(update.symbol, update.order_id, update.client_order_id)
+            if ours(update.client_order_id):
+                self.behind()
+            else:
+                self.foreign(update.symbol, update.order_id, update.client_order_id)
             return
         if update.execution == "AMENDMENT":
             self.observe(

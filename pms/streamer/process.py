@@ -80,7 +80,8 @@ class Streamer:
         self._requests = Requests(self._redis, new_id=_new_id)
         self._buffer: list[bytes] | None = []
         self._up = asyncio.Event()
-        self._reconnected = asyncio.Event()
+        self._behind = asyncio.Event()
+        self._gap = False
         self._wire()
 
     def _wire(self) -> None:
@@ -135,6 +136,7 @@ class Streamer:
         )
         self._engine.follow = self._market.follow_for
         self._engine.repeat = self._repeat
+        self._engine.behind = self._behind.set
         self._catch_up = CatchUp(self._engine, self._client)
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(
@@ -165,7 +167,7 @@ class Streamer:
             now_ms=self._clock.now_ms,
             sleep=asyncio.sleep,
             market_age_s=self._market.stream.age,
-            user_up=lambda: self._up.is_set() and not self._reconnected.is_set(),
+            user_up=lambda: self._up.is_set() and not self._gap,
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
         )
@@ -280,16 +282,24 @@ class Streamer:
         await self._outbox.drained()
 
     async def _keep_caught_up(self) -> None:
-        """After each return of the user stream close the gap; and move the proven cursors now and then."""
+        """Close each gap of the user stream, and whatever else shows that the exchange knows more than we.
+
+        Admission is closed until a gap is; meanwhile the proven cursors are moved now and then.
+        """
         while True:
             try:
                 async with asyncio.timeout(CATCH_UP_EVERY_S):
-                    await self._reconnected.wait()
+                    await self._behind.wait()
             except TimeoutError:
                 await self._prove_cursors()
                 continue
-            log.info("caught_up", trades=await self._catch_up.run())
-            self._reconnected.clear()
+            self._behind.clear()
+            try:
+                log.info("caught_up", trades=await self._catch_up.run())
+            except BaseException:
+                self._behind.set()
+                raise
+            self._gap = self._behind.is_set()
 
     async def _prove_cursors(self) -> None:
         """Page each symbol that traded since its cursor, so that recovery need not look far back."""
@@ -326,7 +336,8 @@ class Streamer:
     async def _user_is_up(self, *, first: bool) -> None:
         self._up.set()
         if not first:
-            self._reconnected.set()
+            self._gap = True
+            self._behind.set()
 
     def _user_is_down(self) -> None:
         self._up.clear()
