@@ -58,6 +58,8 @@ def uninstall(yes: bool) -> None:
     _mention_external(settings)
     _confirm("uninstall", yes=yes)
     try:
+        if of_root:
+            removal.refuse_while_used(places)
         if places.home.is_dir():
             places.make()
             with only_one(places):

@@ -50,11 +50,19 @@ def other_homes(places: Places) -> list[str]:
     return sorted(note.read_text().strip() for note in notes if note.parent != places.system_home)
 
 
+def refuse_while_used(places: Places) -> None:
+    """Raise StackError while any system on this machine runs a database as our user."""
+    user = identity.existing_identity() if identity.user_made_by_us(places.system_dir) else None
+    if user is not None and (pids := _owned_by(user.uid)):
+        raise StackError(
+            f"processes of the user {user.name} still run, {pids[0]} among them:"
+            " stop every system first (`pms down`)"
+        )
+
+
 def remove_system(places: Places) -> None:
     """Delete what root made outside the home: servers, every home's database, the user. Raises StackError."""
     user = identity.existing_identity() if identity.user_made_by_us(places.system_dir) else None
-    if user is not None and any(_owned_by(user.uid)):
-        raise StackError(f"processes of the user {user.name} still run: stop every system first (`pms down`)")
     if identity.made_by_us(places.system_dir):
         _remove(places.system_dir)
     if user is not None:

@@ -1,0 +1,160 @@
+"""The supervisor on small processes of the tests' own: order, patience and its end, failures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic import SecretStr
+
+from pms.config import Settings
+from pms.stack import supervisor
+from pms.stack.errors import StackError
+from pms.stack.places import Places
+from pms.stack.plan import Plan
+from pms.stack.processes import DOORS, ENGINE, EXCHANGE, SERVERS, WORKERS, ProcessPart
+from pms.stack.screen import Screen
+from pms.stack.secrets import Secrets
+from pms.stack.supervisor import AlreadyRunning, Interrupted, Supervisor, only_one
+
+NOTE_AND_END = """
+import os, signal, sys, time
+def end(*_):
+    open(sys.argv[2], "a").write(sys.argv[1] + " ")
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+"""
+READY = "open(sys.argv[3], 'w').close()\n"
+STAY = "while True: time.sleep(1)\n"
+STUBBORN = "import signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + READY + STAY
+WHEN_ALL_IS_READY = """
+while '"phase": "ready"' not in open(sys.argv[4]).read(): time.sleep(0.01)
+"""
+INTERRUPT = "os.kill(os.getppid(), signal.SIGINT)\n" + STAY
+STOPS_ITS_PARENT = NOTE_AND_END + READY + WHEN_ALL_IS_READY + INTERRUPT
+
+
+class Trial:
+    """A home, and parts that write down the order of their ends."""
+
+    def __init__(self, tmp_path: Path, database_url: str) -> None:
+        self.places = Places(tmp_path / "home", tmp_path / "system", as_root=False)
+        self.places.make()
+        self.ends = tmp_path / "ends"
+        self.database_url = database_url
+        self.parts: list[ProcessPart] = []
+
+    def add(self, name: str, group: int, code: str = NOTE_AND_END + READY + STAY) -> None:
+        ready = self.places.run / f"{name}.ready"
+        self.parts.append(
+            ProcessPart(
+                name=name,
+                group=group,
+                address=name,
+                log=self.places.log_of(name),
+                command=(
+                    sys.executable,
+                    "-c",
+                    code,
+                    name,
+                    str(self.ends),
+                    str(ready),
+                    str(self.places.state),
+                ),
+                environment={},
+                probe=lambda _pid: ready.exists(),
+            )
+        )
+
+    def run(self) -> None:
+        secrets = Secrets("trial", "key", SecretStr("s"), SecretStr("p"), new=False)
+        plan = Plan(
+            settings=Settings(home=self.places.home),
+            places=self.places,
+            secrets=secrets,
+            parts=tuple(self.parts),
+            external=(),
+            addresses={"PMS_REDIS_URL": "unix:///nowhere"},
+            database_url=self.database_url,
+        )
+        with only_one(self.places):
+            Supervisor(plan, Screen(), follow=True).run()
+
+    def leftovers(self) -> list[psutil.Process]:
+        return [child for child in psutil.Process().children() if str(self.ends) in child.cmdline()]
+
+
+@pytest.fixture
+def trial(tmp_path: Path, database_url: str) -> Iterator[Trial]:
+    trial = Trial(tmp_path, database_url)
+    yield trial
+    if trial.places.runtime.exists():
+        trial.places.runtime.rmdir()
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STAGGER_S", "TERM_S", "SERVER_GRACE_S"):
+        monkeypatch.setattr(supervisor, name, 0.2)
+
+
+def test_parts_end_in_the_reverse_order_of_their_start(trial: Trial) -> None:
+    trial.add("server", SERVERS)
+    trial.add("exchange", EXCHANGE)
+    trial.add("engine", ENGINE)
+    trial.add("worker", WORKERS)
+    trial.add("door", DOORS, STOPS_ITS_PARENT)
+    trial.run()
+    assert trial.ends.read_text().split() == ["door", "worker", "engine", "exchange", "server"]
+    assert trial.leftovers() == []
+    assert not trial.places.addresses.exists()
+    assert not trial.places.state.exists()
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_what_ignores_term_is_killed_and_holds_nobody_up(
+    trial: Trial, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial.add("server", SERVERS)
+    trial.add("stubborn", WORKERS, STUBBORN)
+    trial.add("door", DOORS, STOPS_ITS_PARENT)
+    trial.run()
+    assert "stubborn did not end in time: killed" in capsys.readouterr().out
+    assert trial.ends.read_text().split() == ["door", "server"]
+    assert trial.leftovers() == []
+
+
+def test_a_part_that_does_not_come_up_ends_the_whole_with_its_last_words(
+    trial: Trial, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial.add("server", SERVERS)
+    trial.add("engine", ENGINE, "print('the reason'); raise SystemExit(7)")
+    with pytest.raises(StackError, match=f"engine ended with code 7; its log is {trial.places.logs}"):
+        trial.run()
+    assert "the reason" in capsys.readouterr().out
+    assert trial.ends.read_text().split() == ["server"]
+    assert trial.leftovers() == []
+
+
+def test_told_to_stop_while_starting_it_stops(trial: Trial) -> None:
+    trial.add("server", SERVERS)
+    trial.add("never", EXCHANGE, NOTE_AND_END + INTERRUPT)
+    with pytest.raises(Interrupted):
+        trial.run()
+    assert trial.leftovers() == []
+
+
+def test_a_database_that_cannot_be_migrated_is_one_line(trial: Trial) -> None:
+    trial.add("server", SERVERS)
+    trial.database_url = "postgresql://pms@/nowhere?host=/nonexistent"
+    with pytest.raises(StackError, match="the database cannot be brought up to date: PostgreSQL: "):
+        trial.run()
+    assert trial.leftovers() == []
+
+
+def test_one_home_has_one_supervisor(trial: Trial) -> None:
+    with only_one(trial.places), pytest.raises(AlreadyRunning), only_one(trial.places):
+        pass
