@@ -14,7 +14,9 @@ from venue_client import SHARED, VenueClient, follow_book, offline_best, public_
 from pms.venue.app import VenueStartError
 from pms.venue.background.replay import ReplayWait
 
-needs_recordings = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared: recorded market data is absent")
+needs_recordings = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="no ../shared: recorded market data is absent"
+)
 BTC = SHARED / "hftbacktest" / "btcusdt_20240808_first60s.ndjson.gz"
 FOUR = SHARED / "cryptofeed" / "ws_20210722.ndjson.gz"
 
