@@ -179,7 +179,7 @@ def command_from(name: str, fields: dict[str, Any]) -> Command:
     if not is_request_id(request_id):
         raise Refusal(Code.BAD_REQUEST_ID, "requestId is not a UUID", field="requestId", actual=request_id)
     try:
-        return model.model_validate(fields)
+        return model.model_validate(fields, by_alias=True, by_name=False)
     except ValidationError as error:
         raise _refusal(error) from None
 

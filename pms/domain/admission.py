@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+from pydantic import TypeAdapter, ValidationError
+
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Cancel, CancelAll, Close, Command, Side, Trade
 from pms.contract.journal import CommandRow, IncidentRow
-from pms.contract.money import booked, encode, plain
+from pms.contract.money import Number, booked, encode, plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.desk import TAKER_FEE, Desk, Top, order_row, position_view, tag
@@ -24,6 +26,7 @@ from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.posting import Draft, Posting, Undecided
 
 ZERO = Decimal(0)
+_quantity: TypeAdapter[Decimal] = TypeAdapter(Number)
 MAX_OPEN_ORDERS = 200
 """Live orders a sub-account may have."""
 
@@ -561,18 +564,11 @@ def _expired(asked: Asked, result: Result) -> Result:
 
 
 def _number(value: object) -> Decimal | None:
-    """A quantity to echo, if it is one."""
-    if isinstance(value, Decimal):
-        return value if value.is_finite() else None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Decimal(value)
-    if isinstance(value, str):
-        try:
-            number = Decimal(value)
-        except ArithmeticError:
-            return None
-        return number if number.is_finite() else None
-    return None
+    """A quantity to echo, if it is one that an answer can carry."""
+    try:
+        return _quantity.validate_python(value)
+    except ValidationError:
+        return None
 
 
 def _word(value: object) -> str | None:

@@ -22,7 +22,7 @@ from pms.binance.limits import RateBudget
 from pms.binance.streams import MarketStream, UserStream
 from pms.bus.connection import connect
 from pms.bus.heartbeat import beat_forever
-from pms.bus.inbox import Arrived, Inbox
+from pms.bus.inbox import Arrived, Inbox, Message
 from pms.bus.journal import Journal
 from pms.bus.lead import LEASE_MS, Epoch, Lead, NotLeading
 from pms.bus.requests import Requests
@@ -352,7 +352,14 @@ class Streamer:
                 await asyncio.sleep(0.1)
                 continue
             for message in messages:
-                self._engine.hear(message)
+                self._hear_one(message)
+
+    def _hear_one(self, message: Message) -> None:
+        """Take one message; a fault in it must not cost the ones behind it."""
+        try:
+            self._engine.hear(message)
+        except Exception:
+            log.exception("message_failed", kind=type(message).__name__)
 
     async def _sweep(self) -> None:
         """Take up recorded commands that nobody brought us: a lost message, or an earlier life."""
@@ -365,15 +372,8 @@ class Streamer:
                 record = await self._requests.read(request_id)
                 if record is None or record.decision is not None or request_id in self._desk.requests:
                     continue
-                self._engine.decide(
-                    Arrived(
-                        request_id,
-                        record.command,
-                        record.text.decode(errors="replace"),
-                        record.at,
-                        record.deadline,
-                    )
-                )
+                text = record.text.decode(errors="replace")
+                self._hear_one(Arrived(request_id, record.command, text, record.at, record.deadline))
 
     # --- small things ---
 

@@ -269,6 +269,16 @@ class System:
         async with self.database.connect() as connection:
             return list((await connection.execute(text(query), parameters)).all())
 
+    async def settled(self) -> None:
+        """Wait until PostgreSQL has the whole journal."""
+
+        async def folded() -> bool:
+            newest = await self.redis.xrevrange("pms:journal", count=1)
+            applied = await self.redis.get("pms:journal:applied")
+            return not newest or int(applied or 0) >= int(newest[0][0].split(b"-")[0])
+
+        await until(folded, "the journal to be folded")
+
     async def audit(self) -> dict[str, Any]:
         """Let the independent reader compare venue, PostgreSQL and engine; fails unless they agree."""
         reader = await asyncio.create_subprocess_exec(

@@ -1,0 +1,232 @@
+"""Bad commands by the refusal they must get: what is wrong, the command, its fields, code and field.
+
+A value that is a function is called with the table's `Facts` when the test begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+TRADE, CLOSE, CANCEL, CANCEL_ALL = "pms.trade", "pms.close", "pms.cancel", "pms.cancel_all"
+CREATE, TRANSFER, FREEZE, IMPORT = "pms.create_account", "pms.transfer", "pms.freeze", "pms.import_position"
+UUID = "3f1c6a52-6d2f-4c39-9d0a-3c2f0a5b7d10"
+GONE = object()
+"""In the fields: leave this one out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What some bad commands are bad against."""
+
+    resting: str
+    #: a live order of bob's
+    resting_price: str
+    filled: str
+    #: an order of alice's that is over
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """One bad command."""
+
+    what: str
+    command: str
+    fields: dict[str, Any]
+    code: str
+    field: str | None = None
+
+
+def trade(what: str, code: str, field: str | None, **changes: Any) -> Bad:
+    """A bad trade: a good one with something changed."""
+    good = {"subAccountId": "alice", "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "leverage": 10}
+    fields = {name: value for name, value in {**good, **changes}.items() if value is not GONE}
+    return Bad(what, TRADE, fields, code, field)
+
+
+def limit(what: str, code: str, field: str | None, **changes: Any) -> Bad:
+    """A bad limit order."""
+    return trade(what, code, field, **{"type": "LIMIT", "price": "50000", **changes})
+
+
+def bad(what: str, command: str, code: str, field: str | None, **fields: Any) -> Bad:
+    return Bad(what, command, fields, code, field)
+
+
+BAD_COMMANDS = [
+    # --- shape ---
+    trade("no account", "MISSING_FIELD", "subAccountId", subAccountId=GONE),
+    trade("no symbol", "MISSING_FIELD", "symbol", symbol=GONE),
+    trade("no side", "MISSING_FIELD", "side", side=GONE),
+    trade("no quantity", "MISSING_FIELD", "quantity", quantity=GONE),
+    trade("a misspelt option", "UNKNOWN_FIELD", "reduceonly", reduceonly=True),
+    trade("snake case", "UNKNOWN_FIELD", "time_in_force", time_in_force="GTC"),
+    trade("side in words", "BAD_FIELD", "side", side="UP"),
+    trade("side a number", "BAD_FIELD", "side", side=1),
+    trade("type unknown", "BAD_FIELD", "type", type="STOP"),
+    limit("time in force unknown", "BAD_FIELD", "timeInForce", timeInForce="FOREVER"),
+    trade("quantity NaN", "BAD_FIELD", "quantity", quantity="NaN"),
+    trade("quantity infinite", "BAD_FIELD", "quantity", quantity="Infinity"),
+    trade("quantity beyond sense", "BAD_FIELD", "quantity", quantity="1e400"),
+    trade("quantity a truth", "BAD_FIELD", "quantity", quantity=True),
+    trade("quantity a list", "BAD_FIELD", "quantity", quantity=[1]),
+    trade("quantity in words", "BAD_FIELD", "quantity", quantity="one"),
+    trade("quantity empty", "BAD_FIELD", "quantity", quantity=""),
+    trade("quantity null", "BAD_FIELD", "quantity", quantity=None),
+    trade("quantity with 40 digits", "BAD_FIELD", "quantity", quantity="0." + "1" * 40),
+    limit("price in words", "BAD_FIELD", "price", price="market"),
+    trade("leverage zero", "BAD_FIELD", "leverage", leverage=0),
+    trade("leverage negative", "BAD_FIELD", "leverage", leverage=-5),
+    trade("leverage a fraction", "BAD_FIELD", "leverage", leverage="2.5"),
+    trade("leverage above all symbols'", "BAD_FIELD", "leverage", leverage=151),
+    trade("reduceOnly in words", "BAD_FIELD", "reduceOnly", reduceOnly="perhaps"),
+    trade("ttl too short", "BAD_FIELD", "ttlMs", ttlMs=1),
+    trade("ttl too long", "BAD_FIELD", "ttlMs", ttlMs=3_600_000),
+    trade("account with a slash", "BAD_FIELD", "subAccountId", subAccountId="../house"),
+    trade("account empty", "BAD_FIELD", "subAccountId", subAccountId=""),
+    trade("account too long", "BAD_FIELD", "subAccountId", subAccountId="a" * 37),
+    bad("position no UUID", CLOSE, "BAD_FIELD", "positionId", positionId="alice-btc"),
+    bad("no position", CLOSE, "MISSING_FIELD", "positionId"),
+    bad("no order", CANCEL, "MISSING_FIELD", "orderId"),
+    # --- who and what ---
+    trade("account unknown", "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="nobody"),
+    trade("the house", "HOUSE_ONLY", "subAccountId", subAccountId="house"),
+    trade("account frozen", "ACCOUNT_FROZEN", "subAccountId", subAccountId="carol"),
+    trade("symbol unknown", "UNKNOWN_SYMBOL", "symbol", symbol="NOSUCHUSDT"),
+    trade("symbol with a space", "UNKNOWN_SYMBOL", "symbol", symbol="BTC USDT"),
+    bad("position unknown", CLOSE, "UNKNOWN_POSITION", "positionId", positionId=UUID),
+    bad("order unknown", CANCEL, "UNKNOWN_ORDER", "orderId", orderId="PMS_alice_M_nothing"),
+    bad("exchange id unknown", CANCEL, "UNKNOWN_ORDER", "orderId", orderId=999_999_999_999),
+    bad("order over", CANCEL, "ORDER_CLOSED", "orderId", orderId=lambda facts: facts.filled),
+    bad("cancel-all of nobody", CANCEL_ALL, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="nobody"),
+    # --- the symbol's rules ---
+    trade("quantity zero", "QUANTITY_ZERO", "quantity", quantity=0),
+    trade("quantity negative", "QUANTITY_ZERO", "quantity", quantity="-0.01"),
+    trade("quantity off its step", "QUANTITY_STEP", "quantity", quantity="0.0105"),
+    trade("quantity below the least", "QUANTITY_MIN", "quantity", quantity="0.0001"),
+    limit("quantity above the most", "QUANTITY_MAX", "quantity", quantity="999999"),
+    trade("notional too small", "MIN_NOTIONAL", "quantity", symbol="ETHUSDT", quantity="0.001"),
+    limit("price off its tick", "PRICE_TICK", "price", price="50000.05"),
+    limit("price zero", "PRICE_RANGE", "price", price=0),
+    limit("price negative", "PRICE_RANGE", "price", price="-1"),
+    limit("price far above the market", "PRICE_COLLAR", "price", price="90000"),
+    limit("sell far below the market", "PRICE_COLLAR", "price", price="30000", side="SELL"),
+    limit("no price", "PRICE_MISSING", "price", price=GONE),
+    trade("market with a price", "PRICE_UNWANTED", "price", price="50000"),
+    trade("market with a time in force", "TIME_IN_FORCE", "timeInForce", timeInForce="GTC"),
+    trade(
+        "leverage above the symbol's",
+        "LEVERAGE_RANGE",
+        "leverage",
+        symbol="AKROUSDT",
+        quantity="5000",
+        leverage=150,
+    ),
+    # --- the account's means ---
+    trade("over margin", "MARGIN", "quantity", quantity="50"),
+    limit("over margin, resting", "MARGIN", "quantity", quantity="100", leverage=1),
+    trade(
+        "reduce-only when flat", "REDUCE_ONLY", "quantity", symbol="ETHUSDT", quantity="1", reduceOnly=True
+    ),
+    trade("reduce-only on the wrong side", "REDUCE_ONLY", "quantity", reduceOnly=True),
+    trade("reduce-only for too much", "REDUCE_ONLY", "quantity", side="SELL", quantity="5", reduceOnly=True),
+    limit(
+        "would meet a sibling's order",
+        "SELF_MATCH",
+        "price",
+        side="SELL",
+        price=lambda facts: facts.resting_price,
+    ),
+    # --- accounts ---
+    bad("account exists", CREATE, "ACCOUNT_EXISTS", "subAccountId", subAccountId="alice"),
+    bad("account with a taken tag", CREATE, "ACCOUNT_EXISTS", "subAccountId", subAccountId="longname-b"),
+    bad("label too long", CREATE, "BAD_FIELD", "label", subAccountId="dave", label="x" * 81),
+    bad(
+        "transfer to itself",
+        TRANSFER,
+        "BAD_FIELD",
+        "toAccountId",
+        fromAccountId="bob",
+        toAccountId="bob",
+        amount=1,
+    ),
+    bad(
+        "transfer of nothing",
+        TRANSFER,
+        "BAD_FIELD",
+        "amount",
+        fromAccountId="bob",
+        toAccountId="alice",
+        amount=0,
+    ),
+    bad(
+        "transfer too fine",
+        TRANSFER,
+        "BAD_FIELD",
+        "amount",
+        fromAccountId="bob",
+        toAccountId="alice",
+        amount="1e-9",
+    ),
+    bad(
+        "transfer over balance",
+        TRANSFER,
+        "BALANCE",
+        "amount",
+        fromAccountId="bob",
+        toAccountId="alice",
+        amount=10**9,
+    ),
+    bad(
+        "transfer to nobody",
+        TRANSFER,
+        "UNKNOWN_ACCOUNT",
+        "toAccountId",
+        fromAccountId="bob",
+        toAccountId="x",
+        amount=1,
+    ),
+    bad("freeze the house", FREEZE, "HOUSE_ONLY", "subAccountId", subAccountId="house"),
+    bad(
+        "import nothing",
+        IMPORT,
+        "QUANTITY_STEP",
+        "quantity",
+        subAccountId="bob",
+        symbol="ETHUSDT",
+        quantity=0,
+        entryPrice=1,
+    ),
+    bad(
+        "import at no price",
+        IMPORT,
+        "PRICE_RANGE",
+        "entryPrice",
+        subAccountId="bob",
+        symbol="ETHUSDT",
+        quantity=1,
+        entryPrice=0,
+    ),
+]
+
+BAD_TEXTS = [
+    ("cut in half", '{"requestId":"%s","subAccountId":"al', "BAD_JSON"),
+    ("not an object", '["%s"]', "BAD_JSON"),
+    ("empty", "", "BAD_JSON"),
+    ("a bare NaN", '{"requestId":"%s","quantity":NaN}', "BAD_JSON"),
+    ("no requestId", '{"subAccountId":"alice"}', "MISSING_REQUEST_ID"),
+    ("requestId no UUID", '{"requestId":7,"subAccountId":"alice"}', "BAD_REQUEST_ID"),
+]
+"""Texts under a good record's requestId, through the record's door."""
+
+CODES = {each.code for each in BAD_COMMANDS} | {code for *_, code in BAD_TEXTS}
+
+
+def resolved(each: Bad, facts: Facts) -> dict[str, Any]:
+    """The fields, with what depends on the facts filled in."""
+    return {name: _value(value, facts) for name, value in each.fields.items()}
+
+
+def _value(value: Any, facts: Facts) -> Any:
+    return value(facts) if isinstance(value, Callable) else value  # type: ignore[arg-type]
