@@ -16,7 +16,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from pms.binance.book import BookState, LocalBook
+from pms.binance.book import L1, BookState, LocalBook
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
 from pms.binance.frames import DepthUpdate, FrameError, decode_market
@@ -39,6 +39,8 @@ class Followed:
 
     book: LocalBook
     mailbox: Mailbox[Top]
+    best: L1 | None = None
+    told: Top | None = None
     syncing: asyncio.Task[None] | None = None
     waiting: list[Callable[[], None]] = field(default_factory=list)
     consumers: list[Mailbox[Top]] = field(default_factory=list)
@@ -109,11 +111,14 @@ class MarketData:
         followed = self._followed.get(update.symbol)
         if followed is None:
             return
-        top = followed.book.apply(update)
-        if top is not None:
-            self._tell(update.symbol, followed, top, at=update.time)
+        best = followed.book.apply(update)
+        if best is not None:
+            self._tell(update.symbol, followed, best, at=update.time)
         elif followed.book.state is BookState.GAP:
             self._lost(update.symbol, followed)
+        elif followed.book.state is BookState.LIVE:
+            # One side is empty: the price before is true no more.
+            self._desk.tops.pop(update.symbol, None)
 
     def disconnected(self) -> None:
         """The stream is down: no symbol has a price until its book is built anew."""
@@ -126,13 +131,22 @@ class MarketData:
         for symbol, followed in self._followed.items():
             self._resync(symbol, followed)
 
+    def close(self) -> None:
+        """Stop publishing and syncing."""
+        for task in self._publishers:
+            task.cancel()
+
     def expire_stale(self) -> None:
         """Forget the tops of symbols when the whole feed is silent."""
         self._desk.tops.clear()
 
-    def _tell(self, symbol: str, followed: Followed, top: Any, *, at: int) -> None:
-        bid, bid_qty, ask, ask_qty = top
-        told = Top(Decimal(bid), Decimal(bid_qty), Decimal(ask), Decimal(ask_qty), at)
+    def _tell(self, symbol: str, followed: Followed, best: L1, *, at: int) -> None:
+        before = followed.told
+        if best is followed.best and before is not None:
+            told = Top(before.bid, before.bid_qty, before.ask, before.ask_qty, at)
+        else:
+            told = Top(Decimal(best.bid), Decimal(best.bid_qty), Decimal(best.ask), Decimal(best.ask_qty), at)
+        followed.best, followed.told = best, told
         self._desk.tops[symbol] = told
         for box in followed.consumers:
             box.put(told)
@@ -152,23 +166,23 @@ class MarketData:
             followed.syncing = self._spawn(self._sync(symbol, followed))
 
     async def _sync(self, symbol: str, followed: Followed) -> None:
-        """Fetch snapshots until one fits the events."""
-        delay = 0.0
+        """Fetch snapshots until one fits the events; a newer one is kept by the book until they reach it."""
+        delay = 0.05
         await self._prepare(symbol)
-        while followed.book.state is not BookState.LIVE:
+        while not _live(followed.book):
             await self._sleep(delay)
-            delay = min(delay + 0.2, 3.0)
-            if not followed.book.pending:
-                delay = 0.05
-                continue
+            delay = min(delay * 2, 3.0)
             try:
                 snapshot = await self._client.depth(symbol, limit=1000)
             except ExchangeError as error:
                 log.warning("snapshot_failed", symbol=symbol, error=str(error))
                 continue
-            top = followed.book.snapshot(snapshot.last_update_id, snapshot.bids, snapshot.asks)
-            if top is not None:
-                self._tell(symbol, followed, top, at=self._now_ms())
+            if _live(followed.book):
+                # The snapshot before fitted meanwhile; this one would set the book ahead of its events.
+                return
+            best = followed.book.snapshot(snapshot.last_update_id, snapshot.bids, snapshot.asks)
+            if best is not None:
+                self._tell(symbol, followed, best, at=self._now_ms())
 
     async def _publish(self, symbol: str, followed: Followed) -> None:
         """Write the price key: at most ten times a second, at least every five seconds while in sync."""
@@ -204,3 +218,7 @@ class MarketData:
         self._publishers.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("market_task_died", error=repr(task.exception()))
+
+
+def _live(book: LocalBook) -> bool:
+    return book.state is BookState.LIVE

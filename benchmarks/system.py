@@ -1,0 +1,183 @@
+"""What a benchmark brings up: servers, venue, streamer, workers, on free addresses; gone when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+from pydantic import SecretStr
+
+from pms.binance.client import ExchangeClient, open_session
+from pms.binance.limits import RateBudget
+from pms.bus.connection import connect
+from pms.bus.requests import Requests
+from pms.db.migrate import upgrade
+from pms.stack.servers.postgres import EmbeddedPostgres
+from pms.stack.servers.redis import EmbeddedRedis
+
+DESK = ("D" * 64, "d" * 64)
+"""Key and secret of the engine's account."""
+
+FLOOR = ("F" * 64, "f" * 64)
+"""Key and secret of the account that the floors trade on."""
+
+
+class Bench:
+    """One system under measurement."""
+
+    def __init__(self, home: Path, *, appendfsync: Literal["always", "everysec"]) -> None:
+        self.home = home
+        self.redis_server = EmbeddedRedis(
+            data_dir=home / "redis", runtime_dir=home / "r", appendfsync=appendfsync
+        )
+        self.postgres = EmbeddedPostgres(data_dir=home / "postgres", runtime_dir=home / "p")
+        self.children: list[subprocess.Popen[bytes]] = []
+        self.environment: dict[str, str] = {}
+        self.redis: Any = None
+
+    async def up(self, *modules: tuple[str, ...]) -> None:
+        """Start everything and the given extra modules; returns when commands are admitted."""
+        redis_url, database_url = self.redis_server.start(), self.postgres.start()
+        upgrade(database_url)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PMS_")},
+            "PMS_HOME": str(self.home),
+            "PMS_REDIS_URL": redis_url,
+            "PMS_DATABASE_URL": database_url,
+            "PMS_BINANCE_API_KEY": DESK[0],
+            "PMS_BINANCE_API_SECRET": DESK[1],
+            "PMS_VENUE_ACCOUNTS": f"desk:{DESK[0]}:{DESK[1]}:10000000 floor:{FLOOR[0]}:{FLOOR[1]}:10000000",
+            "PMS_SYMBOLS": "BTCUSDT",
+            "PMS_LOG_LEVEL": "WARNING",
+            "NO_COLOR": "1",
+        }
+        venue_log = self.start("pms.venue", "--port", "0", "--limits", "off")
+        await until(lambda: _read(venue_log, "venue ready"), "the venue")
+        self.url = _text(venue_log).split("venue ready", 1)[1].split()[0]
+        self.environment["PMS_BINANCE_REST_URL"] = self.url
+        self.environment["PMS_BINANCE_WS_URL"] = self.url.replace("http", "ws")
+        self.redis = connect(redis_url, name="bench", connections=128)
+        self.requests = Requests(self.redis, new_id=lambda: str(uuid4()))
+        self.session, self.http = open_session(), aiohttp.ClientSession()
+        self.budget = RateBudget(self.redis, share=Decimal(1), monotonic=time.monotonic)
+        for module in (
+            ("pms.streamer",),
+            ("pms.tasks.worker", "orders"),
+            ("pms.tasks.worker", "ledger"),
+            *modules,
+        ):
+            self.start(*module)
+        for name in ("streamer", "worker-orders", "worker-ledger"):
+            await until(lambda name=name: self.redis.exists(f"pms:ready:{name}"), name)  # type: ignore[misc]
+        await until(self._admitting, "admission")
+
+    def start(self, module: str, *arguments: str) -> Path:
+        """Start a Python module; returns its log."""
+        log = self.home / f"{module}-{len(self.children)}.log"
+        with log.open("wb") as output:
+            self.children.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", module, *arguments],
+                    env=self.environment,
+                    stdout=output,
+                    stderr=output,
+                )
+            )
+        return log
+
+    async def down(self) -> None:
+        """End everything that was started."""
+        if self.redis is not None:
+            await self.budget.close()
+            await self.session.close()
+            await self.http.close()
+            await self.redis.aclose()
+        for child in reversed(self.children):
+            child.kill()
+            child.wait()
+        self.redis_server.stop()
+        self.postgres.stop()
+
+    async def account(self, name: str) -> None:
+        """Create and fund a sub-account."""
+        for command, fields in (
+            ("pms.create_account", {"subAccountId": name}),
+            ("pms.transfer", {"fromAccountId": "house", "toAccountId": name, "amount": 1_000_000}),
+        ):
+            request = str(uuid4())
+            await self.requests.submit(command, {"requestId": request, **fields}, door="bench")
+            answer = msgspec.json.decode(await self.requests.result(request, timeout_s=10) or b"{}")
+            if not answer.get("success"):
+                raise RuntimeError(f"{command} failed: {answer}")
+
+    def client(self, account: tuple[str, str]) -> ExchangeClient:
+        """An exchange client of our own, on one of the venue's accounts."""
+        return ExchangeClient(
+            base_url=self.url,
+            api_key=SecretStr(account[0]),
+            api_secret=SecretStr(account[1]),
+            session=self.session,
+            clock_ms=lambda: time.time_ns() // 1_000_000,
+            budget=self.budget,
+        )
+
+    async def admin(self, what: str) -> Any:
+        """Read the venue's admin face."""
+        async with self.http.get(f"{self.url}/venue/admin/{what}") as response:
+            return await response.json()
+
+    async def _admitting(self) -> bool:
+        health = await self.redis.get("pms:health")
+        return health is not None and bool(msgspec.json.decode(health)["admission"])
+
+
+@asynccontextmanager
+async def bench(
+    *modules: tuple[str, ...], appendfsync: Literal["always", "everysec"] = "always"
+) -> AsyncIterator[Bench]:
+    """A running system in a short temporary home."""
+    home = _home()
+    system = Bench(home, appendfsync=appendfsync)
+    try:
+        await system.up(*modules)
+        yield system
+    finally:
+        await system.down()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
+    """Wait for a condition, thirty seconds at most."""
+    give_up = time.monotonic() + 30
+    while not await condition():
+        if time.monotonic() > give_up:
+            raise RuntimeError(f"{what} did not come up")
+        await asyncio.sleep(0.02)
+
+
+async def _read(log: Path, words: str) -> bool:
+    return words in _text(log)
+
+
+def _text(log: Path) -> str:
+    return log.read_text()
+
+
+def _home() -> Path:
+    """A short directory that PostgreSQL's own user may enter where we are root."""
+    home = Path(tempfile.mkdtemp(prefix="pmsb-"))
+    home.chmod(0o711)
+    return home
