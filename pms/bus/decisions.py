@@ -13,7 +13,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from pms.bus.journal import DECIDED
+from pms.bus.journal import DECIDED, Announced, read_announced
 
 log = structlog.get_logger()
 
@@ -23,12 +23,12 @@ class Decisions:
 
     def __init__(self, redis: Redis) -> None:
         self._redis: Any = redis
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._waiting: dict[str, set[asyncio.Future[Announced]]] = {}
         self.task: asyncio.Task[None] | None = None
 
-    def expect(self, request_id: str) -> asyncio.Future[None]:
-        """A future that is done when the command is decided; read the record after asking for it."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def expect(self, request_id: str) -> asyncio.Future[Announced]:
+        """A future of the decision; read the record after asking for it."""
+        future: asyncio.Future[Announced] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(request_id, set()).add(future)
         future.add_done_callback(lambda done: self._forget(request_id, done))
         return future
@@ -42,17 +42,17 @@ class Decisions:
                     while True:
                         message = await listener.get_message(ignore_subscribe_messages=True, timeout=1.0)
                         if message is not None:
-                            self._tell(message["data"].decode())
+                            self._tell(read_announced(message["data"]))
             except (RedisError, OSError) as error:
                 log.warning("decisions_interrupted", error=str(error))
                 await asyncio.sleep(0.2)
 
-    def _tell(self, request_id: str) -> None:
-        for future in list(self._waiting.get(request_id, ())):
+    def _tell(self, announced: Announced) -> None:
+        for future in list(self._waiting.get(announced.request_id, ())):
             if not future.done():
-                future.set_result(None)
+                future.set_result(announced)
 
-    def _forget(self, request_id: str, future: asyncio.Future[None]) -> None:
+    def _forget(self, request_id: str, future: asyncio.Future[Announced]) -> None:
         waiting = self._waiting.get(request_id)
         if waiting is not None:
             waiting.discard(future)

@@ -74,13 +74,15 @@ class Inbox:
         """Tell the streamer something."""
         await self._redis.rpush(names.INBOX, _encoder.encode(message))
 
-    async def take(self, *, timeout_s: float, most: int = 100) -> list[Message]:
-        """Wait for messages; what cannot be read is skipped, for none is the only record."""
-        first = await self._redis.blpop([names.INBOX], timeout=timeout_s)
-        if first is None:
-            return []
-        more = await self._redis.lpop(names.INBOX, most) or []
-        return [message for raw in [first[1], *more] if (message := _read(raw)) is not None]
+    async def wait(self, *, timeout_s: float) -> Message | None:
+        """Wait for one message; what cannot be read is skipped, for none is the only record."""
+        found = await self._redis.blpop([names.INBOX], timeout=timeout_s)
+        return None if found is None else _read(found[1])
+
+    async def rest(self, *, most: int = 100) -> list[Message]:
+        """Take what else lies there, without waiting."""
+        found = await self._redis.lpop(names.INBOX, most) or []
+        return [message for raw in found if (message := _read(raw)) is not None]
 
 
 def _read(raw: bytes) -> Message | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -19,9 +20,10 @@ from pms.domain.orders import State
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
 
 DECIDED = "pms:decided"
-"""Channel that announces a decision by its requestId, for the worker that waits for it."""
+"""Channel that announces each decision, for the worker that waits for it."""
 
 CLOSED_ORDER_TTL_S = 86_400
+_encoder = msgspec.json.Encoder(decimal_format="string")
 Effect = list[str | int]
 
 
@@ -122,39 +124,64 @@ def _effects(
     return effects
 
 
+class ToSend(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sender needs of an order: the fields of the exchange's request."""
+
+    symbol: str
+    side: str
+    type: str
+    quantity: Decimal
+    price: Decimal | None
+    time_in_force: str | None
+    client_order_id: str
+
+
+class Announced(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision as it is announced: enough to act on it without reading the record again."""
+
+    request_id: str
+    command: str
+    decision: str
+    orders: list[str]
+    order: str
+
+
+_announced = msgspec.json.Decoder(Announced)
+
+
+def read_announced(text: bytes) -> Announced:
+    """Read an announcement."""
+    return _announced.decode(text)
+
+
+def _send_text(order: OrderRow) -> str:
+    send = ToSend(
+        symbol=order.symbol,
+        side=order.side,
+        type=order.type,
+        quantity=order.quantity,
+        price=order.price,
+        time_in_force=order.time_in_force,
+        client_order_id=order.client_order_id,
+    )
+    return _text(_encoder.encode(send))
+
+
 def _project(order: OrderRow) -> list[Effect]:
     """The order's hash: what a sender needs, and the state for whoever looks."""
     key = names.order_key(order.client_order_id)
-    effects: list[Effect] = [
-        [
-            "HSET",
-            key,
-            "epoch",
-            order.epoch,
-            "deadline",
-            str(order.deadline),
-            "sub",
-            order.sub_account_id,
-            "symbol",
-            order.symbol,
-            "side",
-            order.side,
-            "type",
-            order.type,
-            "quantity",
-            plain(order.quantity),
-            "price",
-            "" if order.price is None else plain(order.price),
-            "timeInForce",
-            order.time_in_force or "",
-            "state",
-            order.state,
-            "exchangeOrderId",
-            "" if order.exchange_order_id is None else str(order.exchange_order_id),
-            "filledQty",
-            plain(order.filled_qty),
-        ]
-    ]
+    fields = {
+        "epoch": order.epoch,
+        "deadline": str(order.deadline),
+        "sub": order.sub_account_id,
+        "symbol": order.symbol,
+        "price": "" if order.price is None else plain(order.price),
+        "send": _send_text(order),
+        "state": order.state,
+        "exchangeOrderId": "" if order.exchange_order_id is None else str(order.exchange_order_id),
+        "filledQty": plain(order.filled_qty),
+    }
+    effects: list[Effect] = [["HSET", key, *(part for field in fields.items() for part in field)]]
     if State(order.state).terminal:
         effects.append(["EXPIRE", key, CLOSED_ORDER_TTL_S])
     return effects
@@ -162,11 +189,20 @@ def _project(order: OrderRow) -> list[Effect]:
 
 def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:
     key = names.request_key(command.request_id)
-    ids = " ".join(order.client_order_id for order in orders)
+    ids = [order.client_order_id for order in orders]
+    send = _send_text(orders[0]) if len(orders) == 1 else ""
+    announced = Announced(
+        request_id=command.request_id,
+        command=command.command,
+        decision=command.decision,
+        orders=ids,
+        order=send,
+    )
+    fields = ["decision", command.decision, "answer", command.answer, "orders", " ".join(ids), "order", send]
     return [
-        ["HSET", key, "decision", command.decision, "answer", command.answer, "orders", ids],
+        ["HSET", key, *fields],
+        ["PUBLISH", DECIDED, _text(_encoder.encode(announced))],
         ["EXPIRE", key, names.REQUEST_TTL_S],
-        ["PUBLISH", DECIDED, command.request_id],
     ]
 
 

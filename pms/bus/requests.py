@@ -40,9 +40,12 @@ class Record:
     at: int
     deadline: int
     decision: str | None
-    client_order_ids: list[str]
+    orders: list[str]
+    #: client order ids
     answer: bytes | None
     result: bytes | None
+    order: bytes | None
+    #: what to send, where the decision admitted a single order
 
 
 class Requests:
@@ -95,9 +98,10 @@ class Requests:
             at=int(fields[b"at"]),
             deadline=int(fields[b"deadline"]),
             decision=decision.decode() if decision else None,
-            client_order_ids=fields.get(b"orders", b"").decode().split(),
+            orders=fields.get(b"orders", b"").decode().split(),
             answer=fields.get(b"answer"),
             result=fields.get(b"result"),
+            order=fields.get(b"order"),
         )
 
     async def settle(self, request_id: str) -> bytes | None:
@@ -165,7 +169,7 @@ def echo(text: bytes) -> dict[str, Any]:
 
 def _answer(request_id: str, record: Record | None, *, code: Code | None) -> bytes:
     echoed = echo(record.text) if record else {}
-    orders = record.client_order_ids if record else []
+    orders = record.orders if record else []
     result = Result.model_construct(
         success=code is None,
         request_id=request_id,

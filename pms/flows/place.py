@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -32,10 +32,12 @@ from pms.binance.errors import (
     Unsent,
 )
 from pms.bus.inbox import Inbox, Outcome
+from pms.bus.journal import ToSend
 from pms.bus.rights import Right, Rights
 from pms.contract import names
 
 log = structlog.get_logger()
+_decoder = msgspec.json.Decoder(ToSend)
 PATIENCE_S = 60.0
 """Longer than any deadline: the send right, not this, judges whether an order is too late."""
 
@@ -53,12 +55,12 @@ class Placing:
     sleep: Callable[[float], Awaitable[None]]
 
 
-async def place(deps: Placing, client_order_id: str) -> Right:
+async def place(deps: Placing, client_order_id: str, *, order: PlaceOrder | None = None) -> Right:
     """Sign, take the right, write once, report; returns what the right said.
 
-    The report may be lost: it only spares the streamer a query.
+    `order` spares reading the order's hash. The report may be lost: it only spares the streamer a query.
     """
-    order = await read_order(deps.redis, client_order_id)
+    order = order or await read_order(deps.redis, client_order_id)
     if order is None:
         return Right.UNKNOWN
     if not await _room(deps, client_order_id, reduce_only=order.reduce_only):
@@ -123,19 +125,23 @@ async def _room(deps: Placing, client_order_id: str, *, reduce_only: bool) -> bo
 async def read_order(redis: Redis, client_order_id: str) -> PlaceOrder | None:
     """Read what is to be sent from the order's hash."""
     untyped: Any = redis
-    fields = await untyped.hgetall(names.order_key(client_order_id))
-    if b"symbol" not in fields:
+    text = await untyped.hget(names.order_key(client_order_id), "send")
+    return order_from(text)
+
+
+def order_from(text: bytes | str | None) -> PlaceOrder | None:
+    """What is to be sent, from its JSON text; None for none."""
+    if not text:
         return None
-    price, tif = fields[b"price"].decode(), fields[b"timeInForce"].decode()
+    fields = _decoder.decode(text)
     return PlaceOrder(
-        symbol=fields[b"symbol"].decode(),
-        side=fields[b"side"].decode(),
-        type=fields[b"type"].decode(),
-        quantity=Decimal(fields[b"quantity"].decode()),
-        price=Decimal(price) if price else None,
-        time_in_force=tif or None,
-        client_order_id=client_order_id,
-        reduce_only=False,
+        symbol=fields.symbol,
+        side=fields.side,
+        type=fields.type,
+        quantity=fields.quantity,
+        price=fields.price,
+        time_in_force=fields.time_in_force,
+        client_order_id=fields.client_order_id,
     )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from pms.bus.decisions import Decisions
+from pms.bus.journal import Announced
 from pms.bus.requests import SETTLE_GRACE_MS, Record, Requests
 from pms.bus.stale import Stale
 from pms.contract.codes import Code
@@ -22,7 +23,7 @@ from pms.contract.money import encode, encode_canonical
 from pms.contract.names import Task
 from pms.contract.results import Result
 from pms.flows.cancel import cancel_known
-from pms.flows.place import Placing, place
+from pms.flows.place import Placing, order_from, place
 
 POLL_S = 0.25
 """How often a waiting worker reads the record itself, in case the announcement was missed."""
@@ -41,18 +42,27 @@ class Serving:
 
 async def serve(deps: Serving, request_id: str, *, want_result: bool) -> bytes | None:
     """Serve a recorded command; returns its result if wanted, or if it is known already."""
-    record = await _decision(deps, request_id)
-    if record is None:
-        return None
-    if record.result is not None or record.decision != "admitted":
-        return record.result or record.answer or await deps.requests.settle(request_id)
-    if record.command in {Task.TRADE, Task.CLOSE}:
-        for client_order_id in record.client_order_ids:
-            await place(deps.placing, client_order_id)
-    elif record.command in {Task.CANCEL, Task.CANCEL_ALL}:
-        for client_order_id in record.client_order_ids:
+    decision = await _decision(deps, request_id)
+    if isinstance(decision, Record):
+        known = decision.result or (decision.answer if decision.decision != "admitted" else None)
+        if known is not None:
+            return known
+    if decision is None:
+        return await deps.requests.settle(request_id)
+    if decision.decision == "admitted":
+        await _carry_out(deps, decision)
+    return await _result(deps, request_id) if want_result else None
+
+
+async def _carry_out(deps: Serving, decision: Record | Announced) -> None:
+    """Do what was admitted; doing it again finds the send right taken."""
+    if decision.command in {Task.TRADE, Task.CLOSE}:
+        order = order_from(decision.order)
+        for client_order_id in decision.orders:
+            await place(deps.placing, client_order_id, order=order)
+    elif decision.command in {Task.CANCEL, Task.CANCEL_ALL}:
+        for client_order_id in decision.orders:
             await cancel_known(deps.redis, deps.placing.client, deps.placing.inbox, client_order_id)
-    return await _result(deps, request_id, record) if want_result else None
 
 
 async def serve_plain(
@@ -87,23 +97,28 @@ async def serve_plain(
     return await serve(deps, request_id, want_result=want_result)
 
 
-async def _decision(deps: Serving, request_id: str) -> Record | None:
-    """The record once it is decided, or None if it is gone or over."""
+async def _decision(deps: Serving, request_id: str) -> Record | Announced | None:
+    """The decision, from the record or as it is announced; None if the command is over or gone."""
     decided = deps.decisions.expect(request_id)
     try:
         while True:
             record = await deps.requests.read(request_id)
             if record is None or record.decision is not None or record.result is not None:
                 return record
+            await asyncio.wait([decided], timeout=POLL_S)
+            if decided.done():
+                return decided.result()
             if await deps.requests.settle(request_id) is not None:
                 return await deps.requests.read(request_id)
-            await asyncio.wait([decided], timeout=POLL_S)
     finally:
         decided.cancel()
 
 
-async def _result(deps: Serving, request_id: str, record: Record) -> bytes | None:
+async def _result(deps: Serving, request_id: str) -> bytes | None:
     """The command's result; at the latest a second after its deadline."""
+    record = await deps.requests.read(request_id)
+    if record is None:
+        return None
     whole_s = (record.deadline - record.at + SETTLE_GRACE_MS) / 1000
     found = await deps.requests.result(request_id, timeout_s=whole_s)
     return found or await deps.requests.settle(request_id)

@@ -343,16 +343,19 @@ class Streamer:
         self._up.clear()
 
     async def _hear(self) -> None:
+        """Hear the inbox for ever: the first message at once, then whatever came with it."""
         inbox = Inbox(self._inbox_redis)
         while True:
             try:
-                messages = await inbox.take(timeout_s=1.0)
+                first = await inbox.wait(timeout_s=1.0)
+                if first is None:
+                    continue
+                self._hear_one(first)
+                for message in await inbox.rest():
+                    self._hear_one(message)
             except (RedisError, OSError) as error:
                 log.warning("inbox_lost", error=str(error))
                 await asyncio.sleep(0.1)
-                continue
-            for message in messages:
-                self._hear_one(message)
 
     def _hear_one(self, message: Message) -> None:
         """Take one message; a fault in it must not cost the ones behind it."""

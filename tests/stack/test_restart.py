@@ -92,7 +92,7 @@ async def test_an_order_in_flight_at_the_death_is_found_by_its_id(system: System
     await system.ready("streamer")
     record = await system.requests.read(request)
     assert record is not None
-    (order,) = record.client_order_ids
+    (order,) = record.orders
     await until(lambda: _is(system, order, "filled"), "the order to be found")
     assert len(await executed(system, order)) >= 1
     await system.audit()
@@ -114,7 +114,7 @@ async def test_an_order_of_an_older_epoch_that_was_never_sent_is_void(system: Sy
     placed = await system.placed()
     record = await system.requests.read(request)
     assert record is not None
-    (order,) = record.client_order_ids
+    (order,) = record.orders
     if await system.redis.get(f"pms:right:{order}") is not None:
         pytest.fail("the streamer was quicker than the test: it had taken the right")
     system.start("streamer")

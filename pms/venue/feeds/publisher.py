@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import groupby
 
@@ -49,6 +50,8 @@ class Feeds:
             )
             for name, market in markets.items()
         }
+        # Bounded: what a benchmark or an operator asks for is the latest
+        self.emissions: deque[tuple[str, int]] = deque(maxlen=50_000)
         self.latest_prints: dict[str, list[Print]] = {name: [] for name in markets}
         self._by_lower = {market.symbol.lower: name for name, market in markets.items()}
         self._best: dict[str, BestPrices] = {}
@@ -78,8 +81,10 @@ class Feeds:
         if key is None:
             return
         payload = encode(event.payload)
+        order = event.payload.get("o")
+        if isinstance(order, dict) and order.get("X") == "FILLED":
+            self.emissions.append((str(order["c"]), self.monotonic_ns()))
         if self.faults.rules:
-            order = event.payload.get("o")
             client_order_id = order["c"] if isinstance(order, dict) else str(event.payload.get("c", ""))
             fault = self.faults.on_event(event.account, event.type, client_order_id, self.monotonic_ns())
             if fault is FaultKind.WITHHOLD_EVENT:

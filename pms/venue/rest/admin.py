@@ -42,6 +42,7 @@ class AdminFace:
         return [
             web.get(f"{base}/requests", self._guarded(self._requests)),
             web.get(f"{base}/arrivals", self._guarded(self._arrivals)),
+            web.get(f"{base}/emissions", self._guarded(self._emissions)),
             web.get(f"{base}/trades", self._guarded(self._trades)),
             web.get(f"{base}/orders", self._guarded(self._orders)),
             web.get(f"{base}/faults", self._guarded(self._faults)),
@@ -78,6 +79,11 @@ class AdminFace:
         since = _whole(request.query.get("since", "0"), "since")
         found = [each for each in self._venue.requests.arrivals if each.at_ns > since]
         return {"arrivals": [{"at": each.at_ns, "clientOrderId": each.client_order_id} for each in found]}
+
+    async def _emissions(self, request: web.Request) -> object:
+        """When each order's last fill was handed to its user stream, by the monotonic clock."""
+        sent = list(self._venue.feeds.emissions)
+        return {"emissions": [{"at": at_ns, "clientOrderId": order} for order, at_ns in sent]}
 
     async def _trades(self, request: web.Request) -> object:
         symbol = request.query.get("symbol")
