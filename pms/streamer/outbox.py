@@ -66,6 +66,8 @@ class Outbox:
         """Flush for ever; raises NotLeading when this streamer must step down."""
         while True:
             await self._something.wait()
+            # One turn of the loop: frames that came in the same breath leave in the same call.
+            await self._sleep(0)
             batch = self._waiting[:BATCH]
             held = await self._append([waiting.posting for waiting in batch])
             del self._waiting[: len(batch)]
