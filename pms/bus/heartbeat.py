@@ -1,4 +1,4 @@
-"""Heartbeats: `pms:ready:{name}` tells that a process is up, which one, and since when.
+"""Heartbeats: `pms:ready:{name}` tells that a process is up, and which one.
 
 The key lives ten seconds and is rewritten every two: a process that hangs loses it.
 """

@@ -29,6 +29,7 @@ class Identity:
 def server_identity(system_dir: Path) -> Identity | None:
     """The user that PostgreSQL runs as, made if need be; None means ourselves. Raises StackError."""
     if os.geteuid() != 0:
+        _refuse_nameless()
         return None
     if (found := existing_identity()) is None:
         _make_user(system_dir)
@@ -76,6 +77,17 @@ def user_made_by_us(system_dir: Path) -> bool:
 def remove_user() -> None:
     """Remove the dedicated user. Raises StackError."""
     _run("userdel", NAME, instead=f"remove the user {NAME} yourself: userdel {NAME}")
+
+
+def _refuse_nameless() -> None:
+    """Raise StackError where nothing names our user, as in a container run with a bare user id."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise StackError(
+            f"user id {os.geteuid()} has no name here, and PostgreSQL asks for one: give it one with"
+            f" `useradd --uid {os.geteuid()}`, or set PMS_DATABASE_URL to a server of your own"
+        ) from None
 
 
 def _make_user(system_dir: Path) -> None:

@@ -1,0 +1,73 @@
+"""The heartbeat names its process, outlives an absence of Redis, and ends with its process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from pms.bus import heartbeat
+from pms.bus.connection import connect
+from pms.bus.heartbeat import TTL_S, beat_forever, ready_key, start_heartbeat
+from pms.stack.servers.redis import EmbeddedRedis
+
+WITHIN_S = 10
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.02)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def beats(url: str) -> bool:
+    """Whether our own heartbeat is there, with a life of ten seconds at most."""
+    with Redis.from_url(url) as client:
+        found = client.get(ready_key("part"))
+        assert not found or 0 < client.ttl(ready_key("part")) <= TTL_S
+    return found is not None and json.loads(found)["pid"] == os.getpid()
+
+
+def test_a_thread_beats_until_it_is_told_to_stop(redis_url: str) -> None:
+    stop = start_heartbeat(redis_url, "part", os.getpid())
+    wait_for(lambda: beats(redis_url))
+    stop.set()
+    wait_for(lambda: not any(thread.name == "heartbeat" for thread in threading.enumerate()))
+
+
+async def test_a_loop_beats_until_it_is_cancelled(redis_url: str) -> None:
+    redis = connect(redis_url, name="part")
+    beating = asyncio.create_task(beat_forever(redis, "part", os.getpid()))
+    await asyncio.to_thread(wait_for, lambda: beats(redis_url))
+    beating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beating
+    await redis.aclose()
+
+
+def test_it_goes_on_when_redis_comes_back(servers_dir: Path) -> None:
+    place = servers_dir / "beat"
+    place.mkdir(mode=0o711)
+    server = EmbeddedRedis(data_dir=place / "redis", runtime_dir=place / "r")
+    with server:
+        stop = start_heartbeat(server.url, "part", os.getpid())
+        wait_for(lambda: beats(server.url))
+        server.kill()
+    with server:
+        Redis.from_url(server.url).delete(ready_key("part"))
+        wait_for(lambda: beats(server.url))
+        stop.set()
+        wait_for(lambda: not any(thread.name == "heartbeat" for thread in threading.enumerate()))
