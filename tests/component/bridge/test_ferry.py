@@ -72,7 +72,7 @@ async def test_the_oldest_comes_first(redis: Redis) -> None:
     ids = [await push(redis, trade(quantity=n)) for n in range(1, 6)]
     for _ in ids:
         await served.carry_one()
-    assert [m.request_id for m in await Inbox(redis).take(timeout_s=1)] == ids  # type: ignore[union-attr]
+    assert [m.request_id for m in await Inbox(redis).rest()] == ids  # type: ignore[union-attr]
 
 
 async def test_forty_market_orders_that_waited_are_all_stale(redis: Redis) -> None:
@@ -135,7 +135,7 @@ async def test_what_cannot_be_answered_is_told_to_the_streamer(redis: Redis, raw
     await served.begin()
     await redis.lpush(TRADES, raw)
     await served.carry_one()
-    [told] = await Inbox(redis).take(timeout_s=1)
+    [told] = await Inbox(redis).rest()
     assert told == BadCommand(command="pms.trade", text=raw.decode(errors="replace"), code=code)
     assert await lengths(redis) == (0, 0)
 
@@ -155,11 +155,11 @@ async def test_one_id_with_other_content_is_a_conflict(redis: Redis) -> None:
     for quantity in ("1", "2"):
         await push(redis, {**fields, "quantity": quantity})
         await served.carry_one()
-    told = await Inbox(redis).take(timeout_s=1)
+    told = await Inbox(redis).rest()
     assert [type(message).__name__ for message in told] == ["Arrived", "Conflict"]
     await push(redis, {**fields, "quantity": "3"})
     await ferry(redis).begin()
-    assert isinstance((await Inbox(redis).take(timeout_s=1))[0], Conflict)
+    assert isinstance((await Inbox(redis).rest())[0], Conflict)
 
 
 async def test_a_lost_connection_is_waited_for(redis: Redis) -> None:
