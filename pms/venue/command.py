@@ -72,12 +72,13 @@ class _Account(click.ParamType[AccountSpec]):
 )
 @click.option(
     "--replay-wait",
-    type=click.Choice(["no", "subscribed", "snapshot"]),
+    type=click.Choice([wait.value for wait in ReplayWait]),
     default="no",
     is_flag=False,
     flag_value="subscribed",
     show_default=True,
-    help="Hold a symbol's replay until a client subscribed its depth, or took a snapshot then.",
+    help="Hold a symbol's replay until a client subscribed its depth, or took a snapshot then, "
+    "or the operator starts it.",
 )
 @click.option(
     "--speed",

@@ -100,7 +100,8 @@ class System:
 
     def start(self, name: str, *, command: list[str] | None = None, **environment: str) -> None:
         """Start a part; its log is `{name}.log` under the home."""
-        command = command or command_of(name)
+        if command is None:
+            command = [*command_of(name), *(self.venue_options if name == "venue" else ())]
         with (self.home / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 command,

@@ -25,6 +25,7 @@ class ReplayWait(StrEnum):
     NO = "no"
     SUBSCRIBED = "subscribed"
     SNAPSHOT = "snapshot"
+    OPERATOR = "operator"
 
 
 class Replay:
@@ -54,7 +55,7 @@ class Replay:
         feed.unmerged = True
         if wait is ReplayWait.NO:
             self._start.set()
-        else:
+        elif wait is not ReplayWait.OPERATOR:
             feed.watch(subscribed=wait is ReplayWait.SUBSCRIBED, then=self._start.set)
 
     def begin(self) -> None:
