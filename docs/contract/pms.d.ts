@@ -13,7 +13,7 @@ export interface Account {
 
 /** Cancel one order; stands until the order is terminal. */
 export interface Cancel {
-  /** Idempotency key; a repeat gets the first answer. */
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
   requestId: string;
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;
@@ -23,7 +23,7 @@ export interface Cancel {
 
 /** Cancel every live order of a sub-account, or of all, in one symbol or in all. */
 export interface CancelAll {
-  /** Idempotency key; a repeat gets the first answer. */
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
   requestId: string;
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;
@@ -33,7 +33,7 @@ export interface CancelAll {
 
 /** Close one position at market. */
 export interface Close {
-  /** Idempotency key; a repeat gets the first answer. */
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
   requestId: string;
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;
@@ -42,7 +42,7 @@ export interface Close {
 
 /** Create a sub-account; its first eight characters must be free, for they mark its orders. */
 export interface CreateAccount {
-  /** Idempotency key; a repeat gets the first answer. */
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
   requestId: string;
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;
@@ -52,7 +52,7 @@ export interface CreateAccount {
 
 /** Freeze a sub-account, so that it may only reduce, or lift the freeze. */
 export interface Freeze {
-  /** Idempotency key; a repeat gets the first answer. */
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
   requestId: string;
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;
@@ -77,7 +77,7 @@ export interface Health {
  * The house gives the position, so that the exchange account's net is unchanged.
  */
 export interface ImportPosition {
-  /** Idempotency key; a repeat gets the first answer. */
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
   requestId: string;
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;
@@ -181,7 +181,7 @@ export interface Result {
 
 /** Place one order for a sub-account. */
 export interface Trade {
-  /** Idempotency key; a repeat gets the first answer. */
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
   requestId: string;
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;
@@ -203,7 +203,7 @@ export interface Trade {
 
 /** Move balance between two sub-accounts; funding a new one is a transfer from the house. */
 export interface Transfer {
-  /** Idempotency key; a repeat gets the first answer. */
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
   requestId: string;
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;

@@ -40,9 +40,14 @@ def _account(value: object) -> object:
     return value
 
 
+def _order_id(value: object) -> object:
+    """The exchange's ids are numbers; a truth, which Python counts among them, is not one."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 AccountId = Annotated[str, BeforeValidator(_account)]
 Symbol = Annotated[str, BeforeValidator(_upper), Field(min_length=1, max_length=40)]
-OrderId = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int) else v), Field(min_length=1)]
+OrderId = Annotated[str, BeforeValidator(_order_id), Field(min_length=1)]
 
 
 class Command(BaseModel):
@@ -53,7 +58,7 @@ class Command(BaseModel):
     )
     name: ClassVar[str] = ""
 
-    request_id: UUID = Field(description="Idempotency key; a repeat gets the first answer.")
+    request_id: UUID = Field(description="Idempotency key, in lower case; a repeat gets the first answer.")
     ttl_ms: int | None = Field(
         None, ge=TTL_RANGE_MS[0], le=TTL_RANGE_MS[1], description="Deadline after arrival, in ms; 5000."
     )
@@ -177,7 +182,12 @@ def command_from(name: str, fields: dict[str, Any]) -> Command:
             Code.MISSING_REQUEST_ID, "requestId is missing; every command carries one", field="requestId"
         )
     if not is_request_id(request_id):
-        raise Refusal(Code.BAD_REQUEST_ID, "requestId is not a UUID", field="requestId", actual=request_id)
+        raise Refusal(
+            Code.BAD_REQUEST_ID,
+            "requestId is not a UUID in lower case with dashes",
+            field="requestId",
+            actual=request_id,
+        )
     try:
         return model.model_validate(fields, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -185,9 +195,12 @@ def command_from(name: str, fields: dict[str, Any]) -> Command:
 
 
 def is_request_id(value: object) -> bool:
-    """Whether a value is a UUID in its usual text form."""
+    """Whether a value is a UUID as text, in lower case and with its dashes.
+
+    Trap: other spellings of one UUID would be other keys of one order.
+    """
     try:
-        return isinstance(value, str | UUID) and len(str(UUID(str(value)))) == 36
+        return isinstance(value, str) and str(UUID(value)) == value
     except ValueError:
         return False
 

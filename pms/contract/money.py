@@ -18,8 +18,14 @@ CENT_OF_A_CENT = Decimal("0.00000001")
 """The quantum of every booked amount: Binance books commissions and P&L with eight decimals."""
 
 
+MOST_LEVELS = 8
+"""How deep a command may nest: what is deeper would exhaust the stack of whoever walks it."""
+
+_MOST_DIGITS = 60
+
+
 class BadJson(ValueError):
-    """The text is not JSON, or its top is not an object."""
+    """The text is not JSON, its top is not an object, or it is nested too deep."""
 
 
 def canonical(value: Decimal) -> Decimal:
@@ -66,7 +72,17 @@ Number = Annotated[
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def exact(literal: str) -> Decimal | str:
+    """Read a JSON number literal with a fraction or an exponent; one beyond Decimal stays a text."""
+    try:
+        return Decimal(literal)
+    except ArithmeticError:
+        return literal
+
+
+_decoder = msgspec.json.Decoder(float_hook=exact)
 
 
 def encode(shape: BaseModel | dict[str, Any]) -> bytes:
@@ -77,7 +93,12 @@ def encode(shape: BaseModel | dict[str, Any]) -> bytes:
 
 
 def encode_canonical(fields: dict[str, Any]) -> bytes:
-    """Write fields with sorted names and shortest numbers: equal content gives equal bytes."""
+    """Write fields with sorted names and shortest numbers: equal content gives equal bytes.
+
+    Raises BadJson for fields that are nested too deep.
+    """
+    if _deeper(fields, MOST_LEVELS):
+        raise BadJson(_TOO_DEEP)
     return _sorted_encoder.encode(_shortest(fields))
 
 
@@ -85,11 +106,25 @@ def decode_object(text: bytes | str) -> dict[str, Any]:
     """Read a JSON object, fractions as Decimal; raises BadJson."""
     try:
         value = _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, ArithmeticError) as error:
+    except RecursionError:
+        raise BadJson(_TOO_DEEP) from None
+    except (msgspec.DecodeError, ValueError) as error:
         raise BadJson(str(error)) from None
     if not isinstance(value, dict):
         raise BadJson(f"expected an object, was {type(value).__name__}")
+    if _deeper(value, MOST_LEVELS):
+        raise BadJson(_TOO_DEEP)
     return value
+
+
+_TOO_DEEP = f"nested deeper than {MOST_LEVELS} levels"
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list | tuple):
+        return False
+    parts = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(part, levels - 1) for part in parts)
 
 
 def _shortest(value: Any) -> Any:
@@ -99,7 +134,13 @@ def _shortest(value: Any) -> Any:
         return [_shortest(part) for part in value]
     if isinstance(value, float):
         number = Decimal(repr(value))
-        return canonical(number) if number.is_finite() else repr(value)
+        return _short(number) if number.is_finite() else repr(value)
     if isinstance(value, Decimal):
-        return canonical(value) if value.is_finite() else str(value)
+        return _short(value) if value.is_finite() else str(value)
     return value
+
+
+def _short(value: Decimal) -> Decimal:
+    """The canonical number; one beyond all sense stays as it is, for whoever decides to refuse it."""
+    sensible = abs(value.adjusted()) < _MOST_DIGITS and len(value.as_tuple().digits) <= _MOST_DIGITS
+    return canonical(value) if sensible else value

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
 
 from redis.asyncio import Redis
 
@@ -19,7 +17,7 @@ from pms.bus.requests import SETTLE_GRACE_MS, Record, Requests
 from pms.bus.stale import Stale
 from pms.contract.codes import Code
 from pms.contract.commands import is_request_id
-from pms.contract.money import encode, encode_canonical
+from pms.contract.money import BadJson, encode, encode_canonical
 from pms.contract.names import Task
 from pms.contract.results import Result
 from pms.flows.cancel import cancel_known
@@ -66,34 +64,38 @@ async def _carry_out(deps: Serving, decision: Record | Announced) -> None:
 
 
 async def serve_plain(
-    deps: Serving, command: str, fields: dict[str, Any], *, task_id: str, stale: bool, want_result: bool
+    deps: Serving, command: str, fields: object, *, task_id: str, stale: bool, want_result: bool
 ) -> bytes | None:
     """Serve a plain task, whose message carries the command itself: write its record first.
 
     `stale` marks a message of unknown age that may have waited; what would place an order is refused.
     """
+    if not isinstance(fields, dict):
+        what = f"the command is not a JSON object, but {type(fields).__name__}"
+        return _refused(task_id, command, Code.BAD_JSON, what, field=None)
     if fields.get("requestId") is None and is_request_id(task_id):
         fields = {**fields, "requestId": task_id}
     request_id = fields.get("requestId")
     if not is_request_id(request_id):
         code = Code.MISSING_REQUEST_ID if request_id is None else Code.BAD_REQUEST_ID
         return _refused(
-            str(request_id or ""), command, code, "every command carries a requestId that is a UUID"
+            str(request_id or ""),
+            command,
+            code,
+            "every command carries a requestId, a UUID in lower case with dashes",
         )
-    request_id = str(UUID(str(request_id)))
-    if stale and command in {Task.TRADE, Task.CLOSE}:
+    request_id = str(request_id)
+    try:
         whole = encode_canonical({**fields, "requestId": request_id})
-        await deps.stale.refuse(request_id, command, whole, door="task")
-        record = await deps.requests.read(request_id)
-        return record.result if record else None
-    submission = await deps.requests.submit(
-        command, {**fields, "requestId": request_id}, door="task", wake=False
-    )
-    if submission.kind == "conflict":
+    except BadJson as error:
+        return _refused(request_id, command, Code.BAD_JSON, str(error), field=None)
+    if stale and command in {Task.TRADE, Task.CLOSE}:
+        kind = await deps.stale.refuse(request_id, command, whole, door="task")
+    else:
+        kind = (await deps.requests.submit_text(request_id, command, whole, door="task", wake=False)).kind
+    if kind == "conflict":
         text = "this requestId was used for another command, which stands"
         return _refused(request_id, command, Code.REQUEST_ID_REUSED, text)
-    if submission.result is not None:
-        return submission.result
     return await serve(deps, request_id, want_result=want_result)
 
 
@@ -124,9 +126,9 @@ async def _result(deps: Serving, request_id: str) -> bytes | None:
     return found or await deps.requests.settle(request_id)
 
 
-def _refused(request_id: str, command: str, code: Code, text: str) -> bytes:
+def _refused(
+    request_id: str, command: str, code: Code, text: str, *, field: str | None = "requestId"
+) -> bytes:
     return encode(
-        Result(
-            success=False, request_id=request_id, command=command, error=text, code=code, field="requestId"
-        )
+        Result(success=False, request_id=request_id, command=command, error=text, code=code, field=field)
     )

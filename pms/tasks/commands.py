@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from celery import Task as CeleryTask
 
+from pms.contract.commands import is_request_id
 from pms.contract.names import Task
 from pms.domain.custody import LOCAL_COMMANDS
 from pms.flows.place import place
@@ -24,22 +25,28 @@ def _served(task: CeleryTask, args: tuple[Any, ...], fields: dict[str, Any]) -> 
     """Serve whichever of the two messages it is."""
     deps = runtime()
     want_result = not task.request.ignore_result
-    if len(args) == 1 and isinstance(args[0], str) and not fields:
+    if len(args) == 1 and is_request_id(args[0]) and not fields:
         answer = deps.run(serve(deps.serving, args[0], want_result=want_result))
     else:
-        command = dict(args[0]) if args and isinstance(args[0], dict) else dict(fields)
         redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
         answer = deps.run(
             serve_plain(
                 deps.serving,
                 task.name,
-                command,
+                _carried(args, fields),
                 task_id=str(task.request.id),
                 stale=redelivered or found_waiting(str(task.request.id)),
                 want_result=want_result,
             )
         )
     return msgspec.json.decode(answer) if answer and want_result else None
+
+
+def _carried(args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
+    """The command that a plain message carries: its one argument, or its keyword arguments."""
+    if not args:
+        return fields
+    return args[0] if len(args) == 1 and not fields else args
 
 
 @app.task(name=Task.TRADE, bind=True)

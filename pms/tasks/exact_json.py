@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from kombu.serialization import register
 from kombu.utils import json as kombu_json
 
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
+from pms.contract.money import exact
+
+_decoder = msgspec.json.Decoder(float_hook=exact)
 
 
 def register_exact_json() -> None:
