@@ -99,6 +99,9 @@ BAD_COMMANDS = [
     bad("order unknown", CANCEL, "UNKNOWN_ORDER", "orderId", orderId="PMS_alice_M_nothing"),
     bad("exchange id unknown", CANCEL, "UNKNOWN_ORDER", "orderId", orderId=999_999_999_999),
     bad("order over", CANCEL, "ORDER_CLOSED", "orderId", orderId=lambda facts: facts.filled),
+    bad("an order that is a truth", CANCEL, "BAD_FIELD", "orderId", orderId=True),
+    bad("an order that is a list", CANCEL, "BAD_FIELD", "orderId", orderId=["PMS_alice_M_1"]),
+    bad("cancel-all with a typo", CANCEL_ALL, "UNKNOWN_FIELD", "subaccountId", subaccountId="bob"),
     bad("cancel-all of nobody", CANCEL_ALL, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="nobody"),
     # --- the symbol's rules ---
     trade("quantity zero", "QUANTITY_ZERO", "quantity", quantity=0),
@@ -141,6 +144,12 @@ BAD_COMMANDS = [
     # --- accounts ---
     bad("account exists", CREATE, "ACCOUNT_EXISTS", "subAccountId", subAccountId="alice"),
     bad("account with a taken tag", CREATE, "ACCOUNT_EXISTS", "subAccountId", subAccountId="longname-b"),
+    bad("account without a name", CREATE, "MISSING_FIELD", "subAccountId"),
+    bad("account with a dot", CREATE, "BAD_FIELD", "subAccountId", subAccountId="d.ve"),
+    bad("no amount", TRANSFER, "MISSING_FIELD", "amount", fromAccountId="bob", toAccountId="alice"),
+    bad("no payer", TRANSFER, "MISSING_FIELD", "fromAccountId", toAccountId="alice", amount=1),
+    bad("no payee", TRANSFER, "MISSING_FIELD", "toAccountId", fromAccountId="bob", amount=1),
+    bad("freeze nobody", FREEZE, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="nobody"),
     bad("label too long", CREATE, "BAD_FIELD", "label", subAccountId="dave", label="x" * 81),
     bad(
         "transfer to itself",
@@ -210,17 +219,75 @@ BAD_COMMANDS = [
     ),
 ]
 
-BAD_TEXTS = [
-    ("cut in half", '{"requestId":"%s","subAccountId":"al', "BAD_JSON"),
-    ("not an object", '["%s"]', "BAD_JSON"),
-    ("empty", "", "BAD_JSON"),
-    ("a bare NaN", '{"requestId":"%s","quantity":NaN}', "BAD_JSON"),
-    ("no requestId", '{"subAccountId":"alice"}', "MISSING_REQUEST_ID"),
-    ("requestId no UUID", '{"requestId":7,"subAccountId":"alice"}', "BAD_REQUEST_ID"),
-]
-"""Texts under a good record's requestId, through the record's door."""
+ANSWERABLE = '{"requestId":"%s","subAccountId":"alice","symbol":"BTCUSDT","side":"BUY",%%s}'
+WHOLE = ANSWERABLE.replace("%%s", '"quantity":"0.01"')
+ALL, RECORD = ("record", "task", "list"), ("record",)
 
-CODES = {each.code for each in BAD_COMMANDS} | {code for *_, code in BAD_TEXTS}
+
+def spelt(what: str, code: str, field: str, rest: str) -> tuple[str, str, str, str | None, tuple[str, ...]]:
+    """A trade in which something is spelt as only a text can spell it."""
+    return what, ANSWERABLE.replace("%%s", rest), code, field, ALL
+
+
+BAD_TEXTS: list[tuple[str, str, str, str | None, tuple[str, ...]]] = [
+    # --- no object: a list has no requestId to answer to, and Celery drops a body that is no JSON ---
+    ("cut in half", '{"requestId":"%s","subAccountId":"al', "BAD_JSON", None, RECORD),
+    ("not an object", '["%s"]', "BAD_JSON", None, RECORD),
+    ("a number", "5", "BAD_JSON", None, RECORD),
+    ("empty", "", "BAD_JSON", None, RECORD),
+    ("a bare NaN", '{"requestId":"%s","quantity":NaN}', "BAD_JSON", None, RECORD),
+    ("a bare Infinity", '{"requestId":"%s","quantity":Infinity}', "BAD_JSON", None, RECORD),
+    (
+        "a number of 5,000 digits",
+        '{"requestId":"%s","quantity":' + "1" * 5000 + "}",
+        "BAD_JSON",
+        None,
+        RECORD,
+    ),
+    ("nested 100,000 deep", '{"requestId":"%s","side":' + "[" * 100_000, "BAD_JSON", None, RECORD),
+    (
+        "nested 300 deep",
+        '{"requestId":"%s","side":' + "[" * 300 + "]" * 300 + "}",
+        "BAD_JSON",
+        None,
+        ("record", "task"),
+    ),
+    # --- the requestId itself: a list item without one becomes an incident, a task takes its own id ---
+    ("no requestId", '{"subAccountId":"alice"}', "MISSING_REQUEST_ID", "requestId", RECORD),
+    ("requestId no UUID", '{"requestId":7,"subAccountId":"alice"}', "BAD_REQUEST_ID", "requestId", RECORD),
+    ("another requestId", WHOLE.replace("%s", UUID), "BAD_REQUEST_ID", "requestId", RECORD),
+    ("requestId in capitals", WHOLE.replace("%s", UUID.upper()), "BAD_REQUEST_ID", "requestId", RECORD),
+    ("requestId in braces", WHOLE.replace("%s", "{%s}"), "BAD_REQUEST_ID", "requestId", RECORD),
+    ("no Unicode", WHOLE.replace("BUY", "BUY\udcff"), "BAD_FIELD", "side", RECORD),
+    # --- numbers and words as only a text can hold them ---
+    spelt("a literal beyond sense", "BAD_FIELD", "quantity", '"quantity":1e400'),
+    spelt("a literal beyond Decimal", "BAD_FIELD", "quantity", '"quantity":1e99999999999999999999'),
+    spelt("a literal too fine for anyone", "BAD_FIELD", "quantity", '"quantity":1e-400'),
+    spelt("a zero with an exponent", "QUANTITY_ZERO", "quantity", '"quantity":0e5'),
+    spelt("a NUL in a word", "BAD_FIELD", "timeInForce", '"quantity":1,"timeInForce":"GTC\\u0000"'),
+    spelt("a NUL in a field's name", "UNKNOWN_FIELD", "no\0te", '"quantity":1,"no\\u0000te":1'),
+    spelt("a word of 100,000 letters", "BAD_FIELD", "type", '"quantity":1,"type":"' + "x" * 100_000 + '"'),
+]
+"""Texts under a good record's requestId (`%s`): what is wrong, text, code, field, the doors that answer."""
+
+WITH_LIMIT = {
+    "QUANTITY_ZERO",
+    "QUANTITY_STEP",
+    "QUANTITY_MIN",
+    "QUANTITY_MAX",
+    "MIN_NOTIONAL",
+    "PRICE_TICK",
+    "PRICE_RANGE",
+    "PRICE_COLLAR",
+    "LEVERAGE_RANGE",
+    "MARGIN",
+    "BALANCE",
+    "REDUCE_ONLY",
+    "SELF_MATCH",
+}
+"""Codes whose answer tells the limit that was broken, and by what."""
+
+CODES = {each.code for each in BAD_COMMANDS} | {code for _, _, code, *_ in BAD_TEXTS}
 
 
 def resolved(each: Bad, facts: Facts) -> dict[str, Any]:
