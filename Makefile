@@ -50,6 +50,7 @@ format: setup-dev
 
 contract: setup
 	$(RUN) pms.contract.schema docs/contract
+	$(RUN) pms.domain.order_table docs
 
 setup setup-dev:
 	@if [ -z '$(PYTHON)' ]; then \
