@@ -72,13 +72,12 @@ class _Account(click.ParamType[AccountSpec]):
 )
 @click.option(
     "--replay-wait",
-    type=click.Choice([wait.value for wait in ReplayWait]),
+    type=click.Choice(["no", "subscribed", "snapshot"]),
     default="no",
     is_flag=False,
     flag_value="subscribed",
     show_default=True,
-    help="Hold a symbol's replay until a client subscribed its depth, or took a snapshot then, "
-    "or the operator starts it.",
+    help="Hold a symbol's replay until a client subscribed its depth, or took a snapshot then.",
 )
 @click.option(
     "--speed",

@@ -100,8 +100,7 @@ class System:
 
     def start(self, name: str, *, command: list[str] | None = None, **environment: str) -> None:
         """Start a part; its log is `{name}.log` under the home."""
-        if command is None:
-            command = [*command_of(name), *(self.venue_options if name == "venue" else ())]
+        command = command or command_of(name)
         with (self.home / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 command,

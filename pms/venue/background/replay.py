@@ -25,7 +25,6 @@ class ReplayWait(StrEnum):
     NO = "no"
     SUBSCRIBED = "subscribed"
     SNAPSHOT = "snapshot"
-    OPERATOR = "operator"
 
 
 class Replay:
@@ -55,7 +54,7 @@ class Replay:
         feed.unmerged = True
         if wait is ReplayWait.NO:
             self._start.set()
-        elif wait is not ReplayWait.OPERATOR:
+        else:
             feed.watch(subscribed=wait is ReplayWait.SUBSCRIBED, then=self._start.set)
 
     def begin(self) -> None:
