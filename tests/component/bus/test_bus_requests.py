@@ -1,0 +1,274 @@
+"""Records against a real Redis: one command however often it comes, one answer whoever gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from chain import Chain, decision, redis_ms, result
+from redis.asyncio import Redis
+
+from pms.bus.decisions import Decisions
+from pms.bus.inbox import Arrived, Attend, Conflict, Inbox
+from pms.bus.requests import SETTLE_GRACE_MS, Requests
+from pms.bus.stale import Stale
+from pms.contract import names
+from pms.contract.journal import Rows
+from pms.domain.posting import Undecided
+
+TRADE = "pms.trade"
+
+
+def trade(**more: Any) -> dict[str, Any]:
+    return {"requestId": str(uuid4()), "subAccountId": "alice", "quantity": Decimal("0.1"), **more}
+
+
+async def heard_by_one(redis: Redis, channel: str) -> None:
+    """Wait until somebody has subscribed."""
+    async with asyncio.timeout(10):
+        while dict(await redis.pubsub_numsub(channel)) != {channel.encode(): 1}:  # noqa: ASYNC110  it tells nobody
+            await asyncio.sleep(0)
+
+
+async def recorded(requests: Requests, **more: Any) -> str:
+    fields = trade(**more)
+    assert (await requests.submit(TRADE, fields, door="test")).kind == "new"
+    return str(fields["requestId"])
+
+
+async def late(redis: Redis, request_id: str, by_ms: int) -> None:
+    """Let a record's deadline have been so long ago."""
+    await redis.hset(names.request_key(request_id), "deadline", str(await redis_ms(redis) - by_ms))
+
+
+async def decide(chain: Chain, request_id: str, word: str, **more: Any) -> None:
+    guard = Undecided(request_id, await redis_ms(chain.redis) + 60_000)
+    assert await chain.write(guard=guard, rows=Rows(commands=(decision(request_id, word=word, **more),)))
+
+
+# --- submitting ---
+
+
+async def test_record_wake_up_and_word_to_the_streamer_come_in_one(requests: Requests, redis: Redis) -> None:
+    request_id = await recorded(requests)
+    assert await redis.llen(names.Queue.COMMANDS) == 1
+    assert await requests.open_since(await redis_ms(redis)) == [request_id]
+    heard = await Inbox(redis).wait(timeout_s=1)
+    record = await requests.read(request_id)
+    assert isinstance(heard, Arrived)
+    assert record is not None
+    assert (heard.request_id, heard.text.encode(), heard.deadline) == (
+        request_id,
+        record.text,
+        record.deadline,
+    )
+    assert record.deadline - record.at == 5000
+
+
+async def test_twenty_at_once_are_one_command(requests: Requests, redis: Redis) -> None:
+    fields = trade()
+    found = await asyncio.gather(*(requests.submit(TRADE, fields, door="test") for _ in range(20)))
+    assert sorted(one.kind for one in found) == ["new"] + ["repeat"] * 19
+    assert (await redis.llen(names.Queue.COMMANDS), await redis.llen(names.INBOX)) == (1, 1)
+
+
+async def test_the_same_content_spelt_otherwise_is_a_repeat(requests: Requests) -> None:
+    request_id = await recorded(requests)
+    spelt = {"quantity": Decimal("0.100"), "subAccountId": "alice", "requestId": request_id}
+    assert (await requests.submit(TRADE, spelt, door="other")).kind == "repeat"
+    await requests.answer(result(request_id, state="filled"))
+    again = await requests.submit(TRADE, spelt, door="other")
+    assert json.loads(again.result or b"")["state"] == "filled"
+
+
+@pytest.mark.parametrize("command", ["pms.trade", "pms.close"])
+async def test_other_content_or_another_command_is_a_conflict_and_told(
+    requests: Requests, redis: Redis, command: str
+) -> None:
+    request_id = await recorded(requests)
+    fields = trade(requestId=request_id, side="SELL" if command == TRADE else "BUY")
+    before = await redis.hgetall(names.request_key(request_id))
+    assert (await requests.submit(command, fields, door="test")).kind == "conflict"
+    assert await redis.hgetall(names.request_key(request_id)) == before
+    assert await redis.llen(names.Queue.COMMANDS) == 1
+    inbox = Inbox(redis)
+    assert isinstance(await inbox.wait(timeout_s=1), Arrived)
+    told = await inbox.wait(timeout_s=1)
+    assert isinstance(told, Conflict)
+    assert told.request_id == request_id
+
+
+@pytest.mark.parametrize(
+    ("ttl", "whole"),
+    [
+        (None, 5000),
+        (100, 100),
+        (60_000, 60_000),
+        (99, 5000),
+        (60_001, 5000),
+        ("100", 5000),
+        (Decimal("1e9"), 5000),
+    ],
+)
+async def test_a_wrong_time_to_live_is_left_to_who_decides(
+    requests: Requests, ttl: object, whole: int
+) -> None:
+    record = await requests.read(await recorded(requests, ttlMs=ttl))
+    assert record is not None
+    assert record.deadline - record.at == whole
+
+
+async def test_what_the_streamer_carries_out_alone_wakes_no_worker(requests: Requests, redis: Redis) -> None:
+    await requests.submit("pms.transfer", trade(), door="test")
+    await requests.submit(TRADE, trade(), door="test", wake=False)
+    assert await redis.exists(*names.Queue.ALL) == 0
+    assert await redis.llen(names.INBOX) == 2
+
+
+async def test_a_message_that_cannot_be_read_does_not_stop_the_inbox(redis: Redis) -> None:
+    await redis.rpush(names.INBOX, b"\xff", "{}", "[]", '{"kind":"nothing"}')
+    inbox = Inbox(redis)
+    await inbox.put(Attend("PMS_alice_M_1"))
+    assert await inbox.wait(timeout_s=1) is None
+    assert await inbox.rest() == [Attend("PMS_alice_M_1")]
+
+
+# --- settling ---
+
+
+async def test_nothing_expires_before_its_deadline(requests: Requests) -> None:
+    request_id = await recorded(requests, ttlMs=60_000)
+    assert await requests.settle(request_id) is None
+
+
+async def test_what_nobody_decided_expires_once_and_can_no_longer_be_admitted(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    request_id = await recorded(requests)
+    await late(redis, request_id, 1)
+    answer = await requests.settle(request_id)
+    assert json.loads(answer or b"")["code"] == "EXPIRED"
+    assert await requests.settle(request_id) == answer
+    assert not await chain.write(guard=Undecided(request_id, await redis_ms(redis) + 60_000))
+    assert not await requests.claim(request_id, nonce="one")
+    record = await requests.read(request_id)
+    assert record is not None
+    assert (record.decision, record.result) == ("expired", answer)
+    assert await requests.open_since(await redis_ms(redis)) == []
+
+
+async def test_an_admitted_order_is_never_expired_and_is_placing_after_the_grace(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    request_id = await recorded(requests)
+    await decide(chain, request_id, "admitted")
+    await late(redis, request_id, SETTLE_GRACE_MS // 2)
+    assert await requests.settle(request_id) is None
+    await late(redis, request_id, SETTLE_GRACE_MS + 1)
+    answer = json.loads(await requests.settle(request_id) or b"")
+    assert (answer["success"], answer["state"], answer["code"]) == (True, "placing", None)
+
+
+async def test_a_refusal_is_answered_as_it_was_journaled(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    request_id = await recorded(requests)
+    await decide(chain, request_id, "refused", answer='{"code":"MARGIN"}')
+    await late(redis, request_id, 1)
+    assert await requests.settle(request_id) == b'{"code":"MARGIN"}'
+
+
+async def test_a_claimed_command_is_left_to_its_claimer_and_to_its_successor(
+    requests: Requests, redis: Redis
+) -> None:
+    request_id = await recorded(requests)
+    assert await requests.claim(request_id, nonce="one")
+    await late(redis, request_id, 60_000)
+    assert await requests.settle(request_id) is None
+    assert await requests.claim(request_id, nonce="two")
+
+
+async def test_an_undecided_command_is_not_claimed_after_its_deadline(
+    requests: Requests, redis: Redis
+) -> None:
+    request_id = await recorded(requests)
+    await late(redis, request_id, 1)
+    assert not await requests.claim(request_id, nonce="one")
+    assert not await requests.claim(str(uuid4()), nonce="one"), "a record that is gone"
+
+
+async def test_an_open_request_whose_record_is_gone_is_forgotten(requests: Requests, redis: Redis) -> None:
+    request_id = await recorded(requests)
+    await redis.delete(names.request_key(request_id))
+    assert await requests.settle(request_id) is None
+    assert await redis.zcard(names.OPEN_REQUESTS) == 0
+
+
+# --- stale ---
+
+
+async def test_a_stale_command_is_refused_at_once_and_stays_so(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    stale, request_id = Stale(redis), str(uuid4())
+    assert await stale.refuse(request_id, TRADE, b'{"quantity":0.1}', door="list") == "new"
+    assert await stale.refuse(request_id, TRADE, b'{"quantity":0.1}', door="list") == "repeat"
+    assert await stale.refuse(request_id, TRADE, b'{"quantity":0.2}', door="list") == "conflict"
+    record = await requests.read(request_id)
+    assert record is not None
+    assert json.loads(record.result or b"")["code"] == "STALE"
+    assert not await chain.write(guard=Undecided(request_id, await redis_ms(redis) + 60_000))
+    assert await redis.llen(names.Queue.COMMANDS) == 0
+
+
+async def test_a_recorded_command_that_comes_again_late_keeps_its_own_answer(
+    requests: Requests, redis: Redis
+) -> None:
+    request_id = await recorded(requests)
+    record = await requests.read(request_id)
+    assert record is not None
+    assert await Stale(redis).refuse(request_id, TRADE, record.text, door="list") == "repeat"
+    assert await requests.read(request_id) == record
+
+
+# --- awaiting ---
+
+
+async def test_an_answer_given_before_one_asks_is_found(requests: Requests, redis: Redis) -> None:
+    request_id = await recorded(requests)
+    await requests.answer(result(request_id, state="filled"))
+    await redis.delete(names.result_key(request_id))  # its thirty seconds are over
+    found = await requests.result(request_id, timeout_s=1)
+    assert json.loads(found or b"")["state"] == "filled"
+
+
+async def test_an_answer_given_while_one_waits_is_heard(requests: Requests, redis: Redis) -> None:
+    request_id = await recorded(requests)
+    waiting = asyncio.create_task(requests.result(request_id, timeout_s=30))
+    await heard_by_one(redis, names.result_key(request_id))
+    assert await requests.answer(result(request_id, state="active"))
+    assert not await requests.answer(result(request_id, state="filled"))
+    assert json.loads(await waiting or b"")["state"] == "active"
+
+
+async def test_an_answer_that_never_comes_is_none(requests: Requests) -> None:
+    assert await requests.result(str(uuid4()), timeout_s=0.05) is None
+
+
+async def test_every_waiting_flow_hears_the_decision(requests: Requests, redis: Redis, chain: Chain) -> None:
+    request_id, other = await recorded(requests), await recorded(requests)
+    decisions = Decisions(redis)
+    listening = asyncio.create_task(decisions.run())
+    await heard_by_one(redis, "pms:decided")
+    waiting, unheard = [decisions.expect(request_id) for _ in range(3)], decisions.expect(other)
+    await decide(chain, request_id, "refused")
+    async with asyncio.timeout(10):
+        heard = await asyncio.gather(*waiting)
+    assert {(one.request_id, one.decision) for one in heard} == {(request_id, "refused")}
+    assert not unheard.done()
+    unheard.cancel()
+    listening.cancel()
