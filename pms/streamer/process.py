@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
-import secrets
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from redis.exceptions import RedisError
 
-from pms.binance.client import ExchangeClient, open_session
+from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
 from pms.binance.frames import AccountUpdate, FrameError, OrderUpdate, decode_user
 from pms.binance.limits import RateBudget
 from pms.binance.streams import MarketStream, UserStream
-from pms.bus.connection import connect
 from pms.bus.heartbeat import beat_forever
 from pms.bus.inbox import Arrived, Inbox, Message
 from pms.bus.journal import Journal
@@ -43,6 +38,7 @@ from pms.streamer.market import MarketData
 from pms.streamer.outbox import Outbox
 from pms.streamer.redis_clock import RedisClock
 from pms.streamer.start import first_books, learn_exchange, load_desk, newest_trade
+from pms.streamer.world import World, open_world
 
 log = structlog.get_logger()
 SENDER = "streamer"
@@ -54,30 +50,27 @@ CATCH_UP_EVERY_S = 15.0
 class Streamer:
     """One life of the streamer: from winning the lease to losing it."""
 
-    def __init__(self, settings: Settings) -> None:
-        if settings.redis_url is None or settings.database_url is None:
-            raise ConfigError("PMS_REDIS_URL and PMS_DATABASE_URL are not set: is `pms up` running?")
+    def __init__(self, settings: Settings, world: World) -> None:
         if settings.binance_rest_url is None or settings.binance_ws_url is None:
             raise ConfigError("PMS_BINANCE_REST_URL and PMS_BINANCE_WS_URL are not set")
         self._settings = settings
-        self._database_url = settings.database_url
-        self._nonce = secrets.token_hex(12)
-        self._redis = connect(settings.redis_url, name=SENDER, connections=64)
-        self._inbox_redis = connect(settings.redis_url, name="streamer-inbox", timeout_s=5, connections=2)
-        self._clock = RedisClock(self._redis, monotonic=time.monotonic)
-        self._session = open_session()
-        self._budget = RateBudget(self._redis, share=settings.rate_share, monotonic=time.monotonic)
+        self._world = world
+        self._nonce = world.nonce
+        self._redis = world.redis
+        self._clock = RedisClock(self._redis, monotonic=world.monotonic)
+        self._session = world.session
+        self._budget = RateBudget(self._redis, share=settings.rate_share, monotonic=world.monotonic)
         self._client = ExchangeClient(
             base_url=settings.binance_rest_url,
             api_key=settings.binance_api_key,
             api_secret=settings.binance_api_secret,
             session=self._session,
-            clock_ms=lambda: time.time_ns() // 1_000_000,
+            clock_ms=world.now_ms,
             budget=self._budget,
         )
         self._lead = Lead(self._redis, nonce=self._nonce)
         self._journal = Journal(self._redis, nonce=self._nonce)
-        self._requests = Requests(self._redis, new_id=_new_id)
+        self._requests = Requests(self._redis, new_id=world.new_id)
         self._buffer: list[bytes] | None = []
         self._up = asyncio.Event()
         self._behind = asyncio.Event()
@@ -86,7 +79,7 @@ class Streamer:
 
     def _wire(self) -> None:
         """Put the parts together; nothing runs yet."""
-        settings = self._settings
+        settings, monotonic = self._settings, self._world.monotonic
         gate = Gate(
             live_guard=not settings.orders_allowed,
             default_leverage=settings.default_leverage,
@@ -95,7 +88,7 @@ class Streamer:
         self._desk = Desk(epoch=self._nonce)
         self._outbox = Outbox(self._journal, withdraw=self._withdraw, sleep=asyncio.sleep)
         self._engine = Engine(self._desk, self._outbox, gate=gate, redis_now_ms=self._clock.now_ms)
-        self._ledger = LedgerWake(self._redis, self._journal, new_id=_new_id, sleep=asyncio.sleep)
+        self._ledger = LedgerWake(self._redis, self._journal, new_id=self._world.new_id, sleep=asyncio.sleep)
         self._outbox.flushed = self._ledger.flushed.set
         rights, inbox = Rights(self._redis, sender=SENDER), Inbox(self._redis)
         placing = Placing(
@@ -116,14 +109,14 @@ class Streamer:
             same_redis=False,
             redis_now_ms=self._clock.now_ms,
         )
-        self._engine.agenda = Agenda(self._attention.attend, clock=time.monotonic)
+        self._engine.agenda = Agenda(self._attention.attend, clock=monotonic)
         local = LocalCommands(
             engine=self._engine,
             requests=self._requests,
             redis=self._redis,
             nonce=self._nonce,
             sleep=asyncio.sleep,
-            monotonic=time.monotonic,
+            monotonic=monotonic,
         )
         self._engine.local = local.serve
         self._market = MarketData(
@@ -145,9 +138,9 @@ class Streamer:
             on_frame=self._market.frame,
             on_connected=self._market.connected,
             on_disconnected=self._market.disconnected,
-            monotonic=time.monotonic,
+            monotonic=monotonic,
             sleep=asyncio.sleep,
-            jitter=random.random,
+            jitter=self._world.jitter,
         )
         self._user = UserStream(
             base,
@@ -156,14 +149,14 @@ class Streamer:
             on_frame=self._user_frame,
             on_up=self._user_is_up,
             on_down=self._user_is_down,
-            monotonic=time.monotonic,
+            monotonic=monotonic,
             sleep=asyncio.sleep,
-            jitter=random.random,
+            jitter=self._world.jitter,
         )
         self._watch = Watch(
             engine=self._engine,
             redis=self._redis,
-            monotonic=time.monotonic,
+            monotonic=monotonic,
             now_ms=self._clock.now_ms,
             sleep=asyncio.sleep,
             market_age_s=self._market.stream.age,
@@ -213,7 +206,7 @@ class Streamer:
 
     async def _renew(self, epoch: Epoch) -> None:
         """Keep the lease; a lease that could not be renewed in time may already be another's."""
-        renewed = time.monotonic()
+        renewed = self._world.monotonic()
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
             try:
@@ -229,9 +222,9 @@ class Streamer:
                 continue
             if run_id != epoch.run_id:
                 raise NotLeading("Redis was restarted")
-            if time.monotonic() - renewed > LEASE_MS / 1000 * 10:
-                log.warning("lease_was_late", seconds=time.monotonic() - renewed)
-            renewed = time.monotonic()
+            if self._world.monotonic() - renewed > LEASE_MS / 1000 * 10:
+                log.warning("lease_was_late", seconds=self._world.monotonic() - renewed)
+            renewed = self._world.monotonic()
 
     async def _leave(self) -> None:
         try:
@@ -240,9 +233,7 @@ class Streamer:
                 await self._budget.close()
         except Exception as error:
             log.info("lease_not_left", error=str(error))
-        await self._session.close()
-        await self._redis.aclose()
-        await self._inbox_redis.aclose()
+        await self._world.close()
 
     # --- recovery ---
 
@@ -252,7 +243,7 @@ class Streamer:
         await learn_exchange(self._desk, self._client)
         seq = await load_desk(
             self._desk,
-            database_url=self._database_url,
+            state=await self._world.read_books(),
             journal=self._journal,
             now_us=self._clock.now_ms() * 1000,
         )
@@ -344,7 +335,7 @@ class Streamer:
 
     async def _hear(self) -> None:
         """Hear the inbox for ever: the first message at once, then whatever came with it."""
-        inbox = Inbox(self._inbox_redis)
+        inbox = Inbox(self._world.inbox_redis)
         while True:
             try:
                 first = await inbox.wait(timeout_s=1.0)
@@ -398,14 +389,14 @@ class Streamer:
         """Run a service for ever; its failure is logged and it is run again, with a pause."""
         pause = 0.1
         while True:
-            started = time.monotonic()
+            started = self._world.monotonic()
             try:
                 await work()
             except NotLeading:
                 raise
             except Exception:
                 log.exception("service_failed", service=name)
-            if time.monotonic() - started > 10:
+            if self._world.monotonic() - started > 10:
                 pause = 0.1
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
@@ -418,7 +409,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     while not stop.is_set():
-        life = asyncio.create_task(Streamer(settings).run())
+        life = asyncio.create_task(Streamer(settings, open_world(settings)).run())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([life, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -436,7 +427,3 @@ async def serve(settings: Settings) -> None:
             continue
         if leaf is not None:
             raise leaf
-
-
-def _new_id() -> str:
-    return str(uuid4())

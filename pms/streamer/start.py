@@ -11,9 +11,7 @@ from pms.binance.instruments import parse_instruments
 from pms.bus.journal import Journal
 from pms.contract.journal import Rows
 from pms.contract.names import HOUSE
-from pms.db.engine import create
-from pms.db.load import load_state
-from pms.db.migrate import check
+from pms.db.load import LoadedState
 from pms.domain.custody import open_books
 from pms.domain.desk import Desk
 from pms.domain.posting import Posting
@@ -25,18 +23,12 @@ class CannotStart(Exception):
     """Something that only an operator can put right; the text says what to do."""
 
 
-async def load_desk(desk: Desk, *, database_url: str, journal: Journal, now_us: int) -> int:
-    """Load PostgreSQL's state and fold the journal's tail over it; returns the seq it stands at.
+async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us: int) -> int:
+    """Take PostgreSQL's state and fold the journal's tail over it; returns the seq it stands at.
 
     Raises CannotStart where the journal does not continue what PostgreSQL has applied: then the
     database was restored from an older copy, and starting would lose what lies between.
     """
-    check(database_url)
-    engine = create(database_url, name="pms-streamer", pool=1)
-    try:
-        state = await load_state(engine)
-    finally:
-        await engine.dispose()
     desk.load(
         Rows(
             sub_accounts=tuple(state.sub_accounts),

@@ -1,0 +1,77 @@
+"""The world around one life of the streamer: its connections, clocks, chance and names.
+
+Everything that is not decided here comes in through this one object, so that the simulator can put
+a world of its own around the very same streamer.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+import aiohttp
+from redis.asyncio import Redis
+
+from pms.binance.client import open_session
+from pms.bus.connection import connect
+from pms.config import ConfigError, Settings
+from pms.db.engine import create
+from pms.db.load import LoadedState, load_state
+from pms.db.migrate import check
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a life takes from outside; closed when it ends."""
+
+    nonce: str
+    #: names this life in the lease and the epoch; never given twice
+    redis: Redis
+    inbox_redis: Redis
+    #: a connection of its own, for it waits in blocking calls
+    session: aiohttp.ClientSession
+    read_books: Callable[[], Awaitable[LoadedState]]
+    #: PostgreSQL's state at one seq
+    monotonic: Callable[[], float]
+    now_ms: Callable[[], int]
+    #: this machine's clock, ms since 1970; only the offset to the exchange's is built on it
+    jitter: Callable[[], float]
+    new_id: Callable[[], str]
+    #: a UUID
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.session.close()
+        await self.redis.aclose()
+        await self.inbox_redis.aclose()
+
+
+def open_world(settings: Settings) -> World:
+    """Open the real one; needs a running loop. Raises ConfigError where an address is missing."""
+    redis_url, database_url = settings.redis_url, settings.database_url
+    if redis_url is None or database_url is None:
+        raise ConfigError("PMS_REDIS_URL and PMS_DATABASE_URL are not set: is `pms up` running?")
+
+    async def read_books() -> LoadedState:
+        check(database_url)
+        engine = create(database_url, name="pms-streamer", pool=1)
+        try:
+            return await load_state(engine)
+        finally:
+            await engine.dispose()
+
+    return World(
+        nonce=secrets.token_hex(12),
+        redis=connect(redis_url, name="streamer", connections=64),
+        inbox_redis=connect(redis_url, name="streamer-inbox", timeout_s=5, connections=2),
+        session=open_session(),
+        read_books=read_books,
+        monotonic=time.monotonic,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        jitter=random.random,
+        new_id=lambda: str(uuid4()),
+    )
