@@ -6,8 +6,9 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from redis import Redis
@@ -18,6 +19,7 @@ from pms.stack.servers.redis import EmbeddedRedis
 
 ALLOWED_SKIPS = ("no ../shared", "no node")
 _numbers = itertools.count(1)
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 @pytest.fixture(scope="session")
@@ -84,31 +86,37 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 class SkipPolicy:
     """In CI a skip is a failure unless what is absent may be absent."""
 
-    def __init__(self) -> None:
-        self.refused: list[str] = []
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        return _judged((yield))
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._judge(report)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_make_collect_report(
+        self,
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        return _judged((yield))
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        self._judge(report)
 
-    def _judge(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        if report.skipped and not hasattr(report, "wasxfail"):
-            reason = _reason(report)
-            if not reason.lower().startswith(ALLOWED_SKIPS):
-                self.refused.append(f"{report.nodeid}: {reason}")
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.refused and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for line in self.refused:
-            terminalreporter.write_line(f"SKIP NOT ALLOWED IN CI  {line}", red=True)
+def _judged(report: Report) -> Report:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = _reason(report)
+        if not reason.lower().startswith(ALLOWED_SKIPS):
+            report.outcome = "failed"
+            report.longrepr = f"SKIP NOT ALLOWED IN CI  {report.nodeid}: {reason}"
+    return report
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("CI"):
         config.pluginmanager.register(SkipPolicy())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two lanes for two cores: whole systems one after the other, and beside them everything else.
+
+    The replay at recorded speed waits most of its minute, so it goes with the second lane.
+    """
+    for item in items:
+        whole = item.path.parent.name == "stack" and item.get_closest_marker("stack") is not None
+        lane = "systems" if whole and item.path.name != "test_real_input.py" else "parts"
+        item.add_marker(pytest.mark.xdist_group(lane))

@@ -16,19 +16,29 @@ ALLOWED = {
     "test_node.py": "import pytest\npytest.skip('no node', allow_module_level=True)\n",
     "test_passes.py": "def test_it():\n    pass\n",
 }
-REFUSED = {
-    "test_slow.py": "import pytest\ndef test_it():\n    pytest.skip('too slow today')\n",
-    "test_tool.py": "import pytest\npytest.skip('no compiler', allow_module_level=True)\n",
-}
+IN_A_TEST = {"test_slow.py": "import pytest\ndef test_it():\n    pytest.skip('too slow today')\n"}
+IN_A_MODULE = {"test_tool.py": "import pytest\npytest.skip('no compiler', allow_module_level=True)\n"}
 
 
-def run(directory: Path, files: dict[str, str], **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    directory: Path, files: dict[str, str], *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     shutil.copy(TESTS / "conftest.py", directory)
     for name, text in files.items():
         (directory / name).write_text(text)
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={directory}", directory],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            f"--rootdir={directory}",
+            *options,
+            directory,
+        ],
         cwd=TESTS.parent,
         env={**inherited, **environment},
         capture_output=True,
@@ -37,13 +47,17 @@ def run(directory: Path, files: dict[str, str], **environment: str) -> subproces
     )
 
 
-def test_in_ci_a_skip_without_an_allowed_reason_fails_the_run_and_is_named(tmp_path: Path) -> None:
-    done = run(tmp_path, ALLOWED | REFUSED, CI="1")
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED
-    refused = [line for line in done.stdout.splitlines() if line.startswith("SKIP NOT ALLOWED IN CI")]
-    assert len(refused) == len(REFUSED)
-    assert "too slow today" in "".join(refused)
-    assert "no compiler" in "".join(refused)
+@pytest.mark.parametrize("lanes", [(), ("-n", "2", "--dist", "loadgroup")], ids=["one", "two"])
+@pytest.mark.parametrize(
+    ("files", "reason"), [(IN_A_TEST, "too slow today"), (IN_A_MODULE, "no compiler")], ids=["test", "module"]
+)
+def test_in_ci_a_skip_without_an_allowed_reason_fails_the_run_and_is_named(
+    tmp_path: Path, files: dict[str, str], reason: str, lanes: tuple[str, ...]
+) -> None:
+    done = run(tmp_path, ALLOWED | files, *lanes, CI="1")
+    assert done.returncode != pytest.ExitCode.OK
+    assert "SKIP NOT ALLOWED IN CI" in done.stdout
+    assert reason in done.stdout
 
 
 def test_in_ci_what_may_be_absent_may_be_skipped(tmp_path: Path) -> None:
@@ -51,4 +65,4 @@ def test_in_ci_what_may_be_absent_may_be_skipped(tmp_path: Path) -> None:
 
 
 def test_elsewhere_any_skip_passes(tmp_path: Path) -> None:
-    assert run(tmp_path, ALLOWED | REFUSED).returncode == pytest.ExitCode.OK
+    assert run(tmp_path, ALLOWED | IN_A_TEST | IN_A_MODULE).returncode == pytest.ExitCode.OK
