@@ -111,6 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SkipPolicy())
 
 
+@pytest.hookimpl(tryfirst=True)  # the lanes are read in this same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two lanes for two cores: whole systems one after the other, and beside them everything else.
 
