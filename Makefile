@@ -31,7 +31,7 @@ bench: setup
 	@exec $(RUN) pms.cli.main bench $(ARGS)
 
 test: setup-dev
-	@exec $(RUN) pytest -n 2 --dist loadgroup $(ARGS)
+	@exec $(RUN) pytest -n 2 --dist loadscope $(ARGS)
 
 unit: setup-dev
 	@exec $(RUN) pytest -q tests/unit $(ARGS)

@@ -8,10 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from redis import Redis
+from xdist.scheduler import LoadScopeScheduling
 
 from pms.db.migrate import upgrade
 from pms.stack.servers.postgres import EmbeddedPostgres
@@ -111,13 +112,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SkipPolicy())
 
 
-@pytest.hookimpl(tryfirst=True)  # the lanes are read in this same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two lanes for two cores: whole systems one after the other, and beside them everything else.
+class TwoLanes(LoadScopeScheduling):
+    """Whole systems one after the other, and beside them everything else.
 
     The replay at recorded speed waits most of its minute, so it goes with the second lane.
     """
-    for item in items:
-        whole = item.path.parent.name == "stack" and item.get_closest_marker("stack") is not None
-        lane = "systems" if whole and item.path.name != "test_real_input.py" else "parts"
-        item.add_marker(pytest.mark.xdist_group(lane))
+
+    def _split_scope(self, nodeid: str) -> str:
+        whole = nodeid.startswith("tests/stack/")
+        return "systems" if whole and "test_real_input.py" not in nodeid else "parts"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoLanes:
+    return TwoLanes(config, log)

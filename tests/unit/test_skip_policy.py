@@ -47,7 +47,7 @@ def run(
     )
 
 
-@pytest.mark.parametrize("lanes", [(), ("-n", "2", "--dist", "loadgroup")], ids=["one", "two"])
+@pytest.mark.parametrize("lanes", [(), ("-n", "2", "--dist", "loadscope")], ids=["one", "two"])
 @pytest.mark.parametrize(
     ("files", "reason"), [(IN_A_TEST, "too slow today"), (IN_A_MODULE, "no compiler")], ids=["test", "module"]
 )
