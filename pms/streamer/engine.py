@@ -63,6 +63,7 @@ class Gate:
     live_guard: bool = False
     default_leverage: int = 10
     stale_after_ms: int = 5000
+    most_lag_ms: int = 50
 
 
 class Engine:

@@ -21,7 +21,6 @@ log = structlog.get_logger()
 EVERY_S = 0.1
 PUBLISH_EVERY = 5
 MOST_WAITING = 5000
-MOST_LAG_S = 0.05
 RISK_EVERY_S = 10.0
 
 
@@ -84,7 +83,7 @@ class Watch:
             return f"the ledger has stopped: {self.ledger_stopped}"
         if len(self.engine.outbox) > MOST_WAITING:
             return "too much waits for the journal"
-        if sorted(self.lags)[len(self.lags) // 2] > MOST_LAG_S:
+        if sorted(self.lags)[len(self.lags) // 2] * 1000 > self.engine.gate.most_lag_ms:
             return "the streamer lags"
         return None
 

@@ -84,6 +84,7 @@ class Streamer:
             live_guard=not settings.orders_allowed,
             default_leverage=settings.default_leverage,
             stale_after_ms=settings.stale_price_ms,
+            most_lag_ms=settings.most_lag_ms,
         )
         self._desk = Desk(epoch=self._nonce)
         self._outbox = Outbox(self._journal, withdraw=self._withdraw, sleep=asyncio.sleep)

@@ -99,6 +99,7 @@ async def test_an_order_in_flight_at_the_death_is_found_by_its_id(system: System
 
 
 async def test_an_order_of_an_older_epoch_that_was_never_sent_is_void(system: System) -> None:
+    assert (await system.trade("alice"))["state"] == "filled"
     system.kill("worker-orders")
     streamer = system.processes["streamer"]
     request = await submit(system)
