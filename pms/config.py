@@ -71,7 +71,10 @@ class Settings(BaseSettings):
     recv_window_ms: int = Field(2000, ge=100, le=60_000, description="recvWindow of order placement.")
     stale_price_ms: int = Field(5000, ge=100, le=60_000, description="L1 older than this closes admission.")
     most_lag_ms: int = Field(
-        50, ge=10, le=5000, description="A streamer's loop later than this, half a second long, closes admission."
+        50,
+        ge=10,
+        le=5000,
+        description="A streamer's loop later than this for half a second closes admission.",
     )
     rate_share: Decimal = Field(
         Decimal("0.9"), gt=0, le=1, description="Part of the exchange's rate limits that we allow ourselves."
