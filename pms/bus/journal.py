@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from pms.bus.lead import NotLeading
 from pms.bus.scripts import Scripts
 from pms.contract import names
+from pms.contract.account import Account
 from pms.contract.events import OrderEvent, PositionEvent
 from pms.contract.journal import CommandRow, Entry, OrderRow, decode_entry, encode_entry
 from pms.contract.money import encode, plain
@@ -25,6 +26,7 @@ DECIDED = "pms:decided"
 CLOSED_ORDER_TTL_S = 86_400
 _encoder = msgspec.json.Encoder(decimal_format="string")
 Effect = list[str | int]
+_ACCOUNT = {"account"}
 
 
 class Journal:
@@ -109,16 +111,21 @@ def _effects(
         effects.extend(_project(order))
     for command in entry.rows.commands:
         effects.extend(_decide(command, entry.rows.orders))
-    newest: dict[str, str] = {}
+    newest: dict[str, Account] = {}
+    written: dict[int, msgspec.Raw] = {}
     for event in events:
-        text = _text(encode(event))
-        newest[event.sub_account_id] = _text(encode(event.account))
+        newest[event.sub_account_id] = event.account
+        account = written.get(id(event.account))
+        if account is None:
+            account = written[id(event.account)] = msgspec.Raw(encode(event.account))
+        text = _text(encode({**event.model_dump(by_alias=True, exclude=_ACCOUNT), "account": account}))
         effects.append(["PUBLISH", names.event_channel(event.type), text])
         effects.append(
             ["XADD", names.EVENTS_STREAM, "MAXLEN", "~", names.EVENTS_KEPT, f"{event.seq}-0", "e", text]
         )
-    for account, text in newest.items():
-        effects.append(["SET", names.risk_key(account), text, "EX", names.CACHE_TTL_S])
+    for owner, snapshot in newest.items():
+        text = _text(bytes(written[id(snapshot)]))
+        effects.append(["SET", names.risk_key(owner), text, "EX", names.CACHE_TTL_S])
     for result in results:
         effects.append(["RESULT", result.request_id, _text(encode(result)), names.RESULT_TTL_S])
     return effects

@@ -13,7 +13,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, WithJsonSchema
 
 _WIDE = Context(prec=60)
-_ONE = Decimal(1)
+_ONE, _TEN = Decimal(1), Decimal(10)
 CENT_OF_A_CENT = Decimal("0.00000001")
 """The quantum of every booked amount: Binance books commissions and P&L with eight decimals."""
 
@@ -22,6 +22,7 @@ MOST_LEVELS = 8
 """How deep a command may nest: what is deeper would exhaust the stack of whoever walks it."""
 
 _MOST_DIGITS = 60
+_SENSIBLE = Context(prec=34)
 
 
 class BadJson(ValueError):
@@ -33,8 +34,7 @@ def canonical(value: Decimal) -> Decimal:
     if not value:
         return Decimal(0)
     short = value.normalize(_WIDE)
-    exponent = short.as_tuple().exponent
-    return short.quantize(_ONE, context=_WIDE) if isinstance(exponent, int) and exponent > 0 else short
+    return short if _WIDE.remainder(short, _TEN) else short.quantize(_ONE, context=_WIDE)
 
 
 def plain(value: Decimal) -> str:
@@ -49,17 +49,21 @@ def booked(value: Decimal) -> Decimal:
 
 def _finite(value: object) -> Decimal:
     """Accept a number or its text; NaN, infinity, booleans and non-numbers are refused."""
+    number = value if type(value) is Decimal else _read(value)
+    if not number.is_finite():
+        raise ValueError("must be a finite number")
+    if abs(number.adjusted()) > 30 or _SENSIBLE.plus(number) != number:
+        raise ValueError("has more than 30 digits on one side of the point")
+    return number
+
+
+def _read(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError("must be a number")  # noqa: TRY004  pydantic wants ValueError
     try:
-        number = Decimal(repr(value) if isinstance(value, float) else value)
+        return Decimal(repr(value) if isinstance(value, float) else value)
     except ArithmeticError:
         raise ValueError("must be a number") from None
-    if not number.is_finite():
-        raise ValueError("must be a finite number")
-    if abs(number.adjusted()) > 30 or len(number.as_tuple().digits) > 34:
-        raise ValueError("has more than 30 digits on one side of the point")
-    return number
 
 
 Number = Annotated[

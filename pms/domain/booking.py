@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from pms.contract.account import Account
 from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
 from pms.contract.journal import CursorRow, FillRow
@@ -181,8 +182,9 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
             venue_time=trade.at,
         )
     )
+    account = desk.snapshot(owner)
     if order is not None:
-        _tell_fill(desk, draft, order, trade)
+        _tell_fill(desk, draft, order, trade, account=account)
     if move.closed and closed_view is not None:
         gone = move.opened or not position.quantity
         _tell_position(
@@ -194,6 +196,7 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
             realized=move.realized,
             closed=move.closed,
             reason=order.spec.origin if order else "FOREIGN",
+            account=account,
         )
     if position.quantity and (move.opened or not move.closed):
         _tell_position(
@@ -205,6 +208,7 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
             realized=ZERO,
             closed=ZERO,
             reason=order.spec.origin if order else "FOREIGN",
+            account=account,
         )
 
 
@@ -249,13 +253,13 @@ def _note_order(desk: Desk, draft: Draft, order: Order, *, at: int) -> None:
     draft.orders[order.spec.client_order_id] = order_row(order)
 
 
-def _tell_fill(desk: Desk, draft: Draft, order: Order, trade: Trade) -> None:
+def _tell_fill(desk: Desk, draft: Draft, order: Order, trade: Trade, *, account: Account) -> None:
     if order.state is State.PARTIALLY_FILLED:
         # Gateways that know no partial fill read `order_active` with its filledQty.
         for kind in ("order_partially_filled", "order_active"):
-            _tell_order(desk, draft, order, kind=kind, trade=trade)
+            _tell_order(desk, draft, order, kind=kind, trade=trade, account=account)
     else:
-        _tell_order(desk, draft, order, trade=trade)
+        _tell_order(desk, draft, order, trade=trade, account=account)
 
 
 def _tell_order(
@@ -265,6 +269,7 @@ def _tell_order(
     *,
     kind: OrderEventType | None = None,
     trade: Trade | None = None,
+    account: Account | None = None,
 ) -> None:
     word = kind or _EVENT_OF.get(order.state)
     if word is None:
@@ -291,7 +296,7 @@ def _tell_order(
             parent_id=spec.parent_id,
             reason=order.why,
             timestamp=Decimal(draft.at) / 1000,
-            account=desk.snapshot(spec.sub_account_id),
+            account=account or desk.snapshot(spec.sub_account_id),
         )
     )
 
@@ -306,6 +311,7 @@ def _tell_position(
     realized: Decimal,
     closed: Decimal,
     reason: str,
+    account: Account,
 ) -> None:
     draft.events.append(
         PositionEvent(
@@ -317,7 +323,7 @@ def _tell_position(
             closed_qty=closed,
             reason=reason,
             timestamp=Decimal(draft.at) / 1000,
-            account=desk.snapshot(owner),
+            account=account,
         )
     )
 
