@@ -10,11 +10,9 @@ from typing import Any
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutdown
 
-import celeryconfig
 from pms.bus.heartbeat import start_heartbeat
 from pms.config import ConfigError, load_settings
 from pms.log import configure
-from pms.tasks.app import app
 from pms.tasks.exact_json import register_exact_json
 from pms.tasks.runtime import runtime
 from pms.tasks.waiting import note_waiting
@@ -26,6 +24,10 @@ def main(role: str) -> None:
     if settings.redis_url is None:
         raise ConfigError("PMS_REDIS_URL is not set: is `pms up` running?")
     url = settings.redis_url
+    # Its settings are read when it is imported: by now it is known that they can be.
+    import celeryconfig
+    from pms.tasks.app import app
+
     if role not in celeryconfig.ROLE_QUEUES:
         raise ConfigError(
             f"there is no worker role {role}; the roles are {', '.join(celeryconfig.ROLE_QUEUES)}"
