@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python -m
 ARGS ?=
 
-.PHONY: help up down demo bench test unit lint check format setup setup-dev clean
+.PHONY: help up down demo bench clients test unit lint check format setup setup-dev clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo 'make test    every test, on real servers'
 	@echo 'make check   format, lint, types, floors and unit tests'
 	@echo 'make bench   the figures of docs/performance.md (ARGS=NAME: one of them)'
+	@echo 'make clients environments for the order books that bench ticks compares with'
 
 up: setup
 	@exec $(RUN) pms.cli.main up $(ARGS)
@@ -29,6 +30,9 @@ demo: setup
 
 bench: setup
 	@exec $(RUN) pms.cli.main bench $(ARGS)
+
+clients: setup
+	@exec $(RUN) benchmarks.peers.environments
 
 test: setup-dev
 	@exec $(RUN) pytest -n 2 --dist loadscope $(ARGS)

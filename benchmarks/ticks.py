@@ -1,12 +1,16 @@
 """BTCUSDT depth diffs a second on one core: decoded, chained, L1 in a mailbox; beside decoding alone.
 
-Blocks take turns, and the median block counts: another process on the machine slows both alike.
+Blocks take turns, and the median block counts: another process on the machine slows both alike. Other
+Python books run the same frames in interpreters of their own, between our blocks; one that ends at
+another best bid or ask than ours has no figure.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -16,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.peers.environments import PEERS, Peer
 from benchmarks.samples import Progress, ratio
 from pms.binance.book import LocalBook
 from pms.binance.frames import DepthUpdate, decode_market
@@ -35,11 +40,20 @@ async def run() -> dict[str, Any]:
     levels = sum(len(decoded.bids) + len(decoded.asks) for decoded in map(_decoded, frames)) / len(frames)
     progress.say(f"{len(frames)} diffs of {levels:.0f} levels ({source}), {ROUNDS} rounds")
     series: dict[str, list[float]] = {"path": [], "floor": [], "sorted_dict": []}
-    for _ in range(ROUNDS):
-        series["floor"].append(_rate(_decode_all, frames, snapshot))
-        series["path"].append(_rate(_follow, frames, snapshot))
+    peers: dict[str, int | str] = {}
+    best = _follow(frames, snapshot)
+    with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
+        file.write(b"\n".join([json.dumps(_snapshot(snapshot)).encode(), *frames]))
+        file.flush()
+        for turn in range(ROUNDS):
+            series["floor"].append(_rate(_decode_all, frames, snapshot))
+            series["path"].append(_rate(_follow, frames, snapshot))
+            if turn < len(PEERS):
+                progress.say(PEERS[turn].title)
+                peers[PEERS[turn].title] = await _peer(PEERS[turn], file.name, best)
     for _ in range(3):
         series["sorted_dict"].append(_rate(_naive, frames, snapshot))
+    peers["sortedcontainers and Decimal, decoded by msgspec"] = round(median(series["sorted_dict"]))
     rate, floor = round(median(series["path"])), round(median(series["floor"]))
     return {
         "name": "ticks",
@@ -50,11 +64,41 @@ async def run() -> dict[str, Any]:
         "ratio": ratio(floor, rate),
         "levels_per_diff": round(levels),
         "source": source,
-        "peers": {"sortedcontainers and Decimal, msgspec decode": round(median(series["sorted_dict"]))},
+        "peers": peers,
     }
 
 
-def _rate(work: Callable[[list[bytes], Any], None], frames: list[bytes], snapshot: Any) -> float:
+async def _peer(peer: Peer, frames: str, best: tuple[Decimal, Decimal]) -> int | str:
+    """A peer's diffs a second, or in words why there is no figure."""
+    if not peer.ready:
+        return "not installed: make clients"
+    running = await asyncio.create_subprocess_exec(
+        peer.python,
+        peer.lock.with_suffix(".py"),
+        frames,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await running.communicate()
+    if running.returncode:
+        return f"failed: {err.decode().strip().splitlines()[-1]}"
+    return judged(json.loads(out), best)
+
+
+def judged(told: dict[str, Any], best: tuple[Decimal, Decimal]) -> int | str:
+    """The rate a peer told, if its book ends where ours does."""
+    theirs = Decimal(told["bid"]), Decimal(told["ask"])
+    if theirs != best:
+        return f"its book is another: {theirs[0]} / {theirs[1]}, ours {best[0]} / {best[1]}"
+    return int(told["rate"])
+
+
+def _snapshot(snapshot: Any) -> dict[str, Any]:
+    last, bids, asks = snapshot
+    return {"lastUpdateId": last, "bids": bids, "asks": asks}
+
+
+def _rate(work: Callable[[list[bytes], Any], object], frames: list[bytes], snapshot: Any) -> float:
     began = time.perf_counter()
     work(frames, snapshot)
     return len(frames) / (time.perf_counter() - began)
@@ -65,8 +109,8 @@ def _decode_all(frames: list[bytes], snapshot: Any) -> None:
         decode_market(frame)
 
 
-def _follow(frames: list[bytes], snapshot: Any) -> None:
-    """What the streamer's depth handler does with each frame."""
+def _follow(frames: list[bytes], snapshot: Any) -> tuple[Decimal, Decimal]:
+    """What the streamer's depth handler does with each frame; returns the last best bid and ask."""
     book, mailbox = LocalBook("BTCUSDT"), Mailbox[Top]()
     book.snapshot(*snapshot)
     best, told = None, None
@@ -84,6 +128,8 @@ def _follow(frames: list[bytes], snapshot: Any) -> None:
             )
         best = top
         mailbox.put(told)
+    assert told is not None
+    return told.bid, told.ask
 
 
 def _naive(frames: list[bytes], snapshot: Any) -> None:

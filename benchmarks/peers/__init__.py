@@ -1,0 +1,1 @@
+"""Other Python order books, each in an environment of its own under `.clients/`, on the very same frames."""
