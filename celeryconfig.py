@@ -40,7 +40,10 @@ task_default_queue = Queue.RECON
 task_create_missing_queues = False
 task_routes = {
     Task.TRADE: {"queue": Queue.COMMANDS},
+    Task.BATCH: {"queue": Queue.COMMANDS},
+    Task.AMEND: {"queue": Queue.COMMANDS},
     Task.CLOSE: {"queue": Queue.COMMANDS},
+    Task.CLOSE_ALL: {"queue": Queue.COMMANDS},
     Task.PLACE: {"queue": Queue.ORDERS},
     Task.CANCEL: {"queue": Queue.URGENT},
     Task.CANCEL_ALL: {"queue": Queue.URGENT},

@@ -11,6 +11,29 @@ export interface Account {
   positions: Array<PositionView>;
 }
 
+/** Change a resting order; what is absent stays as it is. */
+export interface Amend {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  /** Our client order id, or the exchange's id. */
+  orderId: string;
+  /** The TOTAL, what is filled included. */
+  quantity?: number | string | null;
+  price?: number | string | null;
+}
+
+/** Place several orders for a sub-account; each is admitted or refused by itself. */
+export interface Batch {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
+  orders: Array<OrderTerms>;
+}
+
 /** Cancel one order; stands until the order is terminal. */
 export interface Cancel {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -38,6 +61,16 @@ export interface Close {
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;
   positionId: string;
+}
+
+/** Close every open position of a sub-account, or of all but the house, in one symbol or in all. */
+export interface CloseAll {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId?: string | null;
+  symbol?: string | null;
 }
 
 /** Create a sub-account; its first eight characters must be free, for they mark its orders. */
@@ -114,6 +147,23 @@ export interface OrderEvent {
   account: Account;
 }
 
+/** What one order is to be. */
+export interface OrderTerms {
+  symbol: string;
+  side: "BUY" | "SELL";
+  /** In the base asset. */
+  quantity: number | string;
+  /** The sub-account's leverage in this symbol. */
+  leverage?: number | null;
+  type?: "MARKET" | "LIMIT";
+  /** Mandatory for LIMIT, refused for MARKET. */
+  price?: number | string | null;
+  /** LIMIT only; GTC. */
+  timeInForce?: "GTC" | "IOC" | "FOK" | "GTX" | null;
+  /** Judged on the sub-account's own position. */
+  reduceOnly?: boolean;
+}
+
 /** A position opened, grew, shrank or closed. */
 export interface PositionEvent {
   type: "position_updated" | "position_closed" | "position_reduced";
@@ -154,8 +204,8 @@ export interface Price {
 /**
  * What became of a command.
  *
- * Trap: `success: true` with state `placing` or `unknown` means *admitted, outcome not yet proven*;
- * the events tell the rest. It is never a reason to send again under another requestId.
+ * Trap: `success: true` with state `placing`, `amending` or `unknown` means *admitted, outcome not yet
+ * proven*; the events tell the rest. It is never a reason to send again under another requestId.
  */
 export interface Result {
   success: boolean;
@@ -185,7 +235,6 @@ export interface Trade {
   requestId: string;
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;
-  subAccountId: string;
   symbol: string;
   side: "BUY" | "SELL";
   /** In the base asset. */
@@ -199,6 +248,7 @@ export interface Trade {
   timeInForce?: "GTC" | "IOC" | "FOK" | "GTX" | null;
   /** Judged on the sub-account's own position. */
   reduceOnly?: boolean;
+  subAccountId: string;
 }
 
 /** Move balance between two sub-accounts; funding a new one is a transfer from the house. */
@@ -216,7 +266,10 @@ export interface Transfer {
 /** What each task takes. */
 export interface Commands {
   "pms.trade": Trade;
+  "pms.batch": Batch;
+  "pms.amend": Amend;
   "pms.close": Close;
+  "pms.close_all": CloseAll;
   "pms.cancel": Cancel;
   "pms.cancel_all": CancelAll;
   "pms.create_account": CreateAccount;
@@ -228,7 +281,10 @@ export interface Commands {
 /** What each list takes. */
 export interface CommandLists {
   "pms:cmd:trade": Trade;
+  "pms:cmd:batch": Batch;
+  "pms:cmd:amend": Amend;
   "pms:cmd:close": Close;
+  "pms:cmd:close_all": CloseAll;
   "pms:cmd:cancel": Cancel;
   "pms:cmd:cancel_all": CancelAll;
 }
@@ -291,6 +347,13 @@ export type RefusalCode =
   | "UNKNOWN_POSITION"
   | "UNKNOWN_ORDER"
   | "ORDER_CLOSED"
+  | "ORDER_UNPROVEN"
+  | "CANCEL_PENDING"
+  | "AMEND_PENDING"
+  | "NOT_AMENDABLE"
+  | "BELOW_FILLED"
+  | "NO_CHANGE"
+  | "NO_POSITIONS"
   | "BALANCE"
   | "EXCHANGE_REFUSED"
   | "THROTTLED"

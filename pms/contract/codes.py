@@ -89,6 +89,20 @@ class Code(StrEnum):
     #: No order has this id, ours or the exchange's.
     ORDER_CLOSED = "ORDER_CLOSED"
     #: The order is already filled, cancelled, expired or refused.
+    ORDER_UNPROVEN = "ORDER_UNPROVEN"
+    #: The exchange has not confirmed the order yet; it cannot be amended before.
+    CANCEL_PENDING = "CANCEL_PENDING"
+    #: The order is being cancelled.
+    AMEND_PENDING = "AMEND_PENDING"
+    #: An amendment of the order is under way; there is one at a time.
+    NOT_AMENDABLE = "NOT_AMENDABLE"
+    #: Only a LIMIT order has terms to amend.
+    BELOW_FILLED = "BELOW_FILLED"
+    #: The total is not above what is filled: the exchange would cancel the order.
+    NO_CHANGE = "NO_CHANGE"
+    #: The order has these terms already.
+    NO_POSITIONS = "NO_POSITIONS"
+    #: There is nothing to close.
     BALANCE = "BALANCE"
     #: The payer's available balance is too small.
     EXCHANGE_REFUSED = "EXCHANGE_REFUSED"

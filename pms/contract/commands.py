@@ -21,6 +21,7 @@ Side = Literal["BUY", "SELL"]
 OrderType = Literal["MARKET", "LIMIT"]
 TimeInForce = Literal["GTC", "IOC", "FOK", "GTX"]
 TTL_RANGE_MS = (100, 60_000)
+MOST_IN_BATCH = 20
 _ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9-]{0,35}$")
 
 
@@ -64,12 +65,11 @@ class Command(BaseModel):
     )
 
 
-class Trade(Command):
-    """Place one order for a sub-account."""
+class OrderTerms(BaseModel):
+    """What one order is to be."""
 
-    name: ClassVar[str] = Task.TRADE
+    model_config = Command.model_config
 
-    sub_account_id: AccountId
     symbol: Symbol
     side: Annotated[Side, BeforeValidator(_side)]
     quantity: Number = Field(description="In the base asset.")
@@ -82,12 +82,48 @@ class Trade(Command):
     reduce_only: bool = Field(False, description="Judged on the sub-account's own position.")
 
 
+class Trade(OrderTerms, Command):
+    """Place one order for a sub-account."""
+
+    name: ClassVar[str] = Task.TRADE
+
+    sub_account_id: AccountId
+
+
+class Batch(Command):
+    """Place several orders for a sub-account; each is admitted or refused by itself."""
+
+    name: ClassVar[str] = Task.BATCH
+
+    sub_account_id: AccountId
+    orders: tuple[OrderTerms, ...] = Field(min_length=1, max_length=MOST_IN_BATCH)
+
+
+class Amend(Command):
+    """Change a resting order; what is absent stays as it is."""
+
+    name: ClassVar[str] = Task.AMEND
+
+    order_id: OrderId = Field(description="Our client order id, or the exchange's id.")
+    quantity: Number | None = Field(None, description="The TOTAL, what is filled included.")
+    price: Number | None = None
+
+
 class Close(Command):
     """Close one position at market."""
 
     name: ClassVar[str] = Task.CLOSE
 
     position_id: UUID
+
+
+class CloseAll(Command):
+    """Close every open position of a sub-account, or of all but the house, in one symbol or in all."""
+
+    name: ClassVar[str] = Task.CLOSE_ALL
+
+    sub_account_id: AccountId | None = None
+    symbol: Symbol | None = None
 
 
 class Cancel(Command):
@@ -155,7 +191,19 @@ class ImportPosition(Command):
 
 COMMANDS: dict[str, type[Command]] = {
     model.name: model
-    for model in (Trade, Close, Cancel, CancelAll, CreateAccount, Transfer, Freeze, ImportPosition)
+    for model in (
+        Trade,
+        Batch,
+        Amend,
+        Close,
+        CloseAll,
+        Cancel,
+        CancelAll,
+        CreateAccount,
+        Transfer,
+        Freeze,
+        ImportPosition,
+    )
 }
 """Every command by its task name."""
 
@@ -208,19 +256,17 @@ def is_request_id(value: object) -> bool:
 def _refusal(error: ValidationError) -> Refusal:
     faults = sorted(error.errors(include_url=False), key=lambda fault: _SEVERITY.get(fault["type"], 2))
     fault = faults[0]
-    field = str(fault["loc"][0]) if fault["loc"] else None
+    field = ".".join(str(part) for part in fault["loc"]) or None
     actual = None if fault["type"] == "missing" else fault["input"]
     if fault["type"] == "missing":
         return Refusal(Code.MISSING_FIELD, f"{field} is missing", field=field)
     if fault["type"] == "extra_forbidden":
         return Refusal(Code.UNKNOWN_FIELD, f"the command has no field {field}", field=field, actual=actual)
     reason = fault["msg"].removeprefix("Value error, ")
-    limit = (
-        fault.get("ctx", {}).get("ge")
-        or fault.get("ctx", {}).get("le")
-        or fault.get("ctx", {}).get("expected")
-    )
+    context = fault.get("ctx", {})
+    limit = next((context[name] for name in _LIMITS if context.get(name)), None)
     return Refusal(Code.BAD_FIELD, f"{field}: {reason}", field=field, limit=limit, actual=actual)
 
 
+_LIMITS = ("ge", "le", "expected", "min_length", "max_length")
 _SEVERITY = {"missing": 0, "extra_forbidden": 1}

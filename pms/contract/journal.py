@@ -60,6 +60,17 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     deadline: int
     admitted_at: int
     updated_at: int
+    amends: int = 0
+    #: how many amendments were wished; the newest is in flight while it has a quantity
+    amend_quantity: Decimal | None = None
+    #: the total
+    amend_price: Decimal | None = None
+    amend_request_id: str | None = None
+    amend_epoch: str | None = None
+    amend_deadline: int | None = None
+    amend_asked_at: int | None = None
+    terms_at: int = 0
+    #: exchange time since which quantity and price are these; 0 from the beginning
 
 
 class FillRow(msgspec.Struct, frozen=True, kw_only=True):

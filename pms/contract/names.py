@@ -5,6 +5,7 @@ pms:requests:open            zset    requestIds without a result, by Redis time 
 pms:result:{requestId}       string  the answer (a channel of the same name announces it) 30 s
 pms:order:{clientOrderId}    hash    what a sender needs, and the projected state
 pms:right:{clientOrderId}    string  the send right: who signed, when; or "void"          48 h
+                                     both exist for {clientOrderId}~{n}, too: the n-th amendment
 pms:inbox                    list    facts for the streamer: commands, outcomes, adjustments
 pms:journal                  stream  every state change, id {seq}-0
 pms:stream:events            stream  the events again, for a gateway that was away
@@ -62,7 +63,10 @@ class Task:
     """Celery task names."""
 
     TRADE: Final = "pms.trade"
+    BATCH: Final = "pms.batch"
+    AMEND: Final = "pms.amend"
     CLOSE: Final = "pms.close"
+    CLOSE_ALL: Final = "pms.close_all"
     CANCEL: Final = "pms.cancel"
     CANCEL_ALL: Final = "pms.cancel_all"
     PLACE: Final = "pms.place"
@@ -75,7 +79,10 @@ class Task:
 
 COMMAND_QUEUE: Final = {
     Task.TRADE: Queue.COMMANDS,
+    Task.BATCH: Queue.COMMANDS,
+    Task.AMEND: Queue.COMMANDS,
     Task.CLOSE: Queue.COMMANDS,
+    Task.CLOSE_ALL: Queue.COMMANDS,
     Task.CANCEL: Queue.URGENT,
     Task.CANCEL_ALL: Queue.URGENT,
 }
@@ -83,7 +90,10 @@ COMMAND_QUEUE: Final = {
 
 COMMAND_LISTS: Final = {
     "pms:cmd:trade": Task.TRADE,
+    "pms:cmd:batch": Task.BATCH,
+    "pms:cmd:amend": Task.AMEND,
     "pms:cmd:close": Task.CLOSE,
+    "pms:cmd:close_all": Task.CLOSE_ALL,
     "pms:cmd:cancel": Task.CANCEL,
     "pms:cmd:cancel_all": Task.CANCEL_ALL,
 }
@@ -103,6 +113,20 @@ def order_key(client_order_id: str) -> str:
 
 def right_key(client_order_id: str) -> str:
     return f"pms:right:{client_order_id}"
+
+
+def amend_id(client_order_id: str, number: int) -> str:
+    """The id of an amendment: it has a hash and a send right of its own, under the same prefixes.
+
+    Binance's alphabet for client order ids has no `~`, so that none can be taken for an order's.
+    """
+    return f"{client_order_id}~{number}"
+
+
+def amended_order(amend: str) -> tuple[str, int] | None:
+    """The order and the number of an amendment; None if the id is an order's."""
+    order, tilde, number = amend.partition("~")
+    return (order, int(number)) if tilde and number.isdecimal() else None
 
 
 def price_key(symbol: str) -> str:

@@ -13,8 +13,8 @@ from pms.contract.money import Number
 class Result(Shape):
     """What became of a command.
 
-    Trap: `success: true` with state `placing` or `unknown` means *admitted, outcome not yet proven*;
-    the events tell the rest. It is never a reason to send again under another requestId.
+    Trap: `success: true` with state `placing`, `amending` or `unknown` means *admitted, outcome not yet
+    proven*; the events tell the rest. It is never a reason to send again under another requestId.
     """
 
     success: bool

@@ -21,11 +21,14 @@ from pydantic_core import core_schema
 
 from pms.contract import codes, names
 from pms.contract.account import Account
-from pms.contract.commands import COMMANDS
+from pms.contract.commands import COMMANDS, OrderTerms
 from pms.contract.events import Health, OrderEvent, PositionEvent, Price
 from pms.contract.results import Result
 
 SHAPES: tuple[type[BaseModel], ...] = (Result, OrderEvent, PositionEvent, Account, Price, Health)
+PARTS: tuple[type[BaseModel], ...] = (OrderTerms,)
+"""What commands are made of."""
+
 EVENTS: tuple[type[BaseModel], ...] = (OrderEvent, PositionEvent)
 
 
@@ -41,13 +44,14 @@ class _Exact(GenerateJsonSchema):
 
 def definitions() -> dict[str, JsonSchemaValue]:
     """Every shape of the contract by its name, as JSON Schema."""
-    inputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [(m, "validation") for m in COMMANDS.values()]
+    incoming: list[type[BaseModel]] = [*PARTS, *COMMANDS.values()]
+    inputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [(m, "validation") for m in incoming]
     outputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [(m, "serialization") for m in SHAPES]
     _, tree = models_json_schema(inputs + outputs, schema_generator=_Exact)
     shapes = cast("dict[str, JsonSchemaValue]", _untitled(tree["$defs"]))
-    for model in COMMANDS.values():
+    for model in incoming:
         shapes[model.__name__] = _numeric_strings(shapes[model.__name__])
-    for name in shapes.keys() - {model.__name__ for model in COMMANDS.values()}:
+    for name in shapes.keys() - {model.__name__ for model in incoming}:
         shapes[name]["required"] = list(shapes[name]["properties"])  # what goes out names every field
     return shapes
 

@@ -15,10 +15,10 @@ from uuid import NAMESPACE_OID, uuid5
 from pms.contract.account import Account, PositionView
 from pms.contract.journal import LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow
 from pms.contract.money import booked
-from pms.contract.names import HOUSE
+from pms.contract.names import HOUSE, amend_id
 from pms.contract.results import Result
 from pms.domain.instrument import Instrument
-from pms.domain.orders import Order, OrderSpec, State
+from pms.domain.orders import Amendment, Order, OrderSpec, State
 from pms.domain.positions import Position
 from pms.domain.posting import Draft
 from pms.domain.resting import RestingOrders
@@ -116,6 +116,8 @@ class Desk:
     tops: dict[str, Top] = field(default_factory=dict)
     instruments: dict[str, Instrument] = field(default_factory=dict)
     closed: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    forgotten_until: int = 0
+    #: what closed up to here, exchange or Redis ms, may be in PostgreSQL and no more in memory
     _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -243,20 +245,17 @@ class Desk:
         _, old_qty, old_notional = self.reserved.pop(coid, (spec.side, ZERO, ZERO))
         was_live = coid in self.live
         leaves = order.leaves
-        price = order.price or self._assumed_price(spec)
-        notional = leaves * price
+        notional = order.notional(self._assumed_price(spec))
         pending.add(side=spec.side, quantity=leaves - old_qty, notional=notional - old_notional)
         if order.state.terminal:
             self.live.pop(coid, None)
-            self.resting.remove(coid)
             account.open_orders -= was_live
             self._retire(coid)
         else:
             self.live[coid] = order
             self.reserved[coid] = (spec.side, leaves, notional)
             account.open_orders += not was_live
-            if order.price is not None:
-                self.resting.put(coid, symbol=spec.symbol, side=spec.side, price=order.price)
+        self._rest(order)
         if not pending.buy_qty and not pending.sell_qty:
             del self.pending[spec.sub_account_id][spec.symbol]
 
@@ -267,6 +266,20 @@ class Desk:
         self.reserve(order)
         self.orders.pop(order.spec.client_order_id, None)
         self.closed.pop(order.spec.client_order_id, None)
+
+    def _rest(self, order: Order) -> None:
+        """Keep our resting prices in step: while an amendment is in flight the order may rest at two."""
+        spec, coid = order.spec, order.spec.client_order_id
+        wish = order.amend
+        prices = {
+            coid: None if order.state.terminal else order.price,
+            amend_id(coid, order.amends): None if wish is None or order.state.terminal else wish.price,
+        }
+        for key, price in prices.items():
+            if price is None:
+                self.resting.remove(key)
+            else:
+                self.resting.put(key, symbol=spec.symbol, side=spec.side, price=price)
 
     def _assumed_price(self, spec: OrderSpec) -> Decimal:
         top = self.tops.get(spec.symbol)
@@ -281,9 +294,21 @@ class Desk:
         while len(self.closed) > KEPT_CLOSED_ORDERS:
             oldest, _ = self.closed.popitem(last=False)
             order = self.orders.pop(oldest, None)
-            if order is not None and order.exchange_order_id is not None:
-                self.by_exchange.pop((order.spec.symbol, order.exchange_order_id), None)
-                self.by_number.pop(order.exchange_order_id, None)
+            if order is not None:
+                self._forget(order)
+
+    def _forget(self, order: Order) -> None:
+        """Drop a closed order from memory. What is heard of it later is booked by the tag in its id."""
+        self.forgotten_until = max(self.forgotten_until, order.updated_at)
+        number = order.exchange_order_id
+        if number is None:
+            return
+        self.by_exchange.pop((order.spec.symbol, number), None)
+        # Ids are unique per symbol only: another symbol's order may have the same number.
+        same = self.by_number.get(number, set())
+        same.discard(order.spec.client_order_id)
+        if not same:
+            self.by_number.pop(number, None)
 
     # --- once-only keys ---
 
@@ -398,7 +423,7 @@ def position_from(row: PositionRow) -> Position:
 
 def order_row(order: Order) -> OrderRow:
     """An order as it is journaled."""
-    spec = order.spec
+    spec, wish = order.spec, order.amend
     return OrderRow(
         client_order_id=spec.client_order_id,
         sub_account_id=spec.sub_account_id,
@@ -423,6 +448,14 @@ def order_row(order: Order) -> OrderRow:
         deadline=spec.deadline,
         admitted_at=spec.admitted_at,
         updated_at=order.updated_at,
+        amends=order.amends,
+        amend_quantity=wish.quantity if wish else None,
+        amend_price=wish.price if wish else None,
+        amend_request_id=wish.request_id if wish else None,
+        amend_epoch=wish.epoch if wish else None,
+        amend_deadline=wish.deadline if wish else None,
+        amend_asked_at=wish.asked_at if wish else None,
+        terms_at=order.terms_at,
     )
 
 
@@ -469,8 +502,25 @@ def order_from(row: OrderRow) -> Order:
         voided=row.reason if state is State.VOID else None,
         reason=row.reason,
         cancel_wanted=row.cancel_wanted,
+        amend=_amendment(row),
+        amends=row.amends,
+        terms_at=row.terms_at,
         state=state,
         updated_at=row.updated_at,
+    )
+
+
+def _amendment(row: OrderRow) -> Amendment | None:
+    if row.amend_quantity is None or row.amend_price is None:
+        return None
+    return Amendment(
+        number=row.amends,
+        quantity=row.amend_quantity,
+        price=row.amend_price,
+        request_id=row.amend_request_id,
+        epoch=row.amend_epoch or "",
+        deadline=row.amend_deadline or 0,
+        asked_at=row.amend_asked_at or 0,
     )
 
 

@@ -1,31 +1,59 @@
 """The order state machine: facts in, state derived, wishes out.
 
 Facts are monotone. The order keeps the strongest word of the exchange, the largest cumulative
-quantity and the set of booked trades; its state is *derived* from those by rank and never assigned
-from the latest message. So every interleaving of REST answer, acknowledgement, fills, cancel, query
-and replay, with repeats and losses, ends in the same state.
+quantity, the newest terms and the set of booked trades; its state is *derived* from those by `RULES`
+and never assigned from the latest message. So every interleaving of REST answer, acknowledgement,
+fills, cancel, amendment, query and replay, with repeats and losses, ends in the same state.
 
-    exchange's word      booked trades    other evidence      state
-    ------------------   --------------   -----------------   -----------------
-    FILLED               = z              any                 filled
-    CANCELED             = z              any                 cancelled
-    EXPIRED*             = z              any                 expired
-    any of those         < z              any                 as if still open: trades are missing
-    NEW or trades        > 0              any                 partially_filled
-    NEW                  0                any                 active
-    none                 0                refused             rejected
-    none                 0                never sent          void
-    none                 0                outcome unknown     unknown
-    none                 0                none                placing
+Cancelling and amending are overlays, not states: an order that is being amended is still active or
+partially filled, and trades like any other. `OVERLAYS` says what ends an amendment.
 
-Trap: a fill is legal in every row. A refused or void order that trades is alive, and says so.
+Trap: a fill is legal in every state. A refused or void order that trades is alive, and says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
+
+from pms.domain.facts import (
+    Accepted,
+    Amended,
+    AmendFailed,
+    Amendment,
+    Doubtful,
+    Fact,
+    Filled,
+    NotExecuted,
+    OrderSpec,
+    Refused,
+    Seen,
+    Voided,
+)
+
+__all__ = [
+    "OVERLAYS",
+    "RULES",
+    "WORD_RANK",
+    "Accepted",
+    "AmendEnd",
+    "AmendFailed",
+    "Amended",
+    "Amendment",
+    "Doubtful",
+    "Fact",
+    "Filled",
+    "NotExecuted",
+    "Order",
+    "OrderSpec",
+    "Refused",
+    "Seen",
+    "State",
+    "Voided",
+]
 
 ZERO = Decimal(0)
 
@@ -62,102 +90,13 @@ WORD_RANK = {
 }
 """The exchange's words by strength; a weaker one never replaces a stronger (Binance order statuses)."""
 
-_ENDING = {
-    "FILLED": State.FILLED,
-    "CANCELED": State.CANCELLED,
-    "EXPIRED": State.EXPIRED,
-    "EXPIRED_IN_MATCH": State.EXPIRED,
-    "REJECTED": State.REJECTED,
-}
 
+class AmendEnd(StrEnum):
+    """How the wish to amend an order ended."""
 
-@dataclass(frozen=True, slots=True)
-class OrderSpec:
-    """What was decided at admission; never changes."""
-
-    client_order_id: str
-    sub_account_id: str
-    symbol: str
-    side: str
-    type: str
-    quantity: Decimal
-    price: Decimal | None
-    time_in_force: str | None
-    reduce_only: bool
-    leverage: int
-    origin: str
-    parent_id: str | None
-    request_id: str | None
-    epoch: str
-    deadline: int
-    #: Redis time, ms: no send right after it
-    admitted_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """REST answered with an exchange id; proves nothing about the state."""
-
-    exchange_order_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """REST answered with a business refusal, or the bytes provably never left."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Doubtful:
-    """Sent, and no answer that proves anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Voided:
-    """Proven: no send right was given, and none will be."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotExecuted:
-    """Proven: what was signed at `signed_at` never reached the exchange's engine, and never will."""
-
-    reason: str
-    signed_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The exchange's word on the order, from the feed or a query."""
-
-    exchange_order_id: int
-    word: str
-    filled: Decimal
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Amended:
-    """The exchange's word that price and total quantity changed."""
-
-    exchange_order_id: int
-    quantity: Decimal
-    price: Decimal
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """One trade of the order; the caller has made sure that it is counted once."""
-
-    exchange_order_id: int
-    quantity: Decimal
-    price: Decimal
-
-
-Fact = Accepted | Refused | Doubtful | Voided | NotExecuted | Seen | Amended | Filled
+    AMENDED = "amended"
+    CLOSED = "closed"
+    FAILED = "failed"
 
 
 @dataclass(slots=True)
@@ -178,7 +117,13 @@ class Order:
     absent: str | None = None
     reason: str | None = None
     cancel_wanted: bool = False
-    amended_at: int = 0
+    amend: Amendment | None = None
+    #: in flight; until it is over the order may trade on the old terms and on the new
+    amends: int = 0
+    amend_failed: AmendFailed | None = None
+    amend_end: AmendEnd | None = None
+    #: of the wish before
+    terms_at: int = 0
     state: State = field(default=State.PLACING)
     updated_at: int = 0
 
@@ -203,18 +148,48 @@ class Order:
                 self._amend(fact)
             case Filled():
                 self._fill(fact)
-        self.state = self._derive()
+            case AmendFailed():
+                self.amend_failed = fact
+        self._settle()
         return self._evidence() != before
+
+    def want_amended(self, wish: Amendment) -> None:
+        """Note a wish for other terms; there must be none in flight."""
+        self.amend, self.amends = wish, wish.number
+        self.amend_failed = self.amend_end = None
+
+    def withdraw_amend(self) -> None:
+        """Take back a wish that was never journaled."""
+        self.amend = None
+        self.amends -= 1
 
     def retract_proof(self) -> None:
         """Forget a void or an absence that proved wrong before anyone was told."""
         self.voided = self.absent = None
-        self.state = self._derive()
+        self.state = _derived(self)
 
     @property
     def leaves(self) -> Decimal:
-        """What may still trade: zero once the exchange has said its last word."""
-        return ZERO if self.state.terminal else max(self.quantity - self.filled_qty, ZERO)
+        """What may still trade, by the larger of both terms: zero once the exchange said its last word."""
+        return ZERO if self.state.terminal else max(self.total - self.filled_qty, ZERO)
+
+    @property
+    def total(self) -> Decimal:
+        """The most that the order can be for, as long as an amendment is in flight."""
+        return self.quantity if self.amend is None else max(self.quantity, self.amend.quantity)
+
+    def notional(self, assumed_price: Decimal) -> Decimal:
+        """What is at stake in what may still trade: the larger of the old terms and of the wished."""
+        if self.state.terminal:
+            return ZERO
+        worst = max(self.quantity - self.filled_qty, ZERO) * (self.price or assumed_price)
+        if self.amend is not None:
+            worst = max(worst, max(self.amend.quantity - self.filled_qty, ZERO) * self.amend.price)
+        return worst
+
+    def as_wished(self, quantity: Decimal, price: Decimal | None) -> bool:
+        """Whether these are the terms of the amendment in flight."""
+        return self.amend is not None and (quantity, price) == (self.amend.quantity, self.amend.price)
 
     def total_for(self, remaining: Decimal) -> Decimal:
         """The quantity an amend must carry so that `remaining` may still trade.
@@ -252,14 +227,24 @@ class Order:
         if WORD_RANK[fact.word] > WORD_RANK.get(self.word or "", 0):
             self.word = fact.word
             self.reason = fact.reason or self.reason
+        if fact.quantity is not None and fact.price is not None:
+            # A word of the same millisecond may have been said before the amendment.
+            wished = self.as_wished(fact.quantity, fact.price)
+            if fact.at > self.terms_at or (fact.at == self.terms_at and wished):
+                self._take_terms(fact.quantity, fact.price, fact.at)
 
     def _amend(self, fact: Amended) -> None:
         self.exchange_order_id = fact.exchange_order_id
         self.doubt = False
-        if fact.at >= self.amended_at:
-            self.quantity, self.price, self.amended_at = fact.quantity, fact.price, fact.at
+        if fact.at >= self.terms_at:
+            self._take_terms(fact.quantity, fact.price, fact.at)
         if self.word is None:
             self.word = "NEW"
+
+    def _take_terms(self, quantity: Decimal, price: Decimal, at: int) -> None:
+        self.terms_at = at
+        if self.price is not None:
+            self.quantity, self.price = quantity, price
 
     def _fill(self, fact: Filled) -> None:
         self.exchange_order_id = fact.exchange_order_id
@@ -268,20 +253,16 @@ class Order:
         self.filled_quote += fact.quantity * fact.price
         self.venue_filled = max(self.venue_filled, self.filled_qty)
 
-    def _derive(self) -> State:
-        if self.word in _ENDING and not self.trades_missing:
-            return _ENDING[self.word]
-        if self.filled_qty >= self.quantity and not self.trades_missing:
-            return State.FILLED
-        if self.filled_qty:
-            return State.PARTIALLY_FILLED
-        if self.word is not None:
-            return State.ACTIVE
-        if self.refused is not None or self.absent is not None:
-            return State.REJECTED
-        if self.voided is not None:
-            return State.VOID
-        return State.UNKNOWN if self.doubt else State.PLACING
+    def _settle(self) -> None:
+        """Derive the state, and end the amendment if it is over."""
+        self.state = _derived(self)
+        if self.amend is None:
+            return
+        end = next((rule.end for rule in OVERLAYS if rule.holds(self)), None)
+        if end is not None:
+            self.amend, self.amend_end = None, end
+            # What the order can be for is certain again: it may be filled by that.
+            self.state = _derived(self)
 
     def _evidence(self) -> tuple[object, ...]:
         return (
@@ -292,4 +273,129 @@ class Order:
             self.filled_qty,
             self.quantity,
             self.price,
+            self.amend,
         )
+
+
+class Rule(NamedTuple):
+    """One row of the derivation: the first that holds says where the order stands."""
+
+    state: State
+    evidence: str
+    why: str
+    holds: Callable[[Order], bool]
+
+
+def _ended(*words: str) -> Callable[[Order], bool]:
+    return lambda order: order.word in words and not order.trades_missing
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        State.FILLED,
+        "said FILLED, and every trade that it counts is booked",
+        "the last word; with a trade missing the order waits for it as if it were open",
+        _ended("FILLED"),
+    ),
+    Rule(
+        State.CANCELLED,
+        "said CANCELED, and every trade that it counts is booked",
+        "trades before the cancel may be heard after it",
+        _ended("CANCELED"),
+    ),
+    Rule(
+        State.EXPIRED,
+        "said EXPIRED or EXPIRED_IN_MATCH, and every trade that it counts is booked",
+        "the same, for an end that nobody asked for",
+        _ended("EXPIRED", "EXPIRED_IN_MATCH"),
+    ),
+    Rule(
+        State.REJECTED,
+        "said REJECTED, and no trade is missing",
+        "a refusal told by the feed or a query",
+        _ended("REJECTED"),
+    ),
+    Rule(
+        State.FILLED,
+        "as much is booked as the order can be for, on its terms and on those wished",
+        "nothing is left to trade, though the word of it was lost",
+        lambda order: order.filled_qty >= order.total and not order.trades_missing,
+    ),
+    Rule(
+        State.PARTIALLY_FILLED,
+        "a trade is booked",
+        "a trade outweighs every refusal and every proof of absence",
+        lambda order: order.filled_qty > 0,
+    ),
+    Rule(
+        State.ACTIVE,
+        "any word of it was heard",
+        "also one of its end, as long as trades are missing",
+        lambda order: order.word is not None,
+    ),
+    Rule(
+        State.REJECTED,
+        "refused by REST, or proven never executed",
+        "evidence of absence, and none of life",
+        lambda order: order.refused is not None or order.absent is not None,
+    ),
+    Rule(
+        State.VOID,
+        "proven never sent",
+        "its send right is closed, so nobody can send it any more",
+        lambda order: order.voided is not None,
+    ),
+    Rule(
+        State.UNKNOWN,
+        "sent, and no answer proves anything",
+        "left on evidence only; no timer ends an order",
+        lambda order: order.doubt,
+    ),
+    Rule(
+        State.PLACING,
+        "nothing yet",
+        "an acceptance by REST proves the id, not the state",
+        lambda _: True,
+    ),
+)
+"""Where an order stands, strongest evidence first; `docs/order-states.md` shows them."""
+
+
+def _derived(order: Order) -> State:
+    return next(rule.state for rule in RULES if rule.holds(order))
+
+
+class Overlay(NamedTuple):
+    """One way in which an amendment in flight ends; nothing else ends it."""
+
+    end: AmendEnd
+    evidence: str
+    why: str
+    holds: Callable[[Order], bool]
+
+
+OVERLAYS: tuple[Overlay, ...] = (
+    Overlay(
+        AmendEnd.AMENDED,
+        "the feed or a query shows the order on the terms wished",
+        "REST's own answer proves nothing: it may be about a moment that has passed",
+        lambda order: order.as_wished(order.quantity, order.price),
+    ),
+    Overlay(
+        AmendEnd.CLOSED,
+        "the order is over on other terms",
+        "it filled, was cancelled, or the exchange ended it for a total that is filled already",
+        lambda order: order.state.terminal,
+    ),
+    Overlay(
+        AmendEnd.FAILED,
+        "this wish was never sent, was refused, or is proven not executed; the order shows its old terms",
+        "its send right is closed or used up, so nobody can carry it out later",
+        lambda order: (
+            order.amend is not None
+            and order.amend_failed is not None
+            and order.amend_failed.number == order.amend.number
+        ),
+    ),
+)
+"""What ends an amendment, strongest evidence first."""
