@@ -353,7 +353,6 @@ export type RefusalCode =
   | "NOT_AMENDABLE"
   | "BELOW_FILLED"
   | "NO_CHANGE"
-  | "NO_POSITIONS"
   | "BALANCE"
   | "EXCHANGE_REFUSED"
   | "THROTTLED"

@@ -26,7 +26,8 @@ from pms.contract.journal import OrderRow, Rows
 from pms.contract.money import booked, decode_object, encode, encode_canonical, plain
 from pms.contract.names import Task
 from pms.db import queries
-from pms.domain.admission import Asked, admit
+from pms.domain.admission import admit
+from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, Top
 
 ZERO = Decimal(0)

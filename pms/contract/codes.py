@@ -101,8 +101,6 @@ class Code(StrEnum):
     #: The total is not above what is filled: the exchange would cancel the order.
     NO_CHANGE = "NO_CHANGE"
     #: The order has these terms already.
-    NO_POSITIONS = "NO_POSITIONS"
-    #: There is nothing to close.
     BALANCE = "BALANCE"
     #: The payer's available balance is too small.
     EXCHANGE_REFUSED = "EXCHANGE_REFUSED"

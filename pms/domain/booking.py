@@ -16,8 +16,8 @@ from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
 from pms.contract.journal import CursorRow, FillRow
 from pms.contract.names import HOUSE
-from pms.contract.results import Result
-from pms.domain.admission import note_incident
+from pms.domain.answers import answer, answer_amend
+from pms.domain.decisions import note_incident
 from pms.domain.desk import Desk, order_row, position_id, position_row, position_view
 from pms.domain.orders import Accepted, Amended, Fact, Filled, NotExecuted, Order, Seen, State, Voided
 from pms.domain.posting import Draft, Posting, Unsent, Unused
@@ -56,16 +56,17 @@ class Trade:
 
 def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None = None) -> Posting | None:
     """Take a fact about an order; None if it told nothing new. `code` explains a refusal."""
-    before = order.state
+    before, wish = order.state, order.amend
     if not order.receive(fact):
         return None
     draft = desk.draft("order", at=at)
     if isinstance(fact, Accepted | Seen | Amended):
         desk.learn_exchange_id(order)
     _note_order(desk, draft, order, at=at)
-    if order.state is not before or isinstance(fact, Amended):
-        _tell_order(desk, draft, order)
-    _answer(desk, draft, order, before=before, code=code)
+    amend_error = answer_amend(draft, order, wish)
+    if order.state is not before or isinstance(fact, Amended) or order.amend is not wish:
+        _tell_order(desk, draft, order, reason=amend_error)
+    answer(desk, draft, order, before=before, code=code)
     guard = _guard(order.spec.client_order_id, fact)
     entry = desk.sealed(draft).entry()
     return Posting(
@@ -108,7 +109,7 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
     order = _order_of(desk, trade)
     draft = desk.draft("fill", at=trade.at)
     owner = order.spec.sub_account_id if order else _owner(desk, draft, trade)
-    before = order.state if order else None
+    before, wish = (order.state, order.amend) if order else (None, None)
     if order is not None:
         if order.state.terminal:
             note_incident(
@@ -122,7 +123,7 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
             order.receive(fact)
         desk.learn_exchange_id(order)
         _note_order(desk, draft, order, at=trade.at)
-        if order.filled_qty > order.quantity:
+        if order.filled_qty > order.total:
             note_incident(
                 draft,
                 kind="overfill",
@@ -131,7 +132,8 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
             )
     _settle(desk, draft, trade, owner=owner, order=order)
     if order is not None and before is not None:
-        _answer(desk, draft, order, before=before, code=None)
+        answer_amend(draft, order, wish)
+        answer(desk, draft, order, before=before, code=None)
     return Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events), results=tuple(draft.results))
 
 
@@ -270,6 +272,7 @@ def _tell_order(
     kind: OrderEventType | None = None,
     trade: Trade | None = None,
     account: Account | None = None,
+    reason: str | None = None,
 ) -> None:
     word = kind or _EVENT_OF.get(order.state)
     if word is None:
@@ -281,7 +284,7 @@ def _tell_order(
             seq=draft.event_seq,
             sub_account_id=spec.sub_account_id,
             client_order_id=spec.client_order_id,
-            exchange_order_id=None if order.exchange_order_id is None else str(order.exchange_order_id),
+            exchange_order_id=order.exchange_text,
             symbol=spec.symbol,
             side=_side(spec.side),
             order_type=spec.type,
@@ -294,7 +297,7 @@ def _tell_order(
             last_fill_price=trade.price if trade else None,
             origin=spec.origin,
             parent_id=spec.parent_id,
-            reason=order.why,
+            reason=reason or order.why,
             timestamp=Decimal(draft.at) / 1000,
             account=account or desk.snapshot(spec.sub_account_id),
         )
@@ -324,41 +327,6 @@ def _tell_position(
             reason=reason,
             timestamp=Decimal(draft.at) / 1000,
             account=account,
-        )
-    )
-
-
-def _answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code | None) -> None:
-    """Give the command its result, the first time the outcome is proven.
-
-    An order that cannot rest is answered when it is over: `active` would be true for a moment only.
-    """
-    spec = order.spec
-    if spec.request_id is None or before.terminal or order.unproven:
-        return
-    if not order.state.terminal and (spec.type == "MARKET" or spec.time_in_force in {"IOC", "FOK"}):
-        return
-    if not order.state.terminal and before not in {State.PLACING, State.UNKNOWN}:
-        return
-    failed = order.state in {State.REJECTED, State.VOID}
-    if failed and code is None:
-        code = Code.NOT_SENT if order.state is State.VOID else Code.EXCHANGE_REFUSED
-    held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
-    draft.results.append(
-        Result(
-            success=not failed,
-            request_id=spec.request_id,
-            command="pms.close" if "_C_" in spec.client_order_id else "pms.trade",
-            sub_account_id=spec.sub_account_id,
-            symbol=spec.symbol,
-            side=spec.side,
-            quantity=spec.quantity,
-            order_id=spec.client_order_id,
-            exchange_order_id=None if order.exchange_order_id is None else str(order.exchange_order_id),
-            state=order.state.value,
-            position=position_view(held) if held else None,
-            error=order.why if failed else None,
-            code=code if failed else None,
         )
     )
 

@@ -15,7 +15,7 @@ from pms.contract.journal import CursorRow
 from pms.contract.money import booked, canonical, plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
-from pms.domain.admission import Asked, decided
+from pms.domain.decisions import Asked, decided
 from pms.domain.desk import Desk, SubAccount, house, position_id, position_row, position_view, tag
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting

@@ -120,6 +120,8 @@ class Order:
     amend: Amendment | None = None
     #: in flight; until it is over the order may trade on the old terms and on the new
     amends: int = 0
+    amend_refused: AmendFailed | None = None
+    #: the exchange's own no; a query must still show that the old terms stand
     amend_failed: AmendFailed | None = None
     amend_end: AmendEnd | None = None
     #: of the wish before
@@ -156,7 +158,7 @@ class Order:
     def want_amended(self, wish: Amendment) -> None:
         """Note a wish for other terms; there must be none in flight."""
         self.amend, self.amends = wish, wish.number
-        self.amend_failed = self.amend_end = None
+        self.amend_refused = self.amend_failed = self.amend_end = None
 
     def withdraw_amend(self) -> None:
         """Take back a wish that was never journaled."""
@@ -199,6 +201,11 @@ class Order:
         return max(self.venue_filled, self.filled_qty) + remaining
 
     @property
+    def exchange_text(self) -> str | None:
+        """The exchange's id as it goes out: as a text, for it may be beyond 2^53."""
+        return None if self.exchange_order_id is None else str(self.exchange_order_id)
+
+    @property
     def trades_missing(self) -> bool:
         """The exchange counts more than we have booked: userTrades must be read."""
         return self.venue_filled > self.filled_qty
@@ -207,6 +214,11 @@ class Order:
     def why(self) -> str | None:
         """Why it ended without a trade, in the words of whoever proved it."""
         return self.reason or self.refused or self.absent or self.voided
+
+    @property
+    def failed(self) -> bool:
+        """It came to nothing: refused, or never sent."""
+        return self.state in {State.REJECTED, State.VOID}
 
     @property
     def unproven(self) -> bool:

@@ -19,10 +19,11 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command, read_command
 from pms.contract.commands import Trade as TradeCommand
 from pms.contract.results import Result
-from pms.domain.admission import Asked, admit, incident, refuse
+from pms.domain.admission import admit
 from pms.domain.adoption import ours
 from pms.domain.booking import Trade, book, observe, unvoid
 from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
+from pms.domain.decisions import Asked, incident, refuse
 from pms.domain.desk import Desk
 from pms.domain.orders import (
     WORD_RANK,

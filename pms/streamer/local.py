@@ -15,7 +15,7 @@ from pms.bus.requests import Requests
 from pms.contract import names
 from pms.contract.commands import Command
 from pms.contract.results import Result
-from pms.domain.admission import Asked
+from pms.domain.decisions import Asked
 from pms.domain.posting import Posting
 from pms.streamer.engine import Engine
 

@@ -15,7 +15,7 @@ from killing_worker_places import BEFORE_BYTES
 from system import System, until
 
 from pms.db.load import load_state
-from pms.domain.admission import client_order_id
+from pms.domain.decisions import client_order_id
 from pms.domain.desk import order_from
 from pms.domain.orders import Order
 

@@ -7,8 +7,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from pms.contract.commands import command_from
-from pms.domain.admission import Asked, admit
+from pms.domain.admission import admit
 from pms.domain.custody import LOCAL_COMMANDS, keep, open_books
+from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, Top
 from pms.domain.instrument import Instrument
 from pms.domain.posting import Posting

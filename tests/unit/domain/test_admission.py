@@ -9,8 +9,8 @@ import pytest
 from desk_maker import decide, desk_at, move_price, trade
 
 from pms.contract.codes import Code, Refusal
-from pms.domain.admission import client_order_id
 from pms.domain.booking import Trade, book, observe
+from pms.domain.decisions import client_order_id
 from pms.domain.desk import Desk
 from pms.domain.orders import Seen
 

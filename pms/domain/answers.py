@@ -1,0 +1,112 @@
+"""Answers: the result of a command, the first time that the outcome is proven."""
+
+from __future__ import annotations
+
+from pms.contract.codes import Code
+from pms.contract.names import Task
+from pms.contract.results import Result
+from pms.domain.batching import leg_of
+from pms.domain.desk import Desk, position_view
+from pms.domain.orders import AmendEnd, Amendment, Order, State
+from pms.domain.posting import Draft
+
+
+def answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code | None) -> None:
+    """Give the order's command its result, if this is what it waited for.
+
+    An order that cannot rest is answered when it is over: `active` would be true for a moment only.
+    """
+    spec = order.spec
+    if not _proven(order, before):
+        return
+    if order.failed and code is None:
+        code = Code.NOT_SENT if order.state is State.VOID else Code.EXCHANGE_REFUSED
+    if spec.parent_id in desk.legs:
+        _answer_leg(desk, draft, order, parent=spec.parent_id, code=code)
+    if spec.request_id is None:
+        return
+    held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
+    draft.results.append(
+        Result(
+            success=not order.failed,
+            request_id=spec.request_id,
+            command=Task.CLOSE if "_C_" in spec.client_order_id else Task.TRADE,
+            sub_account_id=spec.sub_account_id,
+            symbol=spec.symbol,
+            side=spec.side,
+            quantity=spec.quantity,
+            order_id=spec.client_order_id,
+            exchange_order_id=order.exchange_text,
+            state=order.state.value,
+            position=position_view(held) if held else None,
+            error=order.why if order.failed else None,
+            code=code if order.failed else None,
+        )
+    )
+
+
+def answer_amend(draft: Draft, order: Order, wish: Amendment | None) -> str | None:
+    """Give an amendment its result if it is over now; returns why it failed, to be told with the order."""
+    if wish is None or order.amend is not None:
+        return None
+    error: str | None = None
+    code: str | None = None
+    failed = order.amend_failed
+    if order.amend_end is AmendEnd.CLOSED:
+        code, error = Code.ORDER_CLOSED, f"the order was {order.state} while its amendment was under way"
+    elif order.amend_end is AmendEnd.FAILED and failed is not None:
+        code, error = failed.code or Code.EXCHANGE_REFUSED, f"not amended: {failed.reason}"
+    if wish.request_id is not None:
+        spec = order.spec
+        draft.results.append(
+            Result(
+                success=error is None,
+                request_id=wish.request_id,
+                command=Task.AMEND,
+                sub_account_id=spec.sub_account_id,
+                symbol=spec.symbol,
+                side=spec.side,
+                quantity=order.quantity,
+                order_id=spec.client_order_id,
+                exchange_order_id=order.exchange_text,
+                state=order.state.value,
+                error=error,
+                code=code,
+                details={"price": order.price, "filledQty": order.filled_qty},
+            )
+        )
+    return error
+
+
+def _proven(order: Order, before: State) -> bool:
+    """Whether the outcome is proven now and was not before."""
+    if before.terminal or order.unproven:
+        return False
+    cannot_rest = order.spec.type == "MARKET" or order.spec.time_in_force in {"IOC", "FOK"}
+    if cannot_rest:
+        return order.state.terminal
+    return order.state.terminal or before in {State.PLACING, State.UNKNOWN}
+
+
+def _answer_leg(desk: Desk, draft: Draft, order: Order, *, parent: str, code: Code | None) -> None:
+    """Note one order's outcome; the last one gives the command its result."""
+    legs, coid = desk.legs[parent], order.spec.client_order_id
+    legs.open.discard(coid)
+    told = [
+        {**leg, **leg_of(order), "code": code if order.failed else None}
+        if leg.get("orderId") == coid
+        else leg
+        for leg in (legs.result.details or {})["orders"]
+    ]
+    good = any(leg["success"] for leg in told)
+    legs.result = legs.result.model_copy(
+        update={
+            "success": good,
+            "state": "done",
+            "code": None if good else told[0]["code"],
+            "error": None if good else f"every order was refused, the first: {told[0]['error']}",
+            "details": {"orders": told},
+        }
+    )
+    if not legs.open:
+        draft.results.append(desk.legs.pop(parent).result)

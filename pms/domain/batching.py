@@ -1,0 +1,156 @@
+"""Several orders under one command: `pms.batch` and `pms.close_all`.
+
+Each order is admitted or refused by itself, has its own client order id, its own send right and its
+own outcome. The command has one result: when the last order's outcome is proven, or at its deadline
+what is known by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import Batch, CloseAll, Trade
+from pms.contract.names import HOUSE
+from pms.contract.results import Result
+from pms.domain.checks import check_open, trading_account
+from pms.domain.decisions import Asked, client_order_id, decided
+from pms.domain.desk import Desk, Legs, order_row
+from pms.domain.orders import Order
+from pms.domain.placing import Judged, judge_close, judge_trade, register
+from pms.domain.posting import Posting
+
+_LEG = "0123456789ABCDEFGHIJ"
+"""A character for each order of a batch: the client order id must keep to 36."""
+
+T = TypeVar("T")
+
+
+def admit_batch(desk: Desk, asked: Asked, command: Batch) -> Posting:
+    """Decide each order of a batch; raises Refusal only for what is wrong with the whole."""
+    check_open(asked)
+    account = command.sub_account_id
+    trading_account(desk, account)
+
+    request = UUID(asked.request_id)
+    trades = [
+        Trade.model_construct(request_id=request, sub_account_id=account, **dict(terms))
+        for terms in command.orders
+    ]
+    planned = [
+        (client_order_id(account, f"B{_LEG[number]}", asked.request_id), {"symbol": trade.symbol}, trade)
+        for number, trade in enumerate(trades)
+    ]
+    return _admit_each(desk, asked, planned, lambda trade: judge_trade(desk, asked, trade), account=account)
+
+
+def admit_close_all(desk: Desk, asked: Asked, command: CloseAll) -> Posting:
+    """Decide the close of each position; none is fine."""
+    check_open(asked)
+    if command.sub_account_id is not None:
+        trading_account(desk, command.sub_account_id)
+
+    accounts = desk.held if command.sub_account_id is None else [command.sub_account_id]
+    positions = [
+        position
+        for account in sorted(accounts)
+        for symbol, position in sorted(desk.held.get(account, {}).items())
+        if account != HOUSE and command.symbol in {None, symbol}
+    ]
+    planned = [
+        (
+            client_order_id(position.sub_account_id, "C", asked.request_id, part=position.id),
+            {
+                "subAccountId": position.sub_account_id,
+                "symbol": position.symbol,
+                "positionId": position.id,
+            },
+            position,
+        )
+        for position in positions
+    ]
+    return _admit_each(
+        desk,
+        asked,
+        planned,
+        lambda position: judge_close(desk, asked, position),
+        account=command.sub_account_id,
+    )
+
+
+def _admit_each(
+    desk: Desk,
+    asked: Asked,
+    planned: Iterable[tuple[str, dict[str, Any], T]],
+    judge: Callable[[T], Judged],
+    *,
+    account: str | None,
+) -> Posting:
+    """Judge and register one order after the other, so that each sees what those before it reserved."""
+    told: list[dict[str, Any]] = []
+    orders: list[Order] = []
+    for coid, about, subject in planned:
+        known = desk.orders.get(coid)
+        try:
+            order = known or register(
+                desk, asked, judge(subject), client_order_id=coid, request_id=None, parent_id=asked.request_id
+            )
+        except Refusal as refusal:
+            told.append({**about, **_refused(refusal)})
+            continue
+        told.append({**about, **leg_of(order)})
+        if known is None:
+            orders.append(order)
+    admitted = bool(orders) or not told or any(leg["success"] for leg in told)
+    first = next((leg for leg in told if not leg["success"]), None)
+    result = Result(
+        success=admitted,
+        request_id=asked.request_id,
+        command=asked.command,
+        sub_account_id=account,
+        state="placing" if orders else "done" if admitted else None,
+        code=None if admitted or first is None else first["code"],
+        error=None if admitted or first is None else f"every order was refused, the first: {first['error']}",
+        details={"orders": told},
+    )
+    draft = desk.draft("admitted" if admitted else "refused", at=asked.now)
+    for order in orders:
+        draft.orders[order.spec.client_order_id] = order_row(order)
+    if orders:
+        desk.legs[asked.request_id] = Legs(result, {order.spec.client_order_id for order in orders})
+    return decided(
+        desk,
+        draft,
+        asked,
+        result,
+        decision="admitted" if admitted else "refused",
+        final=not orders,
+        orders=tuple(orders),
+    )
+
+
+def leg_of(order: Order) -> dict[str, Any]:
+    """What a result says of one order among several."""
+    failed = order.failed
+    return {
+        "success": not failed,
+        "orderId": order.spec.client_order_id,
+        "exchangeOrderId": order.exchange_text,
+        "state": order.state.value,
+        "filledQty": order.filled_qty,
+        "code": Code.EXCHANGE_REFUSED if failed else None,
+        "error": order.why if failed else None,
+    }
+
+
+def _refused(refusal: Refusal) -> dict[str, Any]:
+    return {
+        "success": False,
+        "code": refusal.code,
+        "error": refusal.error,
+        "field": refusal.field,
+        "limit": refusal.limit,
+        "actual": refusal.actual,
+    }

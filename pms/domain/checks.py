@@ -1,0 +1,196 @@
+"""What an order must pass, before it is placed or amended; each check raises a Refusal.
+
+It names the field, the limit and the actual value, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import Trade
+from pms.contract.money import plain
+from pms.contract.names import HOUSE
+from pms.domain.decisions import Asked
+from pms.domain.desk import Desk, SubAccount, Top
+from pms.domain.instrument import Instrument, InstrumentError
+
+ZERO = Decimal(0)
+
+
+def check_open(asked: Asked) -> None:
+    """Refuse while nothing may be sent."""
+    if asked.live_guard:
+        raise Refusal(
+            Code.LIVE_GUARD,
+            "the exchange is real and PMS_LIVE is not yes-real-money: nothing is sent",
+            field="PMS_LIVE",
+        )
+    if asked.closed_because is not None:
+        raise Refusal(Code.NOT_READY, f"admission is closed: {asked.closed_because}")
+
+
+def trading_account(desk: Desk, account: str, *, field: str = "subAccountId") -> SubAccount:
+    """A sub-account that trades by command."""
+    found = desk.accounts.get(account)
+    if found is None:
+        raise Refusal(Code.UNKNOWN_ACCOUNT, f"there is no sub-account {account}", field=field, actual=account)
+    if account == HOUSE:
+        raise Refusal(Code.HOUSE_ONLY, "the house does not trade by command", field=field)
+    return found
+
+
+def listed(desk: Desk, symbol: str) -> Instrument:
+    """The symbol, if it trades."""
+    instrument = desk.instruments.get(symbol)
+    if instrument is None:
+        raise Refusal(
+            Code.UNKNOWN_SYMBOL, f"the exchange does not list {symbol}", field="symbol", actual=symbol
+        )
+    if instrument.status != "TRADING":
+        raise Refusal(
+            Code.SYMBOL_STATUS,
+            f"{symbol} is {instrument.status}",
+            field="symbol",
+            limit="TRADING",
+            actual=instrument.status,
+        )
+    return instrument
+
+
+def fresh_top(desk: Desk, symbol: str) -> Top:
+    """The symbol's best bid and ask, if they are in sync."""
+    top = desk.tops.get(symbol)
+    if top is None:
+        raise Refusal(
+            Code.PRICE_STALE, f"there is no price of {symbol} in sync yet", field="symbol", actual=symbol
+        )
+    return top
+
+
+def price_and_time(command: Trade) -> tuple[Decimal | None, str | None]:
+    """Price and time in force as they fit the order type."""
+    if command.type == "MARKET":
+        if command.price is not None:
+            raise Refusal(
+                Code.PRICE_UNWANTED, "a MARKET order has no price", field="price", actual=command.price
+            )
+        if command.time_in_force is not None:
+            raise Refusal(
+                Code.TIME_IN_FORCE,
+                "a MARKET order has no timeInForce",
+                field="timeInForce",
+                actual=command.time_in_force,
+            )
+        return None, None
+    if command.price is None:
+        raise Refusal(Code.PRICE_MISSING, "a LIMIT order needs a price", field="price")
+    return command.price, command.time_in_force or "GTC"
+
+
+def on_the_grid(
+    instrument: Instrument, command: Trade, *, price: Decimal | None, top: Top
+) -> tuple[Decimal, Decimal | None]:
+    """The symbol's filters; returns the quantity on its step and the price on its tick."""
+    if command.quantity <= 0:
+        raise Refusal(
+            Code.QUANTITY_ZERO,
+            "quantity must be above zero",
+            field="quantity",
+            limit=0,
+            actual=plain(command.quantity),
+        )
+    try:
+        quantity = instrument.snap_quantity(command.quantity, market=command.type == "MARKET")
+        if price is not None:
+            price = instrument.snap_price(price)
+            instrument.check_collar(price, side=command.side, reference=top.mid)
+        instrument.check_notional(
+            price or touch(top, command.side), quantity, reduce_only=command.reduce_only
+        )
+    except InstrumentError as error:
+        raise Refusal(
+            Code(error.code), str(error), field=error.field, limit=error.limit, actual=error.actual
+        ) from None
+    return quantity, price
+
+
+def leverage_of(desk: Desk, asked: Asked, command: Trade, instrument: Instrument) -> int:
+    """The leverage asked for, else the position's, else the usual one."""
+    held = desk.held.get(command.sub_account_id, {}).get(command.symbol)
+    leverage = command.leverage or (held.leverage if held else asked.default_leverage)
+    most = instrument.max_leverage
+    if most is not None and leverage > most:
+        raise Refusal(
+            Code.LEVERAGE_RANGE,
+            f"{command.symbol} permits leverage up to {most}",
+            field="leverage",
+            limit=most,
+            actual=leverage,
+        )
+    return leverage
+
+
+def check_reducing(
+    desk: Desk, command: Trade, quantity: Decimal, *, frozen: bool, replaced: Decimal = ZERO
+) -> None:
+    """Reduce-only truth on the sub-account's own position; the exchange sees only the net.
+
+    `replaced` is what a live order on this side gives up for the quantity asked for.
+    """
+    if not command.reduce_only and not frozen:
+        return
+    position = desk.position(command.sub_account_id, command.symbol)
+    opposite = position.quantity < 0 if command.side == "BUY" else position.quantity > 0
+    taken = closing(desk, command.sub_account_id, command.symbol, command.side) - replaced
+    room = abs(position.quantity) - taken if opposite else ZERO
+    if quantity <= room:
+        return
+    if frozen and not command.reduce_only:
+        raise Refusal(
+            Code.ACCOUNT_FROZEN,
+            "the sub-account is frozen and may only reduce",
+            field="subAccountId",
+            limit=plain(max(room, ZERO)),
+            actual=plain(quantity),
+        )
+    raise Refusal(
+        Code.REDUCE_ONLY,
+        f"the order would not only reduce: {plain(max(room, ZERO))} can be reduced",
+        field="quantity",
+        limit=plain(max(room, ZERO)),
+        actual=plain(quantity),
+    )
+
+
+def closing(desk: Desk, account: str, symbol: str, side: str) -> Decimal:
+    """What live orders on a side may still trade."""
+    pending = desk.pending.get(account, {}).get(symbol)
+    if pending is None:
+        return ZERO
+    return pending.buy_qty if side == "BUY" else pending.sell_qty
+
+
+def check_apart(desk: Desk, command: Trade, *, price: Decimal | None, top: Top) -> None:
+    """Refuse what would meet one of our own resting orders: the exchange would expire that one."""
+    if command.side == "BUY":
+        other = desk.resting.best(command.symbol, "SELL")
+        reach = price if price is not None else top.ask
+        meets = other is not None and reach >= other
+    else:
+        other = desk.resting.best(command.symbol, "BUY")
+        reach = price if price is not None else top.bid
+        meets = other is not None and reach <= other
+    if meets and other is not None:
+        raise Refusal(
+            Code.SELF_MATCH,
+            f"the order would meet our own resting order at {plain(other)}",
+            field="price" if price is not None else "side",
+            limit=plain(other),
+            actual=plain(reach),
+        )
+
+
+def touch(top: Top, side: str) -> Decimal:
+    """The price that a market order of this side meets first."""
+    return top.ask if side == "BUY" else top.bid

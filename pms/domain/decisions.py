@@ -1,0 +1,176 @@
+"""A decision: the one posting that admits or refuses a command, and the names of what it admits."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.journal import CommandRow, IncidentRow
+from pms.contract.money import Number, encode
+from pms.contract.results import Result
+from pms.domain.desk import Desk, tag
+from pms.domain.orders import Order
+from pms.domain.posting import Draft, Posting, Undecided
+
+_quantity: TypeAdapter[Decimal] = TypeAdapter(Number)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command as it reached the streamer, and the rules of the moment."""
+
+    request_id: str
+    command: str
+    text: str
+    at: int
+    #: Redis time of arrival, ms
+    deadline: int
+    now: int
+    #: Redis time of the decision, ms
+    closed_because: str | None = None
+    #: why admission is closed, or None
+    live_guard: bool = False
+    #: the exchange is real and real money was not switched on
+    default_leverage: int = 10
+    stale_after_ms: int = 5000
+    exchange_now: int = 0
+
+
+def refuse(desk: Desk, asked: Asked, refusal: Refusal, *, echoed: dict[str, object]) -> Posting:
+    """Journal a refusal: it changes nothing but the command's own record."""
+    draft = desk.draft("refused", at=asked.now)
+    result = Result(
+        success=False,
+        request_id=asked.request_id,
+        command=asked.command,
+        sub_account_id=_word(echoed.get("subAccountId")),
+        symbol=_word(echoed.get("symbol")),
+        side=_word(echoed.get("side")),
+        quantity=_number(echoed.get("quantity")),
+        error=refusal.error,
+        code=refusal.code,
+        field=refusal.field,
+        limit=refusal.limit,
+        actual=refusal.actual,
+    )
+    return decided(desk, draft, asked, result, decision="refused", final=True)
+
+
+def incident(desk: Desk, *, at: int, kind: str, severity: str, detail: str) -> Posting:
+    """Journal something that an operator should see."""
+    draft = desk.draft("incident", at=at)
+    note_incident(draft, kind=kind, severity=severity, detail=detail)
+    return Posting(entry=desk.sealed(draft).entry())
+
+
+def note_incident(draft: Draft, *, kind: str, severity: str, detail: str) -> None:
+    """Add an incident to an entry."""
+    draft.incidents.append(
+        IncidentRow(
+            seq=draft.first_seq + len(draft.incidents),
+            kind=kind,
+            severity=severity,
+            detail=detail,
+            at=draft.at,
+        )
+    )
+
+
+def decided(
+    desk: Desk,
+    draft: Draft,
+    asked: Asked,
+    result: Result,
+    *,
+    decision: str,
+    final: bool,
+    orders: tuple[Order, ...] = (),
+) -> Posting:
+    """Seal a decision: it stands only if the command is still undecided and in time."""
+    account = result.sub_account_id
+    draft.commands.append(
+        CommandRow(
+            request_id=asked.request_id,
+            command=asked.command,
+            sub_account_id=account,
+            text=asked.text,
+            decision=decision,
+            code=result.code,
+            client_order_id=orders[0].spec.client_order_id if orders else None,
+            answer=encode(result).decode(),
+            received_at=asked.at,
+            decided_at=asked.now,
+        )
+    )
+    desk.sealed(draft)
+    if decision != "expired":
+        desk.remember_request(asked.request_id, asked.text, result)
+    late = _expired(asked, result)
+    other = Draft(prev=draft.prev, base=draft.base, at=asked.now, kind="expired")
+    other.commands.append(
+        CommandRow(
+            request_id=asked.request_id,
+            command=asked.command,
+            sub_account_id=account,
+            text=asked.text,
+            decision="expired",
+            code=Code.EXPIRED,
+            client_order_id=None,
+            answer=encode(late).decode(),
+            received_at=asked.at,
+            decided_at=asked.now,
+        )
+    )
+    # Both alternatives take the same seqs, so that the chain behind them does not depend on the guard.
+    entry = draft.entry()
+    return Posting(
+        entry=entry,
+        events=tuple(draft.events),
+        results=(result,) if final else (),
+        guard=Undecided(asked.request_id, asked.deadline),
+        otherwise=other.entry(seq=entry.seq),
+        otherwise_results=(late,),
+    )
+
+
+def client_order_id(account: str, kind: str, request_id: str, *, part: str = "") -> str:
+    """`PMS_{sub8}_{kind}_{parent}`: at most 36 characters of Binance's alphabet, the same every time.
+
+    The parent is the request's id, hashed to twenty characters: 120 bits, so that a repeat of the
+    request is a repeat of the order. `part` tells the orders of one request apart.
+    """
+    digest = hashlib.blake2b(UUID(request_id).bytes + part.encode(), digest_size=15).digest()
+    return f"PMS_{tag(account)}_{kind}_{base64.urlsafe_b64encode(digest).decode()}"
+
+
+def _expired(asked: Asked, result: Result) -> Result:
+    return Result(
+        success=False,
+        request_id=asked.request_id,
+        command=asked.command,
+        sub_account_id=result.sub_account_id,
+        symbol=result.symbol,
+        side=result.side,
+        quantity=result.quantity,
+        error="the command was not decided before its deadline; nothing was sent",
+        code=Code.EXPIRED,
+    )
+
+
+def _number(value: object) -> Decimal | None:
+    """A quantity to echo, if it is one that an answer can carry."""
+    try:
+        return _quantity.validate_python(value)
+    except ValidationError:
+        return None
+
+
+def _word(value: object) -> str | None:
+    """A field to echo, at a length that fits an answer."""
+    return value[:64] if isinstance(value, str) else None

@@ -1,0 +1,218 @@
+"""Placing one order: judged by every check, then reserved and registered in the same step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import Close, Side, Trade
+from pms.contract.money import booked, plain
+from pms.contract.names import HOUSE
+from pms.contract.results import Result
+from pms.domain.checks import (
+    check_apart,
+    check_open,
+    check_reducing,
+    closing,
+    fresh_top,
+    leverage_of,
+    listed,
+    on_the_grid,
+    price_and_time,
+    touch,
+    trading_account,
+)
+from pms.domain.decisions import Asked, client_order_id, decided
+from pms.domain.desk import TAKER_FEE, Desk, order_row, position_view
+from pms.domain.orders import Order, OrderSpec, State
+from pms.domain.positions import Position
+from pms.domain.posting import Posting
+
+MAX_OPEN_ORDERS = 200
+"""Live orders a sub-account may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A trade that may be placed, on the symbol's grid."""
+
+    trade: Trade
+    quantity: Decimal
+    price: Decimal | None
+    time_in_force: str | None
+    leverage: int
+
+
+def admit_trade(desk: Desk, asked: Asked, command: Trade) -> Posting:
+    """Decide one order."""
+    check_open(asked)
+    return _place(desk, asked, judge_trade(desk, asked, command), kind="M")
+
+
+def admit_close(desk: Desk, asked: Asked, command: Close) -> Posting:
+    """Decide the close of one position."""
+    check_open(asked)
+    position = desk.find_position(str(command.position_id))
+    if position is None:
+        raise Refusal(
+            Code.UNKNOWN_POSITION,
+            "there is no open position with this id",
+            field="positionId",
+            actual=command.position_id,
+        )
+    if position.sub_account_id == HOUSE:
+        raise Refusal(Code.HOUSE_ONLY, "the house does not trade by command", field="positionId")
+    return _place(desk, asked, judge_close(desk, asked, position), kind="C")
+
+
+def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
+    """Check everything about a trade but its margin; raises Refusal."""
+    account = trading_account(desk, command.sub_account_id)
+    instrument = listed(desk, command.symbol)
+    top = fresh_top(desk, command.symbol)
+    price, tif = price_and_time(command)
+    quantity, price = on_the_grid(instrument, command, price=price, top=top)
+    leverage = leverage_of(desk, asked, command, instrument)
+    check_reducing(desk, command, quantity, frozen=account.status != "ACTIVE")
+    check_apart(desk, command, price=price, top=top)
+    if account.open_orders >= MAX_OPEN_ORDERS:
+        raise Refusal(
+            Code.OPEN_ORDERS,
+            f"the sub-account has {account.open_orders} open orders, the limit is {MAX_OPEN_ORDERS}",
+            limit=MAX_OPEN_ORDERS,
+            actual=account.open_orders,
+        )
+    return Judged(command, quantity, price, tif, leverage)
+
+
+def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
+    """The market order that closes what is left of a position; raises Refusal."""
+    instrument = listed(desk, position.symbol)
+    top = fresh_top(desk, position.symbol)
+    side: Side = "SELL" if position.quantity > 0 else "BUY"
+    taken = closing(desk, position.sub_account_id, position.symbol, side)
+    quantity = abs(position.quantity) - taken
+    if quantity <= 0:
+        raise Refusal(
+            Code.REDUCE_ONLY,
+            "live orders already close all of the position",
+            field="positionId",
+            limit=plain(abs(position.quantity)),
+            actual=plain(taken),
+        )
+    trade = Trade.model_construct(
+        request_id=UUID(asked.request_id),
+        sub_account_id=position.sub_account_id,
+        symbol=position.symbol,
+        side=side,
+        quantity=quantity,
+        leverage=position.leverage,
+        type="MARKET",
+        price=None,
+        time_in_force=None,
+        reduce_only=True,
+    )
+    quantity, _ = on_the_grid(instrument, trade, price=None, top=top)
+    check_apart(desk, trade, price=None, top=top)
+    return Judged(trade, quantity, None, None, position.leverage)
+
+
+def register(
+    desk: Desk,
+    asked: Asked,
+    judged: Judged,
+    *,
+    client_order_id: str,
+    request_id: str | None,
+    parent_id: str | None = None,
+) -> Order:
+    """Reserve an order's margin and take it in; raises Refusal, and then nothing has changed.
+
+    `request_id` is that of a command whose result is this one order's.
+    """
+    command = judged.trade
+    spec = OrderSpec(
+        client_order_id=client_order_id,
+        sub_account_id=command.sub_account_id,
+        symbol=command.symbol,
+        side=command.side,
+        type=command.type,
+        quantity=judged.quantity,
+        price=judged.price,
+        time_in_force=judged.time_in_force,
+        reduce_only=command.reduce_only,
+        leverage=judged.leverage,
+        origin="MANUAL",
+        parent_id=parent_id,
+        request_id=request_id,
+        epoch=desk.epoch,
+        deadline=asked.deadline,
+        admitted_at=asked.now,
+    )
+    order = Order(spec=spec, quantity=spec.quantity, price=spec.price, updated_at=asked.now)
+    position = desk.position(spec.sub_account_id, spec.symbol)
+    old_leverage, position.leverage = position.leverage, spec.leverage
+    desk.add_order(order)
+    available = desk.snapshot(spec.sub_account_id).available_margin
+    at = spec.price or touch(desk.tops[spec.symbol], spec.side)
+    fee = booked(spec.quantity * at * TAKER_FEE)
+    if available < fee and not spec.reduce_only:
+        desk.forget_order(order)
+        position.leverage = old_leverage
+        before = desk.snapshot(spec.sub_account_id).available_margin
+        raise Refusal(
+            Code.MARGIN,
+            f"the order needs {plain(before - available + fee)} of margin and fee; "
+            f"{plain(before)} is available",
+            field="quantity",
+            limit=plain(before),
+            actual=plain(before - available + fee),
+        )
+    return order
+
+
+def _place(desk: Desk, asked: Asked, judged: Judged, *, kind: str) -> Posting:
+    """Register and journal one order."""
+    coid = client_order_id(judged.trade.sub_account_id, kind, asked.request_id)
+    if coid in desk.orders:
+        return _met_again(desk, asked, desk.orders[coid])
+    order = register(desk, asked, judged, client_order_id=coid, request_id=asked.request_id)
+    spec = order.spec
+    draft = desk.draft("admitted", at=asked.now)
+    draft.orders[coid] = order_row(order)
+    held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
+    result = Result(
+        success=True,
+        request_id=asked.request_id,
+        command=asked.command,
+        sub_account_id=spec.sub_account_id,
+        symbol=spec.symbol,
+        side=spec.side,
+        quantity=spec.quantity,
+        order_id=coid,
+        state="placing",
+        position=position_view(held) if held else None,
+    )
+    return decided(desk, draft, asked, result, decision="admitted", final=False, orders=(order,))
+
+
+def _met_again(desk: Desk, asked: Asked, order: Order) -> Posting:
+    """Answer a command whose order exists already: Redis forgot the command, the exchange did not."""
+    spec = order.spec
+    result = Result(
+        success=order.state not in {State.REJECTED, State.VOID},
+        request_id=asked.request_id,
+        command=asked.command,
+        sub_account_id=spec.sub_account_id,
+        symbol=spec.symbol,
+        side=spec.side,
+        quantity=spec.quantity,
+        order_id=spec.client_order_id,
+        exchange_order_id=order.exchange_text,
+        state=order.state.value,
+        error=order.why,
+    )
+    draft = desk.draft("met_again", at=asked.now)
+    return decided(desk, draft, asked, result, decision="admitted", final=True)
