@@ -6,11 +6,14 @@ Trap: place, amend and cancel are answered with an *acceptance*; it proves the i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
+
+from pms.binance.errors import ExchangeError, Unknown, classify
 
 T = TypeVar("T")
 ZERO = Decimal(0)
@@ -53,6 +56,30 @@ class OrderAnswer(Answer, frozen=True, kw_only=True):
     position_side: str = "BOTH"
     time: int = 0
     update_time: int = 0
+
+
+def by_element(
+    answers: Sequence[msgspec.Raw], client_order_ids: Sequence[str]
+) -> list[OrderAck | ExchangeError]:
+    """The answer to each order of a batch: HTTP 200 mixes orders with bodies of errors.
+
+    Trap: an element is taken for an order's only if it names that order, or is a refusal in its place;
+    whatever else is Unknown, for it may have executed.
+    """
+    if len(answers) != len(client_order_ids):
+        unknown = f"the answer has {len(answers)} elements for {len(client_order_ids)} orders"
+        return [Unknown(unknown) for _ in client_order_ids]
+    return [_element(bytes(raw), coid) for raw, coid in zip(answers, client_order_ids, strict=True)]
+
+
+def _element(raw: bytes, client_order_id: str) -> OrderAck | ExchangeError:
+    try:
+        ack = read(OrderAck, raw)
+    except ValueError:
+        return classify(400, {}, raw)
+    if ack.client_order_id != client_order_id:
+        return Unknown(f"the answer in the place of {client_order_id} is {ack.client_order_id}'s")
+    return ack
 
 
 class AlgoOrder(Answer, frozen=True, kw_only=True):

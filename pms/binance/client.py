@@ -10,11 +10,11 @@ asks in a call of its own, so that no send right is spent on an order there is n
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import aiohttp
+from msgspec import Raw
 from pydantic import SecretStr
 from yarl import URL
 
@@ -33,6 +33,7 @@ from pms.binance.answers import (
     PremiumIndex,
     ServerTime,
     UserTrade,
+    by_element,
     read,
 )
 from pms.binance.errors import (
@@ -46,14 +47,22 @@ from pms.binance.errors import (
     classify,
 )
 from pms.binance.limits import Budget, Grant
-from pms.binance.requests import FORM, PlaceOrder, Request, SignedRequest, one_order
+from pms.binance.requests import (
+    FORM,
+    AmendOrder,
+    PlaceOrder,
+    Request,
+    SignedRequest,
+    as_list,
+    one_order,
+)
 from pms.binance.session import BULK, QUICK, open_session
 from pms.binance.signing import Params, Signer, encode_params
 from pms.binance.windows import Lane
 from pms.config import ConfigError
-from pms.contract.money import plain
 
 __all__ = [
+    "AmendOrder",
     "Balance",
     "DepthSnapshot",
     "ExchangeClient",
@@ -71,6 +80,7 @@ RECV_WINDOW_MS: Final = 5000
 """Binance's default; placing has its own, shorter one."""
 
 DEPTH_WEIGHTS: Final = ((50, 2), (100, 5), (500, 10), (1000, 20))
+BATCH_WEIGHT: Final = 5
 NO_NEED_TO_CHANGE: Final = -4046
 TIME_SAMPLES: Final = 3
 
@@ -146,6 +156,52 @@ class ExchangeClient:
         )
         return SignedRequest(request, timestamp_ms, recv_window_ms)
 
+    def sign_amend(self, order: AmendOrder, *, timestamp_ms: int, recv_window_ms: int) -> SignedRequest:
+        """Build and sign an amendment. It is written by `send`, once."""
+        request = self._signed(
+            "PUT",
+            "/fapi/v1/order",
+            order.params(),
+            weight=0,
+            orders=1,
+            lane="open",
+            timestamp_ms=timestamp_ms,
+            recv_window_ms=recv_window_ms,
+        )
+        return SignedRequest(request, timestamp_ms, recv_window_ms)
+
+    async def room_for_batch(self, orders: int, *, reduce_only: bool) -> None:
+        """Take a batch's part of the budget, before the send rights are taken; raises Throttled."""
+        lane: Lane = "reduce" if reduce_only else "open"
+        await self._budget.acquire(weight=BATCH_WEIGHT, orders=orders, lane=lane)
+
+    def sign_batch(
+        self, orders: Sequence[PlaceOrder], *, timestamp_ms: int, recv_window_ms: int
+    ) -> SignedRequest:
+        """Build and sign up to five placements in one request. It is written by `send_batch`, once."""
+        elements = [dict(order.params()) for order in orders]
+        request = self._signed(
+            "POST",
+            "/fapi/v1/batchOrders",
+            [("batchOrders", as_list(elements))],
+            weight=BATCH_WEIGHT,
+            orders=len(orders),
+            lane="reduce" if all(order.reduce_only for order in orders) else "open",
+            timestamp_ms=timestamp_ms,
+            recv_window_ms=recv_window_ms,
+        )
+        return SignedRequest(request, timestamp_ms, recv_window_ms)
+
+    async def send_batch(
+        self, signed: SignedRequest, client_order_ids: Sequence[str]
+    ) -> list[OrderAck | ExchangeError]:
+        """Write a signed batch, once; the answer to each order, in their order.
+
+        Raises where there is one answer to all of them. An element that cannot be read is Unknown.
+        """
+        answer = await self._exchange(signed.request, list[Raw], grant=self._budget.taken_before())
+        return by_element(answer, client_order_ids)
+
     async def send(self, signed: SignedRequest) -> OrderAck:
         """Write a signed placement, once; its part of the budget was taken by `room_for_order`."""
         return await self._exchange(signed.request, OrderAck, grant=self._budget.taken_before())
@@ -157,29 +213,20 @@ class ExchangeClient:
         params = one_order(symbol, client_order_id=client_order_id, order_id=order_id)
         return await self._private("DELETE", "/fapi/v1/order", OrderAck, params, lane="cancel")
 
+    async def cancel_batch(
+        self, *, symbol: str, client_order_ids: Sequence[str]
+    ) -> list[OrderAck | ExchangeError]:
+        """Cancel up to ten orders of a symbol; the answer to each, in their order."""
+        params = [
+            ("symbol", symbol),
+            ("origClientOrderIdList", as_list(client_order_ids)),
+        ]
+        answer = await self._private("DELETE", "/fapi/v1/batchOrders", list[Raw], params, lane="cancel")
+        return by_element(answer, client_order_ids)
+
     async def cancel_all(self, symbol: str) -> None:
         """Cancel all ordinary orders of a symbol, whoever's they are; conditional ones stay."""
         await self._private("DELETE", "/fapi/v1/allOpenOrders", Any, [("symbol", symbol)], lane="cancel")
-
-    async def amend(
-        self,
-        *,
-        symbol: str,
-        side: str,
-        quantity: Decimal,
-        price: Decimal,
-        client_order_id: str,
-        lane: Lane = "open",
-    ) -> OrderAck:
-        """Change price and TOTAL quantity; a total at or below what is filled cancels the order."""
-        params = [
-            ("symbol", symbol),
-            ("side", side),
-            ("quantity", plain(quantity)),
-            ("price", plain(price)),
-            ("origClientOrderId", client_order_id),
-        ]
-        return await self._private("PUT", "/fapi/v1/order", OrderAck, params, weight=0, orders=1, lane=lane)
 
     async def countdown_cancel_all(self, symbol: str, countdown_ms: int) -> None:
         """Let the exchange cancel all of a symbol's orders unless this is renewed in time; 0 stops it."""

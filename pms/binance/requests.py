@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from pms.binance.session import QUICK
@@ -48,6 +50,30 @@ class PlaceOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class AmendOrder:
+    """An amendment as it is sent: price and TOTAL quantity.
+
+    Trap: a total at or below what is filled cancels the order.
+    """
+
+    symbol: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    client_order_id: str
+
+    def params(self) -> list[tuple[str, str]]:
+        """The parameters of Binance USDⓈ-M "Modify Order"; both terms are mandatory."""
+        return [
+            ("symbol", self.symbol),
+            ("side", self.side),
+            ("quantity", plain(self.quantity)),
+            ("price", plain(self.price)),
+            ("origClientOrderId", self.client_order_id),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request, ready; the repr hides what is written, for it carries a signature or a key."""
 
@@ -63,11 +89,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A placement under a signature: it may be written once, by whoever holds the send right."""
+    """Placements, or an amendment, under a signature: written once, by whoever holds the send right."""
 
     request: Request
     timestamp_ms: int
     recv_window_ms: int
+
+
+def as_list(values: Sequence[object]) -> str:
+    """A list as one parameter: JSON, as Binance's batch endpoints take it."""
+    return msgspec.json.encode(list(values)).decode()
 
 
 def one_order(symbol: str, *, client_order_id: str | None, order_id: int | None) -> list[tuple[str, str]]:

@@ -161,13 +161,14 @@ def read_announced(text: bytes) -> Announced:
     return _announced.decode(text)
 
 
-def _send_text(order: OrderRow) -> str:
+def _send_text(order: OrderRow, *, amended: bool = False) -> str:
+    """What is to be sent of an order, or of its amendment: the same fields with the terms wished."""
     send = ToSend(
         symbol=order.symbol,
         side=order.side,
         type=order.type,
-        quantity=order.quantity,
-        price=order.price,
+        quantity=order.amend_quantity if amended and order.amend_quantity else order.quantity,
+        price=order.amend_price if amended else order.price,
         time_in_force=order.time_in_force,
         client_order_id=order.client_order_id,
     )
@@ -175,8 +176,9 @@ def _send_text(order: OrderRow) -> str:
 
 
 def _project(order: OrderRow) -> list[Effect]:
-    """The order's hash: what a sender needs, and the state for whoever looks."""
+    """The order's hash: what a sender needs, and the state for whoever looks; and its amendment's."""
     key = names.order_key(order.client_order_id)
+    wish = "" if order.amend_quantity is None else names.amend_id(order.client_order_id, order.amends)
     fields = {
         "epoch": order.epoch,
         "deadline": str(order.deadline),
@@ -187,11 +189,29 @@ def _project(order: OrderRow) -> list[Effect]:
         "state": order.state,
         "exchangeOrderId": "" if order.exchange_order_id is None else str(order.exchange_order_id),
         "filledQty": plain(order.filled_qty),
+        "quantity": plain(order.quantity),
+        "amend": wish,
     }
     effects: list[Effect] = [["HSET", key, *(part for field in fields.items() for part in field)]]
     if State(order.state).terminal:
         effects.append(["EXPIRE", key, CLOSED_ORDER_TTL_S])
+    if wish:
+        effects.extend(_project_amend(order, wish))
     return effects
+
+
+def _project_amend(order: OrderRow, wish: str) -> list[Effect]:
+    key = names.order_key(wish)
+    fields = {
+        "epoch": order.amend_epoch or "",
+        "deadline": str(order.amend_deadline or 0),
+        "sub": order.sub_account_id,
+        "send": _send_text(order, amended=True),
+    }
+    return [
+        ["HSET", key, *(part for field in fields.items() for part in field)],
+        ["EXPIRE", key, CLOSED_ORDER_TTL_S],
+    ]
 
 
 def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:

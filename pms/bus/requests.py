@@ -179,11 +179,15 @@ def _answer(request_id: str, record: Record | None, *, code: Code | None) -> byt
         side=echoed.get("side"),
         quantity=None,
         order_id=orders[0] if orders else None,
-        state="placing" if code is None else None,
+        state=_unproven(record) if code is None else None,
         code=code,
         error="nobody decided the command before its deadline; nothing was sent" if code else None,
     )
     return encode(result)
+
+
+def _unproven(record: Record | None) -> str:
+    return "amending" if record is not None and record.command == names.Task.AMEND else "placing"
 
 
 def _ttl_ms(text: bytes) -> int:

@@ -43,6 +43,19 @@ class Rights:
         )
         return Right(reply.decode())
 
+    async def close(self, client_order_id: str, *, signed_at: int | None) -> bool:
+        """Close a right for ever: one that was never given, or that of `signed_at`; False if it is another.
+
+        A lost reply raises; asked again it tells the same.
+        """
+        closed = await self._scripts.call(
+            "close_right",
+            [names.right_key(client_order_id)],
+            "" if signed_at is None else signed_at,
+            names.RIGHT_TTL_S,
+        )
+        return bool(closed)
+
     async def taken(self, client_order_ids: list[str]) -> list[int | None]:
         """The signed timestamps of the rights given; 0 for a closed right, None where none was given."""
         if not client_order_ids:

@@ -68,7 +68,7 @@ def admit_amend(desk: Desk, asked: Asked, command: Amend) -> Posting:
         order_id=spec.client_order_id,
         exchange_order_id=order.exchange_text,
         state="amending",
-        details={"price": price, "filledQty": order.filled_qty},
+        details={"price": plain(price), "filledQty": plain(order.filled_qty)},
     )
     return decided(desk, draft, asked, result, decision="admitted", final=False, orders=(order,))
 

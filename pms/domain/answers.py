@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from pms.contract.codes import Code
+from pms.contract.money import plain
 from pms.contract.names import Task
 from pms.contract.results import Result
 from pms.domain.batching import leg_of
 from pms.domain.desk import Desk, position_view
 from pms.domain.orders import AmendEnd, Amendment, Order, State
 from pms.domain.posting import Draft
+
+ZERO = Decimal(0)
 
 
 def answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code | None) -> None:
@@ -72,7 +77,7 @@ def answer_amend(draft: Draft, order: Order, wish: Amendment | None) -> str | No
                 state=order.state.value,
                 error=error,
                 code=code,
-                details={"price": order.price, "filledQty": order.filled_qty},
+                details={"price": plain(order.price or ZERO), "filledQty": plain(order.filled_qty)},
             )
         )
     return error

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Batch, CloseAll, Trade
+from pms.contract.money import plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.checks import check_open, trading_account
@@ -139,7 +140,7 @@ def leg_of(order: Order) -> dict[str, Any]:
         "orderId": order.spec.client_order_id,
         "exchangeOrderId": order.exchange_text,
         "state": order.state.value,
-        "filledQty": order.filled_qty,
+        "filledQty": plain(order.filled_qty),
         "code": Code.EXCHANGE_REFUSED if failed else None,
         "error": order.why if failed else None,
     }

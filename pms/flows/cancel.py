@@ -5,16 +5,12 @@ A cancel may be sent any number of times: it is the feed, not the answer, that e
 
 from __future__ import annotations
 
-from typing import Any
-
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError, NotFound
 from pms.bus.inbox import Attend, Inbox
-from pms.contract import names
 
 log = structlog.get_logger()
 
@@ -25,7 +21,7 @@ async def cancel(client: ExchangeClient, inbox: Inbox, *, symbol: str, client_or
         await client.cancel(symbol=symbol, client_order_id=client_order_id)
     except NotFound:
         # Filled, cancelled, or never there: only a query knows which.
-        await _attend(inbox, client_order_id)
+        await attend(inbox, client_order_id)
         return False
     except ExchangeError as error:
         log.info("cancel_unproven", order=client_order_id, error=str(error))
@@ -33,20 +29,8 @@ async def cancel(client: ExchangeClient, inbox: Inbox, *, symbol: str, client_or
     return True
 
 
-async def cancel_known(redis: Redis, client: ExchangeClient, inbox: Inbox, client_order_id: str) -> bool:
-    """Send one cancel for an order of ours, if it was sent at all."""
-    untyped: Any = redis
-    symbol, right = (
-        await untyped.hget(names.order_key(client_order_id), "symbol"),
-        await untyped.get(names.right_key(client_order_id)),
-    )
-    if symbol is None or right is None or right == b"void":
-        await _attend(inbox, client_order_id)
-        return False
-    return await cancel(client, inbox, symbol=symbol.decode(), client_order_id=client_order_id)
-
-
-async def _attend(inbox: Inbox, client_order_id: str) -> None:
+async def attend(inbox: Inbox, client_order_id: str) -> None:
+    """Ask the streamer to look at an order; lost, its own agenda finds it."""
     try:
         await inbox.put(Attend(client_order_id))
     except (RedisError, OSError) as error:

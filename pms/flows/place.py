@@ -22,7 +22,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from pms.binance.client import ExchangeClient, PlaceOrder
+from pms.binance.client import ExchangeClient, PlaceOrder, SignedRequest
 from pms.binance.errors import (
     DuplicateClientId,
     ExchangeError,
@@ -63,16 +63,26 @@ async def place(deps: Placing, client_order_id: str, *, order: PlaceOrder | None
     order = order or await read_order(deps.redis, client_order_id)
     if order is None:
         return Right.UNKNOWN
-    if not await _room(deps, client_order_id, reduce_only=order.reduce_only):
+    reduce_only = order.reduce_only
+    if not await room(deps, client_order_id, lambda: deps.client.room_for_order(reduce_only=reduce_only)):
         return Right.LATE
+    return await send_once(
+        deps,
+        client_order_id,
+        lambda at: deps.client.sign_place(order, timestamp_ms=at, recv_window_ms=deps.recv_window_ms),
+    )
+
+
+async def send_once(deps: Placing, subject: str, sign: Callable[[int], SignedRequest]) -> Right:
+    """Sign, take the subject's right, write once, report; the subject is an order or an amendment."""
     unused: int | None = None
     while True:
         signed_at = deps.client.exchange_now_ms()
-        request = deps.client.sign_place(order, timestamp_ms=signed_at, recv_window_ms=deps.recv_window_ms)
+        request = sign(signed_at)
         try:
-            right = await deps.rights.take(client_order_id, signed_at=signed_at, unused=unused)
+            right = await deps.rights.take(subject, signed_at=signed_at, unused=unused)
         except (RedisError, OSError) as error:
-            log.warning("right_not_won", order=client_order_id, error=str(error))
+            log.warning("right_not_won", order=subject, error=str(error))
             return Right.TAKEN
         if right is not Right.WON:
             return right
@@ -80,19 +90,19 @@ async def place(deps: Placing, client_order_id: str, *, order: PlaceOrder | None
             ack = await deps.client.send(request)
         except TimestampRefused:
             # The exchange proved that this signature executed nothing; one more, with its own time.
-            if unused is not None or not await _synced(deps):
-                await _report(deps, client_order_id, "refused", code=-1021, text="the timestamp was refused")
+            if unused is not None or not await synced(deps):
+                await report(deps, subject, "refused", code=-1021, text="the timestamp was refused")
                 return right
             unused = signed_at
             continue
         except ExchangeError as error:
-            await _report_error(deps, client_order_id, error)
+            await report_error(deps, subject, error)
             return right
-        await _report(deps, client_order_id, "accepted", exchange_order_id=ack.order_id)
+        await report(deps, subject, "accepted", exchange_order_id=ack.order_id)
         return right
 
 
-async def _synced(deps: Placing) -> bool:
+async def synced(deps: Placing) -> bool:
     """Whether the exchange's clock could be learnt anew."""
     try:
         await deps.client.sync_time()
@@ -102,7 +112,7 @@ async def _synced(deps: Placing) -> bool:
     return True
 
 
-async def _room(deps: Placing, client_order_id: str, *, reduce_only: bool) -> bool:
+async def room(deps: Placing, subject: str, take: Callable[[], Awaitable[None]]) -> bool:
     """Wait for room in the rate budget, before the right is taken: what is not sent is not lost.
 
     False once the order's deadline is over; the streamer voids it then.
@@ -110,12 +120,12 @@ async def _room(deps: Placing, client_order_id: str, *, reduce_only: bool) -> bo
     give_up = PATIENCE_S
     while True:
         try:
-            await deps.client.room_for_order(reduce_only=reduce_only)
+            await take()
         except Throttled as error:
             wait = min(max(error.retry_after, 0.05), 1.0)
             give_up -= wait
             if give_up < 0:
-                log.warning("no_room", order=client_order_id, error=str(error))
+                log.warning("no_room", order=subject, error=str(error))
                 return False
             await deps.sleep(wait)
         else:
@@ -145,23 +155,24 @@ def order_from(text: bytes | str | None) -> PlaceOrder | None:
     )
 
 
-async def _report_error(deps: Placing, client_order_id: str, error: ExchangeError) -> None:
+async def report_error(deps: Placing, client_order_id: str, error: ExchangeError) -> None:
+    """Tell the streamer what an error proves, if anything."""
     code = getattr(error, "code", None)
     match error:
         case DuplicateClientId():
-            await _report(deps, client_order_id, "duplicate", code=code)
+            await report(deps, client_order_id, "duplicate", code=code)
         case Refused():
-            await _report(deps, client_order_id, "refused", code=code, text=error.msg)
+            await report(deps, client_order_id, "refused", code=code, text=error.msg)
         case Throttled() if code != -1008:
-            await _report(deps, client_order_id, "throttled", code=code, text=str(error))
+            await report(deps, client_order_id, "throttled", code=code, text=str(error))
         case Unsent():
-            await _report(deps, client_order_id, "unsent", text=str(error))
+            await report(deps, client_order_id, "unsent", text=str(error))
         case _:
             # -1008 is documented as not executed, and was seen with the order live: it is asked about.
-            await _report(deps, client_order_id, "unknown", code=code, text=str(error))
+            await report(deps, client_order_id, "unknown", code=code, text=str(error))
 
 
-async def _report(
+async def report(
     deps: Placing,
     client_order_id: str,
     word: Any,
@@ -170,6 +181,7 @@ async def _report(
     code: int | None = None,
     text: str | None = None,
 ) -> None:
+    """Tell the streamer how a request ended; a lost report only costs it a query."""
     outcome = Outcome(client_order_id, deps.sender, word, exchange_order_id, code, text)
     try:
         await deps.inbox.put(outcome)

@@ -15,12 +15,14 @@ from pms.bus.decisions import Decisions
 from pms.bus.journal import Announced
 from pms.bus.requests import SETTLE_GRACE_MS, Record, Requests
 from pms.bus.stale import Stale
+from pms.contract import names
 from pms.contract.codes import Code
 from pms.contract.commands import is_request_id
 from pms.contract.money import BadJson, encode, encode_canonical
 from pms.contract.names import Task
 from pms.contract.results import Result
-from pms.flows.cancel import cancel_known
+from pms.flows.amend import amend
+from pms.flows.batch import cancel_all_known, place_all
 from pms.flows.place import Placing, order_from, place
 
 POLL_S = 0.25
@@ -54,13 +56,19 @@ async def serve(deps: Serving, request_id: str, *, want_result: bool) -> bytes |
 
 async def _carry_out(deps: Serving, decision: Record | Announced) -> None:
     """Do what was admitted; doing it again finds the send right taken."""
-    if decision.command in {Task.TRADE, Task.CLOSE}:
-        order = order_from(decision.order)
-        for client_order_id in decision.orders:
-            await place(deps.placing, client_order_id, order=order)
-    elif decision.command in {Task.CANCEL, Task.CANCEL_ALL}:
-        for client_order_id in decision.orders:
-            await cancel_known(deps.redis, deps.placing.client, deps.placing.inbox, client_order_id)
+    placing = deps.placing
+    match decision.command:
+        case Task.TRADE | Task.CLOSE:
+            order = order_from(decision.order)
+            for client_order_id in decision.orders:
+                await place(placing, client_order_id, order=order)
+        case Task.BATCH | Task.CLOSE_ALL:
+            await place_all(placing, decision.orders)
+        case Task.AMEND:
+            for client_order_id in decision.orders:
+                await amend(placing, client_order_id)
+        case Task.CANCEL | Task.CANCEL_ALL:
+            await cancel_all_known(deps.redis, placing.client, placing.inbox, decision.orders)
 
 
 async def serve_plain(
@@ -89,7 +97,7 @@ async def serve_plain(
         whole = encode_canonical({**fields, "requestId": request_id})
     except BadJson as error:
         return _refused(request_id, command, Code.BAD_JSON, str(error), field=None)
-    if stale and command in {Task.TRADE, Task.CLOSE}:
+    if stale and names.COMMAND_QUEUE.get(command) == names.Queue.COMMANDS:
         kind = await deps.stale.refuse(request_id, command, whole, door="task")
     else:
         kind = (await deps.requests.submit_text(request_id, command, whole, door="task", wake=False)).kind

@@ -5,6 +5,7 @@ never sent, over or unwanted        void it: the journal script proves that no r
 sent, no word of it                 ask the exchange, until it is found or proven absent
 trades missing                      read userTrades
 cancel wanted                       send a cancel, again and again until it is terminal
+amendment in flight                 send it where no worker has; sent, ask until the feed or a query ends it
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from pms.bus.rights import Rights
 from pms.contract import names
 from pms.contract.codes import Code
 from pms.domain.booking import Trade
-from pms.domain.orders import Doubtful, NotExecuted, Order, Seen
+from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen
+from pms.flows.amend import amend
 from pms.flows.cancel import cancel
 from pms.flows.place import Placing, place
-from pms.flows.resolve import Absent, look_up, proves_absence
+from pms.flows.resolve import PROOF_MARGIN_MS, Absent, look_up, proves_absence
 from pms.streamer.engine import TAKE_OVER_S, Engine
 
 log = structlog.get_logger()
@@ -48,6 +50,8 @@ class Care:
     cancels: int = 0
     first_absent: int | None = None
     alarmed: bool = False
+    first_unamended: tuple[int, int] | None = None
+    #: number of the wish, exchange ms
 
 
 @dataclass(slots=True)
@@ -75,17 +79,26 @@ class Attention:
             return None
         care = self.cares.setdefault(client_order_id, Care())
         try:
-            if order.unproven:
-                return await self._unproven(order, care)
-            if order.trades_missing:
-                return await self._ask(order, care)
-            if order.cancel_wanted:
-                return await self._cancel(order, care)
+            delay = await self._give(order, care)
         except (ExchangeError, RedisError, OSError) as error:
             log.info("attention_interrupted", order=client_order_id, error=str(error))
             care.queries += 1
             return QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
-        self.cares.pop(client_order_id, None)
+        if delay is None:
+            # What was tried is forgotten with its reason; the feed need not bring the order here again.
+            self.cares.pop(client_order_id, None)
+        return delay
+
+    async def _give(self, order: Order, care: Care) -> float | None:
+        """The most pressing of what the order needs."""
+        if order.unproven:
+            return await self._unproven(order, care)
+        if order.trades_missing:
+            return await self._ask(order, care)
+        if order.cancel_wanted:
+            return await self._cancel(order, care)
+        if order.amend is not None:
+            return await self._amending(order, order.amend, care)
         return None
 
     async def _unproven(self, order: Order, care: Care) -> float | None:
@@ -126,7 +139,7 @@ class Attention:
         for trade in answer.trades:
             self.engine.book(trade_from(trade, coid))
         self.engine.observe(order, seen_from(answer.order), at=answer.order.update_time)
-        return delay if order.trades_missing or order.cancel_wanted else None
+        return delay if order.trades_missing or order.cancel_wanted or order.amend else None
 
     async def _absent(
         self, order: Order, care: Care, absent: Absent, *, signed_at: int | None
@@ -168,6 +181,56 @@ class Attention:
             await self._ask(order, care)
         return CANCEL_DELAYS[min(care.cancels, len(CANCEL_DELAYS) - 1)]
 
+    async def _amending(self, order: Order, wish: Amendment, care: Care) -> float | None:
+        """Send an amendment that nobody has sent; end one that nobody will carry out any more.
+
+        Its right is closed before it is told as failed, so that no sender wakes behind that.
+        """
+        coid, now = order.spec.client_order_id, self.redis_now_ms()
+        subject = names.amend_id(coid, wish.number)
+        (signed_at,) = await self.rights.taken([subject])
+        ours = wish.epoch == self.engine.desk.epoch
+        if signed_at is None and (self.same_redis or ours):
+            if now <= wish.deadline and ours:
+                if now - wish.asked_at >= TAKE_OVER_S * 1000 and await self._may_take_over():
+                    self.take_overs += 1
+                    await amend(self.placing, coid)
+                    return SILENCE_S
+                return TAKE_OVER_S
+            if await self.rights.close(subject, signed_at=None):
+                self._amend_failed(order, wish, "its deadline passed before it was sent", Code.NOT_SENT)
+            return 0.0
+        # Where Redis lost the right, it may have been given until the deadline.
+        sent_at = wish.deadline if signed_at is None else signed_at
+        refused = order.amend_refused
+        if signed_at and refused is None and self.client.exchange_now_ms() - sent_at < SILENCE_S * 1000:
+            return SILENCE_S
+        delay = await self._ask(order, care)
+        if order.amend is not wish:
+            return delay
+        if signed_at == 0:
+            self._amend_failed(order, wish, "its send right was closed", Code.NOT_SENT)
+        elif refused is not None:
+            if await self.rights.close(subject, signed_at=signed_at):
+                self.engine.observe(order, refused)
+        elif self._unamended(care, wish, sent_at) and await self.rights.close(subject, signed_at=signed_at):
+            reason = "proven: it never reached the exchange's engine"
+            self._amend_failed(order, wish, reason, Code.NOT_EXECUTED)
+        return max(delay or 0.0, 1.1)
+
+    def _unamended(self, care: Care, wish: Amendment, sent_at: int) -> bool:
+        """Whether the old terms, seen twice behind the signature's life, prove that it was never executed."""
+        at, window = self.client.exchange_now_ms(), self.placing.recv_window_ms
+        number, first = care.first_unamended or (0, 0)
+        if number == wish.number:
+            return proves_absence(signed_at=sent_at, recv_window_ms=window, first_absent=first, now_absent=at)
+        if at > sent_at + window + PROOF_MARGIN_MS:
+            care.first_unamended = wish.number, at
+        return False
+
+    def _amend_failed(self, order: Order, wish: Amendment, reason: str, code: Code) -> None:
+        self.engine.observe(order, AmendFailed(wish.number, reason, code))
+
     async def _may_take_over(self) -> bool:
         """Whether the workers are silent, or have nothing left that could be this order."""
         second = self.redis_now_ms() // 1000
@@ -196,7 +259,14 @@ class Attention:
 
 def seen_from(answer: OrderAnswer) -> Seen:
     """A query's word on an order."""
-    return Seen(answer.order_id, answer.status, answer.executed_qty)
+    return Seen(
+        answer.order_id,
+        answer.status,
+        answer.executed_qty,
+        quantity=answer.orig_qty,
+        price=answer.price,
+        at=answer.update_time,
+    )
 
 
 def trade_from(row: UserTrade, client_order_id: str | None) -> Trade:

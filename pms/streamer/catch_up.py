@@ -20,6 +20,7 @@ from pms.streamer.engine import Engine
 
 log = structlog.get_logger()
 PAGE = 1000
+ENDS = frozenset(("FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"))
 OVERLAP_MS = 10_000
 """A trade younger than this may still have an older one hidden behind it; the cursor stays before it."""
 
@@ -79,9 +80,19 @@ class CatchUp:
                 order = await self.client.query_order(symbol=row.symbol, order_id=row.order_id)
             except NotFound:
                 return self.engine.book(trade_from(row, None))
-            self._take(order)
+            if not self._forgotten(order):
+                self._take(order)
             return self.engine.book(trade_from(row, order.client_order_id))
         return self.engine.book(trade_from(row, desk.by_exchange[row.symbol, row.order_id]))
+
+    def _forgotten(self, answer: OrderAnswer) -> bool:
+        """Whether an order closed so long ago that only PostgreSQL may remember it.
+
+        Adopted, it would overwrite what stands there; its trade is booked by the tag in its id instead.
+        """
+        desk = self.engine.desk
+        closed = answer.status in ENDS and answer.client_order_id not in desk.orders
+        return closed and answer.update_time <= desk.forgotten_until
 
     def _take(self, answer: OrderAnswer) -> None:
         """Take in one order of the exchange: ours, ours forgotten, or foreign."""

@@ -6,6 +6,7 @@ must happen later is put on the agenda; `attention` does it.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,12 +16,14 @@ import structlog
 from pms.binance.frames import AccountUpdate, OrderUpdate
 from pms.bus.inbox import Arrived, Attend, BadCommand, Conflict, Message, Outcome
 from pms.bus.requests import echo
+from pms.contract import names
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Command, read_command
+from pms.contract.commands import Batch, Command, read_command
 from pms.contract.commands import Trade as TradeCommand
 from pms.contract.results import Result
 from pms.domain.admission import admit
 from pms.domain.adoption import ours
+from pms.domain.amending import withdraw_amend
 from pms.domain.booking import Trade, book, observe, unvoid
 from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
 from pms.domain.decisions import Asked, incident, refuse
@@ -29,6 +32,7 @@ from pms.domain.orders import (
     WORD_RANK,
     Accepted,
     Amended,
+    AmendFailed,
     Doubtful,
     Fact,
     Order,
@@ -42,6 +46,9 @@ from pms.streamer.agenda import Agenda
 from pms.streamer.outbox import Outbox
 
 log = structlog.get_logger()
+
+KEPT_FOREIGN = 10_000
+"""Orders of others that were alarmed about; an older one would be again."""
 
 TAKE_OVER_S = 0.25
 """A command without visible progress for this long is sent by the streamer itself."""
@@ -67,6 +74,14 @@ class Gate:
     most_lag_ms: int = 50
 
 
+_REFUSED_BY = {
+    "refused": Code.EXCHANGE_REFUSED,
+    "throttled": Code.THROTTLED,
+    "unsent": Code.EXCHANGE_UNREACHABLE,
+}
+"""The outcomes that prove that a request executed nothing."""
+
+
 class Engine:
     """Facts in, postings out."""
 
@@ -90,7 +105,7 @@ class Engine:
         self.behind: Callable[[], None]
         #: the exchange knows an order of ours that we do not: catch up with it
         self._now = redis_now_ms
-        self._foreign: set[tuple[str, int]] = set()
+        self._foreign: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     # --- commands ---
 
@@ -148,11 +163,8 @@ class Engine:
             if isinstance(command, LOCAL_COMMANDS):
                 self.local(asked, command)
                 return
-            symbol = getattr(command, "symbol", None)
-            if (
-                symbol
-                and self.gate.closed_because is None
-                and self.follow(symbol, lambda: self.decide(arrived))
+            if self.gate.closed_because is None and any(
+                self.follow(symbol, lambda: self.decide(arrived)) for symbol in _symbols_of(command)
             ):
                 return
             posting = admit(self.desk, asked, command)
@@ -183,6 +195,10 @@ class Engine:
     def _outcome(self, outcome: Outcome) -> None:
         if outcome.sender != "streamer":
             self.worker_seen_at = self._now()
+        amended = names.amended_order(outcome.client_order_id)
+        if amended is not None:
+            self._amend_outcome(outcome, *amended)
+            return
         order = self.desk.orders.get(outcome.client_order_id)
         if order is None:
             return
@@ -204,6 +220,17 @@ class Engine:
                 fact = Doubtful()
         self.observe(order, fact, code=code)
         self.agenda.put(outcome.client_order_id, in_s=0.5 if outcome.word == "unknown" else 1.0)
+
+    def _amend_outcome(self, outcome: Outcome, client_order_id: str, number: int) -> None:
+        """REST ends no amendment: a refusal is remembered until a query shows that the old terms stand."""
+        order = self.desk.orders.get(client_order_id)
+        if order is None or order.amend is None or order.amend.number != number:
+            return
+        text = f"{outcome.code}: {outcome.text}" if outcome.code is not None else outcome.text or ""
+        code = _REFUSED_BY.get(outcome.word)
+        if code is not None:
+            order.amend_refused = AmendFailed(number, text, code)
+        self.agenda.put(client_order_id, in_s=1.0 if outcome.word == "accepted" else 0.0)
 
     # --- what the exchange said ---
 
@@ -228,7 +255,9 @@ class Engine:
         """Take an ORDER_TRADE_UPDATE: a word about an order, and perhaps a trade."""
         word = update.status if update.status in WORD_RANK else "NEW"
         reason = update.expiry_reason if word.startswith("EXPIRED") else None
-        seen = Seen(update.order_id, word, update.filled, reason)
+        seen = Seen(
+            update.order_id, word, update.filled, reason, update.quantity, update.price, update.trade_time
+        )
         order = self.order_of(update.symbol, update.order_id, update.client_order_id)
         if update.trade_id and update.last_quantity:
             trade = Trade(
@@ -296,9 +325,11 @@ class Engine:
 
     def foreign(self, symbol: str, order_id: int, client_order_id: str) -> None:
         """Alarm once about an order that is not ours; it is left alone."""
-        if (symbol, order_id) in self._foreign or len(self._foreign) > 10_000:
+        if (symbol, order_id) in self._foreign:
             return
-        self._foreign.add((symbol, order_id))
+        self._foreign[symbol, order_id] = None
+        if len(self._foreign) > KEPT_FOREIGN:
+            self._foreign.popitem(last=False)
         self.raise_incident(
             "foreign_order", "warning", f"{symbol} order {order_id} ({client_order_id}) is not ours"
         )
@@ -318,13 +349,22 @@ class Engine:
         match posting.guard:
             case Undecided(request_id):
                 self.desk.requests.pop(request_id, None)
-                if posting.entry.kind != "admitted":
-                    return
+                self.desk.legs.pop(request_id, None)
                 for row in posting.entry.rows.orders:
                     order = self.desk.orders.get(row.client_order_id)
-                    if order is not None:
+                    if order is not None and posting.entry.kind == "admitted":
                         self.desk.forget_order(order)
+                    elif order is not None and posting.entry.kind == "amend_wanted":
+                        withdraw_amend(self.desk, order)
             case Unsent(client_order_id) | Unused(client_order_id):
                 order = self.desk.orders.get(client_order_id)
                 if order is not None:
                     unvoid(self.desk, order)
+
+
+def _symbols_of(command: Command) -> list[str]:
+    """The symbols whose price a command is judged by."""
+    if isinstance(command, Batch):
+        return list(dict.fromkeys(terms.symbol for terms in command.orders))
+    symbol = getattr(command, "symbol", None)
+    return [symbol] if symbol else []

@@ -11,7 +11,7 @@ from pms.binance.instruments import parse_instruments
 from pms.bus.journal import Journal
 from pms.contract.journal import Rows
 from pms.contract.names import HOUSE
-from pms.db.load import LoadedState
+from pms.db.load import RECENT_MS, LoadedState
 from pms.domain.custody import open_books
 from pms.domain.desk import Desk
 from pms.domain.posting import Posting
@@ -38,6 +38,7 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             cursors=tuple(state.cursors),
         )
     )
+    desk.forgotten_until = max(state.entry_at - RECENT_MS, 0)
     for key in state.fill_keys:
         desk.first_sight(*key)
     seq = state.applied

@@ -61,6 +61,24 @@ def close(self: CeleryTask, *args: Any, **fields: Any) -> Any:
     return _served(self, args, fields)
 
 
+@app.task(name=Task.BATCH, bind=True)
+def batch(self: CeleryTask, *args: Any, **fields: Any) -> Any:
+    """Place several orders for a sub-account."""
+    return _served(self, args, fields)
+
+
+@app.task(name=Task.AMEND, bind=True)
+def amend(self: CeleryTask, *args: Any, **fields: Any) -> Any:
+    """Change a resting order's price or total quantity."""
+    return _served(self, args, fields)
+
+
+@app.task(name=Task.CLOSE_ALL, bind=True)
+def close_all(self: CeleryTask, *args: Any, **fields: Any) -> Any:
+    """Close all positions of a sub-account, or of all but the house."""
+    return _served(self, args, fields)
+
+
 @app.task(name=Task.CANCEL, bind=True)
 def cancel(self: CeleryTask, *args: Any, **fields: Any) -> Any:
     """Cancel one order."""

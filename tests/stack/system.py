@@ -22,7 +22,7 @@ import aiohttp
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from pms.binance.client import ExchangeClient, PlaceOrder, open_session
+from pms.binance.client import AmendOrder, ExchangeClient, PlaceOrder, open_session
 from pms.binance.limits import RateBudget
 from pms.bus.connection import connect
 from pms.bus.requests import Requests
@@ -233,9 +233,10 @@ class System:
 
     async def amend(self, order: str, *, side: str, quantity: Decimal, price: Decimal) -> None:
         """Amend one of our orders at the venue, the quantity being the total."""
-        await self._client(KEY, SECRET).amend(
-            symbol="BTCUSDT", side=side, quantity=quantity, price=price, client_order_id=order
-        )
+        client = self._client(KEY, SECRET)
+        terms = AmendOrder("BTCUSDT", side, quantity, price, order)
+        now = client.exchange_now_ms()
+        await client.send(client.sign_amend(terms, timestamp_ms=now, recv_window_ms=5000))
 
     def _client(self, key: str, secret: str) -> ExchangeClient:
         return ExchangeClient(
