@@ -118,9 +118,10 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
                 severity="warning",
                 detail=f"{order.spec.client_order_id} traded after it was {order.state}",
             )
-        order.receive(Filled(trade.exchange_order_id, trade.quantity, trade.price))
         if fact is not None:
+            # Before the trade: it may end an amendment that the trade would else be measured against.
             order.receive(fact)
+        order.receive(Filled(trade.exchange_order_id, trade.quantity, trade.price))
         desk.learn_exchange_id(order)
         _note_order(desk, draft, order, at=trade.at)
         if order.filled_qty > order.total:

@@ -75,14 +75,14 @@ class RateLimits:
             raise errors.too_many_requests(WEIGHT_PER_MINUTE, retry_after=state.weight.retry_after(now))
         return used
 
-    def charge_order(self, account: str) -> tuple[int, int]:
-        """Count an order; returns the counts of 10 s and of 1 min. Raises -1015."""
+    def charge_order(self, account: str, ten_seconds: int = 1, minute: int = 1) -> tuple[int, int]:
+        """Count orders; returns the counts of 10 s and of 1 min. Raises -1015."""
         now = self._clock()
         state = self._orders.get(account)
         if state is None:
             state = self._orders[account] = _Orders(_Window(TEN_SECONDS_MS), _Window(MINUTE_MS))
-        short = state.ten_seconds.count(now, 1)
-        long = state.minute.count(now, 1)
+        short = state.ten_seconds.count(now, ten_seconds)
+        long = state.minute.count(now, minute)
         if self.enforced and short > ORDERS_PER_TEN_SECONDS:
             retry_after = state.ten_seconds.retry_after(now)
             raise errors.too_many_orders(ORDERS_PER_TEN_SECONDS, "TEN_SECONDS", retry_after=retry_after)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from urllib.parse import unquote_plus
 
@@ -33,6 +33,17 @@ class Params:
                     fresh[unquote_plus(name).lower()] = unquote_plus(value)
             values = fresh | values
         self._values = values
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> Params:
+        """The parameters of one element of a batch: texts, numbers as they were written, truths."""
+        params = cls("")
+        params._values = {
+            name.lower(): str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
+        return params
 
     def sent(self, name: str) -> bool:
         """Whether the parameter is there and not empty."""

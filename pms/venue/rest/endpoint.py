@@ -36,6 +36,10 @@ class Call:
             raise errors.refusal(-2014)
         return self._account
 
+    def with_params(self, params: Params) -> Call:
+        """The same caller with the parameters of one element."""
+        return Call(self.venue, params, self._account)
+
 
 Handler = Callable[[Call], Any]
 Weight = int | Callable[[Params], int]
@@ -50,7 +54,8 @@ class Endpoint:
     handler: Handler
     security: Security = Security.SIGNED
     weight: Weight = 1
-    is_order: bool = False
+    orders: tuple[int, int] = (0, 0)
+    """What it counts against the order limits of ten seconds and of a minute."""
 
     def weigh(self, params: Params) -> int:
         """The weight of one request."""

@@ -232,8 +232,8 @@ def algo_order(call: Call) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/fapi/v1/order", place, weight=0, is_order=True),
-    Endpoint("PUT", "/fapi/v1/order", amend, weight=0, is_order=True),
+    Endpoint("POST", "/fapi/v1/order", place, weight=0, orders=(1, 1)),
+    Endpoint("PUT", "/fapi/v1/order", amend, weight=0, orders=(1, 1)),
     Endpoint("DELETE", "/fapi/v1/order", cancel),
     Endpoint("GET", "/fapi/v1/order", query),
     Endpoint("GET", "/fapi/v1/openOrder", query_open),

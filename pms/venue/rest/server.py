@@ -12,7 +12,7 @@ from pms.venue import errors
 from pms.venue.errors import VenueError
 from pms.venue.faults import AFTER, BEFORE, Fault, FaultKind
 from pms.venue.params import Params
-from pms.venue.rest import account, market_data, orders, settings
+from pms.venue.rest import account, batches, market_data, orders, settings
 from pms.venue.rest.endpoint import Call, Endpoint, Security
 from pms.venue.venue import Arrival, Venue
 
@@ -21,10 +21,17 @@ encode = msgspec.json.Encoder().encode
 
 TABLE: dict[tuple[str, str], Endpoint] = {
     (endpoint.method, endpoint.path): endpoint
-    for rows in (market_data.ENDPOINTS, orders.ENDPOINTS, account.ENDPOINTS, settings.ENDPOINTS)
+    for rows in (
+        market_data.ENDPOINTS,
+        orders.ENDPOINTS,
+        batches.ENDPOINTS,
+        account.ENDPOINTS,
+        settings.ENDPOINTS,
+    )
     for endpoint in rows
 }
 PLACE = ("POST", "/fapi/v1/order")
+PLACE_BATCH = ("POST", "/fapi/v1/batchOrders")
 
 
 class RestFace:
@@ -47,6 +54,9 @@ class RestFace:
             subject = _client_order_id(params)
             if (method, path) == PLACE:
                 self._venue.requests.arrivals.append(Arrival(at_ns, subject))
+            elif (method, path) == PLACE_BATCH:
+                arrived = (Arrival(at_ns, each) for each in batches.placed_ids(params))
+                self._venue.requests.arrivals.extend(arrived)
             if self._venue.faults.rules and (fault := self._fault(BEFORE, method, path, subject)):
                 await self._suffer(fault, request)
             result = self._answer(request, query, body, params, headers)
@@ -86,8 +96,8 @@ class RestFace:
             credential = venue.credentials.authorise(
                 key, query=query, body=body, params=params, now=venue.clock()
             )
-        if endpoint.is_order:
-            short, long = venue.limits.charge_order(credential.account)
+        if any(endpoint.orders):
+            short, long = venue.limits.charge_order(credential.account, *endpoint.orders)
             headers["X-MBX-ORDER-COUNT-10S"] = str(short)
             headers["X-MBX-ORDER-COUNT-1M"] = str(long)
         return endpoint.handler(Call(venue, params, venue.account(credential.account)))
@@ -127,7 +137,7 @@ class _BadGateway(Exception):
 
 
 def _client_order_id(params: Params) -> str:
-    for name in ("newClientOrderId", "origClientOrderId", "orderId"):
+    for name in ("newClientOrderId", "origClientOrderId", "orderId", "batchOrders", "origClientOrderIdList"):
         if params.sent(name):
             return params.need(name)
     return ""

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from pms.binance.client import ExchangeClient, OrderAck, PlaceOrder
+from pms.binance.client import AmendOrder, ExchangeClient, OrderAck, PlaceOrder
 from pms.binance.errors import DuplicateClientId, NotFound, Refused, TimestampRefused, Unknown
 from pms.binance.instruments import parse_instruments
 from pms.venue.app import AccountSpec, RunningVenue, VenueConfig, serve
@@ -56,9 +56,9 @@ async def test_an_order_from_bid_to_cancel(client: ExchangeClient) -> None:
 
     assert order.price is not None
     lower = order.price - 10
-    amended = await client.amend(
-        symbol="BTCUSDT", side="BUY", quantity=Decimal("0.02"), price=lower, client_order_id="PMS_a"
-    )
+    terms = AmendOrder("BTCUSDT", "BUY", Decimal("0.02"), lower, "PMS_a")
+    now = client.exchange_now_ms()
+    amended = await client.send(client.sign_amend(terms, timestamp_ms=now, recv_window_ms=2000))
     assert amended.order_id == ack.order_id
 
     by_ours = await client.query_order(symbol="BTCUSDT", client_order_id="PMS_a")

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from raw_server import Reply, Serve, answer
 
-from pms.binance.client import ExchangeClient, PlaceOrder
+from pms.binance.client import AmendOrder, ExchangeClient, PlaceOrder
 from pms.binance.errors import ExchangeError, NotFound, Refused, Throttled, Unknown, Unsent
 
 Call = Callable[[ExchangeClient], Awaitable[object]]
@@ -25,13 +25,16 @@ def placement(client: ExchangeClient) -> Awaitable[object]:
     return client.send(signed)
 
 
+def amendment(client: ExchangeClient) -> Awaitable[object]:
+    terms = AmendOrder("BTCUSDT", "BUY", Decimal(1), Decimal(2), "PMS_a")
+    return client.send(client.sign_amend(terms, timestamp_ms=client.exchange_now_ms(), recv_window_ms=2000))
+
+
 CALLS: dict[str, Call] = {
     "POST": placement,
     "DELETE": lambda client: client.cancel(symbol="BTCUSDT", client_order_id="PMS_a"),
     "GET": lambda client: client.query_order(symbol="BTCUSDT", order_id=7),
-    "PUT": lambda client: client.amend(
-        symbol="BTCUSDT", side="BUY", quantity=Decimal(1), price=Decimal(2), client_order_id="PMS_a"
-    ),
+    "PUT": amendment,
 }
 every_method = pytest.mark.parametrize("method", CALLS)
 
