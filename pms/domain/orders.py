@@ -331,9 +331,7 @@ RULES: tuple[Rule, ...] = (
         State.FILLED,
         "as much is booked as the order is for, and no amendment is in flight",
         "nothing is left to trade, though the word of it was lost; an amendment may have made room",
-        lambda order: order.amend is None
-        and order.filled_qty >= order.quantity
-        and not order.trades_missing,
+        lambda order: order.amend is None and order.filled_qty >= order.quantity and not order.trades_missing,
     ),
     Rule(
         State.PARTIALLY_FILLED,

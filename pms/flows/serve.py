@@ -25,6 +25,7 @@ from pms.flows.amend import amend
 from pms.flows.batch import cancel_all_known, place_all
 from pms.flows.place import Placing, order_from, place
 
+CANCELS = frozenset((Task.CANCEL, Task.CANCEL_ALL))
 POLL_S = 0.25
 """How often a waiting worker reads the record itself, in case the announcement was missed."""
 
@@ -43,15 +44,17 @@ class Serving:
 async def serve(deps: Serving, request_id: str, *, want_result: bool) -> bytes | None:
     """Serve a recorded command; returns its result if wanted, or if it is known already."""
     decision = await _decision(deps, request_id)
-    if isinstance(decision, Record):
-        known = decision.result or (decision.answer if decision.decision != "admitted" else None)
-        if known is not None:
-            return known
     if decision is None:
         return await deps.requests.settle(request_id)
-    if decision.decision == "admitted":
+    known = None
+    if isinstance(decision, Record):
+        known = decision.result or (decision.answer if decision.decision != "admitted" else None)
+    # A cancel has its result with its decision, and is still to be sent.
+    if decision.decision == "admitted" and (known is None or decision.command in CANCELS):
         await _carry_out(deps, decision)
-    return await _result(deps, request_id) if want_result else None
+    if known is not None or not want_result:
+        return known
+    return await _result(deps, request_id)
 
 
 async def _carry_out(deps: Serving, decision: Record | Announced) -> None:
