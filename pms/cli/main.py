@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("pms.cli.doctor", "Check every part and say what to do."),
     "accounts": ("pms.cli.accounts", "Sub-accounts: create, list, fund, freeze."),
     "trade": ("pms.cli.trade", "Place one order."),
+    "amend": ("pms.cli.trade", "Change a resting order's price or total quantity."),
     "cancel": ("pms.cli.trade", "Cancel one order, or all."),
     "close": ("pms.cli.trade", "Close a position at market, or all."),
     "positions": ("pms.cli.book", "Open positions."),

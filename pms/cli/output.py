@@ -112,7 +112,8 @@ def accepted(result: Row) -> str:
     state = result.get("state") or "done"
     if cancelling is not None:
         state = f"cancelling {len(cancelling)} order{'' if len(cancelling) == 1 else 's'}"
-    parts = [click.style(str(state), fg="yellow" if state in {"placing", "unknown"} else "green")]
+    open_ended = state in {"placing", "amending", "unknown"}
+    parts = [click.style(str(state), fg="yellow" if open_ended else "green")]
     if result.get("side"):
         quantity = result.get("quantity")
         parts.append(
@@ -125,7 +126,7 @@ def accepted(result: Row) -> str:
     parts += [
         f"{name} {_plain(value)}" for name, value in details.items() if not isinstance(value, dict | list)
     ]
-    if state in {"placing", "unknown"}:
+    if open_ended:
         parts.append("(outcome not yet proven: `pms watch` tells)")
     return "  ".join(parts)
 

@@ -1,8 +1,7 @@
-"""Trading by hand: `pms trade`, `cancel`, `close`. Each goes through the same door as a gateway's."""
+"""Trading by hand: `pms trade`, `amend`, `cancel`, `close`, each through the same door as a gateway's."""
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -98,6 +97,34 @@ def cancel(order: str | None, every: bool, account: str | None, symbol: str | No
 
 
 @click.command()
+@click.argument("order")
+@click.option("--quantity", type=AMOUNT, help="The TOTAL quantity, what is filled included.")
+@click.option("--price", type=AMOUNT, help="The limit price.")
+@click.option("--ttl-ms", type=click.IntRange(100, 60_000), help="Deadline after arrival.")
+@click.option("--request-id", help="Repeat a command whose answer was lost: it amends once.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+def amend(
+    *,
+    order: str,
+    quantity: Decimal | None,
+    price: Decimal | None,
+    ttl_ms: int | None,
+    request_id: str | None,
+    as_json: bool,
+) -> None:
+    """Change a resting order; what is not named stays as it is."""
+    if quantity is None and price is None:
+        raise click.UsageError("name --quantity, --price, or both")
+    fields = {"orderId": order, "quantity": quantity, "price": price, "ttlMs": ttl_ms}
+
+    async def work(session: Session) -> dict[str, Any]:
+        warn_if_live(session.settings)
+        return await session.send(Task.AMEND, fields, request_id=request_id)
+
+    print_result(run(work), as_json=as_json)
+
+
+@click.command()
 @click.argument("position", required=False)
 @click.option("--all", "every", is_flag=True, help="Every open position but the house's.")
 @click.option("--account", help="Only this sub-account's.")
@@ -110,10 +137,14 @@ def close(position: str | None, every: bool, account: str | None, symbol: str | 
 
     async def work(session: Session) -> list[dict[str, Any]]:
         warn_if_live(session.settings)
-        found = await _chosen(session, position, account=account, symbol=symbol)
-        return list(
-            await asyncio.gather(*(session.send(Task.CLOSE, {"positionId": one.id}) for one in found))
-        )
+        if position is not None:
+            found = await _named(session, position, account=account, symbol=symbol)
+            return [await session.send(Task.CLOSE, {"positionId": found.id})]
+        result = await session.send(Task.CLOSE_ALL, {"subAccountId": account, "symbol": symbol})
+        closes = (result.get("details") or {}).get("orders")
+        if closes == []:
+            raise Failed("no open positions")
+        return closes or [result]
 
     results = run(work)
     for result in results:
@@ -128,18 +159,13 @@ def close(position: str | None, every: bool, account: str | None, symbol: str | 
         raise click.exceptions.Exit(1)
 
 
-async def _chosen(
-    session: Session, beginning: str | None, *, account: str | None, symbol: str | None
-) -> list[OpenPosition]:
-    """The positions meant; one that is named must be the only one that fits."""
+async def _named(
+    session: Session, beginning: str, *, account: str | None, symbol: str | None
+) -> OpenPosition:
+    """The one open position whose id begins so."""
     found = await queries.positions(session.database, sub_account_id=account, symbol=symbol)
-    if beginning is None:
-        mine = [one for one in found if one.sub_account_id != "house"]
-        if not mine:
-            raise Failed("no open positions")
-        return mine
     named = [one for one in found if one.id.startswith(beginning.lower())]
     if len(named) != 1:
         what = "no open position's id begins" if not named else f"{len(named)} positions' ids begin"
         raise Failed(f"{what} with {beginning}; `pms positions` lists them")
-    return named
+    return named[0]

@@ -8,7 +8,7 @@ from pms.contract.codes import Code
 from pms.contract.money import plain
 from pms.contract.names import Task
 from pms.contract.results import Result
-from pms.domain.batching import leg_of
+from pms.domain.batching import all_failed, leg_of
 from pms.domain.desk import Desk, position_view
 from pms.domain.orders import AmendEnd, Amendment, Order, State
 from pms.domain.posting import Draft
@@ -103,15 +103,8 @@ def _answer_leg(desk: Desk, draft: Draft, order: Order, *, parent: str, code: Co
         else leg
         for leg in (legs.result.details or {})["orders"]
     ]
-    good = any(leg["success"] for leg in told)
-    legs.result = legs.result.model_copy(
-        update={
-            "success": good,
-            "state": "done",
-            "code": None if good else told[0]["code"],
-            "error": None if good else f"every order was refused, the first: {told[0]['error']}",
-            "details": {"orders": told},
-        }
-    )
+    came_to_something = any(leg["success"] for leg in told)
+    update = {"state": "done", "details": {"orders": told}, **({} if came_to_something else all_failed(told))}
+    legs.result = legs.result.model_copy(update=update)
     if not legs.open:
         draft.results.append(desk.legs.pop(parent).result)

@@ -104,17 +104,14 @@ def _admit_each(
         told.append({**about, **leg_of(order)})
         if known is None:
             orders.append(order)
-    admitted = bool(orders) or not told or any(leg["success"] for leg in told)
-    first = next((leg for leg in told if not leg["success"]), None)
+    admitted = not told or any(leg["success"] for leg in told)
     result = Result(
-        success=admitted,
         request_id=asked.request_id,
         command=asked.command,
         sub_account_id=account,
         state="placing" if orders else "done" if admitted else None,
-        code=None if admitted or first is None else first["code"],
-        error=None if admitted or first is None else f"every order was refused, the first: {first['error']}",
         details={"orders": told},
+        **({"success": True} if admitted else all_failed(told)),
     )
     draft = desk.draft("admitted" if admitted else "refused", at=asked.now)
     for order in orders:
@@ -132,12 +129,28 @@ def _admit_each(
     )
 
 
+def all_failed(told: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the result says where no order came to anything: the first one's reason."""
+    first = told[0]
+    return {
+        "success": False,
+        "code": first["code"],
+        "error": f"every order was refused, the first: {first['error']}",
+        "field": f"orders.0.{first['field']}" if first.get("field") else None,
+        "limit": first.get("limit"),
+        "actual": first.get("actual"),
+    }
+
+
 def leg_of(order: Order) -> dict[str, Any]:
     """What a result says of one order among several."""
-    failed = order.failed
+    failed, spec = order.failed, order.spec
     return {
         "success": not failed,
-        "orderId": order.spec.client_order_id,
+        "symbol": spec.symbol,
+        "side": spec.side,
+        "quantity": plain(order.quantity),
+        "orderId": spec.client_order_id,
         "exchangeOrderId": order.exchange_text,
         "state": order.state.value,
         "filledQty": plain(order.filled_qty),

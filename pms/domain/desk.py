@@ -119,6 +119,8 @@ class Desk:
     resting: RestingOrders = field(default_factory=RestingOrders)
     trades: OrderedDict[tuple[str, int, int], None] = field(default_factory=OrderedDict)
     newest_trades: dict[str, int] = field(default_factory=dict)
+    forgotten_trades: dict[str, int] = field(default_factory=dict)
+    #: the newest trade of each symbol whose key is no more in memory
     requests: OrderedDict[str, tuple[str, Result]] = field(default_factory=OrderedDict)
     cursors: dict[str, int] = field(default_factory=dict)
     tops: dict[str, Top] = field(default_factory=dict)
@@ -323,14 +325,19 @@ class Desk:
     # --- once-only keys ---
 
     def first_sight(self, symbol: str, exchange_order_id: int, trade_id: int) -> bool:
-        """Whether this side of this trade is new; remembers it."""
+        """Whether this side of this trade is new; remembers it.
+
+        A trade so old that its key was forgotten is known if a REST page has proven it booked.
+        """
         key = (symbol, exchange_order_id, trade_id)
-        if key in self.trades:
+        proven = min(self.forgotten_trades.get(symbol, 0), self.cursors.get(symbol, 0))
+        if key in self.trades or trade_id <= proven:
             return False
         self.trades[key] = None
         self.newest_trades[symbol] = max(trade_id, self.newest_trades.get(symbol, 0))
         if len(self.trades) > KEPT_TRADES:
-            self.trades.popitem(last=False)
+            (old, _, number), _ = self.trades.popitem(last=False)
+            self.forgotten_trades[old] = max(number, self.forgotten_trades.get(old, 0))
         return True
 
     def remember_request(self, request_id: str, text: str, answer: Result) -> None:

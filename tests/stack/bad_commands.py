@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 TRADE, CLOSE, CANCEL, CANCEL_ALL = "pms.trade", "pms.close", "pms.cancel", "pms.cancel_all"
+AMEND, BATCH, CLOSE_ALL = "pms.amend", "pms.batch", "pms.close_all"
 CREATE, TRANSFER, FREEZE, IMPORT = "pms.create_account", "pms.transfer", "pms.freeze", "pms.import_position"
 UUID = "3f1c6a52-6d2f-4c39-9d0a-3c2f0a5b7d10"
 GONE = object()
@@ -53,6 +54,22 @@ def limit(what: str, code: str, field: str | None, **changes: Any) -> Bad:
 def bad(what: str, command: str, code: str, field: str | None, **fields: Any) -> Bad:
     return Bad(what, command, fields, code, field)
 
+
+def resting(facts: Facts) -> str:
+    return facts.resting
+
+
+def resting_price(facts: Facts) -> str:
+    return facts.resting_price
+
+
+def filled(facts: Facts) -> str:
+    return facts.filled
+
+
+LEG = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01"}
+BAD = {**LEG, "qty": "1"}
+EMPTY = [{**LEG, "quantity": "0"}] * 2
 
 BAD_COMMANDS = [
     # --- shape ---
@@ -103,6 +120,31 @@ BAD_COMMANDS = [
     bad("an order that is a list", CANCEL, "BAD_FIELD", "orderId", orderId=["PMS_alice_M_1"]),
     bad("cancel-all with a typo", CANCEL_ALL, "UNKNOWN_FIELD", "subaccountId", subaccountId="bob"),
     bad("cancel-all of nobody", CANCEL_ALL, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="nobody"),
+    bad("close-all of nobody", CLOSE_ALL, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="nobody"),
+    bad("close-all of the house", CLOSE_ALL, "HOUSE_ONLY", "subAccountId", subAccountId="house"),
+    # --- amendments ---
+    bad("amend no order", AMEND, "MISSING_FIELD", "orderId", price="1"),
+    bad("amend nothing", AMEND, "MISSING_FIELD", "quantity", orderId=resting),
+    bad("amend an unknown order", AMEND, "UNKNOWN_ORDER", "orderId", orderId="PMS_alice_M_x", price="1"),
+    bad("amend an order that is over", AMEND, "ORDER_CLOSED", "orderId", orderId=filled, price="50000"),
+    bad("amend to the same", AMEND, "NO_CHANGE", "price", orderId=resting, price=resting_price),
+    bad("amend off the tick", AMEND, "PRICE_TICK", "price", orderId=resting, price="50000.05"),
+    bad("amend off the step", AMEND, "QUANTITY_STEP", "quantity", orderId=resting, quantity="0.0105"),
+    bad("amend to zero", AMEND, "QUANTITY_ZERO", "quantity", orderId=resting, quantity=0),
+    bad("amend over margin", AMEND, "MARGIN", "quantity", orderId=resting, quantity="900"),
+    # --- batches ---
+    bad("a batch of none", BATCH, "BAD_FIELD", "orders", subAccountId="alice", orders=[]),
+    bad("a batch of many", BATCH, "BAD_FIELD", "orders", subAccountId="alice", orders=[LEG] * 21),
+    bad("a batch of nobody", BATCH, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="x", orders=[LEG]),
+    bad("a batch with a typo", BATCH, "UNKNOWN_FIELD", "orders.1.qty", subAccountId="bob", orders=[LEG, BAD]),
+    bad(
+        "a batch all refused",
+        BATCH,
+        "QUANTITY_ZERO",
+        "orders.0.quantity",
+        subAccountId="bob",
+        orders=[EMPTY, EMPTY],
+    ),
     # --- the symbol's rules ---
     trade("quantity zero", "QUANTITY_ZERO", "quantity", quantity=0),
     trade("quantity negative", "QUANTITY_ZERO", "quantity", quantity="-0.01"),
