@@ -109,6 +109,8 @@ class Requests:
         record = await self.read(request_id)
         expired = _answer(request_id, record, code=Code.EXPIRED)
         placing = _answer(request_id, record, code=None)
+        if record is not None and record.answer is not None and record.command in _TOLD_BY_DECISION:
+            placing = record.answer
         keys = [names.request_key(request_id), names.result_key(request_id), names.OPEN_REQUESTS]
         answer: bytes | None = await self._scripts.call(
             "settle", keys, request_id, expired, placing, names.RESULT_TTL_S, SETTLE_GRACE_MS
@@ -152,6 +154,10 @@ class Requests:
                             return bytes(message["data"])
             except TimeoutError:
                 return None
+
+
+_TOLD_BY_DECISION = {names.Task.BATCH, names.Task.AMEND, names.Task.CLOSE_ALL}
+"""Commands whose decision says more of what is not yet proven than could be told without it."""
 
 
 def echo(text: bytes) -> dict[str, Any]:

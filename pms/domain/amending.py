@@ -73,10 +73,11 @@ def admit_amend(desk: Desk, asked: Asked, command: Amend) -> Posting:
     return decided(desk, draft, asked, result, decision="admitted", final=False, orders=(order,))
 
 
-def withdraw_amend(desk: Desk, order: Order) -> None:
+def withdraw_amend(desk: Desk, order: Order, *, number: int) -> None:
     """Take back a wish whose decision came too late to be journaled."""
-    order.withdraw_amend()
-    desk.reserve(order)
+    if order.amend is not None and order.amend.number == number:
+        order.withdraw_amend()
+        desk.reserve(order)
 
 
 def _check_amendable(order: Order) -> None:
@@ -161,7 +162,7 @@ def _reserve(desk: Desk, order: Order, wish: Amendment) -> None:
     available = desk.snapshot(account).available_margin
     fee = booked((order.leaves - leaves) * wish.price * TAKER_FEE)
     if available < before and available < fee and not order.spec.reduce_only:
-        withdraw_amend(desk, order)
+        withdraw_amend(desk, order, number=wish.number)
         raise Refusal(
             Code.MARGIN,
             f"the larger order needs {plain(before - available + fee)} more of margin and fee; "

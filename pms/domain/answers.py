@@ -8,7 +8,7 @@ from pms.contract.codes import Code
 from pms.contract.money import plain
 from pms.contract.names import Task
 from pms.contract.results import Result
-from pms.domain.batching import all_failed, leg_of
+from pms.domain.batching import tell_leg
 from pms.domain.desk import Desk, position_view
 from pms.domain.orders import AmendEnd, Amendment, Order, State
 from pms.domain.posting import Draft
@@ -17,17 +17,15 @@ ZERO = Decimal(0)
 
 
 def answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code | None) -> None:
-    """Give the order's command its result, if this is what it waited for.
-
-    An order that cannot rest is answered when it is over: `active` would be true for a moment only.
-    """
+    """Give the order's command its result, if this is what it waited for."""
     spec = order.spec
     if not _proven(order, before):
         return
     if order.failed and code is None:
         code = Code.NOT_SENT if order.state is State.VOID else Code.EXCHANGE_REFUSED
     if spec.parent_id in desk.legs:
-        _answer_leg(desk, draft, order, parent=spec.parent_id, code=code)
+        whole = tell_leg(desk, order, parent=spec.parent_id, code=code)
+        draft.results += [whole] if whole else []
     if spec.request_id is None:
         return
     held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
@@ -85,26 +83,6 @@ def answer_amend(draft: Draft, order: Order, wish: Amendment | None) -> str | No
 
 def _proven(order: Order, before: State) -> bool:
     """Whether the outcome is proven now and was not before."""
-    if before.terminal or order.unproven:
+    if before.terminal or not order.answerable:
         return False
-    cannot_rest = order.spec.type == "MARKET" or order.spec.time_in_force in {"IOC", "FOK"}
-    if cannot_rest:
-        return order.state.terminal
     return order.state.terminal or before in {State.PLACING, State.UNKNOWN}
-
-
-def _answer_leg(desk: Desk, draft: Draft, order: Order, *, parent: str, code: Code | None) -> None:
-    """Note one order's outcome; the last one gives the command its result."""
-    legs, coid = desk.legs[parent], order.spec.client_order_id
-    legs.open.discard(coid)
-    told = [
-        {**leg, **leg_of(order), "code": code if order.failed else None}
-        if leg.get("orderId") == coid
-        else leg
-        for leg in (legs.result.details or {})["orders"]
-    ]
-    came_to_something = any(leg["success"] for leg in told)
-    update = {"state": "done", "details": {"orders": told}, **({} if came_to_something else all_failed(told))}
-    legs.result = legs.result.model_copy(update=update)
-    if not legs.open:
-        draft.results.append(desk.legs.pop(parent).result)

@@ -18,7 +18,7 @@ from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.checks import check_open, trading_account
 from pms.domain.decisions import Asked, client_order_id, decided
-from pms.domain.desk import Desk, Legs, order_row
+from pms.domain.desk import Desk, order_row
 from pms.domain.orders import Order
 from pms.domain.placing import Judged, judge_close, judge_trade, register
 from pms.domain.posting import Posting
@@ -117,7 +117,7 @@ def _admit_each(
     for order in orders:
         draft.orders[order.spec.client_order_id] = order_row(order)
     if orders:
-        desk.legs[asked.request_id] = Legs(result, {order.spec.client_order_id for order in orders})
+        desk.legs[asked.request_id] = result
     return decided(
         desk,
         draft,
@@ -127,6 +127,39 @@ def _admit_each(
         final=not orders,
         orders=tuple(orders),
     )
+
+
+def tell_leg(desk: Desk, order: Order, *, parent: str, code: str | None) -> Result | None:
+    """Note one order's proven outcome; the result of them all once the last is proven."""
+    coid, known = order.spec.client_order_id, desk.legs[parent]
+    told = [
+        {**leg, **leg_of(order), "code": code if order.failed else None}
+        if leg.get("orderId") == coid
+        else leg
+        for leg in legs_of(known)
+    ]
+    came_to_something = any(leg["success"] for leg in told)
+    update = {"state": "done", "details": {"orders": told}, **({} if came_to_something else all_failed(told))}
+    # A proof of absence may be taken back: so it is asked each time who is proven, never counted.
+    others = [desk.orders.get(leg["orderId"]) for leg in told if "orderId" in leg]
+    if all(other is None or other.answerable for other in others):
+        return desk.legs.pop(parent).model_copy(update=update)
+    desk.legs[parent] = known.model_copy(update={"details": {"orders": told}})
+    return None
+
+
+def restore_legs(desk: Desk, order: Order, untold: Iterable[Result]) -> None:
+    """Take back a result that was drawn from a proof which did not hold."""
+    for result in untold:
+        if result.request_id == order.spec.parent_id:
+            desk.legs[result.request_id] = result.model_copy(
+                update={"success": True, "state": "placing", "code": None, "error": None}
+            )
+
+
+def legs_of(result: Result) -> list[dict[str, Any]]:
+    """What a result says of each of its orders."""
+    return list((result.details or {})["orders"])
 
 
 def all_failed(told: list[dict[str, Any]]) -> dict[str, Any]:

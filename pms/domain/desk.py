@@ -90,14 +90,6 @@ class Pending:
 
 
 @dataclass(slots=True)
-class Legs:
-    """The orders of one command, until each is proven: what its result will say of them."""
-
-    result: Result
-    open: set[str]
-
-
-@dataclass(slots=True)
 class Desk:
     """All trading state of one exchange account."""
 
@@ -126,8 +118,9 @@ class Desk:
     tops: dict[str, Top] = field(default_factory=dict)
     instruments: dict[str, Instrument] = field(default_factory=dict)
     closed: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    legs: dict[str, Legs] = field(default_factory=dict)
-    #: by requestId; one of an earlier epoch is answered from its record at the deadline
+    legs: dict[str, Result] = field(default_factory=dict)
+    #: by requestId, what a command of several orders will be answered, until each of them is proven;
+    #: one of an earlier epoch is answered from its record at the deadline
     forgotten_until: int = 0
     #: what closed up to here, exchange or Redis ms, may be in PostgreSQL and no more in memory
     _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)

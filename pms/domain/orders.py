@@ -221,6 +221,12 @@ class Order:
         return self.state in {State.REJECTED, State.VOID}
 
     @property
+    def answerable(self) -> bool:
+        """Its outcome is proven: for what cannot rest, `active` would be true for a moment only."""
+        cannot_rest = self.spec.type == "MARKET" or self.spec.time_in_force in {"IOC", "FOK"}
+        return self.state.terminal if cannot_rest else not self.unproven
+
+    @property
     def unproven(self) -> bool:
         """No word of the exchange yet, nor a proof of its absence."""
         return self.state in {State.PLACING, State.UNKNOWN}

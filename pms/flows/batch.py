@@ -99,10 +99,12 @@ async def cancel_all_known(
     Whatever an answer does not prove is looked at again by the streamer, whose wish stands.
     """
     untyped: Any = redis
-    by_symbol: dict[str, list[str]] = defaultdict(list)
+    asked = untyped.pipeline(transaction=False)
     for coid in client_order_ids:
-        symbol = await untyped.hget(names.order_key(coid), "symbol")
-        right = await untyped.get(names.right_key(coid))
+        asked.hget(names.order_key(coid), "symbol").get(names.right_key(coid))
+    found = await asked.execute()
+    by_symbol: dict[str, list[str]] = defaultdict(list)
+    for coid, symbol, right in zip(client_order_ids, found[::2], found[1::2], strict=True):
         if symbol is None or right is None or right == b"void":
             await attend(inbox, coid)
         else:

@@ -24,6 +24,7 @@ from pms.contract.results import Result
 from pms.domain.admission import admit
 from pms.domain.adoption import ours
 from pms.domain.amending import withdraw_amend
+from pms.domain.batching import restore_legs
 from pms.domain.booking import Trade, book, observe, unvoid
 from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
 from pms.domain.decisions import Asked, incident, refuse
@@ -355,11 +356,12 @@ class Engine:
                     if order is not None and posting.entry.kind == "admitted":
                         self.desk.forget_order(order)
                     elif order is not None and posting.entry.kind == "amend_wanted":
-                        withdraw_amend(self.desk, order)
+                        withdraw_amend(self.desk, order, number=row.amends)
             case Unsent(client_order_id) | Unused(client_order_id):
                 order = self.desk.orders.get(client_order_id)
                 if order is not None:
                     unvoid(self.desk, order)
+                    restore_legs(self.desk, order, posting.results)
 
 
 def _symbols_of(command: Command) -> list[str]:

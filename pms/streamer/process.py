@@ -383,7 +383,7 @@ class Streamer:
 
     def _repeat(self, answer: Result) -> None:
         """A repeat that reached us: Redis has its answer, unless it forgot."""
-        if answer.state != "placing":
+        if answer.state not in {"placing", "amending"}:
             asyncio.get_running_loop().create_task(self._requests.answer(answer))
 
     async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:

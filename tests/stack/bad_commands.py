@@ -143,7 +143,7 @@ BAD_COMMANDS = [
         "QUANTITY_ZERO",
         "orders.0.quantity",
         subAccountId="bob",
-        orders=[EMPTY, EMPTY],
+        orders=EMPTY,
     ),
     # --- the symbol's rules ---
     trade("quantity zero", "QUANTITY_ZERO", "quantity", quantity=0),

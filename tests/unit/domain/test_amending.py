@@ -178,7 +178,7 @@ def test_a_wish_that_came_too_late_is_taken_back() -> None:
     order = resting(desk)
     before = order_row(order), reserved(desk)
     amend(desk, order, quantity="0.2")
-    withdraw_amend(desk, order)
+    withdraw_amend(desk, order, number=1)
     order.updated_at = before[0].updated_at
     assert (order_row(order), reserved(desk)) == before
 

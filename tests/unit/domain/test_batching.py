@@ -7,9 +7,10 @@ from desk_maker import D, decide, desk_at, request_id, trade
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.results import Result
-from pms.domain.booking import Trade, book, observe
+from pms.domain.batching import restore_legs
+from pms.domain.booking import Trade, book, observe, unvoid
 from pms.domain.desk import Desk
-from pms.domain.orders import Order, Refused, Seen
+from pms.domain.orders import Order, Refused, Seen, Voided
 
 BID = {
     "symbol": "BTCUSDT",
@@ -128,3 +129,22 @@ def fill(desk: Desk, order: Order, number: int) -> None:
         at=2,
     )
     book(desk, row)
+
+
+def test_a_proof_that_did_not_hold_takes_the_result_back() -> None:
+    """The last order is voided, the journal's guard fails, and the order turns out to live."""
+    desk = desk_at()
+    posting = decide(desk, "pms.batch", subAccountId="alice", orders=[BID, {**BID, "price": "58000"}])
+    first, second = orders_of(desk, posting)
+    observe(desk, first, Seen(1, "NEW", D(0)), at=1)
+    voided = observe(desk, second, Voided("deadline"), at=2)
+    assert voided is not None
+    assert len(voided.results) == 1
+    unvoid(desk, second)
+    restore_legs(desk, second, voided.results)
+    proven = observe(desk, second, Seen(2, "NEW", D(0)), at=3)
+    assert proven is not None
+    [result] = proven.results
+    told = (result.details or {})["orders"]
+    assert (result.success, result.code) == (True, None)
+    assert [(leg["state"], leg["code"], leg["error"]) for leg in told] == [("active", None, None)] * 2

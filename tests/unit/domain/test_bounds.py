@@ -28,7 +28,6 @@ BOUNDS = {
     "Desk.live": LIVE,
     "Desk.reserved": LIVE,
     "Desk.legs": LIVE,
-    "Legs.open": LIVE,
     "Desk.pending": "accounts, and symbols with live orders",
     "Desk.positions": "accounts by symbols they ever traded",
     "Desk.held": "accounts, and open positions",
