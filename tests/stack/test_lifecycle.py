@@ -103,7 +103,7 @@ async def test_what_the_exchange_refuses_leaves_the_order_as_it_was(system: Syst
 
 
 async def test_a_worker_that_died_before_an_amendment_s_bytes(system: System) -> None:
-    """Proven not carried out; the next amendment is sent by the streamer, for no worker is there."""
+    """Proven not carried out, by a streamer that has only the journal; it sends the next one itself."""
     order, price = await bid_below(system, "alice", 400, "0.02")
     system.kill("worker-orders")
     await system.redis.delete("pms:ready:worker-orders", "test:kills")
@@ -115,6 +115,7 @@ async def test_a_worker_that_died_before_an_amendment_s_bytes(system: System) ->
     assert (result["success"], result["state"]) == (True, "amending"), result
     busy = await system.ask("pms.amend", orderId=order, quantity="0.04")
     assert busy["code"] == "AMEND_PENDING"
+    await system.restart("streamer")
 
     async def told() -> bool:
         for _, fields in await system.redis.xrange("pms:stream:events"):
