@@ -16,16 +16,24 @@ from pms.domain.posting import Draft
 ZERO = Decimal(0)
 
 
-def answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code | None) -> None:
-    """Give the order's command its result, if this is what it waited for."""
+def answer(
+    desk: Desk,
+    draft: Draft,
+    order: Order,
+    *,
+    before: State,
+    code: Code | None,
+    confirmed: bool = True,
+) -> None:
+    """Give the order's command its result, if this is what it waited for.
+
+    What is not `confirmed` stands under the posting's guard, and leaves with it or not at all.
+    """
     spec = order.spec
     if not _proven(order, before):
         return
-    if order.failed and code is None:
-        code = Code.NOT_SENT if order.state is State.VOID else Code.EXCHANGE_REFUSED
-    if spec.parent_id in desk.legs:
-        whole = tell_leg(desk, order, parent=spec.parent_id, code=code)
-        draft.results += [whole] if whole else []
+    if confirmed:
+        answer_leg(desk, draft, order, code=code)
     if spec.request_id is None:
         return
     held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
@@ -43,9 +51,17 @@ def answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code 
             state=order.state.value,
             position=position_view(held) if held else None,
             error=order.why if order.failed else None,
-            code=code if order.failed else None,
+            code=_why(order, code),
         )
     )
+
+
+def answer_leg(desk: Desk, draft: Draft, order: Order, *, code: Code | None) -> None:
+    """Note the outcome of one order of several; the last one's gives their command its result."""
+    parent = order.spec.parent_id
+    if parent in desk.legs:
+        whole = tell_leg(desk, order, parent=parent, code=_why(order, code))
+        draft.results += [whole] if whole else []
 
 
 def answer_amend(draft: Draft, order: Order, wish: Amendment | None) -> str | None:
@@ -79,6 +95,13 @@ def answer_amend(draft: Draft, order: Order, wish: Amendment | None) -> str | No
             )
         )
     return error
+
+
+def _why(order: Order, code: Code | None) -> Code | None:
+    """The code of what came to nothing."""
+    if not order.failed:
+        return None
+    return code or (Code.NOT_SENT if order.state is State.VOID else Code.EXCHANGE_REFUSED)
 
 
 def _proven(order: Order, before: State) -> bool:

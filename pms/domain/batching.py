@@ -19,13 +19,14 @@ from pms.contract.results import Result
 from pms.domain.checks import check_open, trading_account
 from pms.domain.decisions import Asked, client_order_id, decided
 from pms.domain.desk import Desk, order_row
-from pms.domain.orders import Order
+from pms.domain.orders import Order, State
 from pms.domain.placing import Judged, judge_close, judge_trade, register
 from pms.domain.posting import Posting
 
 _LEG = "0123456789ABCDEFGHIJ"
 """A character for each order of a batch: the client order id must keep to 36."""
 
+_OPEN = {State.PLACING.value, State.UNKNOWN.value}
 T = TypeVar("T")
 
 
@@ -131,30 +132,17 @@ def _admit_each(
 
 def tell_leg(desk: Desk, order: Order, *, parent: str, code: str | None) -> Result | None:
     """Note one order's proven outcome; the result of them all once the last is proven."""
-    coid, known = order.spec.client_order_id, desk.legs[parent]
+    coid, known = order.spec.client_order_id, desk.legs.pop(parent)
     told = [
-        {**leg, **leg_of(order), "code": code if order.failed else None}
-        if leg.get("orderId") == coid
-        else leg
+        {**leg, **leg_of(order), "code": code} if leg.get("orderId") == coid else leg
         for leg in legs_of(known)
     ]
+    if any(leg.get("state") in _OPEN for leg in told):
+        desk.legs[parent] = known.model_copy(update={"details": {"orders": told}})
+        return None
     came_to_something = any(leg["success"] for leg in told)
     update = {"state": "done", "details": {"orders": told}, **({} if came_to_something else all_failed(told))}
-    # A proof of absence may be taken back: so it is asked each time who is proven, never counted.
-    others = [desk.orders.get(leg["orderId"]) for leg in told if "orderId" in leg]
-    if all(other is None or other.answerable for other in others):
-        return desk.legs.pop(parent).model_copy(update=update)
-    desk.legs[parent] = known.model_copy(update={"details": {"orders": told}})
-    return None
-
-
-def restore_legs(desk: Desk, order: Order, untold: Iterable[Result]) -> None:
-    """Take back a result that was drawn from a proof which did not hold."""
-    for result in untold:
-        if result.request_id == order.spec.parent_id:
-            desk.legs[result.request_id] = result.model_copy(
-                update={"success": True, "state": "placing", "code": None, "error": None}
-            )
+    return known.model_copy(update=update)
 
 
 def legs_of(result: Result) -> list[dict[str, Any]]:

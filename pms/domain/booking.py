@@ -16,7 +16,7 @@ from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
 from pms.contract.journal import CursorRow, FillRow
 from pms.contract.names import HOUSE
-from pms.domain.answers import answer, answer_amend
+from pms.domain.answers import answer, answer_amend, answer_leg
 from pms.domain.decisions import note_incident
 from pms.domain.desk import Desk, order_row, position_id, position_row, position_view
 from pms.domain.orders import Accepted, Amended, Fact, Filled, NotExecuted, Order, Seen, State, Voided
@@ -66,8 +66,8 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
     amend_error = answer_amend(draft, order, wish)
     if order.state is not before or isinstance(fact, Amended) or order.amend is not wish:
         _tell_order(desk, draft, order, reason=amend_error)
-    answer(desk, draft, order, before=before, code=code)
     guard = _guard(order.spec.client_order_id, fact)
+    answer(desk, draft, order, before=before, code=code, confirmed=guard is None)
     entry = desk.sealed(draft).entry()
     return Posting(
         entry=entry,
@@ -78,6 +78,18 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
         if guard
         else None,
     )
+
+
+def confirm(desk: Desk, order: Order, *, at: int, code: Code | None = None) -> Posting | None:
+    """Tell a command of several orders of a proof whose guard held; None while others are open.
+
+    Before that it could still be taken back, and the one result may be given with the next order's.
+    """
+    draft = desk.draft("confirmed", at=at)
+    answer_leg(desk, draft, order, code=code)
+    if not draft.results:
+        return None
+    return Posting(entry=desk.sealed(draft).entry(), results=tuple(draft.results))
 
 
 def _guard(client_order_id: str, fact: Fact) -> Unsent | Unused | None:

@@ -24,8 +24,7 @@ from pms.contract.results import Result
 from pms.domain.admission import admit
 from pms.domain.adoption import ours
 from pms.domain.amending import withdraw_amend
-from pms.domain.batching import restore_legs
-from pms.domain.booking import Trade, book, observe, unvoid
+from pms.domain.booking import Trade, book, confirm, observe, unvoid
 from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
 from pms.domain.decisions import Asked, incident, refuse
 from pms.domain.desk import Desk
@@ -39,7 +38,6 @@ from pms.domain.orders import (
     Order,
     Refused,
     Seen,
-    State,
     Voided,
 )
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
@@ -237,10 +235,10 @@ class Engine:
 
     def observe(self, order: Order, fact: Fact, *, code: Code | None = None, at: int | None = None) -> None:
         """Take a fact about an order, whoever found it."""
-        before = order.state
         posting = observe(self.desk, order, fact, at=self._now() if at is None else at, code=code)
         if posting is not None:
-            self.outbox.add(posting, lambda held: self._observed(order, before=before, held=held))
+            proof = posting.guard is not None
+            self.outbox.add(posting, lambda held: self._observed(order, proof=proof, held=held, code=code))
         if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
             self.agenda.put(order.spec.client_order_id, in_s=0.5)
 
@@ -248,9 +246,11 @@ class Engine:
         """Close an order that was never sent, if that proves true; else it is looked at again."""
         self.observe(order, Voided(reason))
 
-    def _observed(self, order: Order, *, before: State, held: bool) -> None:
+    def _observed(self, order: Order, *, proof: bool, held: bool, code: Code | None) -> None:
         if not held:
             self.agenda.put(order.spec.client_order_id, in_s=0)
+        elif proof:
+            self.outbox.add(confirm(self.desk, order, at=self._now(), code=code))
 
     def order_update(self, update: OrderUpdate) -> None:
         """Take an ORDER_TRADE_UPDATE: a word about an order, and perhaps a trade."""
@@ -361,7 +361,6 @@ class Engine:
                 order = self.desk.orders.get(client_order_id)
                 if order is not None:
                     unvoid(self.desk, order)
-                    restore_legs(self.desk, order, posting.results)
 
 
 def _symbols_of(command: Command) -> list[str]:

@@ -7,8 +7,7 @@ from desk_maker import D, decide, desk_at, request_id, trade
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.results import Result
-from pms.domain.batching import restore_legs
-from pms.domain.booking import Trade, book, observe, unvoid
+from pms.domain.booking import Trade, book, confirm, observe, unvoid
 from pms.domain.desk import Desk
 from pms.domain.orders import Order, Refused, Seen, Voided
 
@@ -131,20 +130,32 @@ def fill(desk: Desk, order: Order, number: int) -> None:
     book(desk, row)
 
 
-def test_a_proof_that_did_not_hold_takes_the_result_back() -> None:
-    """The last order is voided, the journal's guard fails, and the order turns out to live."""
+def two_of_which_one_is_void() -> tuple[Desk, Order]:
     desk = desk_at()
     posting = decide(desk, "pms.batch", subAccountId="alice", orders=[BID, {**BID, "price": "58000"}])
     first, second = orders_of(desk, posting)
     observe(desk, first, Seen(1, "NEW", D(0)), at=1)
     voided = observe(desk, second, Voided("deadline"), at=2)
     assert voided is not None
-    assert len(voided.results) == 1
+    assert voided.results == (), "the guard may fail, and the order live"
+    return desk, second
+
+
+def states(result: Result) -> list[tuple[str, str | None]]:
+    return [(leg["state"], leg["code"]) for leg in (result.details or {})["orders"]]
+
+
+def test_a_proof_is_told_when_its_guard_held() -> None:
+    desk, second = two_of_which_one_is_void()
+    posting = confirm(desk, second, at=3)
+    assert posting is not None
+    assert states(posting.results[0]) == [("active", None), ("void", "NOT_SENT")]
+    assert confirm(desk, second, at=4) is None
+
+
+def test_a_proof_that_did_not_hold_was_not_told() -> None:
+    desk, second = two_of_which_one_is_void()
     unvoid(desk, second)
-    restore_legs(desk, second, voided.results)
-    proven = observe(desk, second, Seen(2, "NEW", D(0)), at=3)
-    assert proven is not None
-    [result] = proven.results
-    told = (result.details or {})["orders"]
-    assert (result.success, result.code) == (True, None)
-    assert [(leg["state"], leg["code"], leg["error"]) for leg in told] == [("active", None, None)] * 2
+    posting = observe(desk, second, Seen(2, "NEW", D(0)), at=3)
+    assert posting is not None
+    assert states(posting.results[0]) == [("active", None)] * 2
