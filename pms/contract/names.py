@@ -31,7 +31,10 @@ LEASE: Final = "pms:lease"
 HALT: Final = "pms:halt"
 HEALTH: Final = "pms:health"
 APPLIED: Final = "pms:journal:applied"
-"""The ledger's last folded seq, told to the streamer so that it may trim behind it."""
+"""The ledger's last folded seq, told to whoever waits for PostgreSQL to have an entry."""
+
+ARCHIVED: Final = "pms:journal:archived"
+"""The seq up to which the archive has the journal on disk; nothing behind it is folded or forgotten."""
 
 LEDGER_STOPPED: Final = "pms:ledger:stopped"
 """Why the fold stands still; while it exists, admission is closed."""
