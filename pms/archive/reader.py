@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from pms.archive.errors import Damaged
 from pms.archive.records import HEADER, Record, good_line_behind, scan
 from pms.archive.segments import Segment, segments
+
+FOLLOWED_AT_ONCE: Final = 10_000
 
 
 class Reader:
@@ -25,6 +28,7 @@ class Reader:
         self._whole: tuple[int, bytes] | None = None
         #: a file that is written no more, by its first seq
         self._begin: int | None = None
+        self._followed: int | None = None
 
     def begin(self) -> int | None:
         """The seq that the first record follows, 0 for a whole history; None for an empty archive."""
@@ -43,6 +47,17 @@ class Reader:
             if last is not None:
                 return last
         return None
+
+    def follow(self) -> int:
+        """The seq of the last good record, 0 at first; costs what was archived since the last call.
+
+        Raises Damaged.
+        """
+        if self._followed is None:
+            self._followed = self.end() or 0
+        while records := self.read(self._followed, count=FOLLOWED_AT_ONCE):
+            self._followed = records[-1].seq
+        return self._followed
 
     def read(self, after: int, *, count: int) -> list[Record]:
         """Up to `count` records behind a seq, in order; none at the end. Raises Damaged.

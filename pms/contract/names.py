@@ -70,6 +70,7 @@ class Task:
     CANCEL_ALL: Final = "pms.cancel_all"
     PLACE: Final = "pms.place"
     FOLD: Final = "pms.fold"
+    SNAPSHOT: Final = "pms.snapshot"
     KEEP_LISTEN_KEY: Final = "pms.keep_listen_key"
     SWEEP_REQUESTS: Final = "pms.sweep_requests"
     SWEEP_ORPHANS: Final = "pms.sweep_orphans"
