@@ -50,6 +50,7 @@ task_routes = {
     Task.FOLD: {"queue": Queue.LEDGER},
     **{command.name: {"queue": Queue.COMMANDS} for command in LOCAL_COMMANDS},
     Task.SWEEP_REQUESTS: {"queue": Queue.SCHEDULE},
+    Task.SNAPSHOT: {"queue": Queue.RECON},
     Task.KEEP_LISTEN_KEY: {"queue": Queue.RECON},
     Task.SWEEP_ORPHANS: {"queue": Queue.RECON},
 }
@@ -71,6 +72,7 @@ event_queue_ttl, event_queue_expires = 5, 60
 # --- beat: each entry expires before the next comes, so that none piles up ----------------------------
 beat_schedule = {
     "fold": {"task": Task.FOLD, "schedule": 2.0, "options": {"expires": 2}},
+    "snapshot": {"task": Task.SNAPSHOT, "schedule": 60.0, "options": {"expires": 60}},
     "sweep-requests": {"task": Task.SWEEP_REQUESTS, "schedule": 1.0, "options": {"expires": 1}},
     "sweep-orphans": {"task": Task.SWEEP_ORPHANS, "schedule": 30.0, "options": {"expires": 30}},
     "keep-listen-key": {"task": Task.KEEP_LISTEN_KEY, "schedule": 600.0, "options": {"expires": 600}},

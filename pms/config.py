@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         return not self.real_money or self.live == LIVE_PHRASE
 
     @property
+    def archive_dir(self) -> Path:
+        """The journal's archive; streamer and ledger worker share it."""
+        return self.home / "archive"
+
+    @property
     def run_dir(self) -> Path:
         """Files that describe the running system: addresses, process ids."""
         return self.home / "run"

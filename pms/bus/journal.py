@@ -65,9 +65,9 @@ class Journal:
         found = await self._redis.xrevrange(names.JOURNAL, count=1)
         return int(found[0][0].split(b"-")[0]) if found else 0
 
-    async def trim(self, applied: int) -> None:
-        """Drop what PostgreSQL has applied, but never the last entry, which carries the chain."""
-        await self._redis.xtrim(names.JOURNAL, minid=f"{applied}-0", approximate=True)
+    async def trim(self, seq: int) -> None:
+        """Drop what lies before an entry, but never that entry, which carries the chain."""
+        await self._redis.xtrim(names.JOURNAL, minid=f"{seq}-0", approximate=True)
 
     async def _outcome(self, postings: Sequence[Posting]) -> list[bool]:
         held = []

@@ -4,12 +4,16 @@ One transaction takes a batch: lock the cursor row, read what stands behind it, 
 write the rows, move the cursor. So a crash anywhere leaves either all of a batch or nothing, and
 two folders at once take turns: the second sees the cursor that the first moved.
 
+Entries come from Redis, and from the archive where Redis holds them no more: after a long outage of
+PostgreSQL, and after an older copy of it was restored.
+
 An entry that does not apply stops the fold for good, with all before it applied: its cause is a bug
 or a lost tail, and a ledger with a hole is worse than one that stands still.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pms.archive.reader import Reader
 from pms.contract import names
 from pms.contract.journal import Entry, UnknownFormat, decode_entry
 from pms.db.errors import DatabaseError
@@ -26,7 +31,7 @@ from pms.db.upsert import Batch, Contradiction, gather, write
 
 BATCH: Final = 500
 
-# KEYS 1 pms:journal:applied; ARGV 1 seq. A slower folder's word must not take a later one back.
+# KEYS 1 pms:journal:applied or :archived; ARGV 1 seq. A slower folder's word must not take a later one back.
 # Seqs are microseconds since 1970: a Lua number holds them exactly.
 _TELL: Final = """
 local told = redis.call('GET', KEYS[1])
@@ -53,6 +58,18 @@ class ChainBroken(FoldStopped):
         self.applied = applied
         self.found = found
         self.seq = seq
+
+
+class OlderThanArchive(FoldStopped):
+    """PostgreSQL was restored from a copy so old that no archive bridges what came since."""
+
+    def __init__(self, *, applied: int, begin: int) -> None:
+        super().__init__(
+            f"PostgreSQL has applied entry {applied}, the archive begins behind entry {begin}: what lies"
+            " between is nowhere; restore a newer copy of the database, or older files of the archive"
+        )
+        self.applied = applied
+        self.begin = begin
 
 
 class UnreadableEntry(FoldStopped, UnknownFormat):
@@ -85,17 +102,28 @@ class _Read:
     fault: FoldStopped | None = None
 
 
-async def fold(redis: Redis, engine: AsyncEngine, *, batch: int = BATCH, most: int | None = None) -> Folded:
+async def fold(
+    redis: Redis,
+    engine: AsyncEngine,
+    *,
+    batch: int = BATCH,
+    most: int | None = None,
+    archive: Reader | None = None,
+    archived: int | None = None,
+) -> Folded:
     """Apply what the journal holds behind the cursor, up to `most` entries (rounded up to a batch).
 
-    Raises ChainBroken, UnreadableEntry or EntryRefused, all FoldStopped, after everything before the
-    offending entry is committed. Errors of Redis and of the connection to PostgreSQL pass through:
-    nothing is lost or doubled by them, call again. `redis` must not decode replies.
+    Nothing behind `archived`, the seq that is surely in the archive; what Redis holds no more is read
+    from `archive`. Raises ChainBroken, OlderThanArchive, UnreadableEntry or EntryRefused, all FoldStopped,
+    after everything before the offending entry is committed. Errors of Redis and of the connection to
+    PostgreSQL pass through: nothing is lost or doubled by them, call again. `redis` must not decode
+    replies.
     """
     count = 0
+    journal = _Journal(redis, archive, archived)
     while True:
         try:
-            applied, read = await _one_batch(redis, engine, batch)
+            applied, read = await _one_batch(journal, engine, batch)
         except EntryRefused:
             if batch == 1:
                 raise
@@ -111,14 +139,19 @@ async def fold(redis: Redis, engine: AsyncEngine, *, batch: int = BATCH, most: i
 
 async def tell_applied(redis: Redis, applied: int) -> None:
     """Tell the streamer what PostgreSQL holds; never takes a later word back."""
+    await tell(redis, names.APPLIED, applied)
+
+
+async def tell(redis: Redis, key: str, seq: int) -> None:
+    """Tell how far something has come; never takes a later word back."""
     client: Any = redis
-    await client.eval(_TELL, 1, names.APPLIED, applied)
+    await client.eval(_TELL, 1, key, seq)
 
 
-async def _one_batch(redis: Redis, engine: AsyncEngine, size: int) -> tuple[int, _Read]:
+async def _one_batch(journal: _Journal, engine: AsyncEngine, size: int) -> tuple[int, _Read]:
     async with engine.begin() as connection:
         applied: int = (await connection.execute(_LOCK)).scalar_one()
-        read = await _read(redis, applied, size)
+        read = await journal.read(applied, size)
         if not read.entries:
             return applied, read
         last = read.entries[-1]
@@ -142,14 +175,46 @@ async def _apply(connection: AsyncConnection, entries: list[Entry]) -> None:
         raise EntryRefused(seq=seq, reason=" ".join(str(fault.orig).split())) from None
 
 
-async def _read(redis: Redis, applied: int, size: int) -> _Read:
-    """Read behind the cursor. With its row locked nobody moves it or trims what lies ahead of it."""
-    client: Any = redis
-    found = await client.xrange(names.JOURNAL, min=str(applied + 1), count=size)
-    if not found and await _newest_seq(client) > applied:
-        found = await client.xrange(names.JOURNAL, min=str(applied + 1), count=size)
-        if not found:
-            return _Read([], False, ChainBroken(applied=applied, found=await _newest_seq(client)))
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    """The journal in both its places. With the cursor's row locked nobody else folds what is read."""
+
+    redis: Any
+    archive: Reader | None
+    archived: int | None
+
+    async def read(self, applied: int, size: int) -> _Read:
+        """Read behind the cursor, where Redis holds it or else from the archive."""
+        if self.archived is not None and self.archived <= applied:
+            return _Read([], False)
+        most = "+" if self.archived is None else str(self.archived)
+        found = await self.redis.xrange(names.JOURNAL, min=str(applied + 1), max=most, count=size)
+        if not found and self.archived is None and await _newest_seq(self.redis) > applied:
+            found = await self.redis.xrange(names.JOURNAL, min=str(applied + 1), count=size)
+            if not found:
+                return _Read([], False, ChainBroken(applied=applied, found=await _newest_seq(self.redis)))
+        read = _chained(found, applied, size)
+        if self.archive is None or (found and read.fault is None):
+            return read
+        if read.entries:
+            return _Read(read.entries, True, None if isinstance(read.fault, ChainBroken) else read.fault)
+        return await asyncio.to_thread(self._from_archive, self.archive, applied, size, read)
+
+    def _from_archive(self, archive: Reader, applied: int, size: int, redis: _Read) -> _Read:
+        """What the archive holds behind the cursor; Redis' own fault where it has nothing to add."""
+        records = [
+            record for record in archive.read(applied, count=size) if record.seq <= (self.archived or 0)
+        ]
+        if not records:
+            return redis
+        begin = archive.begin() or 0
+        if records[0].prev != applied and applied < begin:
+            return _Read([], False, OlderThanArchive(applied=applied, begin=begin))
+        return _chained([(b"%d-0" % record.seq, {b"e": record.body}) for record in records], applied, size)
+
+
+def _chained(found: Any, applied: int, size: int) -> _Read:
+    """Decode what was found, up to the first entry that is not readable or does not follow."""
     entries: list[Entry] = []
     for stream_id, fields in found:
         try:

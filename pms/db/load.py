@@ -6,13 +6,13 @@ the late messages are about what was alive then.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pms.contract.journal import CommandRow, CursorRow, OrderRow, PositionRow, SubAccountRow
+from pms.contract.journal import CommandRow, CursorRow, Entry, OrderRow, PositionRow, SubAccountRow
 from pms.db import models
 from pms.db.engine import reading
 from pms.db.rows import fetch, select_as
@@ -38,6 +38,8 @@ class LoadedState:
     #: of the last 24 h, oldest first: a repeated requestId gets its first answer
     commands: list[CommandRow]
     cursors: list[CursorRow]
+    #: entries behind `applied` that are in the archive, in order
+    tail: list[Entry] = field(default_factory=list)
 
 
 # A symbol's trades are fetched again from its proven cursor on, however long ago that was: so the

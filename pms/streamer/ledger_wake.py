@@ -1,4 +1,4 @@
-"""Waking the ledger: one message while entries wait, never one an entry; and trimming behind it."""
+"""Waking the ledger: one message while entries wait, never one an entry; and trimming behind the archive."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from pms.archive.errors import ArchiveError
+from pms.archive.reader import Reader
 from pms.bus.journal import Journal
 from pms.bus.wake import wake_up
 from pms.contract import names
@@ -28,6 +30,8 @@ class LedgerWake:
     journal: Journal
     new_id: Callable[[], str]
     sleep: Callable[[float], Awaitable[None]]
+    archive: Reader
+    #: as this process sees it
     flushed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -50,13 +54,19 @@ class LedgerWake:
             await self.sleep(PAUSE_S)
 
     async def trim(self) -> None:
-        """Trim the journal behind what PostgreSQL has applied, for ever."""
+        """Trim the journal, for ever: behind what is archived and what a start does not need.
+
+        A start needs what lies behind PostgreSQL's cursor or behind the end of the archive, whichever is
+        newer. So an outage of PostgreSQL never fills Redis; and where the archive lies on a machine that
+        we do not see, PostgreSQL's cursor is the limit.
+        """
         untyped: Any = self.redis
         while True:
             await self.sleep(TRIM_EVERY_S)
             try:
-                applied = await untyped.get(names.APPLIED)
-                if applied is not None:
-                    await self.journal.trim(int(applied))
-            except (RedisError, OSError) as error:
+                archived, applied = await untyped.mget(names.ARCHIVED, names.APPLIED)
+                if archived is not None:
+                    seen = await asyncio.to_thread(self.archive.follow)
+                    await self.journal.trim(min(int(archived), max(int(applied or 0), seen)))
+            except (RedisError, OSError, ArchiveError) as error:
                 log.warning("journal_not_trimmed", error=str(error))

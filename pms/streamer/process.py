@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
+from pms.archive.reader import Reader
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
 from pms.binance.frames import AccountUpdate, FrameError, OrderUpdate, decode_user
@@ -89,7 +90,13 @@ class Streamer:
         self._desk = Desk(epoch=self._nonce)
         self._outbox = Outbox(self._journal, withdraw=self._withdraw, sleep=asyncio.sleep)
         self._engine = Engine(self._desk, self._outbox, gate=gate, redis_now_ms=self._clock.now_ms)
-        self._ledger = LedgerWake(self._redis, self._journal, new_id=self._world.new_id, sleep=asyncio.sleep)
+        self._ledger = LedgerWake(
+            self._redis,
+            self._journal,
+            new_id=self._world.new_id,
+            sleep=asyncio.sleep,
+            archive=Reader(settings.archive_dir),
+        )
         self._outbox.flushed = self._ledger.flushed.set
         rights, inbox = Rights(self._redis, sender=SENDER), Inbox(self._redis)
         placing = Placing(
@@ -228,6 +235,8 @@ class Streamer:
             renewed = self._world.monotonic()
 
     async def _leave(self) -> None:
+        self._market.close()
+        self._engine.agenda.close()
         try:
             async with asyncio.timeout(1):
                 await self._lead.leave()

@@ -1,4 +1,4 @@
-"""Start-up: from PostgreSQL and the journal's tail to a desk that knows what the exchange knows."""
+"""Start-up: from the books on disk and the journal's tail to a desk that knows what the exchange knows."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class CannotStart(Exception):
 
 
 async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us: int) -> int:
-    """Take PostgreSQL's state and fold the journal's tail over it; returns the seq it stands at.
+    """Take the books and fold over them what was archived and journaled since; returns the seq it stands at.
 
-    Raises CannotStart where the journal does not continue what PostgreSQL has applied: then the
-    database was restored from an older copy, and starting would lose what lies between.
+    Raises CannotStart where the journal does not continue them: then the books are an older copy, and
+    starting would lose what lies between.
     """
     desk.load(
         Rows(
@@ -42,12 +42,15 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
     for key in state.fill_keys:
         desk.first_sight(*key)
     seq = state.applied
+    for entry in state.tail:
+        desk.load(entry.rows)
+        seq = entry.seq
     while tail := await journal.tail(seq):
         for entry in tail:
             if entry.prev != seq:
                 raise CannotStart(
-                    f"PostgreSQL has applied entry {seq}, the journal goes on behind {entry.prev}: "
-                    "restore a newer copy of the database"
+                    f"the books end with entry {seq}, the journal goes on behind {entry.prev}: "
+                    "restore a newer copy of the database, or of the archive"
                 )
             desk.load(entry.rows)
             seq = entry.seq

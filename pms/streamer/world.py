@@ -6,22 +6,27 @@ a world of its own around the very same streamer.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import aiohttp
 from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.binance.client import open_session
 from pms.bus.connection import connect
 from pms.config import ConfigError, Settings
 from pms.db.engine import create
-from pms.db.load import LoadedState, load_state
+from pms.db.load import LoadedState, applied_seq, load_state
 from pms.db.migrate import check
+from pms.streamer.books import Database, read_books
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class World:
     #: a connection of its own, for it waits in blocking calls
     session: aiohttp.ClientSession
     read_books: Callable[[], Awaitable[LoadedState]]
-    #: PostgreSQL's state at one seq
+    #: the state at one seq, and the archive's entries behind it
     monotonic: Callable[[], float]
     now_ms: Callable[[], int]
     #: this machine's clock, ms since 1970; only the offset to the exchange's is built on it
@@ -56,20 +61,30 @@ def open_world(settings: Settings) -> World:
     if redis_url is None or database_url is None:
         raise ConfigError("PMS_REDIS_URL and PMS_DATABASE_URL are not set: is `pms up` running?")
 
-    async def read_books() -> LoadedState:
-        check(database_url)
+    @asynccontextmanager
+    async def database() -> AsyncIterator[AsyncEngine]:
+        await asyncio.to_thread(check, database_url)
         engine = create(database_url, name="pms-streamer", pool=1)
         try:
-            return await load_state(engine)
+            yield engine
         finally:
             await engine.dispose()
 
+    async def applied() -> int:
+        async with database() as engine:
+            return await applied_seq(engine)
+
+    async def load() -> LoadedState:
+        async with database() as engine:
+            return await load_state(engine)
+
+    books = partial(read_books, settings.archive_dir, Database(applied, load), sleep=asyncio.sleep)
     return World(
         nonce=secrets.token_hex(12),
         redis=connect(redis_url, name="streamer", connections=64),
         inbox_redis=connect(redis_url, name="streamer-inbox", timeout_s=5, connections=2),
         session=open_session(),
-        read_books=read_books,
+        read_books=books,
         monotonic=time.monotonic,
         now_ms=lambda: time.time_ns() // 1_000_000,
         jitter=random.random,

@@ -1,34 +1,26 @@
-"""The ledger's task: drain the journal into PostgreSQL."""
+"""The ledger's task: drain the journal into the archive and PostgreSQL."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
 
-from pms.contract import names
+from pms.archive.reader import Reader
+from pms.archive.writer import Writer
 from pms.contract.names import Task
-from pms.db.fold import FoldStopped, fold
+from pms.flows.drain import Archive, drain
 from pms.tasks.app import app
 from pms.tasks.runtime import database, runtime
-
-MOST_PER_TASK = 20_000
-"""After a long outage one task stops here, and the next goes on."""
 
 
 @app.task(name=Task.FOLD)
 def fold_journal() -> int:
-    """Fold what the journal holds behind the cursor; returns how many entries were applied."""
-    return runtime().run(_fold())
-
-
-async def _fold() -> int:
-    """Fold, and tell the streamer when an entry does not apply: it closes admission then."""
+    """Archive and fold what the journal holds; returns how many entries were applied."""
     deps = runtime()
-    redis: Any = deps.redis
-    try:
-        folded = await fold(deps.redis, database(), most=MOST_PER_TASK)
-    except FoldStopped as error:
-        await redis.set(names.LEDGER_STOPPED, str(error))
-        raise
-    if await redis.exists(names.LEDGER_STOPPED):
-        await redis.delete(names.LEDGER_STOPPED)
-    return folded.entries
+    return deps.run(drain(deps.redis, database(), archive=archive()))
+
+
+@cache
+def archive() -> Archive:
+    """This process's archive."""
+    directory = runtime().settings.archive_dir
+    return Archive(Writer(directory), Reader(directory))

@@ -1,4 +1,4 @@
-"""The clock's tasks: answer what nobody answered, keep the listen key, look for orders that vanished."""
+"""The clock's tasks: answer what nobody answered, look for orders that vanished, keep key and snapshot."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import structlog
 
 from pms.binance.errors import ExchangeError
 from pms.contract.names import Task
+from pms.flows.snapshot import pack_finished, snapshot
 from pms.flows.sweep import sweep_orphans, sweep_requests
 from pms.tasks.app import app
-from pms.tasks.runtime import runtime
+from pms.tasks.runtime import database, runtime
 
 log = structlog.get_logger()
 
@@ -29,6 +30,15 @@ def sweep_open_orders() -> int:
     return deps.run(
         sweep_orphans(deps.redis, deps.client, deps.serving.placing.inbox, now_ms=time.time_ns() // 1_000_000)
     )
+
+
+@app.task(name=Task.SNAPSHOT)
+def keep_snapshot() -> int | None:
+    """Write a state snapshot and pack the archive's finished files; returns the snapshot's seq."""
+    deps = runtime()
+    directory = deps.settings.archive_dir
+    deps.run(pack_finished(directory))
+    return deps.run(snapshot(database(), directory))
 
 
 @app.task(name=Task.KEEP_LISTEN_KEY)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GIVEN_THE_CLOCK = ("contract", "domain", "flows", "binance", "db", "bus")
+GIVEN_THE_CLOCK = ("contract", "domain", "flows", "binance", "db", "bus", "archive")
 """Rooms that are handed clock, sleep, randomness and new ids by whoever starts the process."""
 PURE = ("domain", "venue/matching")
 MONEY = ("contract", "domain", "binance", "flows", "db", "venue/matching")
