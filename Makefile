@@ -17,7 +17,7 @@ help:
 	@echo 'make test    every test, on real servers'
 	@echo 'make check   format, lint, types, floors and unit tests'
 	@echo 'make bench   the figures of docs/performance.md (ARGS=NAME: one of them)'
-	@echo 'make clients environments for the order books that bench ticks compares with'
+	@echo 'make clients environments for the order books that bench ticks compares with (ARGS=NAME: one of them)'
 
 up: setup
 	@exec $(RUN) pms.cli.main up $(ARGS)
@@ -32,7 +32,7 @@ bench: setup
 	@exec $(RUN) pms.cli.main bench $(ARGS)
 
 clients: setup
-	@exec $(RUN) benchmarks.peers.environments
+	@exec $(RUN) benchmarks.clients $(ARGS)
 
 test: setup-dev
 	@exec $(RUN) pytest -n 2 --dist loadscope $(ARGS)
@@ -62,4 +62,4 @@ setup setup-dev:
 	@'$(PYTHON)' bootstrap.py $(if $(filter setup-dev,$@),--dev)
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,11 +18,17 @@ from uuid import uuid4
 import msgspec
 
 from benchmarks import relay
-from benchmarks.samples import Progress, Samples, ratio
+from benchmarks.samples import LAST_TURN_ENDS_S, Progress, Samples, ratio, turns
 from benchmarks.system import FLOOR, Bench, bench
 from pms.binance.client import PlaceOrder
 
-BLOCK, BLOCKS, EVERY_S = 100, 5, 0.01
+TURNS, EVERY_S = 5, 0.01
+PATH, BARE = 200, 100
+"""The two blocks of one turn: with either policy 1,000 samples of the path, 500 of the floor."""
+
+ENDS_S = {"always": 24, "everysec": LAST_TURN_ENDS_S}
+"""When the last turn with a policy is to have ended, in seconds since the start."""
+
 ACCOUNT = "bench"
 
 
@@ -34,9 +40,11 @@ async def run() -> dict[str, Any]:
     return {
         "name": "fill",
         "n": always["n"] + everysec["n"],
+        "planned": 2 * TURNS * PATH,
         "unit": "us",
         **{name: value for name, value in always.items() if name != "n"},
-        "everysec": {name: value for name, value in everysec.items() if name != "n"},
+        "always_n": always["n"],
+        "everysec": everysec,
         "appendfsync": "always",
     }
 
@@ -52,10 +60,10 @@ async def _measure(policy: Literal["always", "everysec"], progress: Progress) ->
             await _block(send, 40)
         for part in came.values():
             part.clear()
-        for block in range(BLOCKS):
-            progress.say(f"{policy}: block {block + 1} of {BLOCKS}, {BLOCK} fills each, 100 a second")
-            for send in (path, floor):
-                await _block(send, BLOCK)
+        for turn in turns(TURNS, progress.spent_s, within_s=ENDS_S[policy]):
+            progress.say(f"{policy}: turn {turn} of {TURNS}, {PATH} fills and {BARE} bare ones, 100 a second")
+            await _block(path, PATH)
+            await _block(floor, BARE)
         await asyncio.sleep(0.5)
         listening.cancel()
         emitted = {row["clientOrderId"]: row["at"] for row in (await system.admin("emissions"))["emissions"]}
@@ -64,7 +72,8 @@ async def _measure(policy: Literal["always", "everysec"], progress: Progress) ->
         for name, orders in came.items()
     }
     return {
-        "n": sum(len(each.taken) for each in series.values()),
+        "n": len(series["path"].taken),
+        "floor_n": len(series["floor"].taken),
         "p50": series["path"].us(0.5),
         "p99": series["path"].us(0.99),
         "floor_p50": series["floor"].us(0.5),

@@ -1,8 +1,7 @@
 """BTCUSDT depth diffs a second on one core: decoded, chained, L1 in a mailbox; beside decoding alone.
 
-Blocks take turns, and the median block counts: another process on the machine slows both alike. Other
-Python books run the same frames in interpreters of their own, between our blocks; one that ends at
-another best bid or ask than ours has no figure.
+Beside it also other Python order books on the same frames, each in a process and an environment of its
+own. Rounds take turns, and the median round counts: another process on the machine slows all alike.
 """
 
 from __future__ import annotations
@@ -10,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import msgspec
 
-from benchmarks.peers.environments import PEERS, Peer
-from benchmarks.samples import Progress, ratio
+from benchmarks import clients
+from benchmarks.beside import Best, Peer
+from benchmarks.samples import Progress, ratio, turns
 from pms.binance.book import LocalBook
 from pms.binance.frames import DepthUpdate, decode_market
 from pms.domain.desk import Top
@@ -38,67 +40,79 @@ async def run() -> dict[str, Any]:
     progress = Progress()
     frames, snapshot, source = _frames()
     levels = sum(len(decoded.bids) + len(decoded.asks) for decoded in map(_decoded, frames)) / len(frames)
-    progress.say(f"{len(frames)} diffs of {levels:.0f} levels ({source}), {ROUNDS} rounds")
-    series: dict[str, list[float]] = {"path": [], "floor": [], "sorted_dict": []}
-    peers: dict[str, int | str] = {}
-    best = _follow(frames, snapshot)
-    with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
-        file.write(b"\n".join([json.dumps(_snapshot(snapshot)).encode(), *frames]))
-        file.flush()
-        for turn in range(ROUNDS):
-            series["floor"].append(_rate(_decode_all, frames, snapshot))
-            series["path"].append(_rate(_follow, frames, snapshot))
-            if turn < len(PEERS):
-                progress.say(PEERS[turn].title)
-                peers[PEERS[turn].title] = await _peer(PEERS[turn], file.name, best)
-    for _ in range(3):
-        series["sorted_dict"].append(_rate(_naive, frames, snapshot))
-    peers["sortedcontainers and Decimal, decoded by msgspec"] = round(median(series["sorted_dict"]))
+    progress.say(f"{len(frames)} diffs of {levels:.0f} levels ({source})")
+    peers = _peers()
+    series = await _beside(peers, frames, snapshot, progress)
     rate, floor = round(median(series["path"])), round(median(series["floor"]))
     return {
         "name": "ticks",
-        "n": len(frames) * ROUNDS,
+        "n": len(frames) * len(series["path"]),
+        "planned": len(frames) * ROUNDS,
         "unit": "diffs/s",
         "rate": rate,
         "floor_rate": floor,
         "ratio": ratio(floor, rate),
         "levels_per_diff": round(levels),
         "source": source,
-        "peers": peers,
+        "peers": {peer.name: peer.figures() for peer in peers},
     }
 
 
-async def _peer(peer: Peer, frames: str, best: tuple[Decimal, Decimal]) -> int | str:
-    """A peer's diffs a second, or in words why there is no figure."""
-    if not peer.ready:
-        return "not installed: make clients"
-    running = await asyncio.create_subprocess_exec(
-        peer.python,
-        peer.lock.with_suffix(".py"),
-        frames,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+def _peers() -> list[Peer]:
+    """The libraries of `.clients/`, and the book one writes by hand, which needs no more than we do."""
+    ours = Peer("sortedcontainers", version=version("sortedcontainers"), python=Path(sys.executable))
+    others = (
+        Peer(name, version=clients.version(name), python=clients.python(name)) for name in clients.NAMES
     )
-    out, err = await running.communicate()
-    if running.returncode:
-        return f"failed: {err.decode().strip().splitlines()[-1]}"
-    return judged(json.loads(out), best)
+    return [ours, *others]
 
 
-def judged(told: dict[str, Any], best: tuple[Decimal, Decimal]) -> int | str:
-    """The rate a peer told, if its book ends where ours does."""
-    theirs = Decimal(told["bid"]), Decimal(told["ask"])
-    if theirs != best:
-        return f"its book is another: {theirs[0]} / {theirs[1]}, ours {best[0]} / {best[1]}"
-    return int(told["rate"])
+async def _beside(
+    peers: list[Peer], frames: list[bytes], snapshot: Any, progress: Progress
+) -> dict[str, list[float]]:
+    """Our rates, round by round; the peers keep theirs."""
+    bests = _bests(frames, snapshot)
+    series: dict[str, list[float]] = {"floor": [], "path": []}
+    works = {"floor": _decode_all, "path": _follow}
+    with tempfile.TemporaryDirectory(prefix="pms-ticks-") as home:
+        recording = Path(home) / "frames"
+        recording.write_bytes(_recording(frames, snapshot))
+        try:
+            await asyncio.gather(*(peer.start(recording) for peer in peers))
+            for peer in peers:
+                progress.say(f"{peer.name} {peer.reason or 'ready'}")
+            for number in turns(ROUNDS, progress.spent_s):
+                progress.say(f"round {number} of {ROUNDS}")
+                for name, work in works.items():
+                    series[name].append(_rate(work, frames, snapshot))
+                for peer in peers:
+                    await peer.round(bests)
+        finally:
+            await asyncio.gather(*(peer.end() for peer in peers))
+    return series
 
 
-def _snapshot(snapshot: Any) -> dict[str, Any]:
-    last, bids, asks = snapshot
-    return {"lastUpdateId": last, "bids": bids, "asks": asks}
+def _recording(frames: list[bytes], snapshot: Any) -> bytes:
+    """The snapshot as one line, then each frame as it came."""
+    last_update_id, bids, asks = snapshot
+    start = msgspec.json.encode({"lastUpdateId": last_update_id, "bids": bids, "asks": asks})
+    return b"\n".join([start, *frames])
 
 
-def _rate(work: Callable[[list[bytes], Any], object], frames: list[bytes], snapshot: Any) -> float:
+def _bests(frames: list[bytes], snapshot: Any) -> list[Best]:
+    """Our book's best bid and ask after each diff; raises if the frames do not follow each other."""
+    book = LocalBook("BTCUSDT")
+    book.snapshot(*snapshot)
+    bests = []
+    for frame in frames:
+        top = book.apply(_decoded(frame))
+        if top is None:
+            raise RuntimeError(f"diff {len(bests) + 1} of the recording left the book {book.state.value}")
+        bests.append((Decimal(top.bid), Decimal(top.ask)))
+    return bests
+
+
+def _rate(work: Callable[[list[bytes], Any], None], frames: list[bytes], snapshot: Any) -> float:
     began = time.perf_counter()
     work(frames, snapshot)
     return len(frames) / (time.perf_counter() - began)
@@ -109,8 +123,8 @@ def _decode_all(frames: list[bytes], snapshot: Any) -> None:
         decode_market(frame)
 
 
-def _follow(frames: list[bytes], snapshot: Any) -> tuple[Decimal, Decimal]:
-    """What the streamer's depth handler does with each frame; returns the last best bid and ask."""
+def _follow(frames: list[bytes], snapshot: Any) -> None:
+    """What the streamer's depth handler does with each frame."""
     book, mailbox = LocalBook("BTCUSDT"), Mailbox[Top]()
     book.snapshot(*snapshot)
     best, told = None, None
@@ -128,27 +142,6 @@ def _follow(frames: list[bytes], snapshot: Any) -> tuple[Decimal, Decimal]:
             )
         best = top
         mailbox.put(told)
-    assert told is not None
-    return told.bid, told.ask
-
-
-def _naive(frames: list[bytes], snapshot: Any) -> None:
-    """The book that is usually written: two sorted dictionaries of decimals."""
-    from sortedcontainers import SortedDict
-
-    _, bids, asks = snapshot
-    sides = [SortedDict({Decimal(p): Decimal(q) for p, q in side}) for side in (bids, asks)]
-    for frame in frames:
-        update = decode_market(frame)
-        assert isinstance(update, DepthUpdate)
-        for side, levels in zip(sides, (update.bids, update.asks), strict=True):
-            for price, quantity in levels:
-                if amount := Decimal(quantity):
-                    side[Decimal(price)] = amount
-                else:
-                    side.pop(Decimal(price), None)
-        best = (sides[0].peekitem(-1), sides[1].peekitem(0))
-    assert best
 
 
 def _decoded(frame: bytes) -> DepthUpdate:

@@ -1,1 +1,4 @@
-"""Other Python order books, each in an environment of its own under `.clients/`, on the very same frames."""
+"""Other Python order books on our frames: one module each, run by an interpreter that has the library.
+
+Nothing here may import the product: these modules run in `.clients/`, where it is not installed.
+"""

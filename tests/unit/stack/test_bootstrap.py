@@ -12,8 +12,11 @@ from types import ModuleType
 
 import pytest
 
+from benchmarks import clients
+
 ROOT = Path(__file__).parents[3]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "servers.lock")
+PEERS = [f"benchmarks/peers/{name}.lock" for name in clients.NAMES]
+LOCKS = ("requirements.lock", "requirements-dev.lock", "servers.lock", *PEERS)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,6 @@ def test_a_second_set_up_does_nothing(bootstrap: ModuleType) -> None:
 
 
 def test_the_wheels_switch_stands_wherever_pip_is_called() -> None:
-    for caller in ("bootstrap.py", "pms/stack/servers/binaries.py"):
+    for caller in ("bootstrap.py", "benchmarks/clients.py", "pms/stack/servers/binaries.py"):
         text = (ROOT / caller).read_text()
         assert text.count('"pip"') == text.count('"--only-binary"') == text.count('"--require-hashes"') == 1
