@@ -14,7 +14,7 @@ from pms.bus.scripts import Scripts
 from pms.contract import names
 from pms.contract.account import Account
 from pms.contract.events import OrderEvent, PositionEvent
-from pms.contract.journal import CommandRow, Entry, OrderRow, decode_entry, encode_entry
+from pms.contract.journal import CommandRow, Entry, IncidentRow, OrderRow, decode_entry, encode_entry
 from pms.contract.money import encode, plain
 from pms.contract.results import Result
 from pms.domain.orders import State
@@ -111,6 +111,8 @@ def _effects(
         effects.extend(_project(order))
     for command in entry.rows.commands:
         effects.extend(_decide(command, entry.rows.orders))
+    for incident in entry.rows.incidents:
+        effects.extend(_tell_incident(incident, entry.seq))
     newest: dict[str, Account] = {}
     written: dict[int, msgspec.Raw] = {}
     for event in events:
@@ -192,6 +194,18 @@ def _project(order: OrderRow) -> list[Effect]:
     if State(order.state).terminal:
         effects.append(["EXPIRE", key, CLOSED_ORDER_TTL_S])
     return effects
+
+
+def _tell_incident(incident: IncidentRow, seq: int) -> list[Effect]:
+    """The view of what is not resolved, and the change for the webhook, under an id of its own."""
+    key, text = str(incident.seq), _text(_encoder.encode(incident))
+    shown: Effect = (
+        ["HDEL", names.INCIDENTS, key]
+        if incident.state == "resolved"
+        else ["HSET", names.INCIDENTS, key, text]
+    )
+    kept: Effect = ["XADD", names.INCIDENT_CHANGES, "MAXLEN", "~", names.INCIDENT_CHANGES_KEPT, "*"]
+    return [shown, [*kept, "id", f"{incident.seq}-{seq}", "incident", text]]
 
 
 def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:

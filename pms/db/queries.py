@@ -177,11 +177,17 @@ async def find_command(engine: AsyncEngine, request_id: str) -> CommandRow | Non
 
 
 async def incidents(
-    engine: AsyncEngine, *, severity: str | None = None, limit: int | None = 100
+    engine: AsyncEngine,
+    *,
+    severity: str | None = None,
+    unresolved_only: bool = False,
+    limit: int | None = 100,
 ) -> list[IncidentRow]:
     """What an operator should see, the last first."""
     rows = models.incidents
     statement = select_as(IncidentRow, rows).order_by(rows.c.seq.desc())
+    if unresolved_only:
+        statement = statement.where(text("state <> 'resolved'"))
     return await _read(engine, _only(statement, rows, severity=severity).limit(limit), IncidentRow)
 
 

@@ -16,11 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Cancel, CancelAll, Close, Command, Side, Trade
-from pms.contract.journal import CommandRow, IncidentRow
+from pms.contract.journal import CommandRow
 from pms.contract.money import Number, booked, encode, plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
-from pms.domain.desk import TAKER_FEE, Desk, Top, order_row, position_view, tag
+from pms.domain.desk import TAKER_FEE, Desk, SubAccount, Top, order_row, position_view, tag
 from pms.domain.instrument import Instrument, InstrumentError
 from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.posting import Draft, Posting, Undecided
@@ -67,6 +67,14 @@ def admit(desk: Desk, asked: Asked, command: Command) -> Posting:
             raise Refusal(Code.UNKNOWN_COMMAND, f"{asked.command} is not served here", field="command")
 
 
+def known_account(desk: Desk, account: str, *, field: str) -> SubAccount:
+    """The account of this id; raises Refusal."""
+    found = desk.accounts.get(account)
+    if found is None:
+        raise Refusal(Code.UNKNOWN_ACCOUNT, f"there is no sub-account {account}", field=field, actual=account)
+    return found
+
+
 def refuse(desk: Desk, asked: Asked, refusal: Refusal, *, echoed: dict[str, object]) -> Posting:
     """Journal a refusal: it changes nothing but the command's own record."""
     draft = desk.draft("refused", at=asked.now)
@@ -85,26 +93,6 @@ def refuse(desk: Desk, asked: Asked, refusal: Refusal, *, echoed: dict[str, obje
         actual=refusal.actual,
     )
     return decided(desk, draft, asked, result, decision="refused", final=True)
-
-
-def incident(desk: Desk, *, at: int, kind: str, severity: str, detail: str) -> Posting:
-    """Journal something that an operator should see."""
-    draft = desk.draft("incident", at=at)
-    note_incident(draft, kind=kind, severity=severity, detail=detail)
-    return Posting(entry=desk.sealed(draft).entry())
-
-
-def note_incident(draft: Draft, *, kind: str, severity: str, detail: str) -> None:
-    """Add an incident to an entry."""
-    draft.incidents.append(
-        IncidentRow(
-            seq=draft.first_seq + len(draft.incidents),
-            kind=kind,
-            severity=severity,
-            detail=detail,
-            at=draft.at,
-        )
-    )
 
 
 def decided(
@@ -157,7 +145,7 @@ def decided(
     return Posting(
         entry=entry,
         events=tuple(draft.events),
-        results=(result,) if final else (),
+        results=(*draft.results, *((result,) if final else ())),
         guard=Undecided(asked.request_id, asked.deadline),
         otherwise=other.entry(seq=entry.seq),
         otherwise_results=(late,),

@@ -18,6 +18,7 @@ from pms.contract.money import booked
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.instrument import Instrument
+from pms.domain.open_incidents import OpenIncidents
 from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.positions import Position
 from pms.domain.posting import Draft
@@ -116,13 +117,20 @@ class Desk:
     tops: dict[str, Top] = field(default_factory=dict)
     instruments: dict[str, Instrument] = field(default_factory=dict)
     closed: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    incidents: OpenIncidents = field(default_factory=OpenIncidents)
     _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
 
     # --- drafts ---
 
     def draft(self, kind: str, *, at: int) -> Draft:
         """Begin an entry; nothing else may be drafted before it is sealed."""
-        return Draft(prev=self.last_seq, base=max(self.last_seq, self.first_seq_after), at=at, kind=kind)
+        return Draft(
+            prev=self.last_seq,
+            base=max(self.last_seq, self.first_seq_after),
+            at=at,
+            kind=kind,
+            open_incidents=self.incidents,
+        )
 
     def sealed(self, draft: Draft) -> Draft:
         """Take the draft's seqs: from here on it is part of the chain."""
@@ -329,6 +337,8 @@ class Desk:
             self.first_sight(fill.symbol, fill.exchange_order_id, fill.trade_id)
         for cursor in rows.cursors:
             self.cursors[cursor.symbol] = cursor.trade_id
+        for incident in rows.incidents:
+            self.incidents.take(incident)
         for command in rows.commands:
             answer = Result.model_validate_json(command.answer)
             self.remember_request(command.request_id, command.text, answer)

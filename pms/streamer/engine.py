@@ -6,7 +6,7 @@ must happen later is put on the agenda; `attention` does it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -19,11 +19,12 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command, read_command
 from pms.contract.commands import Trade as TradeCommand
 from pms.contract.results import Result
-from pms.domain.admission import Asked, admit, incident, refuse
+from pms.domain.admission import Asked, admit, refuse
 from pms.domain.adoption import ours
 from pms.domain.booking import Trade, book, observe, unvoid
 from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
 from pms.domain.desk import Desk
+from pms.domain.incidents import incident, settled
 from pms.domain.orders import (
     WORD_RANK,
     Accepted,
@@ -302,10 +303,32 @@ class Engine:
             "foreign_order", "warning", f"{symbol} order {order_id} ({client_order_id}) is not ours"
         )
 
-    def raise_incident(self, kind: str, severity: str, detail: str) -> None:
-        """Journal something that an operator should see."""
-        log.warning("incident", kind=kind, severity=severity, detail=detail)
-        self.outbox.add(incident(self.desk, at=self._now(), kind=kind, severity=severity, detail=detail))
+    def raise_incident(
+        self,
+        kind: str,
+        severity: str,
+        detail: str,
+        *,
+        subject: str | None = None,
+        evidence: Mapping[str, object] | None = None,
+    ) -> None:
+        """Journal something that an operator should see, unless it stands already and says the same."""
+        posting = incident(
+            self.desk,
+            at=self._now(),
+            kind=kind,
+            severity=severity,
+            detail=detail,
+            subject=subject,
+            evidence=evidence,
+        )
+        if posting is not None:
+            log.warning("incident", kind=kind, severity=severity, detail=detail)
+            self.outbox.add(posting)
+
+    def settle_incident(self, kind: str, subject: str, how: str) -> None:
+        """Resolve a subject's incident by evidence, if one stands."""
+        self.outbox.add(settled(self.desk, at=self._now(), kind=kind, subject=subject, how=how))
 
     def order_of(self, symbol: str, exchange_order_id: int, client_order_id: str | None) -> Order | None:
         """Our order, by the exchange's id or by ours."""
