@@ -65,6 +65,14 @@ class Journal:
         found = await self._redis.xrevrange(names.JOURNAL, count=1)
         return int(found[0][0].split(b"-")[0]) if found else 0
 
+    async def show_incidents(self, rows: Sequence[IncidentRow]) -> None:
+        """Write the view of what is not resolved anew: Redis may have lost or kept what it should not."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(names.INCIDENTS)
+            if rows:
+                pipe.hset(names.INCIDENTS, mapping={str(row.seq): _encoder.encode(row) for row in rows})
+            await pipe.execute()
+
     async def trim(self, applied: int) -> None:
         """Drop what PostgreSQL has applied, but never the last entry, which carries the chain."""
         await self._redis.xtrim(names.JOURNAL, minid=f"{applied}-0", approximate=True)

@@ -13,7 +13,17 @@ from decimal import Decimal
 import structlog
 
 from pms.binance.frames import AccountUpdate, OrderUpdate
-from pms.bus.inbox import Arrived, Attend, BadCommand, Conflict, Message, Outcome
+from pms.bus.inbox import (
+    Arrived,
+    Attend,
+    BadCommand,
+    Compared,
+    Conflict,
+    Message,
+    Noticed,
+    Outcome,
+    Reconcile,
+)
 from pms.bus.requests import echo
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command, read_command
@@ -40,6 +50,7 @@ from pms.domain.orders import (
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
 from pms.streamer.agenda import Agenda
 from pms.streamer.outbox import Outbox
+from pms.streamer.restate import restate
 
 log = structlog.get_logger()
 
@@ -54,6 +65,8 @@ class Venue:
     wallet: Decimal | None = None
     positions: dict[str, Decimal] = field(default_factory=dict)
     heard_at: int = 0
+    told: int = 0
+    #: how often the feed has told of it
 
 
 @dataclass(slots=True)
@@ -89,7 +102,8 @@ class Engine:
         self.repeat: Callable[[Result], None]
         self.behind: Callable[[], None]
         #: the exchange knows an order of ours that we do not: catch up with it
-        self._now = redis_now_ms
+        self.reconcile: Callable[[Reconcile], None]
+        self.now = redis_now_ms
         self._foreign: set[tuple[str, int]] = set()
 
     # --- commands ---
@@ -112,6 +126,17 @@ class Engine:
             case BadCommand():
                 detail = f"{message.command} without a usable requestId: {message.text[:300]}"
                 self.raise_incident("bad_command", "warning", detail)
+            case Reconcile():
+                self.reconcile(message)
+            case Compared():
+                restate(self, message)
+            case Noticed():
+                if message.over:
+                    self.settle_incident(message.incident, message.subject, message.detail)
+                else:
+                    self.raise_incident(
+                        message.incident, message.severity, message.detail, subject=message.subject
+                    )
 
     def decide(self, arrived: Arrived, *, patient: bool = True) -> None:
         """Admit or refuse a command; a repeat gets its first answer again.
@@ -133,7 +158,7 @@ class Engine:
             text=arrived.text,
             at=arrived.at,
             deadline=arrived.deadline,
-            now=self._now(),
+            now=self.now(),
             closed_because=self.gate.closed_because,
             live_guard=self.gate.live_guard,
             default_leverage=self.gate.default_leverage,
@@ -182,7 +207,7 @@ class Engine:
 
     def _outcome(self, outcome: Outcome) -> None:
         if outcome.sender != "streamer":
-            self.worker_seen_at = self._now()
+            self.worker_seen_at = self.now()
         order = self.desk.orders.get(outcome.client_order_id)
         if order is None:
             return
@@ -210,7 +235,7 @@ class Engine:
     def observe(self, order: Order, fact: Fact, *, code: Code | None = None, at: int | None = None) -> None:
         """Take a fact about an order, whoever found it."""
         before = order.state
-        posting = observe(self.desk, order, fact, at=self._now() if at is None else at, code=code)
+        posting = observe(self.desk, order, fact, at=self.now() if at is None else at, code=code)
         if posting is not None:
             self.outbox.add(posting, lambda held: self._observed(order, before=before, held=held))
         if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
@@ -223,6 +248,13 @@ class Engine:
     def _observed(self, order: Order, *, before: State, held: bool) -> None:
         if not held:
             self.agenda.put(order.spec.client_order_id, in_s=0)
+        elif not order.unproven:
+            self.found(order)
+
+    def found(self, order: Order) -> None:
+        """What became of an order is known: nothing about it is unknown or vanished any more."""
+        for kind in ("unknown_order", "order_vanished"):
+            self.settle_incident(kind, order.spec.client_order_id, f"it is {order.state}")
 
     def order_update(self, update: OrderUpdate) -> None:
         """Take an ORDER_TRADE_UPDATE: a word about an order, and perhaps a trade."""
@@ -267,6 +299,8 @@ class Engine:
         order = self.order_of(trade.symbol, trade.exchange_order_id, trade.client_order_id)
         if posting is not None:
             self.outbox.add(posting)
+            if order is not None:
+                self.found(order)
         elif order is not None and seen is not None:
             self.observe(order, seen, at=trade.at)
         if order is not None and order.trades_missing:
@@ -276,6 +310,7 @@ class Engine:
     def account_update(self, update: AccountUpdate) -> None:
         """Take an ACCOUNT_UPDATE: what the wallet and the net positions are now."""
         self.venue.heard_at = update.time
+        self.venue.told += 1
         for position in update.positions:
             self.venue.positions[position.symbol] = position.quantity
         for balance in update.balances:
@@ -300,7 +335,10 @@ class Engine:
             return
         self._foreign.add((symbol, order_id))
         self.raise_incident(
-            "foreign_order", "warning", f"{symbol} order {order_id} ({client_order_id}) is not ours"
+            "foreign_order",
+            "warning",
+            f"{symbol} order {order_id} ({client_order_id}) is not ours",
+            subject=f"{symbol}:{order_id}",
         )
 
     def raise_incident(
@@ -315,7 +353,7 @@ class Engine:
         """Journal something that an operator should see, unless it stands already and says the same."""
         posting = incident(
             self.desk,
-            at=self._now(),
+            at=self.now(),
             kind=kind,
             severity=severity,
             detail=detail,
@@ -328,7 +366,7 @@ class Engine:
 
     def settle_incident(self, kind: str, subject: str, how: str) -> None:
         """Resolve a subject's incident by evidence, if one stands."""
-        self.outbox.add(settled(self.desk, at=self._now(), kind=kind, subject=subject, how=how))
+        self.outbox.add(settled(self.desk, at=self.now(), kind=kind, subject=subject, how=how))
 
     def order_of(self, symbol: str, exchange_order_id: int, client_order_id: str | None) -> Order | None:
         """Our order, by the exchange's id or by ours."""
