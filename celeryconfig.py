@@ -48,7 +48,8 @@ task_routes = {
     **{command.name: {"queue": Queue.COMMANDS} for command in LOCAL_COMMANDS},
     Task.SWEEP_REQUESTS: {"queue": Queue.SCHEDULE},
     Task.KEEP_LISTEN_KEY: {"queue": Queue.RECON},
-    Task.SWEEP_ORPHANS: {"queue": Queue.RECON},
+    Task.RECONCILE: {"queue": Queue.RECON},
+    Task.PUSH_INCIDENTS: {"queue": Queue.RECON},
 }
 
 # --- publishing: never retried, for a retry whose first reply was lost doubles the message ------------
@@ -69,7 +70,8 @@ event_queue_ttl, event_queue_expires = 5, 60
 beat_schedule = {
     "fold": {"task": Task.FOLD, "schedule": 2.0, "options": {"expires": 2}},
     "sweep-requests": {"task": Task.SWEEP_REQUESTS, "schedule": 1.0, "options": {"expires": 1}},
-    "sweep-orphans": {"task": Task.SWEEP_ORPHANS, "schedule": 30.0, "options": {"expires": 30}},
+    "reconcile": {"task": Task.RECONCILE, "schedule": 30.0, "options": {"expires": 30}},
+    "push-incidents": {"task": Task.PUSH_INCIDENTS, "schedule": 2.0, "options": {"expires": 2}},
     "keep-listen-key": {"task": Task.KEEP_LISTEN_KEY, "schedule": 600.0, "options": {"expires": 600}},
 }
 beat_schedule_filename = str(_settings.home / "run" / "beat-schedule")

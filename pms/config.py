@@ -84,6 +84,12 @@ class Settings(BaseSettings):
     appendfsync: Literal["always", "everysec"] = Field("always", description="AOF policy of embedded Redis.")
     redis_maxmemory_mb: int = Field(1024, ge=64, description="Memory of embedded Redis, in MiB.")
 
+    # Incidents
+    webhook_url: SecretStr | None = Field(None, description="Each change of an incident is POSTed here.")
+    webhook_secret: SecretStr | None = Field(
+        None, description="Signs them: X-PMS-Signature is sha256= and the body's HMAC-SHA256."
+    )
+
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
     log_json: bool = Field(False, description="One JSON object a line instead of coloured text.")

@@ -79,7 +79,8 @@ class Task:
     FOLD: Final = "pms.fold"
     KEEP_LISTEN_KEY: Final = "pms.keep_listen_key"
     SWEEP_REQUESTS: Final = "pms.sweep_requests"
-    SWEEP_ORPHANS: Final = "pms.sweep_orphans"
+    RECONCILE: Final = "pms.reconcile"
+    PUSH_INCIDENTS: Final = "pms.push_incidents"
     SCHEDULE_TICK: Final = "pms.schedule_tick"
 
 

@@ -98,10 +98,12 @@ async def positions(
     )
 
 
-async def position_rows(engine: AsyncEngine) -> list[PositionRow]:
-    """All positions as they were journaled, the closed ones too."""
+async def position_rows(engine: AsyncEngine, *, open_only: bool = False) -> list[PositionRow]:
+    """All positions as they were journaled, the closed ones too unless told otherwise."""
     rows = models.positions
     statement = select_as(PositionRow, rows).order_by(rows.c.sub_account_id, rows.c.symbol)
+    if open_only:
+        statement = statement.where(rows.c.quantity != 0)
     return await _read(engine, statement, PositionRow)
 
 
@@ -137,6 +139,7 @@ async def fills(
     sub_account_id: str | None = None,
     symbol: str | None = None,
     client_order_id: str | None = None,
+    exchange_order_id: int | None = None,
     limit: int | None = 100,
 ) -> list[FillRow]:
     """Fills, the latest at the exchange first."""
@@ -147,6 +150,8 @@ async def fills(
     statement = _only(
         statement, rows, sub_account_id=sub_account_id, symbol=symbol, client_order_id=client_order_id
     )
+    if exchange_order_id is not None:
+        statement = statement.where(rows.c.exchange_order_id == exchange_order_id)
     return await _read(engine, statement.limit(limit), FillRow)
 
 

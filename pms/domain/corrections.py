@@ -162,8 +162,9 @@ def reassign(desk: Desk, asked: Asked, command: Reassign) -> Posting:
     draft = desk.draft("reassigned", at=asked.now)
     draft.note.update(actor=command.actor, reason=command.reason)
     if command.trade_id is not None or command.exchange_order_id is not None:
-        quantity, price = _of_trade(desk, draft, instrument, command, giver=giver, taker=taker)
+        quantity, price, commission = _of_trade(desk, draft, instrument, command, giver=giver, taker=taker)
     else:
+        commission = ZERO
         quantity, price = _of_position(desk, instrument, command, giver=giver)
     return _hand_over(
         desk,
@@ -174,6 +175,7 @@ def reassign(desk: Desk, asked: Asked, command: Reassign) -> Posting:
         symbol=command.symbol,
         quantity=quantity,
         price=price,
+        commission=commission,
     )
 
 
@@ -197,7 +199,7 @@ def _of_position(
 
 def _of_trade(
     desk: Desk, draft: Draft, instrument: Instrument, command: Reassign, *, giver: str, taker: str
-) -> tuple[Decimal, Decimal]:
+) -> tuple[Decimal, Decimal, Decimal]:
     """One trade: its commission goes with it, and the incident that told of it ends with its last one."""
     for field in ("exchange_order_id", "trade_id", "quantity", "price"):
         if getattr(command, field) is None:
@@ -216,7 +218,7 @@ def _of_trade(
     told = desk.incidents.get("foreign_trade", f"{command.symbol}:{order_id}")
     if told is not None:
         _handed_on(draft, told, quantity, to=taker, by=command.actor)
-    return quantity, price
+    return quantity, price, commission
 
 
 def _handed_on(draft: Draft, told: IncidentRow, quantity: Decimal, *, to: str, by: str) -> None:
@@ -246,6 +248,7 @@ def _hand_over(
     symbol: str,
     quantity: Decimal,
     price: Decimal,
+    commission: Decimal = ZERO,
 ) -> Posting:
     """Move quantity at a price: a trade on either side, which the exchange never saw."""
     realized = ZERO
@@ -271,6 +274,8 @@ def _hand_over(
         if position.sub_account_id != HOUSE:
             tell_move(desk, draft, position, move, closed_view=view, reason=draft.kind.upper())
     details = {"from": giver, "to": taker, "quantity": plain(quantity), "price": plain(price)}
+    if commission:
+        details["commission"] = plain(commission)
     account = giver if taker == HOUSE else taker
     return _done(desk, draft, asked, account=account, symbol=symbol, details=details)
 
