@@ -272,7 +272,15 @@ def _hand_over(
     desk.post(draft, account=HOUSE, amount=-realized, reason="NETTING", reference=reference)
     for position, move, view in told:
         if position.sub_account_id != HOUSE:
-            tell_move(desk, draft, position, move, closed_view=view, reason=draft.kind.upper())
+            tell_move(
+                desk,
+                draft,
+                position,
+                move,
+                closed_view=view,
+                reason=draft.kind.upper(),
+                account=desk.snapshot(position.sub_account_id),
+            )
     details = {"from": giver, "to": taker, "quantity": plain(quantity), "price": plain(price)}
     if commission:
         details["commission"] = plain(commission)
