@@ -271,16 +271,15 @@ def _hand_over(
         told.append((position, move, view))
     desk.post(draft, account=HOUSE, amount=-realized, reason="NETTING", reference=reference)
     for position, move, view in told:
-        if position.sub_account_id != HOUSE:
-            tell_move(
-                desk,
-                draft,
-                position,
-                move,
-                closed_view=view,
-                reason=draft.kind.upper(),
-                account=desk.snapshot(position.sub_account_id),
-            )
+        tell_move(
+            desk,
+            draft,
+            position,
+            move,
+            closed_view=view,
+            reason=draft.kind.upper(),
+            account=desk.snapshot(position.sub_account_id),
+        )
     details = {"from": giver, "to": taker, "quantity": plain(quantity), "price": plain(price)}
     if commission:
         details["commission"] = plain(commission)

@@ -160,9 +160,12 @@ class Reconciler:
             if asked is None or _agrees(order, asked):
                 return []
             answer = asked
+        foreign = f"{answer.symbol}:{answer.order_id}"
+        if order is None and self.engine.desk.incidents.get("foreign_order", foreign):
+            return []  # it stands as an incident, and is left alone
+        was = "is unknown here" if order is None else f"is {order.state} here"
         if take:
             self.catch_up.take(answer)
-        was = "is unknown here" if order is None else f"is {order.state} here"
         return [f"{answer.symbol} {answer.client_order_id}: {answer.status} there, {was}"]
 
     async def _unlisted(self, order: Order, *, take: bool) -> list[str]:
