@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from textwrap import fill
 
 from pms.domain.incident_kinds import KINDS
 
 NAME = "incidents.md"
+WIDTH = 115
 
 HEAD = """\
 # Incidents
@@ -33,7 +35,8 @@ def page() -> str:
     parts = [HEAD]
     for name, kind in sorted(KINDS.items()):
         ends = f"Resolved by itself when {kind.lasting}." if kind.lasting else "Over when acknowledged."
-        parts.append(f"## `{name}`\n\n{kind.meaning}\n\nNext: {kind.next_step}\n\n{ends}\n")
+        told = (kind.meaning, f"Next: {kind.next_step}", ends)
+        parts.append("\n\n".join((f"## `{name}`", *(fill(text, WIDTH) for text in told))) + "\n")
     return "\n".join(parts)
 
 

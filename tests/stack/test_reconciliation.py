@@ -139,6 +139,37 @@ async def test_an_outage_ends_nothing_and_one_pass_makes_all_exact(desk: Desk) -
     await until(lambda: _is(desk, resting, "cancelled"), "the cancel")
 
 
+async def test_an_order_that_nobody_can_prove_ends_by_an_operators_word(desk: Desk) -> None:
+    fault = await desk.admin("POST", "faults", kind="hang_before", path="/fapi/v1/order", method="POST")
+    asked = str(uuid4())
+    command = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "ttlMs": 500, "requestId": asked}
+    await desk.requests.submit("pms.trade", {"subAccountId": "bob", **command}, door="test")
+    await until(lambda: _hit(desk, fault["id"]), "the order to hang at the exchange's door")
+    desk.relay.cut()
+    answer = json.loads(await desk.requests.result(asked, timeout_s=8) or b"{}")
+    order = answer["orderId"]
+    assert (answer["success"], answer["state"]) == (True, "placing")
+    words = ("resolve", order, "--reason", "not on the exchange's page", "--yes", "--as")
+    code, refused = await desk.pms(*words, "filled")
+    assert (code, refused["code"]) == (1, "EVIDENCE")
+
+    async def resolved() -> bool:
+        code, answer = await desk.pms(*words, "not-executed")
+        assert code == 0 or answer["code"] == "EVIDENCE", answer
+        return code == 0
+
+    await until(resolved, "the word to be taken", seconds=30)
+    assert await desk.state(order) == "rejected"
+    await desk.settled()
+    (row,) = await desk.rows("select reason from pms.orders where client_order_id = :order", order=order)
+    assert row[0].startswith("operator ")
+    assert row[0].endswith(": not on the exchange's page")
+    await desk.relay.mend()
+    await desk.admin("DELETE", "faults")
+    await until(desk.admitting, "admission to open", seconds=30)
+    await desk.reconciled()
+
+
 async def test_a_trade_by_hand_is_an_incident_until_it_has_its_owner(desk: Desk) -> None:
     before = await position(desk, "alice")
     await desk.own_order("BTCUSDT", "BUY", "0.02", await desk.bid("BTCUSDT") + 500, name="by-hand")
@@ -266,6 +297,10 @@ async def position(desk: Desk, account: str) -> Decimal:
 
 async def open_rows(desk: Desk) -> int:
     return int((await desk.rows("select count(*) from pms.incidents where state <> 'resolved'"))[0][0])
+
+
+async def _hit(desk: Desk, fault: int) -> bool:
+    return bool((await desk.admin("GET", f"faults/{fault}"))["hits"])
 
 
 async def _closed(desk: Desk) -> bool:
