@@ -262,6 +262,10 @@ class Engine:
         reason = update.expiry_reason if word.startswith("EXPIRED") else None
         seen = Seen(update.order_id, word, update.filled, reason)
         order = self.order_of(update.symbol, update.order_id, update.client_order_id)
+        over = WORD_RANK[word] > WORD_RANK["NEW"]
+        if order is None and over:
+            subject = f"{update.symbol}:{update.order_id}"
+            self.settle_incident("foreign_order", subject, f"the exchange says: {word}")
         if update.trade_id and update.last_quantity:
             trade = Trade(
                 symbol=update.symbol,
@@ -282,7 +286,7 @@ class Engine:
         if order is None:
             if ours(update.client_order_id):
                 self.behind()
-            else:
+            elif not over:
                 self.foreign(update.symbol, update.order_id, update.client_order_id)
             return
         if update.execution == "AMENDMENT":

@@ -146,9 +146,9 @@ async def test_an_order_that_nobody_can_prove_ends_by_an_operators_word(desk: De
     await desk.requests.submit("pms.trade", {"subAccountId": "bob", **command}, door="test")
     await until(lambda: _hit(desk, fault["id"]), "the order to hang at the exchange's door")
     desk.relay.cut()
-    answer = json.loads(await desk.requests.result(asked, timeout_s=8) or b"{}")
-    order = answer["orderId"]
-    assert (answer["success"], answer["state"]) == (True, "placing")
+    record = await desk.requests.read(asked)
+    assert record is not None
+    (order,) = record.orders
     words = ("resolve", order, "--reason", "not on the exchange's page", "--yes", "--as")
     code, refused = await desk.pms(*words, "filled")
     assert (code, refused["code"]) == (1, "EVIDENCE")
@@ -160,6 +160,8 @@ async def test_an_order_that_nobody_can_prove_ends_by_an_operators_word(desk: De
 
     await until(resolved, "the word to be taken", seconds=30)
     assert await desk.state(order) == "rejected"
+    told = json.loads(await desk.requests.result(asked, timeout_s=2) or b"{}")
+    assert (told["success"], told["code"]) == (False, "NOT_EXECUTED")
     await desk.settled()
     (row,) = await desk.rows("select reason from pms.orders where client_order_id = :order", order=order)
     assert row[0].startswith("operator ")
