@@ -69,20 +69,16 @@ def house(limit: int, as_json: bool) -> None:
 
 
 async def _read(session: Session) -> dict[str, Any]:
-    entries = await queries.ledger(session.database, sub_account_id=HOUSE, limit=None)
-    amounts: dict[str, Decimal] = defaultdict(Decimal)
-    for entry in entries:
-        amounts[entry.reason] += entry.amount
+    sums = await queries.ledger_sums(session.database, sub_account_id=HOUSE)
     fills = await queries.fills(session.database, sub_account_id=HOUSE, limit=None)
-    commands = await queries.commands(session.database, decision="admitted", limit=None)
-    handed = _handed([decode_object(row.answer) for row in commands if row.command in CORRECTIONS])
+    commands = await queries.commands(session.database, decision="admitted", named=CORRECTIONS, limit=None)
+    handed = _handed([decode_object(row.answer) for row in commands])
     rows = await queries.position_rows(session.database, open_only=True)
     held = {row.symbol: row.quantity for row in rows if row.sub_account_id == HOUSE}
     return {
-        "balance": sum(amounts.values(), Decimal(0)),
+        "balance": sum((each.amount for each in sums), Decimal(0)),
         "money": [
-            {"amount": amount, "reason": reason, "why": WHY.get(reason, "")}
-            for reason, amount in sorted(amounts.items())
+            {"amount": each.amount, "reason": each.reason, "why": WHY.get(each.reason, "")} for each in sums
         ],
         "positions": [
             _position(symbol, quantity, fills, handed.get(symbol, Decimal(0)))

@@ -57,6 +57,14 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     agrees: bool
 
 
+class ReasonSum(msgspec.Struct, frozen=True, kw_only=True):
+    """All ledger entries of an account for one reason."""
+
+    reason: str
+    amount: Decimal
+    lines: int
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """How much there is of everything, and how far the journal is folded."""
 
@@ -164,12 +172,30 @@ async def ledger(
     return await _read(engine, _only(statement, rows, sub_account_id=sub_account_id).limit(limit), LedgerRow)
 
 
+async def ledger_sums(engine: AsyncEngine, *, sub_account_id: str) -> list[ReasonSum]:
+    """What an account's balance is made of: its ledger entries by reason."""
+    rows = models.ledger_entries
+    statement = (
+        select(rows.c.reason, func.sum(rows.c.amount).label("amount"), func.count().label("lines"))
+        .where(rows.c.sub_account_id == sub_account_id)
+        .group_by(rows.c.reason)
+        .order_by(rows.c.reason)
+    )
+    return await _read(engine, statement, ReasonSum)
+
+
 async def commands(
-    engine: AsyncEngine, *, decision: str | None = None, limit: int | None = 100
+    engine: AsyncEngine,
+    *,
+    decision: str | None = None,
+    named: tuple[str, ...] | None = None,
+    limit: int | None = 100,
 ) -> list[CommandRow]:
     """Commands and what was decided, the last decided first."""
     rows = models.commands
     statement = select_as(CommandRow, rows).order_by(rows.c.decided_at.desc(), rows.c.request_id)
+    if named is not None:
+        statement = statement.where(rows.c.command.in_(named))
     return await _read(engine, _only(statement, rows, decision=decision).limit(limit), CommandRow)
 
 
