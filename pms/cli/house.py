@@ -45,6 +45,7 @@ FOREIGN = (
     Column("exchangeOrderId", "order", right=True),
     Column("tradeId", "trade", right=True),
     Column("clientOrderId", "client order id", long=True),
+    Column("handedTo", "handed to", long=True),
 )
 
 
@@ -72,7 +73,8 @@ async def _read(session: Session) -> dict[str, Any]:
     sums = await queries.ledger_sums(session.database, sub_account_id=HOUSE)
     fills = await queries.fills(session.database, sub_account_id=HOUSE, limit=None)
     commands = await queries.commands(session.database, decision="admitted", named=CORRECTIONS, limit=None)
-    handed = _handed([decode_object(row.answer) for row in commands])
+    answers = [decode_object(row.answer) for row in commands]
+    handed, owners = _handed(answers), _owners(answers)
     rows = await queries.position_rows(session.database, open_only=True)
     held = {row.symbol: row.quantity for row in rows if row.sub_account_id == HOUSE}
     return {
@@ -84,7 +86,7 @@ async def _read(session: Session) -> dict[str, Any]:
             _position(symbol, quantity, fills, handed.get(symbol, Decimal(0)))
             for symbol, quantity in sorted(held.items())
         ],
-        "foreign": [_trade(fill) for fill in fills],
+        "foreign": [_trade(fill, owners) for fill in fills],
     }
 
 
@@ -97,6 +99,12 @@ def _handed(answers: list[dict[str, Any]]) -> dict[str, Decimal]:
             quantity = Decimal(told["quantity"])
             moved[answer["symbol"]] += quantity if told["to"] == HOUSE else -quantity
     return moved
+
+
+def _owners(answers: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """Who was given which trade last; the answers come newest first."""
+    told = [(answer["symbol"], answer.get("details") or {}) for answer in reversed(answers)]
+    return {(symbol, details["trade"]): details["to"] for symbol, details in told if "trade" in details}
 
 
 def _position(symbol: str, quantity: Decimal, fills: list[FillRow], handed: Decimal) -> dict[str, Any]:
@@ -114,7 +122,8 @@ def _position(symbol: str, quantity: Decimal, fills: list[FillRow], handed: Deci
     }
 
 
-def _trade(fill: FillRow) -> dict[str, Any]:
+def _trade(fill: FillRow, owners: dict[tuple[str, str], str]) -> dict[str, Any]:
+    """A foreign trade, with whom it was handed to since; `house` where it was handed back."""
     return {
         "venueTime": fill.venue_time,
         "symbol": fill.symbol,
@@ -125,4 +134,5 @@ def _trade(fill: FillRow) -> dict[str, Any]:
         "exchangeOrderId": str(fill.exchange_order_id),
         "tradeId": str(fill.trade_id),
         "clientOrderId": fill.client_order_id or "",
+        "handedTo": owners.get((fill.symbol, f"{fill.exchange_order_id}:{fill.trade_id}"), ""),
     }

@@ -163,8 +163,9 @@ def reassign(desk: Desk, asked: Asked, command: Reassign) -> Posting:
     draft.note.update(actor=command.actor, reason=command.reason)
     if command.trade_id is not None or command.exchange_order_id is not None:
         quantity, price, commission = _of_trade(desk, draft, instrument, command, giver=giver, taker=taker)
+        trade: str | None = f"{command.exchange_order_id}:{command.trade_id}"
     else:
-        commission = ZERO
+        commission, trade = ZERO, None
         quantity, price = _of_position(desk, instrument, command, giver=giver)
     return _hand_over(
         desk,
@@ -176,6 +177,7 @@ def reassign(desk: Desk, asked: Asked, command: Reassign) -> Posting:
         quantity=quantity,
         price=price,
         commission=commission,
+        trade=trade,
     )
 
 
@@ -249,6 +251,7 @@ def _hand_over(
     quantity: Decimal,
     price: Decimal,
     commission: Decimal = ZERO,
+    trade: str | None = None,
 ) -> Posting:
     """Move quantity at a price: a trade on either side, which the exchange never saw."""
     realized = ZERO
@@ -283,6 +286,8 @@ def _hand_over(
     details = {"from": giver, "to": taker, "quantity": plain(quantity), "price": plain(price)}
     if commission:
         details["commission"] = plain(commission)
+    if trade is not None:
+        details["trade"] = trade
     account = giver if taker == HOUSE else taker
     return _done(desk, draft, asked, account=account, symbol=symbol, details=details)
 

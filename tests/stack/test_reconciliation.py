@@ -195,6 +195,7 @@ async def test_a_trade_by_hand_is_an_incident_until_it_has_its_owner(desk: Desk)
     over = await desk.incident("foreign_trade", state="resolved")
     assert "@" in over["resolved_by"]
     assert await position(desk, "house") == 0
+    assert (await desk.pms("house"))[1]["foreign"][0]["handedTo"] == "alice"
     assert await position(desk, "alice") == before + Decimal("0.02")
     assert await desk.redis.hlen("pms:incidents:open") == await open_rows(desk)
     await desk.audit()
