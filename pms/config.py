@@ -108,6 +108,15 @@ class Settings(BaseSettings):
             raise ValueError("is not an address: it has no scheme://")
         return value.rstrip("/")
 
+    @field_validator("webhook_url")
+    @classmethod
+    def _webhook_is_http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("is not an http:// or https:// address")
+        return value
+
     @property
     def symbol_list(self) -> list[str]:
         """The always-followed symbols, upper case, in order, without repeats."""

@@ -27,6 +27,16 @@ it is pushed to `PMS_WEBHOOK_URL`. `pms incidents` lists what is not resolved, `
 - One that **lasts** is resolved by itself when the evidence says so; acknowledging it only says who has seen
   it. One that merely **happened** is over when somebody has acknowledged it:
   `pms incidents ack ID --reason …`.
+
+## The webhook
+
+`POST`, JSON: `{"delivery", "text", "incident": {"id", "kind", "severity", "state", "subject", "detail", "evidence",
+"times", "at", "last_at", "acked_by", …, "nextStep"}}`; `text` is one line for people. Each change comes once at
+least, in order, under the same `delivery` (also the header `X-PMS-Delivery`): drop what you have seen. With
+`PMS_WEBHOOK_SECRET` set, `X-PMS-Signature` is `sha256=` and the body's HMAC-SHA256 in hexadecimal. Anything but 2xx
+within 5 s is tried again after 2, 5, 15, 60, 120 and 300 s, and then given up.
+
+# The kinds
 """
 
 

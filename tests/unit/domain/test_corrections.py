@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
@@ -311,3 +312,48 @@ def test_any_sequence_of_corrections_conserves_positions_and_money(
         for positions in desk.held.values():
             for position in positions.values():
                 assert position.cost == position.cost.quantize(D("0.00000001"))
+
+
+LOTS = D("0.005")
+TAKER = [
+    ("seen", "NEW", 0),
+    ("trade", 1, 1),
+    ("seen", "PARTIALLY_FILLED", 1),
+    ("trade", 2, 2),
+]
+COURSES = [
+    [*TAKER, ("seen", "FILLED", 2)],
+    [*TAKER[:3], ("seen", "CANCELED", 1)],
+    [*TAKER[:1], ("seen", "EXPIRED", 0)],
+]
+
+
+@given(
+    course=st.sampled_from(COURSES),
+    outcome=st.sampled_from(["not-executed", "cancelled", "expired", "filled"]),
+    data=st.data(),
+)
+@settings(max_examples=150, deadline=None)
+def test_whatever_the_exchange_says_after_an_operators_word_makes_it_as_if_never_said(
+    course: list[tuple[str, object, int]], outcome: str, data: st.DataObject
+) -> None:
+    said = data.draw(st.permutations(course), label="order")
+    when = data.draw(st.integers(0, len(said) - 1), label="facts before the word")
+
+    def told(word_at: int | None) -> tuple[Order, Desk]:
+        desk = desk_at()
+        order = sent(desk)
+        for number, (kind, what, lots) in enumerate(said):
+            if number == word_at:
+                with suppress(Refusal):
+                    resolved(desk, order, outcome)
+            if kind == "seen":
+                observe(desk, order, Seen(5, str(what), D(lots) * LOTS), at=70_000)
+            else:
+                book(desk, fill(order, trade_id=lots, quantity=str(LOTS)))
+        return order, desk
+
+    (spoken, with_word), (silent, without) = told(when), told(None)
+    assert (spoken.state, spoken.filled_qty) == (silent.state, silent.filled_qty)
+    assert sums(with_word) == sums(without)
+    assert with_word.reserved_margin("alice") == without.reserved_margin("alice")
