@@ -30,13 +30,13 @@ it is pushed to `PMS_WEBHOOK_URL`. `pms incidents` lists what is not resolved, `
 
 ## The webhook
 
-`POST`, JSON: `{"delivery", "text", "incident": {"id", "kind", "severity", "state", "subject", "detail", "evidence",
-"times", "at", "last_at", "acked_by", …, "nextStep"}}`; `text` is one line for people. Each change comes once at
-least, in order, under the same `delivery` (also the header `X-PMS-Delivery`): drop what you have seen. With
-`PMS_WEBHOOK_SECRET` set, `X-PMS-Signature` is `sha256=` and the body's HMAC-SHA256 in hexadecimal. Anything but 2xx
-within 5 s is tried again after 2, 5, 15, 60, 120 and 300 s, and then given up.
+`POST`, JSON: `{"delivery", "text", "incident": {"id", "kind", "severity", "state", "subject", "detail",
+"evidence", "times", "at", "last_at", "acked_by", …, "nextStep"}}`; `text` is one line for people. Each
+change comes once at least, in order, under the same `delivery` (also the header `X-PMS-Delivery`): drop what
+you have seen. With `PMS_WEBHOOK_SECRET` set, `X-PMS-Signature` is `sha256=` and the body's HMAC-SHA256 in
+hexadecimal. Anything but 2xx within 5 s is tried again after 2, 5, 15, 60, 120 and 300 s, then given up.
 
-# The kinds
+## The kinds
 """
 
 
@@ -46,7 +46,7 @@ def page() -> str:
     for name, kind in sorted(KINDS.items()):
         ends = f"Resolved by itself when {kind.lasting}." if kind.lasting else "Over when acknowledged."
         told = (kind.meaning, f"Next: {kind.next_step}", ends)
-        parts.append("\n\n".join((f"## `{name}`", *(fill(text, WIDTH) for text in told))) + "\n")
+        parts.append("\n\n".join((f"### `{name}`", *(fill(text, WIDTH) for text in told))) + "\n")
     return "\n".join(parts)
 
 
