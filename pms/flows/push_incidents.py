@@ -29,6 +29,7 @@ log = structlog.get_logger()
 TIMEOUT_S = 5
 LOCK_MS = 30_000
 AT_ONCE = 20
+HOUR_MS = 3_600_000
 PAUSES_S = (2, 5, 15, 60, 120, 300)
 """Before each further try; then a message is given up."""
 
@@ -63,7 +64,9 @@ async def _push(webhook: Webhook, redis: Any) -> int:
     if int(done.get(b"next_try", 0)) > webhook.now_ms():
         return 0
     sent, until = 0, webhook.now_ms() + LOCK_MS // 2
-    after = f"({done[b'at'].decode()}" if b"at" in done else "-"
+    # A webhook that is new gets the last hour, not the history.
+    first = str(max(0, webhook.now_ms() - HOUR_MS))
+    after = f"({done[b'at'].decode()}" if b"at" in done else first
     for stream_id, fields in await redis.xrange(names.INCIDENT_CHANGES, min=after, count=AT_ONCE):
         if webhook.now_ms() > until:
             break

@@ -176,3 +176,12 @@ async def test_two_runs_at_once_do_not_double(site: Site) -> None:
     assert await push(site.webhook) == 0
     assert site.receiver.got == []
     assert await site.redis.get(f"{names.INCIDENTS_PUSHED}:lock") == b"another's"
+
+
+async def test_a_new_webhook_gets_the_last_hour_and_not_the_history(site: Site) -> None:
+    await site.drift("0.1")
+    seconds, micros = await site.redis.time()
+    site.clock.now = seconds * 1000 + micros // 1000 + 3_600_001
+    assert await push(site.webhook) == 0
+    site.clock.now -= 60_000
+    assert await push(site.webhook) == 1
