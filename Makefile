@@ -55,6 +55,7 @@ format: setup-dev
 contract: setup
 	$(RUN) pms.contract.schema docs/contract
 	$(RUN) pms.domain.order_table docs
+	$(RUN) pms.domain.incident_table docs
 
 setup setup-dev:
 	@if [ -z '$(PYTHON)' ]; then \

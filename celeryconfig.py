@@ -52,7 +52,8 @@ task_routes = {
     Task.SWEEP_REQUESTS: {"queue": Queue.SCHEDULE},
     Task.SNAPSHOT: {"queue": Queue.RECON},
     Task.KEEP_LISTEN_KEY: {"queue": Queue.RECON},
-    Task.SWEEP_ORPHANS: {"queue": Queue.RECON},
+    Task.RECONCILE: {"queue": Queue.RECON},
+    Task.PUSH_INCIDENTS: {"queue": Queue.RECON},
 }
 
 # --- publishing: never retried, for a retry whose first reply was lost doubles the message ------------
@@ -74,7 +75,8 @@ beat_schedule = {
     "fold": {"task": Task.FOLD, "schedule": 2.0, "options": {"expires": 2}},
     "snapshot": {"task": Task.SNAPSHOT, "schedule": 60.0, "options": {"expires": 60}},
     "sweep-requests": {"task": Task.SWEEP_REQUESTS, "schedule": 1.0, "options": {"expires": 1}},
-    "sweep-orphans": {"task": Task.SWEEP_ORPHANS, "schedule": 30.0, "options": {"expires": 30}},
+    "reconcile": {"task": Task.RECONCILE, "schedule": 30.0, "options": {"expires": 30}},
+    "push-incidents": {"task": Task.PUSH_INCIDENTS, "schedule": 2.0, "options": {"expires": 2}},
     "keep-listen-key": {"task": Task.KEEP_LISTEN_KEY, "schedule": 600.0, "options": {"expires": 600}},
 }
 beat_schedule_filename = str(_settings.home / "run" / "beat-schedule")

@@ -84,6 +84,12 @@ class Settings(BaseSettings):
     appendfsync: Literal["always", "everysec"] = Field("always", description="AOF policy of embedded Redis.")
     redis_maxmemory_mb: int = Field(1024, ge=64, description="Memory of embedded Redis, in MiB.")
 
+    # Incidents
+    webhook_url: SecretStr | None = Field(None, description="Each change of an incident is POSTed here.")
+    webhook_secret: SecretStr | None = Field(
+        None, description="Signs them: X-PMS-Signature is sha256= and the body's HMAC-SHA256."
+    )
+
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
     log_json: bool = Field(False, description="One JSON object a line instead of coloured text.")
@@ -101,6 +107,15 @@ class Settings(BaseSettings):
         if "://" not in value:
             raise ValueError("is not an address: it has no scheme://")
         return value.rstrip("/")
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _webhook_is_http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("is not an http:// or https:// address")
+        return value
 
     @property
     def symbol_list(self) -> list[str]:

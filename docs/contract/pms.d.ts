@@ -11,6 +11,39 @@ export interface Account {
   positions: Array<PositionView>;
 }
 
+/** Say that somebody has seen an incident; one that merely happened is over with that. */
+export interface Acknowledge {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  incidentId: string;
+  /** Who: OS user @ host. */
+  actor: string;
+  /** Why, for the journal. */
+  reason: string;
+}
+
+/** Correct a sub-account against the house: an amount of balance, or a signed quantity of a position. */
+export interface Adjust {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
+  /** Signed; the house gives it or takes it. */
+  amount?: number | string | null;
+  symbol?: string | null;
+  /** Signed; what the sub-account's position changes by. */
+  quantity?: number | string | null;
+  /** At which quantity changes hands; the mid price. */
+  price?: number | string | null;
+  /** Who: OS user @ host. */
+  actor: string;
+  /** Why, for the journal. */
+  reason: string;
+}
+
 /** Change a resting order; what is absent stays as it is. */
 export interface Amend {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -201,6 +234,45 @@ export interface Price {
   ts: number;
 }
 
+/** Hand a position, part of one, or one trade from one account to another; one of them is the house. */
+export interface Reassign {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  fromAccountId: string;
+  toAccountId: string;
+  symbol: string;
+  /** Signed, of the position; all of it. A trade's quantity, signed by its side. */
+  quantity?: number | string | null;
+  /** The giver's average entry; a trade's price. */
+  price?: number | string | null;
+  /** With tradeId: hand over this trade. */
+  exchangeOrderId?: number | null;
+  tradeId?: number | null;
+  /** The trade's commission, in USDT; goes with it. */
+  commission?: number | string | null;
+  /** Who: OS user @ host. */
+  actor: string;
+  /** Why, for the journal. */
+  reason: string;
+}
+
+/** An operator's word on what became of an order; a later word of the exchange supersedes it. */
+export interface Resolve {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  /** Our client order id, or the exchange's id. */
+  orderId: string;
+  outcome: "not-executed" | "cancelled" | "expired" | "filled";
+  /** Who: OS user @ host. */
+  actor: string;
+  /** Why, for the journal. */
+  reason: string;
+}
+
 /**
  * What became of a command.
  *
@@ -276,6 +348,10 @@ export interface Commands {
   "pms.transfer": Transfer;
   "pms.freeze": Freeze;
   "pms.import_position": ImportPosition;
+  "pms.acknowledge": Acknowledge;
+  "pms.resolve": Resolve;
+  "pms.adjust": Adjust;
+  "pms.reassign": Reassign;
 }
 
 /** What each list takes. */
@@ -359,4 +435,7 @@ export type RefusalCode =
   | "EXCHANGE_UNREACHABLE"
   | "NOT_EXECUTED"
   | "NOT_SENT"
-  | "HALTED";
+  | "HALTED"
+  | "EVIDENCE"
+  | "UNKNOWN_TRADE"
+  | "UNKNOWN_INCIDENT";

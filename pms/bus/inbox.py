@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from pms.contract import names
 
+Table = Literal["orders", "positions", "accounts"]
 OutcomeWord = Literal["accepted", "refused", "duplicate", "throttled", "unsent", "unknown"]
 
 
@@ -59,7 +60,42 @@ class Attend(msgspec.Struct, frozen=True, tag_field="kind", tag="attend"):
     client_order_id: str
 
 
-Message = Arrived | Conflict | BadCommand | Outcome | Attend
+class Reconcile(msgspec.Struct, frozen=True, tag_field="kind", tag="reconcile"):
+    """Compare memory with the exchange; the report is awaited under this id."""
+
+    id: str
+    dry_run: bool = False
+    books_only: bool = False
+    #: no pass: tell only what memory holds
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A row that is not elsewhere what it is in memory."""
+
+    table: Table
+    key: tuple[str, ...]
+    theirs: str
+    ours: str
+
+
+class Compared(msgspec.Struct, frozen=True, tag_field="kind", tag="compared"):
+    """Our books were compared with what Redis shows or PostgreSQL holds."""
+
+    where: Literal["redis", "postgres"]
+    differences: tuple[Difference, ...]
+
+
+class Noticed(msgspec.Struct, frozen=True, tag_field="kind", tag="noticed"):
+    """Somebody else found what an operator should see; with `over` set it is no longer so."""
+
+    incident: str
+    severity: str
+    subject: str
+    detail: str
+    over: bool = False
+
+
+Message = Arrived | Conflict | BadCommand | Outcome | Attend | Reconcile | Compared | Noticed
 _decoder = msgspec.json.Decoder(Message)
 _encoder = msgspec.json.Encoder()
 

@@ -14,7 +14,7 @@ from pms.bus.scripts import Scripts
 from pms.contract import names
 from pms.contract.account import Account
 from pms.contract.events import OrderEvent, PositionEvent
-from pms.contract.journal import CommandRow, Entry, OrderRow, decode_entry, encode_entry
+from pms.contract.journal import CommandRow, Entry, IncidentRow, OrderRow, decode_entry, encode_entry
 from pms.contract.money import encode, plain
 from pms.contract.results import Result
 from pms.domain.orders import State
@@ -65,6 +65,14 @@ class Journal:
         found = await self._redis.xrevrange(names.JOURNAL, count=1)
         return int(found[0][0].split(b"-")[0]) if found else 0
 
+    async def show_incidents(self, rows: Sequence[IncidentRow]) -> None:
+        """Write the view of what is not resolved anew: Redis may have lost or kept what it should not."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(names.INCIDENTS)
+            if rows:
+                pipe.hset(names.INCIDENTS, mapping={str(row.seq): _encoder.encode(row) for row in rows})
+            await pipe.execute()
+
     async def trim(self, seq: int) -> None:
         """Drop what lies before an entry, but never that entry, which carries the chain."""
         await self._redis.xtrim(names.JOURNAL, minid=f"{seq}-0", approximate=True)
@@ -111,6 +119,8 @@ def _effects(
         effects.extend(_project(order))
     for command in entry.rows.commands:
         effects.extend(_decide(command, entry.rows.orders))
+    for incident in entry.rows.incidents:
+        effects.extend(_tell_incident(incident, entry.seq))
     newest: dict[str, Account] = {}
     written: dict[int, msgspec.Raw] = {}
     for event in events:
@@ -212,6 +222,18 @@ def _project_amend(order: OrderRow, wish: str) -> list[Effect]:
         ["HSET", key, *(part for field in fields.items() for part in field)],
         ["EXPIRE", key, CLOSED_ORDER_TTL_S],
     ]
+
+
+def _tell_incident(incident: IncidentRow, seq: int) -> list[Effect]:
+    """The view of what is not resolved, and the change for the webhook, under an id of its own."""
+    key, text = str(incident.seq), _text(_encoder.encode(incident))
+    shown: Effect = (
+        ["HDEL", names.INCIDENTS, key]
+        if incident.state == "resolved"
+        else ["HSET", names.INCIDENTS, key, text]
+    )
+    kept: Effect = ["XADD", names.INCIDENT_CHANGES, "MAXLEN", "~", names.INCIDENT_CHANGES_KEPT, "*"]
+    return [shown, [*kept, "id", f"{incident.seq}-{seq}", "incident", text]]
 
 
 def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:

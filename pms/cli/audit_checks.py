@@ -53,7 +53,7 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """A position that the house handed to a sub-account: signed quantity and its cost."""
+    """What the house handed to a sub-account, or with other signs took back: quantity and its cost."""
 
     owner: str
     symbol: str
@@ -263,7 +263,9 @@ def _sums(ledger: Ledger) -> Check:
 def _balances(ledger: Ledger, trades: tuple[Trade, ...], owners: Mapping[TradeKey, str]) -> Check:
     """Each sub-account's balance from its own trades; the house's follows from the wallet."""
     computed = _sum(
-        (account, amount) for account, reason, amount in ledger.entries if reason in {"TRANSFER", "FUNDING"}
+        (account, amount)
+        for account, reason, amount in ledger.entries
+        if reason in {"TRANSFER", "FUNDING", "ADJUSTMENT"}
     )
     for trade in trades:
         owner = owners[trade.key]

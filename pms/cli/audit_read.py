@@ -11,9 +11,11 @@ from pms.cli.audit_checks import WALLET, Engine, Exchange, Import, Ledger, Snaps
 from pms.cli.exchange import PAGE, ExchangeReader
 from pms.cli.session import Failed
 from pms.contract import names
+from pms.contract.journal import CommandRow
 from pms.contract.money import decode_object
 from pms.db import queries
 
+CORRECTIONS = {"pms.adjust", "pms.reassign"}
 TRADED = {"COMMISSION", "REALIZED_PNL"}
 """Kinds of income that each trade tells itself."""
 
@@ -84,7 +86,7 @@ async def read_ledger(database: AsyncEngine) -> Ledger:
             (row.sub_account_id, row.symbol): (row.quantity, row.cost)
             for row in await queries.position_rows(database)
         },
-        imports=tuple(_import(row.text) for row in commands if row.command == "pms.import_position"),
+        imports=tuple(handed for row in commands for handed in _handed(row)),
         open_orders=tuple((row.symbol, row.exchange_order_id, row.client_order_id) for row in orders),
     )
 
@@ -138,11 +140,23 @@ def _exchange_trade(row: dict[str, Any]) -> Trade:
     )
 
 
-def _import(text: str) -> Import:
-    fields = decode_object(text)
-    quantity, entry = Decimal(str(fields["quantity"])), Decimal(str(fields["entryPrice"]))
-    cost = (quantity * entry).quantize(Decimal("0.00000001"))
-    return Import(fields["subAccountId"], fields["symbol"].upper(), quantity, cost)
+def _handed(command: CommandRow) -> list[Import]:
+    """What a command handed from the house to a sub-account, or back: quantity, and what it cost."""
+    if command.command == "pms.import_position":
+        fields = decode_object(command.text)
+        quantity, entry = Decimal(str(fields["quantity"])), Decimal(str(fields["entryPrice"]))
+        cost = (quantity * entry).quantize(Decimal("0.00000001"))
+        return [Import(fields["subAccountId"], fields["symbol"].upper(), quantity, cost)]
+    if command.command not in CORRECTIONS:
+        return []
+    answer = decode_object(command.answer)
+    told = answer["details"]
+    if "price" not in told:
+        return []
+    quantity = Decimal(told["quantity"])
+    cost = quantity * Decimal(told["price"]) + Decimal(told.get("commission", 0))
+    sides = ((told["to"], 1), (told["from"], -1))
+    return [Import(who, answer["symbol"], quantity * s, cost * s) for who, s in sides if who != names.HOUSE]
 
 
 def _snapshot(fields: dict[str, Any]) -> Snapshot:

@@ -134,6 +134,9 @@ def _show(view: View) -> None:
         _show_queues(out, view.seen)
         _show_commands(out, view.seen)
         _show_health(out, view.seen)
+        if count := view.seen.open_incidents:
+            word = "incident" if count == 1 else "incidents"
+            out.print(Text(f"{count} open {word}: `pms incidents` tells", style="bold red"))
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:

@@ -115,6 +115,12 @@ class Code(StrEnum):
     #: Proven: nobody sent the order before its deadline, a halt or a cancel.
     HALTED = "HALTED"
     #: Trading is halted, for all or for this sub-account.
+    EVIDENCE = "EVIDENCE"
+    #: What is proven contradicts an operator's word, or does not suffice for it yet.
+    UNKNOWN_TRADE = "UNKNOWN_TRADE"
+    #: No trade with these ids is booked.
+    UNKNOWN_INCIDENT = "UNKNOWN_INCIDENT"
+    #: No unresolved incident has this id.
 
 
 class Refusal(Exception):

@@ -189,6 +189,64 @@ class ImportPosition(Command):
     reason: str = Field("", max_length=200)
 
 
+Actor = Annotated[str, Field(min_length=1, max_length=100, description="Who: OS user @ host.")]
+Reason = Annotated[str, Field(min_length=3, max_length=500, description="Why, for the journal.")]
+
+
+class Acknowledge(Command):
+    """Say that somebody has seen an incident; one that merely happened is over with that."""
+
+    name: ClassVar[str] = "pms.acknowledge"
+
+    incident_id: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
+    actor: Actor
+    reason: Reason
+
+
+class Resolve(Command):
+    """An operator's word on what became of an order; a later word of the exchange supersedes it."""
+
+    name: ClassVar[str] = "pms.resolve"
+
+    order_id: OrderId = Field(description="Our client order id, or the exchange's id.")
+    outcome: Literal["not-executed", "cancelled", "expired", "filled"]
+    actor: Actor
+    reason: Reason
+
+
+class Adjust(Command):
+    """Correct a sub-account against the house: an amount of balance, or a signed quantity of a position."""
+
+    name: ClassVar[str] = "pms.adjust"
+
+    sub_account_id: AccountId
+    amount: Number | None = Field(None, description="Signed; the house gives it or takes it.")
+    symbol: Symbol | None = None
+    quantity: Number | None = Field(None, description="Signed; what the sub-account's position changes by.")
+    price: Number | None = Field(None, description="At which quantity changes hands; the mid price.")
+    actor: Actor
+    reason: Reason
+
+
+class Reassign(Command):
+    """Hand a position, part of one, or one trade from one account to another; one of them is the house."""
+
+    name: ClassVar[str] = "pms.reassign"
+
+    from_account_id: AccountId
+    to_account_id: AccountId
+    symbol: Symbol
+    quantity: Number | None = Field(
+        None, description="Signed, of the position; all of it. A trade's quantity, signed by its side."
+    )
+    price: Number | None = Field(None, description="The giver's average entry; a trade's price.")
+    exchange_order_id: int | None = Field(None, ge=0, description="With tradeId: hand over this trade.")
+    trade_id: int | None = Field(None, ge=0)
+    commission: Number | None = Field(None, description="The trade's commission, in USDT; goes with it.")
+    actor: Actor
+    reason: Reason
+
+
 COMMANDS: dict[str, type[Command]] = {
     model.name: model
     for model in (
@@ -203,6 +261,10 @@ COMMANDS: dict[str, type[Command]] = {
         Transfer,
         Freeze,
         ImportPosition,
+        Acknowledge,
+        Resolve,
+        Adjust,
+        Reassign,
     )
 }
 """Every command by its task name."""

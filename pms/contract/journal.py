@@ -151,7 +151,7 @@ class CursorRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Something an operator should see. Key: seq."""
+    """Something an operator should see, as it stands after the entry. Key: seq, that of its opening."""
 
     seq: int
     kind: str
@@ -159,6 +159,23 @@ class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
     #: info, warning, critical
     detail: str
     at: int
+    #: when it was opened
+    subject: str = ""
+    #: what it is about; while it is not resolved, the same kind and subject are the same incident
+    evidence: str = "{}"
+    #: a JSON object
+    state: str = "open"
+    #: open, acknowledged, resolved
+    times: int = 1
+    last_at: int = 0
+    #: when it was told last
+    acked_by: str | None = None
+    acked_at: int | None = None
+    ack_reason: str | None = None
+    resolved_by: str | None = None
+    #: an operator, or `evidence`
+    resolved_at: int | None = None
+    resolution: str | None = None
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -15,6 +15,10 @@ pms:halt, pms:halt:{sub}     string  no send right while it exists
 pms:price:{symbol}           string  {bid, ask, mid, ts}                                   30 s
 pms:risk:{subAccountId}      string  the account snapshot                                  30 s
 pms:health                   string  {state, feedAge, admission, reason}
+pms:incidents:open           hash    id -> an incident that is not resolved
+pms:incidents:changes        stream  each change of an incident, for the webhook; capped
+pms:incidents:push           hash    how far the webhook has them
+pms:recon:{id}               string  what a reconciliation found, and S's books at that moment  60 s
 pms:cmd:{name}               list    commands of a gateway that only knows lists
 pms:cmd:{name}:taken         list    the bridge's processing list
 """
@@ -40,6 +44,10 @@ ARCHIVED: Final = "pms:journal:archived"
 LEDGER_STOPPED: Final = "pms:ledger:stopped"
 """Why the fold stands still; while it exists, admission is closed."""
 
+INCIDENTS: Final = "pms:incidents:open"
+INCIDENT_CHANGES: Final = "pms:incidents:changes"
+INCIDENTS_PUSHED: Final = "pms:incidents:push"
+
 HOUSE: Final = "house"
 """The sub-account that owns whatever no other owns."""
 
@@ -48,6 +56,8 @@ RIGHT_TTL_S: Final = 172_800
 RESULT_TTL_S: Final = 30
 CACHE_TTL_S: Final = 30
 EVENTS_KEPT: Final = 20_000
+INCIDENT_CHANGES_KEPT: Final = 1_000
+REPORT_TTL_S: Final = 60
 
 
 class Queue:
@@ -77,7 +87,8 @@ class Task:
     SNAPSHOT: Final = "pms.snapshot"
     KEEP_LISTEN_KEY: Final = "pms.keep_listen_key"
     SWEEP_REQUESTS: Final = "pms.sweep_requests"
-    SWEEP_ORPHANS: Final = "pms.sweep_orphans"
+    RECONCILE: Final = "pms.reconcile"
+    PUSH_INCIDENTS: Final = "pms.push_incidents"
     SCHEDULE_TICK: Final = "pms.schedule_tick"
 
 
@@ -139,6 +150,10 @@ def price_key(symbol: str) -> str:
 
 def risk_key(sub_account_id: str) -> str:
     return f"pms:risk:{sub_account_id}"
+
+
+def report_key(report_id: str) -> str:
+    return f"pms:recon:{report_id}"
 
 
 def event_channel(event_type: str) -> str:

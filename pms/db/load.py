@@ -12,7 +12,15 @@ from typing import Final
 from sqlalchemy import select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pms.contract.journal import CommandRow, CursorRow, Entry, OrderRow, PositionRow, SubAccountRow
+from pms.contract.journal import (
+    CommandRow,
+    CursorRow,
+    Entry,
+    IncidentRow,
+    OrderRow,
+    PositionRow,
+    SubAccountRow,
+)
 from pms.db import models
 from pms.db.engine import reading
 from pms.db.rows import fetch, select_as
@@ -20,6 +28,7 @@ from pms.db.rows import fetch, select_as
 HOUR_MS: Final = 3_600_000
 RECENT_MS: Final = 24 * HOUR_MS
 FILLS_MS: Final = 48 * HOUR_MS
+MOST_INCIDENTS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,8 @@ class LoadedState:
     #: of the last 24 h, oldest first: a repeated requestId gets its first answer
     commands: list[CommandRow]
     cursors: list[CursorRow]
+    #: the newest that are not resolved, oldest first
+    incidents: list[IncidentRow]
     #: entries behind `applied` that are in the archive, in order
     tail: list[Entry] = field(default_factory=list)
 
@@ -104,6 +115,7 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
                 CommandRow,
             ),
             cursors=await fetch(connection, select_as(CursorRow, models.cursors), CursorRow),
+            incidents=await _incidents(connection),
         )
 
 
@@ -120,6 +132,15 @@ async def _orders(connection: AsyncConnection, recent: int) -> list[OrderRow]:
     unfinished = every.where(text(models.IS_OPEN))
     finished = every.where(text(models.IS_TERMINAL), models.orders.c.updated_at >= recent)
     return await fetch(connection, union_all(unfinished, finished), OrderRow)
+
+
+async def _incidents(connection: AsyncConnection) -> list[IncidentRow]:
+    newest = (
+        select_as(IncidentRow, models.incidents)
+        .where(text("state <> 'resolved'"))
+        .order_by(models.incidents.c.seq.desc())
+    )
+    return (await fetch(connection, newest.limit(MOST_INCIDENTS), IncidentRow))[::-1]
 
 
 async def _fill_keys(connection: AsyncConnection, horizon: int) -> set[tuple[str, int, int]]:

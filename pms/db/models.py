@@ -230,7 +230,20 @@ incidents = Table(
     _text("severity"),
     _text("detail"),
     _int("at"),
+    _text("subject"),
+    _text("evidence"),
+    _text("state"),
+    _int("times"),
+    _int("last_at"),
+    _text("acked_by", null=True),
+    _int("acked_at", null=True),
+    _text("ack_reason", null=True),
+    _text("resolved_by", null=True),
+    _int("resolved_at", null=True),
+    _text("resolution", null=True),
     _one_of("severity", "info", "warning", "critical"),
+    _one_of("state", "open", "acknowledged", "resolved"),
+    Index("incidents_unresolved", "seq", postgresql_where=text("state <> 'resolved'")),
 )
 
 journal_cursor = Table(

@@ -57,6 +57,14 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     agrees: bool
 
 
+class ReasonSum(msgspec.Struct, frozen=True, kw_only=True):
+    """All ledger entries of an account for one reason."""
+
+    reason: str
+    amount: Decimal
+    lines: int
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """How much there is of everything, and how far the journal is folded."""
 
@@ -98,10 +106,12 @@ async def positions(
     )
 
 
-async def position_rows(engine: AsyncEngine) -> list[PositionRow]:
-    """All positions as they were journaled, the closed ones too."""
+async def position_rows(engine: AsyncEngine, *, open_only: bool = False) -> list[PositionRow]:
+    """All positions as they were journaled, the closed ones too unless told otherwise."""
     rows = models.positions
     statement = select_as(PositionRow, rows).order_by(rows.c.sub_account_id, rows.c.symbol)
+    if open_only:
+        statement = statement.where(rows.c.quantity != 0)
     return await _read(engine, statement, PositionRow)
 
 
@@ -137,6 +147,7 @@ async def fills(
     sub_account_id: str | None = None,
     symbol: str | None = None,
     client_order_id: str | None = None,
+    exchange_order_id: int | None = None,
     limit: int | None = 100,
 ) -> list[FillRow]:
     """Fills, the latest at the exchange first."""
@@ -147,6 +158,8 @@ async def fills(
     statement = _only(
         statement, rows, sub_account_id=sub_account_id, symbol=symbol, client_order_id=client_order_id
     )
+    if exchange_order_id is not None:
+        statement = statement.where(rows.c.exchange_order_id == exchange_order_id)
     return await _read(engine, statement.limit(limit), FillRow)
 
 
@@ -159,12 +172,30 @@ async def ledger(
     return await _read(engine, _only(statement, rows, sub_account_id=sub_account_id).limit(limit), LedgerRow)
 
 
+async def ledger_sums(engine: AsyncEngine, *, sub_account_id: str) -> list[ReasonSum]:
+    """What an account's balance is made of: its ledger entries by reason."""
+    rows = models.ledger_entries
+    statement = (
+        select(rows.c.reason, func.sum(rows.c.amount).label("amount"), func.count().label("lines"))
+        .where(rows.c.sub_account_id == sub_account_id)
+        .group_by(rows.c.reason)
+        .order_by(rows.c.reason)
+    )
+    return await _read(engine, statement, ReasonSum)
+
+
 async def commands(
-    engine: AsyncEngine, *, decision: str | None = None, limit: int | None = 100
+    engine: AsyncEngine,
+    *,
+    decision: str | None = None,
+    named: tuple[str, ...] | None = None,
+    limit: int | None = 100,
 ) -> list[CommandRow]:
     """Commands and what was decided, the last decided first."""
     rows = models.commands
     statement = select_as(CommandRow, rows).order_by(rows.c.decided_at.desc(), rows.c.request_id)
+    if named is not None:
+        statement = statement.where(rows.c.command.in_(named))
     return await _read(engine, _only(statement, rows, decision=decision).limit(limit), CommandRow)
 
 
@@ -177,11 +208,17 @@ async def find_command(engine: AsyncEngine, request_id: str) -> CommandRow | Non
 
 
 async def incidents(
-    engine: AsyncEngine, *, severity: str | None = None, limit: int | None = 100
+    engine: AsyncEngine,
+    *,
+    severity: str | None = None,
+    unresolved_only: bool = False,
+    limit: int | None = 100,
 ) -> list[IncidentRow]:
     """What an operator should see, the last first."""
     rows = models.incidents
     statement = select_as(IncidentRow, rows).order_by(rows.c.seq.desc())
+    if unresolved_only:
+        statement = statement.where(text("state <> 'resolved'"))
     return await _read(engine, _only(statement, rows, severity=severity).limit(limit), IncidentRow)
 
 

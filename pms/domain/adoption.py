@@ -9,8 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from pms.contract.names import HOUSE
-from pms.domain.decisions import note_incident
 from pms.domain.desk import Desk, order_row
+from pms.domain.incidents import note_incident
 from pms.domain.orders import Order, OrderSpec, Seen
 from pms.domain.posting import Posting
 

@@ -11,19 +11,34 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from pms.contract.account import Account
+from pms.contract.account import Account, PositionView
 from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
 from pms.contract.journal import CursorRow, FillRow
+from pms.contract.money import decode_object, plain
 from pms.contract.names import HOUSE
 from pms.domain.answers import answer, answer_amend, answer_leg
-from pms.domain.decisions import note_incident
 from pms.domain.desk import Desk, order_row, position_id, position_row, position_view
-from pms.domain.orders import Accepted, Amended, Fact, Filled, NotExecuted, Order, Seen, State, Voided
+from pms.domain.incidents import note_incident
+from pms.domain.orders import (
+    Accepted,
+    Amended,
+    Amendment,
+    Fact,
+    Filled,
+    NotExecuted,
+    Order,
+    Seen,
+    State,
+    Voided,
+)
+from pms.domain.positions import Move, Position
 from pms.domain.posting import Draft, Posting, Unsent, Unused
+from pms.domain.superseding import give_way
 
 ZERO = Decimal(0)
 WALLET = "USDT"
+MOST_TRADES_TOLD = 50
 _EVENT_OF: dict[State, OrderEventType] = {
     State.ACTIVE: "order_active",
     State.PARTIALLY_FILLED: "order_partially_filled",
@@ -57,17 +72,22 @@ class Trade:
 def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None = None) -> Posting | None:
     """Take a fact about an order; None if it told nothing new. `code` explains a refusal."""
     before, wish = order.state, order.amend
+    give_way(order, fact)
     if not order.receive(fact):
         return None
     draft = desk.draft("order", at=at)
-    if isinstance(fact, Accepted | Seen | Amended):
-        desk.learn_exchange_id(order)
-    _note_order(desk, draft, order, at=at)
-    amend_error = answer_amend(draft, order, wish)
-    if order.state is not before or isinstance(fact, Amended) or order.amend is not wish:
-        _tell_order(desk, draft, order, reason=amend_error)
     guard = _guard(order.spec.client_order_id, fact)
-    answer(desk, draft, order, before=before, code=code, confirmed=guard is None)
+    note_change(
+        desk,
+        draft,
+        order,
+        fact,
+        before=before,
+        wish=wish,
+        at=at,
+        code=code,
+        confirmed=guard is None,
+    )
     entry = desk.sealed(draft).entry()
     return Posting(
         entry=entry,
@@ -78,6 +98,31 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
         if guard
         else None,
     )
+
+
+def note_change(
+    desk: Desk,
+    draft: Draft,
+    order: Order,
+    fact: Fact,
+    *,
+    before: State,
+    wish: Amendment | None,
+    at: int,
+    code: Code | None,
+    confirmed: bool = True,
+) -> None:
+    """Write what a fact made of an order into an entry: its row, its event, its command's answer.
+
+    `before` and `wish` are its state and its amendment in flight as they were.
+    """
+    if isinstance(fact, Accepted | Seen | Amended):
+        desk.learn_exchange_id(order)
+    _note_order(desk, draft, order, at=at)
+    amend_error = answer_amend(draft, order, wish)
+    if order.state is not before or isinstance(fact, Amended) or order.amend is not wish:
+        _tell_order(desk, draft, order, reason=amend_error)
+    answer(desk, draft, order, before=before, code=code, confirmed=confirmed)
 
 
 def confirm(desk: Desk, order: Order, *, at: int, code: Code | None = None) -> Posting | None:
@@ -130,10 +175,12 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
                 severity="warning",
                 detail=f"{order.spec.client_order_id} traded after it was {order.state}",
             )
+        filled = Filled(trade.exchange_order_id, trade.quantity, trade.price)
+        give_way(order, filled)
         if fact is not None:
             # Before the trade: it may end an amendment that the trade would else be measured against.
             order.receive(fact)
-        order.receive(Filled(trade.exchange_order_id, trade.quantity, trade.price))
+        order.receive(filled)
         desk.learn_exchange_id(order)
         _note_order(desk, draft, order, at=trade.at)
         if order.filled_qty > order.total:
@@ -166,14 +213,8 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
     if order is not None:
         position.leverage = order.spec.leverage
     closed_view = position_view(position) if position.quantity else None
-    move = position.trade(trade.quantity if trade.side == "BUY" else -trade.quantity, trade.price)
-    if move.opened:
-        position.realized_pnl = ZERO
-        position.opened_seq = draft.first_seq
-        position.id = position_id(owner, trade.symbol, position.side, draft.first_seq)
-    position.updated_at = trade.at
-    desk.touch_position(position)
-    draft.positions[owner, trade.symbol] = position_row(position)
+    signed = trade.quantity if trade.side == "BUY" else -trade.quantity
+    move = apply_move(desk, draft, position, signed, trade.price, at=trade.at)
     reference = f"{trade.symbol}:{trade.exchange_order_id}:{trade.trade_id}"
     desk.post(draft, account=owner, amount=move.realized, reason="REALIZED_PNL", reference=reference)
     _commission(desk, draft, trade, owner=owner, reference=reference)
@@ -200,6 +241,37 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
     account = desk.snapshot(owner)
     if order is not None:
         _tell_fill(desk, draft, order, trade, account=account)
+    reason = order.spec.origin if order else "FOREIGN"
+    tell_move(desk, draft, position, move, closed_view=closed_view, reason=reason, account=account)
+
+
+def apply_move(
+    desk: Desk, draft: Draft, position: Position, signed: Decimal, price: Decimal, *, at: int
+) -> Move:
+    """Move a position by a signed quantity at a price; its P&L is the caller's to post."""
+    move = position.trade(signed, price)
+    if move.opened:
+        position.realized_pnl = ZERO
+        position.opened_seq = draft.first_seq
+        position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
+    position.updated_at = at
+    desk.touch_position(position)
+    draft.positions[position.sub_account_id, position.symbol] = position_row(position)
+    return move
+
+
+def tell_move(
+    desk: Desk,
+    draft: Draft,
+    position: Position,
+    move: Move,
+    *,
+    closed_view: PositionView | None,
+    reason: str,
+    account: Account,
+) -> None:
+    """Tell what became of a position; `closed_view` is how it was before, if it was open."""
+    owner = position.sub_account_id
     if move.closed and closed_view is not None:
         gone = move.opened or not position.quantity
         _tell_position(
@@ -210,7 +282,7 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
             view=closed_view if gone else position_view(position),
             realized=move.realized,
             closed=move.closed,
-            reason=order.spec.origin if order else "FOREIGN",
+            reason=reason,
             account=account,
         )
     if position.quantity and (move.opened or not move.closed):
@@ -222,7 +294,7 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
             view=position_view(position),
             realized=ZERO,
             closed=ZERO,
-            reason=order.spec.origin if order else "FOREIGN",
+            reason=reason,
             account=account,
         )
 
@@ -245,13 +317,31 @@ def _owner(desk: Desk, draft: Draft, trade: Trade) -> str:
     owner = HOUSE
     if name.startswith("PMS_"):
         owner = desk.tags.get(name[4:].split("_", 1)[0], HOUSE)
+    _tell_foreign(draft, trade, owner=owner)
+    return owner
+
+
+def _tell_foreign(draft: Draft, trade: Trade, *, owner: str) -> None:
+    """One incident for an order that nobody knows, whatever the number of its trades."""
+    subject = f"{trade.symbol}:{trade.exchange_order_id}"
+    told = draft.open_incidents.get("foreign_trade", subject)
+    before = decode_object(told.evidence) if told else {}
+    signed = trade.quantity if trade.side == "BUY" else -trade.quantity
     note_incident(
         draft,
         kind="foreign_trade",
         severity="warning",
-        detail=f"{trade.symbol} trade {trade.trade_id} of {name or trade.exchange_order_id} went to {owner}",
+        detail=f"{trade.symbol} order {trade.client_order_id or trade.exchange_order_id} traded, "
+        f"booked to {owner}; last trade {trade.trade_id}",
+        subject=subject,
+        evidence={
+            **before,
+            "owner": owner,
+            "clientOrderId": trade.client_order_id,
+            "quantity": plain(Decimal(before.get("quantity", 0)) + signed),
+            "trades": [*before.get("trades", []), trade.trade_id][-MOST_TRADES_TOLD:],
+        },
     )
-    return owner
 
 
 def _order_of(desk: Desk, trade: Trade) -> Order | None:

@@ -30,11 +30,17 @@ def check_open(asked: Asked) -> None:
         raise Refusal(Code.NOT_READY, f"admission is closed: {asked.closed_because}")
 
 
-def trading_account(desk: Desk, account: str, *, field: str = "subAccountId") -> SubAccount:
-    """A sub-account that trades by command."""
+def known_account(desk: Desk, account: str, *, field: str) -> SubAccount:
+    """The account of this id."""
     found = desk.accounts.get(account)
     if found is None:
         raise Refusal(Code.UNKNOWN_ACCOUNT, f"there is no sub-account {account}", field=field, actual=account)
+    return found
+
+
+def trading_account(desk: Desk, account: str, *, field: str = "subAccountId") -> SubAccount:
+    """A sub-account that trades by command."""
+    found = known_account(desk, account, field=field)
     if account == HOUSE:
         raise Refusal(Code.HOUSE_ONLY, "the house does not trade by command", field=field)
     return found

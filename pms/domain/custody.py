@@ -9,19 +9,41 @@ from __future__ import annotations
 from decimal import Decimal
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Command, CreateAccount, Freeze, ImportPosition, Transfer
+from pms.contract.commands import (
+    Acknowledge,
+    Adjust,
+    Command,
+    CreateAccount,
+    Freeze,
+    ImportPosition,
+    Reassign,
+    Resolve,
+    Transfer,
+)
 from pms.contract.events import PositionEvent
 from pms.contract.journal import CursorRow
 from pms.contract.money import booked, canonical, plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
+from pms.domain.checks import known_account
+from pms.domain.corrections import adjust, reassign, resolve
 from pms.domain.decisions import Asked, decided
 from pms.domain.desk import Desk, SubAccount, house, position_id, position_row, position_view, tag
+from pms.domain.incidents import acknowledge
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 
 ZERO = Decimal(0)
-LOCAL_COMMANDS = (CreateAccount, Transfer, Freeze, ImportPosition)
+LOCAL_COMMANDS = (
+    CreateAccount,
+    Transfer,
+    Freeze,
+    ImportPosition,
+    Acknowledge,
+    Resolve,
+    Adjust,
+    Reassign,
+)
 """Commands that leave no trace at the exchange: answered only after PostgreSQL has them."""
 
 
@@ -36,6 +58,14 @@ def keep(desk: Desk, asked: Asked, command: Command) -> Posting:
             return _freeze(desk, asked, command)
         case ImportPosition():
             return _import(desk, asked, command)
+        case Acknowledge():
+            return acknowledge(desk, asked, command)
+        case Resolve():
+            return resolve(desk, asked, command)
+        case Adjust():
+            return adjust(desk, asked, command)
+        case Reassign():
+            return reassign(desk, asked, command)
         case _:
             raise Refusal(Code.UNKNOWN_COMMAND, f"{asked.command} is not served here", field="command")
 
@@ -94,7 +124,7 @@ def _create(desk: Desk, asked: Asked, command: CreateAccount) -> Posting:
 def _transfer(desk: Desk, asked: Asked, command: Transfer) -> Posting:
     payer, payee, amount = command.from_account_id, command.to_account_id, canonical(command.amount)
     for field, account in (("fromAccountId", payer), ("toAccountId", payee)):
-        _known(desk, account, field=field)
+        known_account(desk, account, field=field)
     if amount <= 0 or amount != booked(amount):
         raise Refusal(
             Code.BAD_FIELD,
@@ -123,7 +153,7 @@ def _transfer(desk: Desk, asked: Asked, command: Transfer) -> Posting:
 
 
 def _freeze(desk: Desk, asked: Asked, command: Freeze) -> Posting:
-    account = _known(desk, command.sub_account_id, field="subAccountId")
+    account = known_account(desk, command.sub_account_id, field="subAccountId")
     if account.id == HOUSE:
         raise Refusal(Code.HOUSE_ONLY, "the house cannot be frozen", field="subAccountId")
     draft = desk.draft("account", at=asked.now)
@@ -135,7 +165,7 @@ def _freeze(desk: Desk, asked: Asked, command: Freeze) -> Posting:
 
 def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
     """Hand a position over from the house, so that the exchange account's net stays what it is."""
-    account = _known(desk, command.sub_account_id, field="subAccountId")
+    account = known_account(desk, command.sub_account_id, field="subAccountId")
     if account.id == HOUSE:
         raise Refusal(Code.HOUSE_ONLY, "the house gives, it cannot receive", field="subAccountId")
     instrument = desk.instruments.get(command.symbol)
@@ -194,14 +224,13 @@ def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
 def _give(desk: Desk, draft: Draft, giver: Position, *, quantity: Decimal, cost: Decimal) -> None:
     """Take quantity and cost out of the house's position, whatever becomes of its sign.
 
-    Cost moves with quantity, so that no profit is made or lost by a transfer. A house that is left
-    flat with a cost books that remainder, or the money would vanish.
+    Cost moves with quantity, so that no profit is made or lost by a transfer. What is left of it on a
+    flat house is forgotten: when the position is closed, `NETTING` books just that.
     """
     crossing = not giver.quantity or giver.quantity * (giver.quantity - quantity) <= 0
     giver.quantity -= quantity
     giver.cost -= cost
-    if not giver.quantity and giver.cost:
-        desk.post(draft, account=HOUSE, amount=-giver.cost, reason="IMPORT", reference=None)
+    if not giver.quantity:
         giver.cost = ZERO
     if giver.quantity and crossing:
         giver.opened_seq = draft.first_seq
@@ -217,13 +246,6 @@ def _open_position(desk: Desk, draft: Draft, position: Position, *, quantity: De
     position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
     desk.touch_position(position)
     draft.positions[position.sub_account_id, position.symbol] = position_row(position)
-
-
-def _known(desk: Desk, account: str, *, field: str) -> SubAccount:
-    found = desk.accounts.get(account)
-    if found is None:
-        raise Refusal(Code.UNKNOWN_ACCOUNT, f"there is no sub-account {account}", field=field, actual=account)
-    return found
 
 
 def _done(desk: Desk, draft: Draft, asked: Asked, *, account: str) -> Posting:

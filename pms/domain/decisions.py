@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.journal import CommandRow, IncidentRow
+from pms.contract.journal import CommandRow
 from pms.contract.money import Number, encode
 from pms.contract.results import Result
 from pms.domain.desk import Desk, tag
@@ -60,26 +60,6 @@ def refuse(desk: Desk, asked: Asked, refusal: Refusal, *, echoed: dict[str, obje
         actual=refusal.actual,
     )
     return decided(desk, draft, asked, result, decision="refused", final=True)
-
-
-def incident(desk: Desk, *, at: int, kind: str, severity: str, detail: str) -> Posting:
-    """Journal something that an operator should see."""
-    draft = desk.draft("incident", at=at)
-    note_incident(draft, kind=kind, severity=severity, detail=detail)
-    return Posting(entry=desk.sealed(draft).entry())
-
-
-def note_incident(draft: Draft, *, kind: str, severity: str, detail: str) -> None:
-    """Add an incident to an entry."""
-    draft.incidents.append(
-        IncidentRow(
-            seq=draft.first_seq + len(draft.incidents),
-            kind=kind,
-            severity=severity,
-            detail=detail,
-            at=draft.at,
-        )
-    )
 
 
 def decided(
@@ -132,7 +112,7 @@ def decided(
     return Posting(
         entry=entry,
         events=tuple(draft.events),
-        results=(result,) if final else (),
+        results=(*draft.results, *((result,) if final else ())),
         guard=Undecided(asked.request_id, asked.deadline),
         otherwise=other.entry(seq=entry.seq),
         otherwise_results=(late,),

@@ -18,6 +18,7 @@ from pms.contract.money import booked
 from pms.contract.names import HOUSE, amend_id
 from pms.contract.results import Result
 from pms.domain.instrument import Instrument
+from pms.domain.open_incidents import OpenIncidents
 from pms.domain.orders import Amendment, Order, OrderSpec, State
 from pms.domain.positions import Position
 from pms.domain.posting import Draft
@@ -123,13 +124,20 @@ class Desk:
     #: one of an earlier epoch is answered from its record at the deadline
     forgotten_until: int = 0
     #: what closed up to here, exchange or Redis ms, may be in PostgreSQL and no more in memory
+    incidents: OpenIncidents = field(default_factory=OpenIncidents)
     _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
 
     # --- drafts ---
 
     def draft(self, kind: str, *, at: int) -> Draft:
         """Begin an entry; nothing else may be drafted before it is sealed."""
-        return Draft(prev=self.last_seq, base=max(self.last_seq, self.first_seq_after), at=at, kind=kind)
+        return Draft(
+            prev=self.last_seq,
+            base=max(self.last_seq, self.first_seq_after),
+            at=at,
+            kind=kind,
+            open_incidents=self.incidents,
+        )
 
     def sealed(self, draft: Draft) -> Draft:
         """Take the draft's seqs: from here on it is part of the chain."""
@@ -364,6 +372,8 @@ class Desk:
             self.first_sight(fill.symbol, fill.exchange_order_id, fill.trade_id)
         for cursor in rows.cursors:
             self.cursors[cursor.symbol] = cursor.trade_id
+        for incident in rows.incidents:
+            self.incidents.take(incident)
         for command in rows.commands:
             answer = Result.model_validate_json(command.answer)
             self.remember_request(command.request_id, command.text, answer)

@@ -19,6 +19,7 @@ from pms.contract.journal import (
     SubAccountRow,
 )
 from pms.contract.results import Result
+from pms.domain.open_incidents import OpenIncidents
 
 Event = OrderEvent | PositionEvent
 
@@ -88,6 +89,8 @@ class Draft:
     commands: list[CommandRow] = field(default_factory=list)
     cursors: list[CursorRow] = field(default_factory=list)
     incidents: list[IncidentRow] = field(default_factory=list)
+    open_incidents: OpenIncidents = field(default_factory=OpenIncidents)
+    #: the desk's; what is noted here is known there at once
 
     @property
     def first_seq(self) -> int:

@@ -123,7 +123,8 @@ class Attention:
             self.engine.observe(order, Doubtful())
         if now - order.spec.admitted_at > ALARM_AFTER_MS and not care.alarmed:
             care.alarmed = True
-            self.engine.raise_incident("unknown_order", "critical", f"{coid} is unproven for over 30 s")
+            detail = f"{coid} is unproven for over 30 s"
+            self.engine.raise_incident("unknown_order", "critical", detail, subject=coid)
         return await self._ask(order, care, signed_at=sent_at)
 
     async def _ask(self, order: Order, care: Care, *, signed_at: int | None = None) -> float | None:

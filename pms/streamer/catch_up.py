@@ -6,7 +6,8 @@ think alive and it does not list is asked about by id. Running it twice changes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -21,6 +22,9 @@ from pms.streamer.engine import Engine
 log = structlog.get_logger()
 PAGE = 1000
 ENDS = frozenset(("FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"))
+TRADES_WEIGHT = 5
+ACCOUNT_WEIGHT = 10
+MOST_READS = 3
 OVERLAP_MS = 10_000
 """A trade younger than this may still have an older one hidden behind it; the cursor stays before it."""
 
@@ -31,12 +35,20 @@ class CatchUp:
 
     engine: Engine
     client: ExchangeClient
+    alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: held by whoever compares with the exchange, so that no two do at once
+    weight: int = 0
+    #: of the exchange's request budget, spent so far
 
     async def run(self) -> int:
         """Close the gap; returns how many trades were booked by it. Raises what REST raises."""
+        async with self.alone:
+            return await self._run()
+
+    async def _run(self) -> int:
         listed = await self.client.open_orders()
         for order in listed:
-            self._take(order)
+            self.take(order)
         booked = 0
         for symbol in sorted(self._symbols()):
             booked += await self.trades(symbol)
@@ -44,28 +56,44 @@ class CatchUp:
         await self.account()
         return booked
 
-    async def trades(self, symbol: str) -> int:
-        """Book a symbol's trades from the proven cursor on, and prove what the pages showed."""
+    async def trades(self, symbol: str, *, prove: bool = True, take: bool = True) -> int:
+        """Book a symbol's trades from the proven cursor on; returns how many were new.
+
+        With `prove` the cursor moves to what the pages showed; without `take` they are only counted.
+        """
         desk, booked = self.engine.desk, 0
         after = desk.cursors.get(symbol, 0)
         while True:
             page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=PAGE)
+            self.weight += TRADES_WEIGHT
             for row in page:
-                booked += await self._book(row)
+                if (row.symbol, row.order_id, row.id) in desk.trades:
+                    continue
+                booked += await self._book(row) if take else 1
             if not page:
                 return booked
             safe = [row.id for row in page if self.client.exchange_now_ms() - row.time > OVERLAP_MS]
-            if safe:
+            if safe and prove and take:
                 self.engine.outbox.add(prove_cursor(desk, symbol, max(safe), at=page[-1].time))
             after = max(row.id for row in page)
             if len(page) < PAGE:
                 return booked
 
     async def account(self) -> None:
-        """Read the wallet and the net positions, to be compared with our own sums."""
+        """Read the wallet and the net positions, to be compared with our own sums.
+
+        Trap: the feed may tell something newer while the answers are under way; then they are asked again.
+        """
         venue = self.engine.venue
-        positions = await self.client.position_risk()
-        balances = await self.client.balances()
+        for _ in range(MOST_READS):
+            told = venue.told
+            positions = await self.client.position_risk()
+            balances = await self.client.balances()
+            self.weight += ACCOUNT_WEIGHT
+            if venue.told == told:
+                break
+        else:
+            return
         venue.positions = {row.symbol: row.position_amt for row in positions}
         venue.wallet = next((row.balance for row in balances if row.asset == "USDT"), None)
         venue.heard_at = self.client.exchange_now_ms()
@@ -73,15 +101,14 @@ class CatchUp:
     async def _book(self, row: UserTrade) -> int:
         """Book one row; an order that we cannot place is asked for by its id first."""
         desk = self.engine.desk
-        if (row.symbol, row.order_id, row.id) in desk.trades:
-            return 0
         if (row.symbol, row.order_id) not in desk.by_exchange:
+            self.weight += 1
             try:
                 order = await self.client.query_order(symbol=row.symbol, order_id=row.order_id)
             except NotFound:
                 return self.engine.book(trade_from(row, None))
             if not self._forgotten(order):
-                self._take(order)
+                self.take(order)
             return self.engine.book(trade_from(row, order.client_order_id))
         return self.engine.book(trade_from(row, desk.by_exchange[row.symbol, row.order_id]))
 
@@ -94,12 +121,13 @@ class CatchUp:
         closed = answer.status in ENDS and answer.client_order_id not in desk.orders
         return closed and answer.update_time <= desk.forgotten_until
 
-    def _take(self, answer: OrderAnswer) -> None:
+    def take(self, answer: OrderAnswer) -> None:
         """Take in one order of the exchange: ours, ours forgotten, or foreign."""
         engine = self.engine
         known = engine.order_of(answer.symbol, answer.order_id, answer.client_order_id)
         if known is not None:
             engine.observe(known, seen_from(answer), at=answer.update_time)
+            engine.found(known)
         elif ours(answer.client_order_id):
             _, posting = adopt(
                 engine.desk,
@@ -135,10 +163,15 @@ class CatchUp:
                 symbol=order.spec.symbol, client_order_id=order.spec.client_order_id
             )
         except NotFound:
-            detail = f"{order.spec.client_order_id} was {order.state}, and the exchange does not find it"
-            self.engine.raise_incident("order_vanished", "critical", detail)
+            self.vanished(order)
             return
-        self._take(answer)
+        self.take(answer)
+
+    def vanished(self, order: Order) -> None:
+        """Alarm: an order that was live is not found. That ends nothing; an operator may."""
+        coid = order.spec.client_order_id
+        detail = f"{coid} was {order.state}, and the exchange does not find it"
+        self.engine.raise_incident("order_vanished", "critical", detail, subject=coid)
 
     def _symbols(self) -> set[str]:
         desk = self.engine.desk

@@ -11,34 +11,42 @@ from decimal import Decimal
 
 from pms.contract.money import plain
 from pms.domain.desk import Desk
-from pms.streamer.engine import Venue
+from pms.streamer.engine import Engine, Venue
 
 ZERO = Decimal(0)
+DRIFT = "drift"
 
 
 @dataclass(slots=True)
 class Conservation:
-    """Watches the sums; a difference is told once, when it has lasted."""
+    """Watches the sums; a difference that has lasted is an incident until it is gone."""
 
     lasting_ms: int = 3000
     _since: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
-    _told: dict[str, Decimal] = field(default_factory=dict)
 
-    def check(self, desk: Desk, venue: Venue, *, now: int) -> list[str]:
-        """The differences that have lasted and were not told before, as text."""
-        found: list[str] = []
-        for name, difference in differences(desk, venue).items():
+    def check(self, engine: Engine, *, now: int) -> None:
+        """Tell the differences that have lasted, and the end of those told."""
+        found = differences(engine.desk, engine.venue)
+        if not found:
+            return
+        for row in engine.desk.incidents.of_kind(DRIFT):
+            if not found.get(row.subject):
+                engine.settle_incident(DRIFT, row.subject, "our sum and the exchange's agree again")
+        for name, difference in found.items():
             if not difference:
                 self._since.pop(name, None)
-                self._told.pop(name, None)
                 continue
             seen, since = self._since.get(name, (None, now))
             if seen != difference:
                 self._since[name] = (difference, now)
-            elif now - since >= self.lasting_ms and self._told.get(name) != difference:
-                self._told[name] = difference
-                found.append(f"{name}: ours less the exchange's is {plain(difference)}")
-        return found
+            elif now - since >= self.lasting_ms:
+                engine.raise_incident(
+                    DRIFT,
+                    "critical",
+                    f"{name}: ours less the exchange's is {plain(difference)}",
+                    subject=name,
+                    evidence={"difference": plain(difference), "since": since},
+                )
 
 
 def differences(desk: Desk, venue: Venue) -> dict[str, Decimal]:

@@ -7,14 +7,24 @@ must happen later is put on the agenda; `attention` does it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import structlog
 
 from pms.binance.frames import AccountUpdate, OrderUpdate
-from pms.bus.inbox import Arrived, Attend, BadCommand, Conflict, Message, Outcome
+from pms.bus.inbox import (
+    Arrived,
+    Attend,
+    BadCommand,
+    Compared,
+    Conflict,
+    Message,
+    Noticed,
+    Outcome,
+    Reconcile,
+)
 from pms.bus.requests import echo
 from pms.contract import names
 from pms.contract.codes import Code, Refusal
@@ -26,8 +36,9 @@ from pms.domain.adoption import ours
 from pms.domain.amending import withdraw_amend
 from pms.domain.booking import Trade, book, confirm, observe, unvoid
 from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
-from pms.domain.decisions import Asked, incident, refuse
+from pms.domain.decisions import Asked, refuse
 from pms.domain.desk import Desk
+from pms.domain.incidents import incident, settled
 from pms.domain.orders import (
     WORD_RANK,
     Accepted,
@@ -43,6 +54,7 @@ from pms.domain.orders import (
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
 from pms.streamer.agenda import Agenda
 from pms.streamer.outbox import Outbox
+from pms.streamer.restate import restate
 
 log = structlog.get_logger()
 
@@ -60,6 +72,8 @@ class Venue:
     wallet: Decimal | None = None
     positions: dict[str, Decimal] = field(default_factory=dict)
     heard_at: int = 0
+    told: int = 0
+    #: how often the feed has told of it
 
 
 @dataclass(slots=True)
@@ -104,7 +118,8 @@ class Engine:
         self.repeat: Callable[[Result], None]
         self.behind: Callable[[], None]
         #: the exchange knows an order of ours that we do not: catch up with it
-        self._now = redis_now_ms
+        self.reconcile: Callable[[Reconcile], None]
+        self.now = redis_now_ms
         self._foreign: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     # --- commands ---
@@ -127,6 +142,17 @@ class Engine:
             case BadCommand():
                 detail = f"{message.command} without a usable requestId: {message.text[:300]}"
                 self.raise_incident("bad_command", "warning", detail)
+            case Reconcile():
+                self.reconcile(message)
+            case Compared():
+                restate(self, message)
+            case Noticed():
+                if message.over:
+                    self.settle_incident(message.incident, message.subject, message.detail)
+                else:
+                    self.raise_incident(
+                        message.incident, message.severity, message.detail, subject=message.subject
+                    )
 
     def decide(self, arrived: Arrived, *, patient: bool = True) -> None:
         """Admit or refuse a command; a repeat gets its first answer again.
@@ -148,7 +174,7 @@ class Engine:
             text=arrived.text,
             at=arrived.at,
             deadline=arrived.deadline,
-            now=self._now(),
+            now=self.now(),
             closed_because=self.gate.closed_because,
             live_guard=self.gate.live_guard,
             default_leverage=self.gate.default_leverage,
@@ -194,7 +220,7 @@ class Engine:
 
     def _outcome(self, outcome: Outcome) -> None:
         if outcome.sender != "streamer":
-            self.worker_seen_at = self._now()
+            self.worker_seen_at = self.now()
         amended = names.amended_order(outcome.client_order_id)
         if amended is not None:
             self._amend_outcome(outcome, *amended)
@@ -236,7 +262,7 @@ class Engine:
 
     def observe(self, order: Order, fact: Fact, *, code: Code | None = None, at: int | None = None) -> None:
         """Take a fact about an order, whoever found it."""
-        posting = observe(self.desk, order, fact, at=self._now() if at is None else at, code=code)
+        posting = observe(self.desk, order, fact, at=self.now() if at is None else at, code=code)
         if posting is not None:
             proof = posting.guard is not None
             self.outbox.add(posting, lambda held: self._observed(order, proof=proof, held=held, code=code))
@@ -250,8 +276,16 @@ class Engine:
     def _observed(self, order: Order, *, proof: bool, held: bool, code: Code | None) -> None:
         if not held:
             self.agenda.put(order.spec.client_order_id, in_s=0)
-        elif proof:
-            self.outbox.add(confirm(self.desk, order, at=self._now(), code=code))
+            return
+        if proof:
+            self.outbox.add(confirm(self.desk, order, at=self.now(), code=code))
+        if not order.unproven:
+            self.found(order)
+
+    def found(self, order: Order) -> None:
+        """What became of an order is known: nothing about it is unknown or vanished any more."""
+        for kind in ("unknown_order", "order_vanished"):
+            self.settle_incident(kind, order.spec.client_order_id, f"it is {order.state}")
 
     def order_update(self, update: OrderUpdate) -> None:
         """Take an ORDER_TRADE_UPDATE: a word about an order, and perhaps a trade."""
@@ -261,6 +295,10 @@ class Engine:
             update.order_id, word, update.filled, reason, update.quantity, update.price, update.trade_time
         )
         order = self.order_of(update.symbol, update.order_id, update.client_order_id)
+        over = WORD_RANK[word] > WORD_RANK["NEW"]
+        if order is None and over:
+            subject = f"{update.symbol}:{update.order_id}"
+            self.settle_incident("foreign_order", subject, f"the exchange says: {word}")
         if update.trade_id and update.last_quantity:
             trade = Trade(
                 symbol=update.symbol,
@@ -281,7 +319,7 @@ class Engine:
         if order is None:
             if ours(update.client_order_id):
                 self.behind()
-            else:
+            elif not over:
                 self.foreign(update.symbol, update.order_id, update.client_order_id)
             return
         if update.execution == "AMENDMENT":
@@ -298,6 +336,8 @@ class Engine:
         order = self.order_of(trade.symbol, trade.exchange_order_id, trade.client_order_id)
         if posting is not None:
             self.outbox.add(posting)
+            if order is not None:
+                self.found(order)
         elif order is not None and seen is not None:
             self.observe(order, seen, at=trade.at)
         if order is not None and order.trades_missing:
@@ -307,6 +347,7 @@ class Engine:
     def account_update(self, update: AccountUpdate) -> None:
         """Take an ACCOUNT_UPDATE: what the wallet and the net positions are now."""
         self.venue.heard_at = update.time
+        self.venue.told += 1
         for position in update.positions:
             self.venue.positions[position.symbol] = position.quantity
         for balance in update.balances:
@@ -333,13 +374,38 @@ class Engine:
         if len(self._foreign) > KEPT_FOREIGN:
             self._foreign.popitem(last=False)
         self.raise_incident(
-            "foreign_order", "warning", f"{symbol} order {order_id} ({client_order_id}) is not ours"
+            "foreign_order",
+            "warning",
+            f"{symbol} order {order_id} ({client_order_id}) is not ours",
+            subject=f"{symbol}:{order_id}",
         )
 
-    def raise_incident(self, kind: str, severity: str, detail: str) -> None:
-        """Journal something that an operator should see."""
-        log.warning("incident", kind=kind, severity=severity, detail=detail)
-        self.outbox.add(incident(self.desk, at=self._now(), kind=kind, severity=severity, detail=detail))
+    def raise_incident(
+        self,
+        kind: str,
+        severity: str,
+        detail: str,
+        *,
+        subject: str | None = None,
+        evidence: Mapping[str, object] | None = None,
+    ) -> None:
+        """Journal something that an operator should see, unless it stands already and says the same."""
+        posting = incident(
+            self.desk,
+            at=self.now(),
+            kind=kind,
+            severity=severity,
+            detail=detail,
+            subject=subject,
+            evidence=evidence,
+        )
+        if posting is not None:
+            log.warning("incident", kind=kind, severity=severity, detail=detail)
+            self.outbox.add(posting)
+
+    def settle_incident(self, kind: str, subject: str, how: str) -> None:
+        """Resolve a subject's incident by evidence, if one stands."""
+        self.outbox.add(settled(self.desk, at=self.now(), kind=kind, subject=subject, how=how))
 
     def order_of(self, symbol: str, exchange_order_id: int, client_order_id: str | None) -> Order | None:
         """Our order, by the exchange's id or by ours."""

@@ -56,8 +56,7 @@ class Watch:
             turn += 1
             if turn % PUBLISH_EVERY:
                 continue
-            for detail in self.conservation.check(self.engine.desk, self.engine.venue, now=self.now_ms()):
-                self.engine.raise_incident("drift", "critical", detail)
+            self.conservation.check(self.engine, now=self.now_ms())
             await self._tell()
             if self.monotonic() >= risk_due:
                 risk_due = self.monotonic() + RISK_EVERY_S

@@ -54,7 +54,8 @@ class LocalCommands:
         posting = self.engine.decide_local(asked, command)
         journaled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.engine.outbox.add(posting, journaled.set_result)
-        if await journaled and not posting.results:
+        answered = any(result.request_id == asked.request_id for result in posting.results)
+        if await journaled and not answered:
             await self._answer(posting)
 
     async def _answer(self, posting: Posting) -> None:

@@ -37,6 +37,7 @@ from pms.streamer.ledger_wake import LedgerWake
 from pms.streamer.local import LocalCommands
 from pms.streamer.market import MarketData
 from pms.streamer.outbox import Outbox
+from pms.streamer.reconcile import Reconciler
 from pms.streamer.redis_clock import RedisClock
 from pms.streamer.start import first_books, learn_exchange, load_desk, newest_trade
 from pms.streamer.world import World, open_world
@@ -139,6 +140,10 @@ class Streamer:
         self._engine.repeat = self._repeat
         self._engine.behind = self._behind.set
         self._catch_up = CatchUp(self._engine, self._client)
+        self._reconciler = Reconciler(
+            self._engine, self._client, self._catch_up, self._redis, now_ms=self._clock.now_ms
+        )
+        self._engine.reconcile = self._reconciler.ask
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(
             base,
@@ -197,6 +202,7 @@ class Streamer:
                 group.create_task(self._supervised("inbox", self._hear))
                 group.create_task(self._supervised("sweep", self._sweep))
                 group.create_task(self._supervised("catch_up", self._keep_caught_up))
+                group.create_task(self._supervised("reconcile", self._reconciler.run))
         finally:
             await self._leave()
 
@@ -262,6 +268,7 @@ class Streamer:
             self._desk, self._client, symbols=self._settings.symbol_list, at=self._clock.now_ms()
         )
         self._outbox.add(opening)
+        await self._journal.show_incidents(self._desk.incidents.rows())
         for order in list(self._desk.live.values()):
             self._engine.agenda.put(order.spec.client_order_id, in_s=0)
 

@@ -36,6 +36,7 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             positions=tuple(state.positions),
             commands=tuple(state.commands),
             cursors=tuple(state.cursors),
+            incidents=tuple(state.incidents),
         )
     )
     desk.forgotten_until = max(state.entry_at - RECENT_MS, 0)

@@ -1,15 +1,19 @@
-"""The clock's tasks: answer what nobody answered, look for orders that vanished, keep key and snapshot."""
+"""The clock's tasks: answer what nobody answered, reconcile, push incidents, keep key and snapshot."""
 
 from __future__ import annotations
 
+import asyncio
 import time
+from uuid import uuid4
 
 import structlog
 
 from pms.binance.errors import ExchangeError
 from pms.contract.names import Task
+from pms.flows.push_incidents import Webhook, push
+from pms.flows.reconcile import Deps, NoReport, reconcile
 from pms.flows.snapshot import pack_finished, snapshot
-from pms.flows.sweep import sweep_orphans, sweep_requests
+from pms.flows.sweep import sweep_requests
 from pms.tasks.app import app
 from pms.tasks.runtime import database, runtime
 
@@ -23,13 +27,39 @@ def sweep_open_requests() -> int:
     return deps.run(sweep_requests(deps.redis, deps.serving.requests))
 
 
-@app.task(name=Task.SWEEP_ORPHANS)
-def sweep_open_orders() -> int:
-    """Tell the streamer of orders that the exchange lists otherwise than we do."""
+@app.task(name=Task.RECONCILE)
+def reconcile_books() -> bool:
+    """Let the streamer reconcile, and compare its books with Redis and PostgreSQL; whether all agrees."""
     deps = runtime()
-    return deps.run(
-        sweep_orphans(deps.redis, deps.client, deps.serving.placing.inbox, now_ms=time.time_ns() // 1_000_000)
+    parts = Deps(
+        redis=deps.redis,
+        database=database(),
+        new_id=lambda: str(uuid4()),
+        sleep=asyncio.sleep,
+        monotonic=time.monotonic,
     )
+    try:
+        return deps.run(reconcile(parts)).agrees
+    except NoReport as error:
+        log.warning("not_reconciled", error=str(error))
+        return False
+
+
+@app.task(name=Task.PUSH_INCIDENTS)
+def push_incidents() -> int:
+    """Push what changed about incidents to the webhook, if there is one; returns how many it took."""
+    deps = runtime()
+    if deps.settings.webhook_url is None:
+        return 0
+    webhook = Webhook(
+        url=deps.settings.webhook_url,
+        secret=deps.settings.webhook_secret,
+        session=deps.session,
+        redis=deps.redis,
+        new_id=lambda: str(uuid4()),
+        now_ms=lambda: time.time_ns() // 1_000_000,
+    )
+    return deps.run(push(webhook))
 
 
 @app.task(name=Task.SNAPSHOT)

@@ -139,7 +139,9 @@ async def test_redis_restarted_under_load_drains_once(system: System) -> None:
         async def back() -> bool:
             return "Redis was restarted" in system.log("streamer") and await system.admitting()
 
-        await until(back, "the streamer to lead again", seconds=40, tell=lambda: system.log("streamer")[-6000:])
+        await until(
+            back, "the streamer to lead again", seconds=40, tell=lambda: system.log("streamer")[-6000:]
+        )
         await more_filled(answers, 10)
     await system.settled()
     await system.audit()

@@ -44,7 +44,9 @@ def request_id() -> str:
     return str(UUID(int=_number))
 
 
-def decide(desk: Desk, name: str, *, closed_because: str | None = None, **fields: object) -> Posting:
+def decide(
+    desk: Desk, name: str, *, closed_because: str | None = None, now: int = 1000, **fields: object
+) -> Posting:
     """Decide one command as the streamer would; raises Refusal."""
     fields.setdefault("requestId", request_id())
     text = json.dumps(fields, default=str)
@@ -54,7 +56,7 @@ def decide(desk: Desk, name: str, *, closed_because: str | None = None, **fields
         text=text,
         at=1000,
         deadline=6000,
-        now=1000,
+        now=now,
         closed_because=closed_because,
     )
     command = command_from(name, dict(fields))

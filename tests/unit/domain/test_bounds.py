@@ -58,7 +58,7 @@ BOUNDS = {
     "LocalCommands._tasks": "commands of PATIENCE_S",
     "Watch.lags": "its maxlen",
     "Conservation._since": SYMBOLS,
-    "Conservation._told": SYMBOLS,
+    "Reconciler._asked": "MOST_WAITING",
     "Streamer._buffer": "the feed of one recovery",
 }
 FILES = [ROOT / "domain/desk.py", ROOT / "domain/resting.py", *(ROOT / "streamer").glob("*.py")]

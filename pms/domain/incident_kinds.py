@@ -1,0 +1,107 @@
+"""The kinds of incidents: what each means, what to do next, and what ends it.
+
+The only place where a kind is described: the command line, the webhook and `docs/incidents.md` read it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+EVIDENCE = "evidence"
+"""Who resolved an incident, where no person did: what it told of is no longer so."""
+
+
+class Kind(NamedTuple):
+    """One kind of incident."""
+
+    meaning: str
+    next_step: str
+    lasting: str | None = None
+    #: what must be seen to resolve it; None: it happened, and is over when a person has seen it
+
+
+KINDS: dict[str, Kind] = {
+    "drift": Kind(
+        "What all accounts hold is not what the exchange says, in a symbol or in the wallet, for over 3 s.",
+        "`pms reconcile` reads the missing trades. Where none is missing, `pms house` shows who holds what; "
+        "`pms adjust` corrects a balance against the house.",
+        "our sum and the exchange's agree again",
+    ),
+    "unknown_order": Kind(
+        "An order was sent over 30 s ago, and the exchange neither shows it nor is it proven absent.",
+        "Look for its client order id at the exchange. If it is not there: "
+        "`pms resolve ORDER --as not-executed --reason …`.",
+        "the order is found, or proven never to have been executed",
+    ),
+    "order_vanished": Kind(
+        "An order that was live is not found by its id. The exchange forgets orders after some days.",
+        "If the exchange's own page shows its end: `pms resolve ORDER --as cancelled --reason …`.",
+        "the exchange finds it again, or its end is known",
+    ),
+    "terms_differ": Kind(
+        "A live order rests at the exchange with another price or quantity than we know.",
+        "Somebody amended it by hand, or an amendment's word was lost. `pms cancel ORDER` ends it.",
+        "the terms are the same again, or the order has ended",
+    ),
+    "foreign_order": Kind(
+        "An order that is not ours rests on the exchange account. It is left alone.",
+        "Find out who placed it. What it trades goes to the house; `pms reassign` hands it on.",
+        "the exchange lists it no more",
+    ),
+    "foreign_trade": Kind(
+        "A trade of an order that nobody here knows was booked, to the house or to its tag's account.",
+        "`pms house` shows it. `pms reassign SYMBOL --order ID --to ACCOUNT --reason …` gives all trades of "
+        "that order to whom they belong.",
+        "all of it was reassigned",
+    ),
+    "orphan_order": Kind(
+        "An order with our prefix was found at the exchange that nobody remembered; it is being cancelled.",
+        "Look for what was lost: `pms audit`, and the journal around that time.",
+    ),
+    "late_fill": Kind(
+        "An order traded after it had ended. The trade is booked.",
+        "Compare the account's position with what its trader wants.",
+    ),
+    "overfill": Kind(
+        "An order traded more than its quantity. All of it is booked.",
+        "Compare the order at the exchange; close what was not wanted.",
+    ),
+    "commission_asset": Kind(
+        "A commission was paid in an asset other than the wallet's; the house's wallet paid it.",
+        "Fund the account's BNB, or switch that discount off at the exchange.",
+    ),
+    "projection_drift": Kind(
+        "Redis shows something else than the streamer's memory. It was written anew.",
+        "Find out who wrote to Redis: nobody but the streamer's script may.",
+        "Redis shows the same as memory",
+    ),
+    "ledger_drift": Kind(
+        "A row in PostgreSQL is not what the journal made of it. It was journaled anew.",
+        "Find out who wrote to the database: nobody but the fold may. Then `pms audit`.",
+        "PostgreSQL holds the same as memory",
+    ),
+    "webhook_failing": Kind(
+        "The webhook did not take a message after the last try; that message is given up.",
+        "See that PMS_WEBHOOK_URL answers 2xx within 5 s; `pms logs worker-recon` has the reason.",
+        "it took one again",
+    ),
+    "bad_command": Kind(
+        "A command without a usable requestId came; it cannot be answered.",
+        "Repair the sender.",
+    ),
+    "request_id_reused": Kind(
+        "A requestId came again with another command; the first stands.",
+        "Repair the sender: each command needs a requestId of its own.",
+    ),
+    "bad_user_frame": Kind(
+        "A frame of the user stream cannot be read; it was skipped.",
+        "`pms reconcile` finds what it said. Report the frame: the exchange's protocol has changed.",
+    ),
+}
+
+_UNKNOWN = Kind("Something that an operator should see.", "Read its detail and evidence.")
+
+
+def kind_of(name: str) -> Kind:
+    """What is known of a kind; an older or newer release may have told others."""
+    return KINDS.get(name, _UNKNOWN)

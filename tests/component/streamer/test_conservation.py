@@ -1,0 +1,117 @@
+"""A difference that lasts is one incident, until the sums agree again; one that passes is none."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from pms.bus.connection import connect
+from pms.bus.inbox import Compared, Difference, Noticed
+from pms.bus.journal import Journal
+from pms.contract.journal import Entry, IncidentRow
+from pms.domain.custody import open_books
+from pms.domain.desk import Desk
+from pms.streamer.conservation import Conservation
+from pms.streamer.engine import Engine, Gate
+from pms.streamer.outbox import Outbox
+
+D = Decimal
+
+
+class Watched:
+    """An engine whose entries are kept in its outbox, to be looked at."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox, self.now = outbox, 1000
+        self.engine = Engine(Desk(epoch="n"), outbox, gate=Gate(), redis_now_ms=lambda: self.now)
+        open_books(self.engine.desk, at=1, wallet=D(100), positions=[], cursors={})
+        self.engine.venue.wallet = D(100)
+        self.conservation = Conservation()
+
+    def at(self, now: int) -> list[IncidentRow]:
+        """Check at a time; the incidents' rows that were journaled by it."""
+        self.now, before = now, len(self.outbox)
+        self.conservation.check(self.engine, now=now)
+        return [row for entry in self.entries()[before:] for row in entry.rows.incidents]
+
+    def entries(self) -> list[Entry]:
+        return [waiting.posting.entry for waiting in self.outbox._waiting]
+
+
+@pytest.fixture
+async def watched(redis_url: str) -> AsyncIterator[Watched]:
+    async with connect(redis_url, name="test") as redis:
+
+        async def sleep(seconds: float) -> None:
+            """Nothing is flushed here."""
+
+        yield Watched(Outbox(Journal(redis, nonce="n"), withdraw=lambda posting: None, sleep=sleep))
+
+
+async def test_a_trade_in_flight_is_no_drift(watched: Watched) -> None:
+    watched.engine.venue.positions["BTCUSDT"] = D("0.1")
+    assert watched.at(1000) == watched.at(3900) == []
+    watched.engine.venue.positions["BTCUSDT"] = D(0)
+    assert watched.at(4100) == []
+
+
+async def test_drift_is_told_once_updated_when_it_changes_and_ended_when_it_is_gone(watched: Watched) -> None:
+    positions = watched.engine.venue.positions
+    positions["BTCUSDT"] = D("0.1")
+    watched.at(1000)
+    (told,) = watched.at(4000)
+    assert (told.kind, told.severity, told.subject) == ("drift", "critical", "BTCUSDT")
+    assert [watched.at(now) for now in range(4500, 60_000, 500)] == [[]] * 111
+    positions["BTCUSDT"] = D("0.3")
+    watched.at(60_000)
+    (worse,) = watched.at(63_000)
+    assert (worse.seq, worse.times, worse.detail) == (
+        told.seq,
+        2,
+        "BTCUSDT: ours less the exchange's is -0.3",
+    )
+    positions["BTCUSDT"] = D(0)
+    (over,) = watched.at(63_500)
+    assert (over.seq, over.state, over.resolved_by) == (told.seq, "resolved", "evidence")
+    assert watched.at(64_000) == []
+
+
+async def test_before_the_exchange_has_spoken_nothing_is_told_or_ended(watched: Watched) -> None:
+    watched.engine.venue.wallet = D(99)
+    watched.at(1000)
+    assert len(watched.at(4000)) == 1
+    watched.engine.venue.wallet = None
+    assert watched.at(5000) == []
+    assert len(watched.engine.desk.incidents) == 1
+
+
+async def test_what_copies_show_otherwise_is_journaled_from_memory_and_ends_when_they_agree(
+    watched: Watched,
+) -> None:
+    wrong = Difference("accounts", ("house",), "ACTIVE, balance 105", "ACTIVE, balance 100")
+    watched.engine.hear(Compared("postgres", (wrong,)))
+    (entry,) = watched.entries()
+    assert [row.balance for row in entry.rows.sub_accounts] == [D(100)]
+    assert entry.rows.incidents[0].kind == "ledger_drift"
+    watched.engine.hear(Compared("redis", ()))
+    assert len(watched.entries()) == 1, "another copy's silence ends nothing"
+    watched.engine.hear(Compared("postgres", ()))
+    assert watched.entries()[1].rows.incidents[0].state == "resolved"
+    watched.engine.hear(Compared("postgres", ()))
+    assert len(watched.entries()) == 2
+
+
+async def test_a_difference_that_names_what_nobody_has_is_told_and_writes_no_row(watched: Watched) -> None:
+    strange = Difference("orders", ("nobody's",), "active", "nothing")
+    watched.engine.hear(Compared("postgres", (strange,)))
+    (entry,) = watched.entries()
+    assert (entry.rows.orders, len(entry.rows.incidents)) == ((), 1)
+
+
+async def test_what_a_worker_noticed_is_one_incident_until_it_is_over(watched: Watched) -> None:
+    for _ in range(3):
+        watched.engine.hear(Noticed("webhook_failing", "warning", "webhook", "given up"))
+    watched.engine.hear(Noticed("webhook_failing", "warning", "webhook", "took one again", over=True))
+    assert [entry.rows.incidents[0].state for entry in watched.entries()] == ["open", "resolved"]
