@@ -206,6 +206,9 @@ class Attention:
         refused = order.amend_refused
         if signed_at and refused is None and self.client.exchange_now_ms() - sent_at < SILENCE_S * 1000:
             return SILENCE_S
+        if now - wish.asked_at > ALARM_AFTER_MS and not care.alarmed:
+            care.alarmed = True
+            self.engine.raise_incident("unknown_amendment", "warning", f"{subject} is unproven for over 30 s")
         delay = await self._ask(order, care)
         if order.amend is not wish:
             return delay
