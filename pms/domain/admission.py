@@ -24,11 +24,15 @@ from pms.domain.desk import TAKER_FEE, Desk, Top, order_row, position_view, tag
 from pms.domain.instrument import Instrument, InstrumentError
 from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.posting import Draft, Posting, Undecided
+from pms.domain.treasury import signed
 
 ZERO = Decimal(0)
 _quantity: TypeAdapter[Decimal] = TypeAdapter(Number)
 MAX_OPEN_ORDERS = 200
 """Live orders a sub-account may have."""
+
+ID_PERIOD_MS = 86_400_000
+"""As long as a requestId is remembered: two uses further apart never fall into the same period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +168,15 @@ def decided(
     )
 
 
-def client_order_id(account: str, kind: str, request_id: str) -> str:
-    """`PMS_{sub8}_{kind}_{parent}`: at most 36 characters of Binance's alphabet, the same every time.
+def client_order_id(account: str, kind: str, request_id: str, *, at: int) -> str:
+    """`PMS_{sub8}_{kind}_{parent}`: at most 36 characters of Binance's alphabet, the same all day.
 
-    The parent is the request's id, hashed to twenty characters: 120 bits, so that a repeat of the
-    request is a repeat of the order.
+    The parent is the request's id and the day of its arrival, hashed to twenty characters: 120 bits. A
+    repeat of the request is a repeat of the order, of today's or yesterday's; a requestId that is used
+    again when everyone has forgotten it, after 24 hours, never meets the first order's id again.
     """
-    digest = hashlib.blake2b(UUID(request_id).bytes, digest_size=15).digest()
+    day = at // ID_PERIOD_MS
+    digest = hashlib.blake2b(UUID(request_id).bytes + day.to_bytes(8, signed=True), digest_size=15).digest()
     return f"PMS_{tag(account)}_{kind}_{base64.urlsafe_b64encode(digest).decode()}"
 
 
@@ -187,6 +193,7 @@ def _admit_trade(desk: Desk, asked: Asked, command: Trade) -> Posting:
     if account.id == HOUSE:
         raise Refusal(Code.HOUSE_ONLY, "the house does not trade by command", field="subAccountId")
     instrument = _instrument(desk, command.symbol)
+    _symbol_open(desk, command)
     top = _fresh_top(desk, asked, command.symbol)
     price, tif = _price_and_time(command)
     quantity, price = _rules(instrument, command, price=price, top=top)
@@ -315,9 +322,13 @@ def _place(
     leverage: int,
 ) -> Posting:
     """Reserve, register and journal one order."""
-    coid = client_order_id(command.sub_account_id, kind, asked.request_id)
-    if coid in desk.orders:
-        return _met_again(desk, asked, desk.orders[coid])
+    coid, earlier = (
+        client_order_id(command.sub_account_id, kind, asked.request_id, at=at)
+        for at in (asked.at, asked.at - ID_PERIOD_MS)
+    )
+    for known in (coid, earlier):
+        if known in desk.orders:
+            return _met_again(desk, asked, desk.orders[known])
     spec = OrderSpec(
         client_order_id=coid,
         sub_account_id=command.sub_account_id,
@@ -354,6 +365,12 @@ def _place(
             limit=plain(before),
             actual=plain(before - available + fee),
         )
+    try:
+        _carried(desk, order)
+    except Refusal:
+        desk.forget_order(order)
+        position.leverage = old_leverage
+        raise
     draft = desk.draft("admitted", at=asked.now)
     draft.orders[spec.client_order_id] = order_row(order)
     held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
@@ -370,6 +387,22 @@ def _place(
         position=position_view(held) if held else None,
     )
     return decided(desk, draft, asked, result, decision="admitted", final=False, orders=(order,))
+
+
+def _carried(desk: Desk, order: Order) -> None:
+    """Whether the exchange account itself can carry the order; what only reduces is left to it."""
+    spec, headroom = order.spec, desk.headroom
+    if spec.reduce_only:
+        return
+    needed = headroom.need(
+        spec.symbol,
+        net=desk.treasury.net.get(spec.symbol, ZERO),
+        quantity=signed(spec.side, order.quantity),
+        price=order.price or _touch(desk.tops[spec.symbol], spec.side),
+    )
+    headroom.require(needed)
+    if needed:
+        headroom.uncounted[spec.client_order_id] = needed
 
 
 def _met_again(desk: Desk, asked: Asked, order: Order) -> Posting:
@@ -418,6 +451,13 @@ def _instrument(desk: Desk, symbol: str) -> Instrument:
             actual=instrument.status,
         )
     return instrument
+
+
+def _symbol_open(desk: Desk, command: Trade) -> None:
+    """Nothing is opened in a symbol where the exchange account is set up otherwise than we reckon."""
+    reason = desk.headroom.closed_because(command.symbol)
+    if reason is not None and not command.reduce_only:
+        raise Refusal(Code.NOT_READY, f"admission is closed: {reason}", field="symbol", actual=command.symbol)
 
 
 def _fresh_top(desk: Desk, asked: Asked, symbol: str) -> Top:

@@ -14,16 +14,18 @@ from typing import Literal
 from pms.contract.account import Account
 from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
-from pms.contract.journal import CursorRow, FillRow
+from pms.contract.journal import CursorRow, FeeRow, FillRow
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.admission import note_incident
 from pms.domain.desk import Desk, order_row, position_id, position_row, position_view
+from pms.domain.fees import charge
+from pms.domain.funding import make_up
 from pms.domain.orders import Accepted, Amended, Fact, Filled, NotExecuted, Order, Seen, State, Voided
 from pms.domain.posting import Draft, Posting, Unsent, Unused
+from pms.domain.treasury import WALLET, signed
 
 ZERO = Decimal(0)
-WALLET = "USDT"
 _EVENT_OF: dict[State, OrderEventType] = {
     State.ACTIVE: "order_active",
     State.PARTIALLY_FILLED: "order_partially_filled",
@@ -151,7 +153,8 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
     if order is not None:
         position.leverage = order.spec.leverage
     closed_view = position_view(position) if position.quantity else None
-    move = position.trade(trade.quantity if trade.side == "BUY" else -trade.quantity, trade.price)
+    quantity = signed(trade.side, trade.quantity)
+    move = position.trade(quantity, trade.price)
     if move.opened:
         position.realized_pnl = ZERO
         position.opened_seq = draft.first_seq
@@ -162,8 +165,8 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
     reference = f"{trade.symbol}:{trade.exchange_order_id}:{trade.trade_id}"
     desk.post(draft, account=owner, amount=move.realized, reason="REALIZED_PNL", reference=reference)
     _commission(desk, draft, trade, owner=owner, reference=reference)
-    netting = trade.realized_pnl - move.realized
-    desk.post(draft, account=HOUSE, amount=netting, reason="NETTING", reference=reference)
+    _netting(desk, draft, trade, realized=move.realized, reference=reference)
+    make_up(desk, draft, owner=owner, symbol=trade.symbol, quantity=quantity, at=trade.at)
     draft.fills.append(
         FillRow(
             symbol=trade.symbol,
@@ -212,30 +215,72 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
         )
 
 
+def _netting(desk: Desk, draft: Draft, trade: Trade, *, realized: Decimal, reference: str) -> None:
+    """The house's part: what the exchange paid less what the owner got.
+
+    A symbol that is margined in another asset pays in it; only others can have traded that.
+    """
+    instrument = desk.instruments.get(trade.symbol)
+    asset = instrument.margin_asset if instrument else WALLET
+    if asset == WALLET:
+        amount = trade.realized_pnl - realized
+        desk.post(draft, account=HOUSE, amount=amount, reason="NETTING", reference=reference)
+        return
+    desk.post(draft, account=HOUSE, amount=-realized, reason="NETTING", reference=reference)
+    desk.post(
+        draft,
+        account=HOUSE,
+        amount=trade.realized_pnl,
+        reason="REALIZED_PNL",
+        reference=reference,
+        asset=asset,
+    )
+
+
 def _commission(desk: Desk, draft: Draft, trade: Trade, *, owner: str, reference: str) -> None:
-    if trade.commission_asset == WALLET:
-        desk.post(draft, account=owner, amount=-trade.commission, reason="COMMISSION", reference=reference)
-    elif trade.commission:
-        note_incident(
-            draft,
-            kind="commission_asset",
-            severity="warning",
-            detail=f"{reference}: {trade.commission} {trade.commission_asset} was paid by the house's wallet",
-        )
+    """Who pays: the owner in USDT, or the house in another asset and the owner the house."""
+    asset = trade.commission_asset
+    payer = owner if asset == WALLET else HOUSE
+    desk.post(
+        draft,
+        account=payer,
+        amount=-trade.commission,
+        reason="COMMISSION",
+        reference=reference,
+        asset=asset,
+    )
+    if asset == WALLET or owner == HOUSE or not trade.commission:
+        return
+    fee = FeeRow(
+        symbol=trade.symbol,
+        exchange_order_id=trade.exchange_order_id,
+        trade_id=trade.trade_id,
+        sub_account_id=owner,
+        asset=asset,
+        commission=trade.commission,
+        price=None,
+        amount=None,
+        at=trade.at,
+    )
+    charge(desk, draft, fee)
 
 
 def _owner(desk: Desk, draft: Draft, trade: Trade) -> str:
-    """The owner of a trade whose order nobody knows."""
+    """The owner of a trade whose order nobody knows; an operator is told once an order."""
     name = trade.client_order_id or ""
     owner = HOUSE
     if name.startswith("PMS_"):
         owner = desk.tags.get(name[4:].split("_", 1)[0], HOUSE)
-    note_incident(
-        draft,
-        kind="foreign_trade",
-        severity="warning",
-        detail=f"{trade.symbol} trade {trade.trade_id} of {name or trade.exchange_order_id} went to {owner}",
-    )
+    if desk.treasury.first_foreign(trade.symbol, trade.exchange_order_id):
+        kind, severity, what = foreign_kind(name)
+        listed = "" if trade.symbol in desk.instruments else ", a symbol that is not listed"
+        note_incident(
+            draft,
+            kind=kind,
+            severity=severity,
+            detail=f"{trade.symbol} order {trade.exchange_order_id} ({name}) is {what}: {trade.side} "
+            f"{trade.quantity} at {trade.price}{listed}; its trades go to {owner}",
+        )
     return owner
 
 
@@ -361,6 +406,22 @@ def _answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code
             code=code if failed else None,
         )
     )
+
+
+def foreign_kind(client_order_id: str) -> tuple[str, str, str]:
+    """What an order is that we never sent: incident, severity, words (Binance reserves these ids)."""
+    for prefix, kind, severity, what in _RESERVED:
+        if client_order_id.startswith(prefix):
+            return kind, severity, what
+    return "foreign_order", "warning", "not of our making"
+
+
+_RESERVED = (
+    ("autoclose-", "exchange_liquidation", "critical", "a liquidation by the exchange"),
+    ("adl_autoclose", "exchange_adl", "critical", "an auto-deleveraging by the exchange"),
+    ("settlement_autoclose-", "exchange_settlement", "critical", "the settlement of the symbol"),
+    ("delivery_autoclose-", "exchange_settlement", "critical", "the settlement of the symbol"),
+)
 
 
 def _side(side: str) -> Literal["BUY", "SELL"]:

@@ -17,11 +17,13 @@ from pms.contract.journal import LedgerRow, OrderRow, PositionRow, Rows, SubAcco
 from pms.contract.money import booked
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
+from pms.domain.headroom import Headroom
 from pms.domain.instrument import Instrument
 from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.positions import Position
 from pms.domain.posting import Draft
 from pms.domain.resting import RestingOrders
+from pms.domain.treasury import WALLET, Treasury
 
 ZERO = Decimal(0)
 KEPT_TRADES = 500_000
@@ -116,6 +118,8 @@ class Desk:
     tops: dict[str, Top] = field(default_factory=dict)
     instruments: dict[str, Instrument] = field(default_factory=dict)
     closed: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    treasury: Treasury = field(default_factory=Treasury)
+    headroom: Headroom = field(default_factory=Headroom)
     _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -125,7 +129,8 @@ class Desk:
         return Draft(prev=self.last_seq, base=max(self.last_seq, self.first_seq_after), at=at, kind=kind)
 
     def sealed(self, draft: Draft) -> Draft:
-        """Take the draft's seqs: from here on it is part of the chain."""
+        """Take the draft's seqs and positions: from here on it is part of the chain."""
+        self.treasury.note(draft)
         self.last_seq = draft.seq
         return draft
 
@@ -133,30 +138,46 @@ class Desk:
 
     def open_account(self, account: SubAccount) -> None:
         """Add an account; its tag, the first eight characters, must be free."""
+        before = self.accounts.get(account.id)
+        self.treasury.total += account.balance - (before.balance if before else ZERO)
         self.accounts[account.id] = account
         self.tags[tag(account.id)] = account.id
 
     def post(
-        self, draft: Draft, *, account: str, amount: Decimal, reason: str, reference: str | None
+        self,
+        draft: Draft,
+        *,
+        account: str,
+        amount: Decimal,
+        reason: str,
+        reference: str | None,
+        asset: str = WALLET,
     ) -> None:
-        """Move one balance: a ledger line and the balance after it, in the same entry."""
+        """Move one balance: a ledger line and the balance after it, in the same entry.
+
+        Trap: only the house holds another asset than USDT.
+        """
         if not amount:
             return
-        holder = self.accounts[account]
-        holder.balance += amount
+        if asset == WALLET:
+            holder = self.accounts[account]
+            holder.balance += amount
+            self.treasury.total += amount
+            draft.sub_accounts[account] = holder.row()
+        else:
+            self.treasury.move_asset(draft, asset=asset, amount=amount)
         draft.ledger.append(
             LedgerRow(
                 seq=draft.first_seq,
                 line=len(draft.ledger),
                 sub_account_id=account,
-                asset="USDT",
+                asset=asset,
                 amount=amount,
                 reason=reason,
                 reference=reference,
                 at=draft.at,
             )
         )
-        draft.sub_accounts[account] = holder.row()
 
     def snapshot(self, account: str) -> Account:
         """The account as a trader sees it, valued at mid; at entry where there is no price."""
@@ -247,6 +268,7 @@ class Desk:
         notional = leaves * price
         pending.add(side=spec.side, quantity=leaves - old_qty, notional=notional - old_notional)
         if order.state.terminal:
+            self.headroom.uncounted.pop(coid, None)
             self.live.pop(coid, None)
             self.resting.remove(coid)
             account.open_orders -= was_live
@@ -332,6 +354,7 @@ class Desk:
         for command in rows.commands:
             answer = Result.model_validate_json(command.answer)
             self.remember_request(command.request_id, command.text, answer)
+        self.treasury.load(rows)
 
     def orders_of(self, account: str | None, symbol: str | None) -> Iterable[Order]:
         """The live orders of an account, or of all; in a symbol, or in all."""

@@ -7,14 +7,20 @@ from dataclasses import dataclass, field
 from pms.contract.events import OrderEvent, PositionEvent
 from pms.contract.journal import (
     FORMAT,
+    AssetRow,
     CommandRow,
     CursorRow,
     Entry,
+    FeeRow,
     FillRow,
+    FundingRow,
     IncidentRow,
+    IncomeRow,
     LedgerRow,
+    MoveRow,
     OrderRow,
     PositionRow,
+    ProgressRow,
     Rows,
     SubAccountRow,
 )
@@ -88,6 +94,12 @@ class Draft:
     commands: list[CommandRow] = field(default_factory=list)
     cursors: list[CursorRow] = field(default_factory=list)
     incidents: list[IncidentRow] = field(default_factory=list)
+    assets: dict[str, AssetRow] = field(default_factory=dict)
+    incomes: list[IncomeRow] = field(default_factory=list)
+    fundings: list[FundingRow] = field(default_factory=list)
+    fees: list[FeeRow] = field(default_factory=list)
+    moves: list[MoveRow] = field(default_factory=list)
+    progress: list[ProgressRow] = field(default_factory=list)
 
     @property
     def first_seq(self) -> int:
@@ -122,5 +134,11 @@ class Draft:
                 commands=tuple(self.commands),
                 cursors=tuple(self.cursors),
                 incidents=tuple(self.incidents),
+                assets=tuple(self.assets.values()),
+                incomes=tuple(self.incomes),
+                fundings=tuple(self.fundings),
+                fees=tuple(self.fees),
+                moves=tuple(self.moves),
+                progress=tuple(self.progress),
             ),
         )

@@ -12,6 +12,7 @@ import structlog
 
 from pms.binance.client import ExchangeClient, OrderAnswer, UserTrade
 from pms.binance.errors import NotFound
+from pms.contract.names import HOUSE
 from pms.domain.adoption import adopt, ours
 from pms.domain.booking import prove_cursor
 from pms.domain.orders import Order
@@ -20,6 +21,7 @@ from pms.streamer.engine import Engine
 
 log = structlog.get_logger()
 PAGE = 1000
+MOST_READINGS = 3
 OVERLAP_MS = 10_000
 """A trade younger than this may still have an older one hidden behind it; the cursor stays before it."""
 
@@ -47,10 +49,13 @@ class CatchUp:
         """Book a symbol's trades from the proven cursor on, and prove what the pages showed."""
         desk, booked = self.engine.desk, 0
         after = desk.cursors.get(symbol, 0)
+        opened = desk.accounts[HOUSE].created_at
         while True:
             page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=PAGE)
             for row in page:
-                booked += await self._book(row)
+                # Without a cursor the pages begin with the account's first trade ever: before our books.
+                if row.time > opened:
+                    booked += await self._book(row)
             if not page:
                 return booked
             safe = [row.id for row in page if self.client.exchange_now_ms() - row.time > OVERLAP_MS]
@@ -61,13 +66,22 @@ class CatchUp:
                 return booked
 
     async def account(self) -> None:
-        """Read the wallet and the net positions, to be compared with our own sums."""
+        """Read the wallets and the net positions, to be compared with our own sums.
+
+        What the user stream said meanwhile is newer than the answer, which is then asked for again.
+        """
         venue = self.engine.venue
-        positions = await self.client.position_risk()
-        balances = await self.client.balances()
+        for _ in range(MOST_READINGS):
+            heard = venue.heard_at
+            positions = await self.client.position_risk()
+            balances = await self.client.balances()
+            if venue.heard_at == heard:
+                break
+        for row in positions:
+            if row.position_amt and row.symbol not in self.engine.desk.cursors:
+                await self.trades(row.symbol)
         venue.positions = {row.symbol: row.position_amt for row in positions}
-        venue.wallet = next((row.balance for row in balances if row.asset == "USDT"), None)
-        venue.heard_at = self.client.exchange_now_ms()
+        venue.wallets = {row.asset: row.balance for row in balances}
 
     async def _book(self, row: UserTrade) -> int:
         """Book one row; an order that we cannot place is asked for by its id first."""
