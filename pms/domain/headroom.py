@@ -61,7 +61,8 @@ class Headroom:
         if free is not None and needed > free:
             raise Refusal(
                 Code.EXCHANGE_MARGIN,
-                f"the order needs {plain(needed)} of the exchange account's margin; {plain(free)} is available",
+                f"the order needs {plain(needed)} of the exchange account's margin; "
+                f"{plain(free)} is available",
                 field="quantity",
                 limit=plain(free),
                 actual=plain(needed),
