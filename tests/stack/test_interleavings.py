@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import signal
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4

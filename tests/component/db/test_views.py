@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.db import queries
 from pms.db.fold import fold
-from pms.db.migrations.versions.r0002_views import VIEWS
+from pms.db.migrations.versions import r0002_views, r0004_foreign_money
+
+VIEWS = r0002_views.VIEWS | r0004_foreign_money.VIEWS
 
 
 async def shown(engine: AsyncEngine, query: str) -> list[dict[str, Any]]:
