@@ -199,6 +199,10 @@ class Desk:
             positions=views,
         )
 
+    def snapshots(self, draft: Draft) -> tuple[tuple[str, Account], ...]:
+        """The accounts whose balance a draft moved, as a trader sees them now."""
+        return tuple((account, self.snapshot(account)) for account in draft.sub_accounts)
+
     def reserved_margin(self, account: str) -> Decimal:
         """What the account's open orders hold back."""
         total = ZERO

@@ -55,7 +55,7 @@ def settle_open(desk: Desk, *, at: int) -> Posting | None:
     draft = desk.draft("fees", at=at)
     for fee in ready:
         _settle(desk, draft, fee, price=desk.tops[price_symbol(fee.asset)].ask)
-    return Posting(entry=desk.sealed(draft).entry())
+    return Posting(entry=desk.sealed(draft).entry(), snapshots=desk.snapshots(draft))
 
 
 def _settle(desk: Desk, draft: Draft, fee: FeeRow, *, price: Decimal) -> None:

@@ -44,7 +44,7 @@ def allot(desk: Desk, symbol: str, rate: Rate) -> Posting | None:
     draft.fundings.append(_row(symbol, rate, HOUSE, quantity=held.get(HOUSE, ZERO), amount=-paid))
     treasury.reach(draft, funding_name(symbol), rate.at)
     treasury.funded(symbol, rate)
-    return Posting(entry=desk.sealed(draft).entry())
+    return Posting(entry=desk.sealed(draft).entry(), snapshots=desk.snapshots(draft))
 
 
 def begin(desk: Desk, symbol: str, *, at: int) -> Posting:

@@ -79,7 +79,7 @@ def book_incomes(
     if proven is not None:
         treasury.reach(draft, INCOME, proven)
         treasury.forget_incomes(proven)
-    return Posting(entry=desk.sealed(draft).entry())
+    return Posting(entry=desk.sealed(draft).entry(), snapshots=desk.snapshots(draft))
 
 
 def _post(desk: Desk, draft: Draft, income: Income) -> None:

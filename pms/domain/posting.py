@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pms.contract.account import Account
 from pms.contract.events import OrderEvent, PositionEvent
 from pms.contract.journal import (
     FORMAT,
@@ -67,6 +68,8 @@ class Posting:
     events: tuple[Event, ...] = ()
     results: tuple[Result, ...] = ()
     guard: Undecided | Unsent | Unused | None = None
+    snapshots: tuple[tuple[str, Account], ...] = ()
+    #: of accounts that changed without an event that would carry them
     otherwise: Entry | None = None
     otherwise_results: tuple[Result, ...] = ()
 

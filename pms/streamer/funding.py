@@ -41,6 +41,7 @@ class FundingReader:
     #: whether the user stream is up and no gap is open: what it told is complete
     next_at: dict[str, int] = field(default_factory=dict)
     _all_at: int = 0
+    _hardly_over: set[str] = field(default_factory=set)
     _alarmed: set[tuple[str, int]] = field(default_factory=set)
 
     async def poll(self, *, everything: bool = False) -> None:
@@ -55,7 +56,8 @@ class FundingReader:
         for symbol in concerned:
             due = self.next_at.get(symbol)
             over = due is not None and 0 < due <= now
-            if everything or due is None or (over and due is not None and due + GRACE_MS <= now):
+            waited = over and due is not None and due + GRACE_MS <= now
+            if everything or due is None or waited or symbol in self._hardly_over:
                 await self._read(symbol, now)
             if not over or self._listed(symbol, due or 0, now):
                 self.next_at[symbol] = upcoming.get(symbol, 0)
@@ -73,9 +75,11 @@ class FundingReader:
         if funding_name(symbol) not in treasury.progress:
             self.engine.outbox.add(begin(desk, symbol, at=now))
             return
+        self._hardly_over.discard(symbol)
         rows = await self.client.funding_rates(symbol, start=treasury.funded_until(symbol) + 1)
         for row in sorted(rows, key=lambda each: each.funding_time):
             if row.funding_time + GRACE_MS > now or not self.ready():
+                self._hardly_over.add(symbol)
                 return
             rate = _rate(row)
             if rate is None:

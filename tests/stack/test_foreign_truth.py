@@ -79,7 +79,8 @@ async def test_f8_what_others_trade_goes_to_the_house_and_is_told_once_an_order(
     kinds = [
         row[0]
         for row in await system.rows(
-            "select kind from pms.incidents where kind like 'exchange\\_%' or kind = 'foreign_order' order by 1"
+            "select kind from pms.incidents"
+            " where kind like 'exchange\\_%' or kind = 'foreign_order' order by 1"
         )
     ]
     assert kinds == ["exchange_adl", "exchange_liquidation", "exchange_settlement", "foreign_order"]
@@ -125,6 +126,7 @@ async def test_a_fee_in_another_asset_is_paid_by_the_house_and_charged_at_a_pric
 
 async def test_what_was_missed_while_down_is_read_from_the_histories_once(system: System) -> None:
     system.kill("streamer")
+    system.environment["PMS_EXCHANGE_LEVERAGE"] = "20"  # what the venue gives; the last test changes it
     for asset, amount in (("USDT", "512.5"), ("USDT", "-12.25"), ("BNB", "-1")):
         await system.admin("POST", "deposit", account="desk", asset=asset, amount=amount)
     for symbol, rate in (("BTCUSDT", "0.0001"), ("ETHUSDT", "-0.0002"), ("BTCUSDT", "0.0003")):
@@ -183,11 +185,6 @@ async def test_the_exchange_s_own_margin_is_respected(system: System) -> None:
 
 
 async def test_a_leverage_changed_by_hand_closes_that_symbol(system: System) -> None:
-    system.kill("streamer")
-    await client(system).set_leverage("ETHUSDT", 20)
-    system.start("streamer", PMS_EXCHANGE_LEVERAGE="20")
-    await system.redis.delete("pms:ready:streamer")
-    await system.ready("streamer")
     assert (await system.trade("alice", symbol="ETHUSDT", quantity="0.1"))["success"]
     await client(system).set_leverage("ETHUSDT", 7)
 
