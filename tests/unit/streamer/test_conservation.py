@@ -1,0 +1,85 @@
+"""Drift: told once, with its figures, when it has lasted; and a lost word is asked for at once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract.names import HOUSE
+from pms.domain.custody import open_books
+from pms.domain.desk import Desk
+from pms.streamer.conservation import Conservation, differences, money_differs
+from pms.streamer.engine import Venue
+
+D = Decimal
+
+
+def books() -> tuple[Desk, Venue]:
+    """A house with 100 USDT, 2 BNB and 0.5 BTC, and an exchange that says the same."""
+    desk = Desk(epoch="e")
+    open_books(
+        desk,
+        at=1,
+        wallet=D(100),
+        positions=[("BTCUSDT", D("0.5"), D(60_000))],
+        cursors={},
+        assets={"BNB": D(2)},
+    )
+    return desk, Venue(wallets={"USDT": D(100), "BNB": D(2)}, positions={"BTCUSDT": D("0.5")})
+
+
+def test_books_that_agree_have_no_drift() -> None:
+    desk, venue = books()
+    assert differences(desk, venue) == []
+    assert differences(desk, Venue()) == [], "nothing before the exchange has spoken"
+
+
+def test_a_difference_that_lasts_is_told_once_and_names_the_figures() -> None:
+    (desk, venue), watch = books(), Conservation()
+    venue.positions["BTCUSDT"] = D("0.501")
+    assert watch.check(desk, venue, now=0) == []
+    assert watch.now == {"BTCUSDT": D("-0.001")}
+    assert watch.check(desk, venue, now=2999) == []
+    (told,) = watch.check(desk, venue, now=3000)
+    assert told == "BTCUSDT: all accounts hold 0.5, the exchange says 0.501: -0.001 too little"
+    assert watch.check(desk, venue, now=9000) == []
+    venue.positions["BTCUSDT"] = D("0.5")
+    assert watch.check(desk, venue, now=9001) == []
+    assert watch.now == {}
+    venue.positions["BTCUSDT"] = D("0.501")
+    watch.check(desk, venue, now=9002)
+    assert len(watch.check(desk, venue, now=13_000)) == 1, "a new drift is told anew"
+
+
+def test_each_asset_is_compared_and_an_income_on_its_way_is_waited_for() -> None:
+    (desk, venue), watch = books(), Conservation()
+    venue.wallets |= {"BNB": D(3), "USDC": D(1)}
+    venue.income_heard = 1_000_000
+    assert money_differs(desk, venue)
+    watch.check(desk, venue, now=1_000_000)
+    assert watch.now == {"BNB": D(-1), "USDC": D(-1)}
+    assert watch.check(desk, venue, now=1_010_000) == []
+    told = watch.check(desk, venue, now=1_061_000)
+    assert [line.split(":")[0] for line in told] == ["BNB", "USDC"]
+
+
+def test_when_time_goes_on_what_was_touched_must_agree_or_is_asked_for() -> None:
+    (desk, venue), watch, asked = books(), Conservation(), []
+
+    def passes(now: int) -> None:
+        watch.time_passed(desk, venue, now=now, behind=lambda: asked.append(now))
+
+    passes(100_000)
+    venue.positions["BTCUSDT"] = D("0.4")
+    passes(101_000)
+    assert asked == [], "nobody spoke of it"
+    for now in (102_000, 103_000, 120_000):
+        venue.touched.add("BTCUSDT")
+        passes(now)
+    assert asked == [102_000, 120_000], "not more often than every ten seconds"
+
+
+def test_running_sums_are_recounted_now_and_then() -> None:
+    (desk, venue), watch = books(), Conservation()
+    desk.accounts[HOUSE].balance += 1
+    found = [line for turn in range(20) for line in watch.check(desk, venue, now=turn)]
+    assert found == ["balances add up to 101, the running sum is 100"]
