@@ -70,7 +70,8 @@ def open_books(
     for income in incomes:
         desk.treasury.incomes[income_key(income.row())] = income.at
         draft.incomes.append(income.row())
-    desk.treasury.reach(draft, INCOME, min([at, *(income.at for income in incomes)]))
+    # What the history dates earlier is in these balances, whenever it comes to be listed.
+    desk.treasury.reach(draft, INCOME, at)
     for symbol, quantity, entry in positions:
         position = desk.position(HOUSE, symbol)
         _open_position(desk, draft, position, quantity=quantity, cost=quantity * entry)

@@ -75,7 +75,8 @@ class IncomeReader:
             rows += found
             if len(found) < PAGE:
                 return rows
-        return [row for kind in KINDS for row in await self._of(kind, start, end)]
+        # What the pages held comes again, and is known by its id.
+        return rows + [row for kind in KINDS for row in await self._of(kind, start, end)]
 
     async def _of(self, kind: str, start: int, end: int) -> list[IncomeAnswer]:
         rows: list[IncomeAnswer] = []

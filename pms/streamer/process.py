@@ -266,7 +266,7 @@ class Streamer:
         )
         await self._lead.begin_from(seq)
         opening = await first_books(
-            self._desk, self._client, symbols=self._settings.symbol_list, at=self._clock.now_ms()
+            self._desk, self._client, symbols=self._settings.symbol_list, at=self._client.exchange_now_ms()
         )
         self._outbox.add(opening)
         await self._outside.read_settings()
