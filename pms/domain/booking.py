@@ -409,7 +409,7 @@ def _answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code
 
 
 def foreign_kind(client_order_id: str) -> tuple[str, str, str]:
-    """What an order is that we never sent: incident, severity, words (Binance reserves these ids)."""
+    """What an order is that we do not know: incident, severity, words (Binance reserves its ids)."""
     for prefix, kind, severity, what in _RESERVED:
         if client_order_id.startswith(prefix):
             return kind, severity, what
@@ -417,6 +417,7 @@ def foreign_kind(client_order_id: str) -> tuple[str, str, str]:
 
 
 _RESERVED = (
+    ("PMS_", "orphan_order", "warning", "one of ours that nobody remembers"),
     ("autoclose-", "exchange_liquidation", "critical", "a liquidation by the exchange"),
     ("adl_autoclose", "exchange_adl", "critical", "an auto-deleveraging by the exchange"),
     ("settlement_autoclose-", "exchange_settlement", "critical", "the settlement of the symbol"),

@@ -7,16 +7,18 @@ from decimal import Decimal
 
 import pytest
 from desk_maker import D, desk_at, move_price
+from desk_maker import trade as trade_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pms.contract.journal import decode_entry, encode_entry
 from pms.contract.names import HOUSE
-from pms.domain.booking import Trade, book
+from pms.domain.booking import Trade, book, observe
 from pms.domain.desk import Desk, Top
 from pms.domain.fees import settle_open
 from pms.domain.funding import allot, share
 from pms.domain.income import Income, book_incomes
+from pms.domain.orders import Refused, State
 from pms.domain.positions import Position
 from pms.domain.posting import Posting
 from pms.domain.treasury import Rate
@@ -283,12 +285,26 @@ def test_what_others_trade_is_the_house_s_and_told_once_an_order(client_order_id
     assert [incident.kind for incident in incidents] == [kind]
 
 
-def test_a_fill_of_an_instrument_that_nobody_knows_is_booked_and_told() -> None:
+def test_f9_a_fill_that_fits_nothing_is_booked_and_told_never_dropped() -> None:
+    """Of a refused order, of a forgotten one, without a client id, of an instrument that nobody lists."""
     desk, exchange = desk_at(), Exchange()
-    exchange.trade("hand", 10, D(60_000), "USDT")
-    posting = book(desk, replace(exchange.trades[0], symbol="NEWUSDT"))
-    assert posting is not None
-    assert desk.treasury.net["NEWUSDT"] == D("0.01")
+    refused = trade_command(desk).entry.rows.orders[0].client_order_id
+    observe(desk, desk.orders[refused], Refused("-2019: Margin is insufficient."), at=1)
+    assert desk.orders[refused].state is State.REJECTED
+    exchange.trade("alice", 10, D(60_000), "USDT")
+    (fill,) = exchange.trades
+    cases = (
+        (replace(fill, client_order_id=refused), "alice", "late_fill"),
+        (replace(fill, client_order_id="PMS_alice_M_forgotten"), "alice", "orphan_order"),
+        (replace(fill, client_order_id=None), HOUSE, "foreign_order"),
+        (replace(fill, symbol="NEWUSDT", client_order_id="web_1"), HOUSE, "foreign_order"),
+    )
+    for number, (case, owner, kind) in enumerate(cases, start=10):
+        posting = book(desk, replace(case, exchange_order_id=number, trade_id=number))
+        assert posting is not None
+        assert [row.sub_account_id for row in posting.entry.rows.fills] == [owner]
+        assert kind in [incident.kind for incident in posting.entry.rows.incidents]
+    assert desk.treasury.net == {"BTCUSDT": D("0.03"), "NEWUSDT": D("0.01")}
     assert "not listed" in posting.entry.rows.incidents[0].detail
 
 
