@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from entries import D, entry, fill, journal, position
+from entries import D, entry, fee, fill, funding, journal, position
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.contract.journal import (
     AssetRow,
-    FeeRow,
-    FundingRow,
     IncomeRow,
     MoveRow,
     ProgressRow,
@@ -22,32 +20,6 @@ from pms.domain.treasury import Move
 
 def income(tran_id: int, at: int) -> IncomeRow:
     return IncomeRow(kind="TRANSFER", tran_id=tran_id, asset="USDT", symbol="", amount=D(1), at=at)
-
-
-def fee(trade_id: int, price: str | None) -> FeeRow:
-    return FeeRow(
-        symbol="BTCUSDT",
-        exchange_order_id=7,
-        trade_id=trade_id,
-        sub_account_id="alice",
-        asset="BNB",
-        commission=D("0.01"),
-        price=None if price is None else D(price),
-        amount=None if price is None else D(price) / 100,
-        at=1,
-    )
-
-
-def funding(account: str, at: int) -> FundingRow:
-    return FundingRow(
-        symbol="BTCUSDT",
-        at=at,
-        sub_account_id=account,
-        rate=D("0.0001"),
-        mark=D(60_000),
-        quantity=D(1),
-        amount=D(-6),
-    )
 
 
 async def test_the_money_of_the_last_state_is_loaded(redis: Redis, engine: AsyncEngine) -> None:
