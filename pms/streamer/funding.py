@@ -28,6 +28,7 @@ SAME_MS = 60_000
 """Binance's funding times are off the hour by milliseconds."""
 
 ALL_AGAIN_MS = 300_000
+TIMES_AGAIN_MS = 30_000
 FEW = 10
 
 
@@ -41,6 +42,7 @@ class FundingReader:
     #: whether the user stream is up and no gap is open: what it told is complete
     next_at: dict[str, int] = field(default_factory=dict)
     _all_at: int = 0
+    _times_at: int = 0
     _hardly_over: set[str] = field(default_factory=set)
     _alarmed: set[tuple[str, int]] = field(default_factory=set)
 
@@ -52,6 +54,9 @@ class FundingReader:
         now = self.client.exchange_now_ms()
         if everything or now - self._all_at > ALL_AGAIN_MS:
             everything, self._all_at = True, now
+        if not everything and not self._due(concerned, now):
+            return
+        self._times_at = now
         upcoming = await self._upcoming(concerned)
         for symbol in concerned:
             due = self.next_at.get(symbol)
@@ -61,6 +66,12 @@ class FundingReader:
                 await self._read(symbol, now)
             if not over or self._listed(symbol, due or 0, now):
                 self.next_at[symbol] = upcoming.get(symbol, 0)
+
+    def _due(self, symbols: list[str], now: int) -> bool:
+        """Whether there is anything to read; the times are asked for now and then, for they may change."""
+        if self._hardly_over or now - self._times_at > TIMES_AGAIN_MS:
+            return True
+        return any(symbol not in self.next_at or 0 < self.next_at[symbol] <= now for symbol in symbols)
 
     async def _upcoming(self, symbols: list[str]) -> dict[str, int]:
         """When the next funding of each is; one call for many symbols weighs as much as ten for one."""

@@ -90,14 +90,17 @@ async def test_f8_what_others_trade_goes_to_the_house_and_is_told_once_an_order(
 async def test_9_a_flat_net_pays_nothing_and_alice_still_pays_bob(system: System) -> None:
     for account, side in (("alice", "BUY"), ("bob", "SELL")):
         assert (await system.trade(account, symbol="ETHUSDT", side=side, quantity="2"))["success"]
-    due = (await system.admin("POST", "funding", symbol="ETHUSDT", rate="0.00030000", inMs=6500))[
+    due = (await system.admin("POST", "funding", symbol="ETHUSDT", rate="0.00030000", inMs=4000))[
         "fundingTime"
     ]
+
+    # Any word about money lets the streamer look at the times of the next fundings.
+    await system.admin("POST", "deposit", account="desk", amount="1")
 
     async def allotted() -> bool:
         return await count(system, "pms.fundings where symbol = 'ETHUSDT' and at >= :due", due=due) == 3
 
-    await until(allotted, "the funding of three accounts", seconds=30, tell=lambda: system.log("streamer"))
+    await until(allotted, "the funding of three accounts", seconds=45, tell=lambda: system.log("streamer"))
     (told,) = await client(system).funding_rates("ETHUSDT", start=due)
     rows = await system.rows(
         "select sub_account_id, quantity, amount from pms.fundings where symbol = 'ETHUSDT' order by 1"
