@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     # Trading
     symbols: str = Field("BTCUSDT,ETHUSDT", description="Symbols whose books are always followed.")
     default_leverage: int = Field(10, ge=1, le=150, description="Leverage of a command that names none.")
+    exchange_leverage: int | None = Field(
+        None, ge=1, le=150, description="What the exchange account's own leverage must be in each symbol."
+    )
     recv_window_ms: int = Field(2000, ge=100, le=60_000, description="recvWindow of order placement.")
     stale_price_ms: int = Field(5000, ge=100, le=60_000, description="L1 older than this closes admission.")
     most_lag_ms: int = Field(

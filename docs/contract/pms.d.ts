@@ -134,6 +134,12 @@ export interface Health {
   feedAge: number | null;
   admission: boolean;
   reason: string | null;
+  /** Ours less the exchange's, by symbol and asset, where they differ. */
+  drift: Record<string, unknown>;
+  /** Symbols in which nothing may be opened, and why. */
+  symbolsClosed: Record<string, unknown>;
+  /** Fees in another asset that wait for its price. */
+  openFees: number;
   ts: number;
 }
 

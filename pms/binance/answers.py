@@ -205,6 +205,38 @@ class PremiumIndex(Answer, frozen=True, kw_only=True):
     time: int = 0
 
 
+class FundingRate(Answer, frozen=True, kw_only=True):
+    """One funding of a symbol. Trap: `mark_price` is empty in old rows."""
+
+    symbol: str
+    funding_time: int
+    funding_rate: Decimal
+    mark_price: str = ""
+
+
+class IncomeAnswer(Answer, frozen=True, kw_only=True):
+    """One row of the income history; `symbol` and `trade_id` are empty where there is none.
+
+    Trap: `tran_id` is unique within its `income_type` only.
+    """
+
+    income_type: str
+    income: Decimal
+    asset: str
+    time: int
+    tran_id: int
+    symbol: str = ""
+    trade_id: str = ""
+
+
+class SymbolConfig(Answer, frozen=True, kw_only=True):
+    """How the account is set up in a symbol."""
+
+    symbol: str
+    margin_type: str
+    leverage: int
+
+
 class LeverageSet(Answer, frozen=True, kw_only=True):
     """The leverage now in force, and the largest notional it permits."""
 

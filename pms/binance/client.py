@@ -23,7 +23,9 @@ from pms.binance.answers import (
     AlgoOrder,
     Balance,
     DepthSnapshot,
+    FundingRate,
     HedgeMode,
+    IncomeAnswer,
     LeverageSet,
     ListenKey,
     MultiAssets,
@@ -32,6 +34,7 @@ from pms.binance.answers import (
     PositionRisk,
     PremiumIndex,
     ServerTime,
+    SymbolConfig,
     UserTrade,
     by_element,
     read,
@@ -287,6 +290,24 @@ class ExchangeClient:
         """Read the net positions; only symbols with a position or open orders are listed."""
         return await self._private("GET", "/fapi/v3/positionRisk", list[PositionRisk], _of(symbol), weight=5)
 
+    async def symbol_configs(self) -> list[SymbolConfig]:
+        """Read margin type and leverage of all symbols."""
+        return await self._private("GET", "/fapi/v1/symbolConfig", list[SymbolConfig], weight=5)
+
+    async def incomes(
+        self, *, start: int, end: int, kind: str | None = None, page: int = 1, limit: int = 1000
+    ) -> list[IncomeAnswer]:
+        """List a page of the income history, ascending, both ends included; it keeps three months."""
+        params = [
+            ("startTime", str(start)),
+            ("endTime", str(end)),
+            ("page", str(page)),
+            ("limit", str(limit)),
+        ]
+        if kind is not None:
+            params.append(("incomeType", kind))
+        return await self._private("GET", "/fapi/v1/income", list[IncomeAnswer], params, weight=30)
+
     async def leverage_brackets(self) -> list[dict[str, Any]]:
         """Read the leverage brackets of all symbols, as `parse_instruments` takes them."""
         answer: Any = await self._private("GET", "/fapi/v1/leverageBracket", Any, timeout=BULK)
@@ -335,6 +356,15 @@ class ExchangeClient:
     async def premium_index(self, symbol: str) -> PremiumIndex:
         """Read a symbol's mark price and funding."""
         return await self._public("/fapi/v1/premiumIndex", PremiumIndex, [("symbol", symbol)])
+
+    async def premium_indexes(self) -> list[PremiumIndex]:
+        """Read mark price and funding of all symbols."""
+        return await self._public("/fapi/v1/premiumIndex", list[PremiumIndex], weight=10)
+
+    async def funding_rates(self, symbol: str, *, start: int, limit: int = 1000) -> list[FundingRate]:
+        """List a symbol's fundings from a time on, ascending; 500 such calls in five minutes at most."""
+        params = [("symbol", symbol), ("startTime", str(start)), ("limit", str(limit))]
+        return await self._public("/fapi/v1/fundingRate", list[FundingRate], params)
 
     # --- listen key ---
 

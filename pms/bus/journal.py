@@ -93,9 +93,17 @@ def _packed(posting: Posting) -> list[Any]:
         str(entry.prev),
         _text(encode_entry(entry)),
         _guard(posting.guard),
-        _effects(entry, posting.events, posting.results),
+        [*_effects(entry, posting.events, posting.results), *_shown(posting)],
         _text(encode_entry(otherwise)) if otherwise else "",
         _effects(otherwise, (), posting.otherwise_results) if otherwise else [],
+    ]
+
+
+def _shown(posting: Posting) -> list[Effect]:
+    """The snapshots of accounts of which no event tells."""
+    return [
+        ["SET", names.risk_key(account), _text(encode(snapshot)), "EX", names.CACHE_TTL_S]
+        for account, snapshot in posting.snapshots
     ]
 
 

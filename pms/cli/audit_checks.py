@@ -20,6 +20,8 @@ from typing import TypeVar
 ZERO = Decimal(0)
 WALLET = "USDT"
 HOUSE = "house"
+GIVEN = frozenset(("TRANSFER", "FUNDING", "FEE", "ADJUSTMENT"))
+"""Reasons that are proved by comparisons of their own."""
 Name = TypeVar("Name")
 TradeKey = tuple[str, int, int]
 """Symbol, exchange order id, trade id."""
@@ -81,7 +83,7 @@ class Ledger:
     opened_at: int
     opening: Decimal
     balances: Mapping[str, Decimal]
-    #: account, reason, amount of every ledger entry
+    #: account, reason, amount of every ledger entry in USDT
     entries: tuple[tuple[str, str, Decimal], ...]
     fills: tuple[Trade, ...]
     #: signed quantity and cost by account and symbol
@@ -123,7 +125,7 @@ class Check:
 def compare(exchange: Exchange, ledger: Ledger, engine: Engine) -> list[Check]:
     """Every comparison, in the order in which a difference would explain the next."""
     trades = tuple(trade for trade in exchange.trades if trade.at > ledger.opened_at)
-    owners = _owners(exchange, ledger, trades)
+    owners = owners_of(exchange, ledger, trades)
     return [
         _not_empty(trades, ledger),
         _each_once(trades, ledger),
@@ -262,11 +264,7 @@ def _sums(ledger: Ledger) -> Check:
 
 def _balances(ledger: Ledger, trades: tuple[Trade, ...], owners: Mapping[TradeKey, str]) -> Check:
     """Each sub-account's balance from its own trades; the house's follows from the wallet."""
-    computed = _sum(
-        (account, amount)
-        for account, reason, amount in ledger.entries
-        if reason in {"TRANSFER", "FUNDING", "ADJUSTMENT"}
-    )
+    computed = _sum((account, amount) for account, reason, amount in ledger.entries if reason in GIVEN)
     for trade in trades:
         owner = owners[trade.key]
         flow = -trade.signed * trade.price - _fee(trade)
@@ -308,7 +306,7 @@ def _engine(ledger: Ledger, engine: Engine) -> Check:
     return check
 
 
-def _owners(exchange: Exchange, ledger: Ledger, trades: tuple[Trade, ...]) -> dict[TradeKey, str]:
+def owners_of(exchange: Exchange, ledger: Ledger, trades: tuple[Trade, ...]) -> dict[TradeKey, str]:
     """Whose each trade is, by the first eight characters of the account in its order's client id."""
     tags = {account[:8]: account for account in ledger.balances}
     owners: dict[TradeKey, str] = {}

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.cli.audit_checks import WALLET, Engine, Exchange, Import, Ledger, Snapshot, Trade
+from pms.cli.audit_money import Fee, Funding, Handed, Money
 from pms.cli.exchange import PAGE, ExchangeReader
 from pms.cli.session import Failed
 from pms.contract import names
-from pms.contract.journal import CommandRow
+from pms.contract.journal import AssetRow, CommandRow, FeeRow, IncomeRow, MoveRow
 from pms.contract.money import decode_object
 from pms.db import queries
 
@@ -35,7 +36,7 @@ async def read_exchange(reader: ExchangeReader, symbols: set[str], *, since: int
         trades += [_exchange_trade(row) for row in rows]
         orders = await reader.pages("/fapi/v1/allOrders", cursor="orderId", key="orderId", symbol=symbol)
         client_ids |= {(symbol, int(row["orderId"])): row["clientOrderId"] for row in orders}
-    balances = {row["asset"]: Decimal(row["balance"]) for row in await reader.signed("/fapi/v2/balance")}
+    balances = await read_balances(reader)
     open_orders = await reader.signed("/fapi/v1/openOrders")
     return Exchange(
         trades=tuple(trades),
@@ -51,9 +52,77 @@ async def read_exchange(reader: ExchangeReader, symbols: set[str], *, since: int
     )
 
 
+async def read_balances(reader: ExchangeReader) -> dict[str, Decimal]:
+    """The account's balances by asset."""
+    return {row["asset"]: Decimal(row["balance"]) for row in await reader.signed("/fapi/v2/balance")}
+
+
+async def read_money(reader: ExchangeReader, database: AsyncEngine, ledger: Ledger) -> Money:
+    """Read both sides of the money that no trade moved, since the books were opened."""
+    entries = await queries.ledger(database, limit=None)
+    incomes = await _income(reader, ledger.opened_at)
+    symbols = {symbol for _, symbol in ledger.positions}
+    theirs = {asset: held for asset, held in (await read_balances(reader)).items() if asset != WALLET}
+    return Money(
+        theirs=theirs,
+        ours={row.asset: row.balance for row in await queries.every(database, AssetRow)},
+        entries=tuple((entry.asset, entry.amount) for entry in entries if entry.asset != WALLET),
+        told={
+            (row["incomeType"], int(row["tranId"]), row["asset"], row["symbol"]): Decimal(row["income"])
+            for row in incomes
+            if row["incomeType"] not in TRADED
+        },
+        booked={
+            (row.kind, row.tran_id, row.asset, row.symbol): row.amount
+            for row in await queries.every(database, IncomeRow)
+        },
+        fees=tuple(
+            Fee(
+                (row.symbol, row.exchange_order_id, row.trade_id),
+                row.sub_account_id,
+                row.asset,
+                row.commission,
+                row.price,
+                row.amount,
+            )
+            for row in await queries.every(database, FeeRow)
+        ),
+        fundings=tuple(
+            [row for symbol in sorted(symbols) for row in await _fundings(reader, symbol, ledger)]
+        ),
+        paid=tuple(
+            (entry.sub_account_id, entry.reference, entry.amount)
+            for entry in entries
+            if entry.reason == "FUNDING"
+        ),
+        handed=tuple(
+            Handed(row.sub_account_id, row.symbol, row.quantity, row.at)
+            for row in await queries.every(database, MoveRow)
+        ),
+    )
+
+
+async def _fundings(reader: ExchangeReader, symbol: str, ledger: Ledger) -> list[Funding]:
+    """A symbol's fundings since the books were opened, but for those that are hardly over."""
+    found: list[Funding] = []
+    start = ledger.opened_at
+    while True:
+        page = await reader.public("/fapi/v1/fundingRate", symbol=symbol, startTime=start, limit=PAGE)
+        found += [
+            Funding(
+                symbol, int(row["fundingTime"]), Decimal(row["fundingRate"]), Decimal(row["markPrice"] or 0)
+            )
+            for row in page
+        ]
+        if len(page) < PAGE:
+            return found
+        start = found[-1].at + 1
+
+
 async def read_ledger(database: AsyncEngine) -> Ledger:
     """Read what PostgreSQL keeps; raises Failed when the books were never opened."""
     entries = await queries.ledger(database, limit=None)
+    entries = [entry for entry in entries if entry.asset == WALLET]
     opening = next((entry for entry in entries if entry.reason == "OPENING"), None)
     if opening is None:
         raise Failed("the books are not open: the engine has not started on this database yet")

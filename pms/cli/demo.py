@@ -45,9 +45,9 @@ async def _show(session: Session) -> bool:
     async with Feed(session.redis, tell=lambda event: click.echo(f"    {describe(event)}")) as feed:
         await play(session, feed)
     click.secho("\nThe independent reader: exchange, PostgreSQL and engine", bold=True)
-    checks, counts = await settled(session, SETTLE_S)
-    print_checks(checks, counts)
-    return all(check.agrees for check in checks)
+    found = await settled(session, SETTLE_S)
+    print_checks(found)
+    return found.agrees
 
 
 @contextmanager

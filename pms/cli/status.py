@@ -186,6 +186,12 @@ def _show_health(out: Console, seen: pulse.Pulse) -> None:
     age = seen.health.get("feedAge")
     feed = f", last market frame {age} ms ago" if age is not None else ""
     out.print(Text(f"health: {seen.health.get('state')}, {word}{feed}", style="green" if admits else "red"))
+    for name, amount in (seen.health.get("drift") or {}).items():
+        out.print(Text(f"drift: {name} {amount} more with us than at the exchange", style="red"))
+    for reason in (seen.health.get("symbolsClosed") or {}).values():
+        out.print(Text(f"closed: {reason}", style="red"))
+    if waiting := seen.health.get("openFees"):
+        out.print(Text(f"fees in another asset that wait for a price: {waiting}", style="yellow"))
 
 
 def _span(seconds: float) -> str:

@@ -76,4 +76,11 @@ class Health(Shape):
     feed_age: int | None = Field(description="Milliseconds since the last market frame was processed.")
     admission: bool
     reason: str | None = None
+    drift: dict[str, Number] = Field(
+        default={}, description="Ours less the exchange's, by symbol and asset, where they differ."
+    )
+    symbols_closed: dict[str, str] = Field(
+        default={}, description="Symbols in which nothing may be opened, and why."
+    )
+    open_fees: int = Field(default=0, description="Fees in another asset that wait for its price.")
     ts: int

@@ -120,7 +120,8 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     asset: str
     amount: Decimal
     reason: str
-    #: REALIZED_PNL, COMMISSION, NETTING, TRANSFER, DEPOSIT, FUNDING, OPENING, IMPORT
+    #: REALIZED_PNL, COMMISSION, NETTING, FEE, TRANSFER, DEPOSIT, WITHDRAW, FUNDING, OPENING, IMPORT, or
+    #: the exchange's own word for an income
     reference: str | None
     at: int
 
@@ -148,6 +149,78 @@ class CursorRow(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     trade_id: int
     updated_at: int
+
+
+class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the house holds of an asset other than USDT. Key: asset."""
+
+    asset: str
+    balance: Decimal
+    updated_at: int
+
+
+class IncomeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the exchange's income history, accounted for. Key: kind, tran_id, asset, symbol; once."""
+
+    kind: str
+    tran_id: int
+    #: unique within its kind only
+    asset: str
+    symbol: str
+    #: "" where it is of no symbol
+    amount: Decimal
+    at: int
+
+
+class FundingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One account's part of one funding. Key: symbol, at, sub_account_id; once.
+
+    The house's row is always there, even where nobody held anything: it says that this one is done.
+    """
+
+    symbol: str
+    at: int
+    sub_account_id: str
+    rate: Decimal
+    mark: Decimal
+    quantity: Decimal
+    #: signed, as held at `at`
+    amount: Decimal
+
+
+class FeeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sub-account owes the house for a commission in another asset.
+
+    Key: symbol, exchange_order_id, trade_id. Without a price it is an open item.
+    """
+
+    symbol: str
+    exchange_order_id: int
+    trade_id: int
+    sub_account_id: str
+    asset: str
+    commission: Decimal
+    price: Decimal | None
+    amount: Decimal | None
+    at: int
+
+
+class MoveRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a position that no trade made: a handing over between accounts. Key: seq, line; once."""
+
+    seq: int
+    line: int
+    sub_account_id: str
+    symbol: str
+    quantity: Decimal
+    at: int
+
+
+class ProgressRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to which time a history of the exchange is booked. Key: name, `income` or `funding:{symbol}`."""
+
+    name: str
+    at: int
 
 
 class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +262,12 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     commands: tuple[CommandRow, ...] = ()
     cursors: tuple[CursorRow, ...] = ()
     incidents: tuple[IncidentRow, ...] = ()
+    assets: tuple[AssetRow, ...] = ()
+    incomes: tuple[IncomeRow, ...] = ()
+    fundings: tuple[FundingRow, ...] = ()
+    fees: tuple[FeeRow, ...] = ()
+    moves: tuple[MoveRow, ...] = ()
+    progress: tuple[ProgressRow, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,17 +13,24 @@ from sqlalchemy import select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pms.contract.journal import (
+    AssetRow,
     CommandRow,
     CursorRow,
     Entry,
+    FeeRow,
+    FundingRow,
     IncidentRow,
+    IncomeRow,
     OrderRow,
     PositionRow,
+    ProgressRow,
     SubAccountRow,
 )
+from pms.contract.names import HOUSE
 from pms.db import models
 from pms.db.engine import reading
 from pms.db.rows import fetch, select_as
+from pms.domain.treasury import INCOME, Move
 
 HOUR_MS: Final = 3_600_000
 RECENT_MS: Final = 24 * HOUR_MS
@@ -49,6 +56,16 @@ class LoadedState:
     cursors: list[CursorRow]
     #: the newest that are not resolved, oldest first
     incidents: list[IncidentRow]
+    assets: list[AssetRow]
+    progress: list[ProgressRow]
+    #: from the time on from which the history will be read again
+    incomes: list[IncomeRow]
+    #: without a price
+    fees: list[FeeRow]
+    #: the house's rows of the last two days: which fundings are booked, at what rate
+    fundings: list[FundingRow]
+    #: by symbol, every change of a position since its last funding
+    moves: dict[str, list[Move]]
     #: entries behind `applied` that are in the archive, in order
     tail: list[Entry] = field(default_factory=list)
 
@@ -85,6 +102,18 @@ _FILL_KEYS = text(
 )
 
 
+_MOVES = text(
+    """
+    SELECT f.symbol, f.venue_time AS at, f.sub_account_id,
+        CASE f.side WHEN 'BUY' THEN f.quantity ELSE -f.quantity END AS quantity
+    FROM pms.progress p JOIN pms.fills f ON p.name = 'funding:' || f.symbol AND f.venue_time > p.at
+    UNION ALL
+    SELECT m.symbol, m.at, m.sub_account_id, m.quantity
+    FROM pms.progress p JOIN pms.moves m ON p.name = 'funding:' || m.symbol AND m.at > p.at
+    """
+)
+
+
 async def load_state(engine: AsyncEngine) -> LoadedState:
     """Read the state in one snapshot; fast whatever the length of history. Raises Unreachable."""
     async with reading(engine) as connection:
@@ -116,6 +145,21 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
             ),
             cursors=await fetch(connection, select_as(CursorRow, models.cursors), CursorRow),
             incidents=await _incidents(connection),
+            assets=await fetch(connection, select_as(AssetRow, models.assets), AssetRow),
+            progress=await fetch(connection, select_as(ProgressRow, models.progress), ProgressRow),
+            incomes=await _incomes(connection),
+            fees=await fetch(
+                connection, select_as(FeeRow, models.fees).where(models.fees.c.price.is_(None)), FeeRow
+            ),
+            fundings=await fetch(
+                connection,
+                select_as(FundingRow, models.fundings).where(
+                    models.fundings.c.sub_account_id == HOUSE,
+                    models.fundings.c.at >= cursor.entry_at - FILLS_MS,
+                ),
+                FundingRow,
+            ),
+            moves=await _moves(connection),
         )
 
 
@@ -141,6 +185,19 @@ async def _incidents(connection: AsyncConnection) -> list[IncidentRow]:
         .order_by(models.incidents.c.seq.desc())
     )
     return (await fetch(connection, newest.limit(MOST_INCIDENTS), IncidentRow))[::-1]
+
+
+async def _incomes(connection: AsyncConnection) -> list[IncomeRow]:
+    since = select(models.progress.c.at).where(models.progress.c.name == INCOME).scalar_subquery()
+    every = select_as(IncomeRow, models.incomes)
+    return await fetch(connection, every.where(models.incomes.c.at >= since), IncomeRow)
+
+
+async def _moves(connection: AsyncConnection) -> dict[str, list[Move]]:
+    moves: dict[str, list[Move]] = {}
+    for symbol, at, account, quantity in await connection.execute(_MOVES):
+        moves.setdefault(symbol, []).append(Move(at, account, quantity))
+    return moves
 
 
 async def _fill_keys(connection: AsyncConnection, horizon: int) -> set[tuple[str, int, int]]:

@@ -246,6 +246,71 @@ incidents = Table(
     Index("incidents_unresolved", "seq", postgresql_where=text("state <> 'resolved'")),
 )
 
+assets = Table("assets", metadata, _key("asset"), _number("balance"), _int("updated_at"), _finite("balance"))
+
+incomes = Table(
+    "incomes",
+    metadata,
+    _key("kind"),
+    _key("tran_id", BigInteger),
+    _key("asset"),
+    _key("symbol"),
+    _number("amount"),
+    _int("at"),
+    _finite("amount"),
+    Index("incomes_by_time", "at"),
+)
+
+fundings = Table(
+    "fundings",
+    metadata,
+    _key("symbol"),
+    _key("at", BigInteger),
+    _key("sub_account_id"),
+    _number("rate"),
+    _number("mark"),
+    _number("quantity"),
+    _number("amount"),
+    _finite("rate"),
+    _finite("mark"),
+    _finite("quantity"),
+    _finite("amount"),
+    Index("fundings_by_account", "sub_account_id", "at"),
+)
+
+fees = Table(
+    "fees",
+    metadata,
+    _key("symbol"),
+    _key("exchange_order_id", BigInteger),
+    _key("trade_id", BigInteger),
+    _text("sub_account_id"),
+    _text("asset"),
+    _number("commission"),
+    _number("price", null=True),
+    _number("amount", null=True),
+    _int("at"),
+    _finite("commission"),
+    _finite("price", above="0"),
+    _finite("amount"),
+    Index("fees_unpaid", "asset", postgresql_where=text("price IS NULL")),
+)
+
+moves = Table(
+    "moves",
+    metadata,
+    _key("seq", BigInteger),
+    _key("line", Integer),
+    _text("sub_account_id"),
+    _text("symbol"),
+    _number("quantity"),
+    _int("at"),
+    _finite("quantity"),
+    Index("moves_by_symbol", "symbol", "at"),
+)
+
+progress = Table("progress", metadata, _key("name"), _int("at"))
+
 journal_cursor = Table(
     "journal_cursor",
     metadata,
@@ -292,4 +357,10 @@ ROW_TABLES = (
     RowTable("commands", journal.CommandRow, commands, once=True),
     RowTable("cursors", journal.CursorRow, cursors),
     RowTable("incidents", journal.IncidentRow, incidents),
+    RowTable("assets", journal.AssetRow, assets),
+    RowTable("incomes", journal.IncomeRow, incomes, once=True),
+    RowTable("fundings", journal.FundingRow, fundings, once=True),
+    RowTable("fees", journal.FeeRow, fees),
+    RowTable("moves", journal.MoveRow, moves, once=True),
+    RowTable("progress", journal.ProgressRow, progress),
 )

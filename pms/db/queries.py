@@ -106,6 +106,12 @@ async def positions(
     )
 
 
+async def every(engine: AsyncEngine, row: type[T]) -> list[T]:
+    """All rows of a kind, in no order."""
+    table_ = next(each.table for each in models.ROW_TABLES if each.row is row)
+    return await _read(engine, select_as(row, table_), row)
+
+
 async def position_rows(engine: AsyncEngine, *, open_only: bool = False) -> list[PositionRow]:
     """All positions as they were journaled, the closed ones too unless told otherwise."""
     rows = models.positions

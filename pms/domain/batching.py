@@ -17,7 +17,7 @@ from pms.contract.money import plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.checks import check_open, trading_account
-from pms.domain.decisions import Asked, client_order_id, decided
+from pms.domain.decisions import Asked, decided, order_id_for
 from pms.domain.desk import Desk, order_row
 from pms.domain.orders import Order, State
 from pms.domain.placing import Judged, judge_close, judge_trade, register
@@ -42,7 +42,7 @@ def admit_batch(desk: Desk, asked: Asked, command: Batch) -> Posting:
         for terms in command.orders
     ]
     planned = [
-        (client_order_id(account, f"B{_LEG[number]}", asked.request_id), {"symbol": trade.symbol}, trade)
+        (order_id_for(desk, asked, account, kind=f"B{_LEG[number]}"), {"symbol": trade.symbol}, trade)
         for number, trade in enumerate(trades)
     ]
     return _admit_each(desk, asked, planned, lambda trade: judge_trade(desk, asked, trade), account=account)
@@ -63,7 +63,7 @@ def admit_close_all(desk: Desk, asked: Asked, command: CloseAll) -> Posting:
     ]
     planned = [
         (
-            client_order_id(position.sub_account_id, "C", asked.request_id, part=position.id),
+            order_id_for(desk, asked, position.sub_account_id, kind="C", part=position.id),
             {
                 "subAccountId": position.sub_account_id,
                 "symbol": position.symbol,

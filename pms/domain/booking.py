@@ -14,11 +14,13 @@ from typing import Literal
 from pms.contract.account import Account, PositionView
 from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
-from pms.contract.journal import CursorRow, FillRow
+from pms.contract.journal import CursorRow, FeeRow, FillRow
 from pms.contract.money import decode_object, plain
 from pms.contract.names import HOUSE
 from pms.domain.answers import answer, answer_amend, answer_leg
 from pms.domain.desk import Desk, order_row, position_id, position_row, position_view
+from pms.domain.fees import charge
+from pms.domain.funding import make_up
 from pms.domain.incidents import note_incident
 from pms.domain.orders import (
     Accepted,
@@ -35,9 +37,9 @@ from pms.domain.orders import (
 from pms.domain.positions import Move, Position
 from pms.domain.posting import Draft, Posting, Unsent, Unused
 from pms.domain.superseding import give_way
+from pms.domain.treasury import WALLET, signed
 
 ZERO = Decimal(0)
-WALLET = "USDT"
 MOST_TRADES_TOLD = 50
 _EVENT_OF: dict[State, OrderEventType] = {
     State.ACTIVE: "order_active",
@@ -213,13 +215,13 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
     if order is not None:
         position.leverage = order.spec.leverage
     closed_view = position_view(position) if position.quantity else None
-    signed = trade.quantity if trade.side == "BUY" else -trade.quantity
-    move = apply_move(desk, draft, position, signed, trade.price, at=trade.at)
+    quantity = signed(trade.side, trade.quantity)
+    move = apply_move(desk, draft, position, quantity, trade.price, at=trade.at)
     reference = f"{trade.symbol}:{trade.exchange_order_id}:{trade.trade_id}"
     desk.post(draft, account=owner, amount=move.realized, reason="REALIZED_PNL", reference=reference)
     _commission(desk, draft, trade, owner=owner, reference=reference)
-    netting = trade.realized_pnl - move.realized
-    desk.post(draft, account=HOUSE, amount=netting, reason="NETTING", reference=reference)
+    _netting(desk, draft, trade, realized=move.realized, reference=reference)
+    make_up(desk, draft, owner=owner, symbol=trade.symbol, quantity=quantity, at=trade.at)
     draft.fills.append(
         FillRow(
             symbol=trade.symbol,
@@ -299,46 +301,88 @@ def tell_move(
         )
 
 
+def _netting(desk: Desk, draft: Draft, trade: Trade, *, realized: Decimal, reference: str) -> None:
+    """The house's part: what the exchange paid less what the owner got.
+
+    A symbol that is margined in another asset pays in it; only others can have traded that.
+    """
+    instrument = desk.instruments.get(trade.symbol)
+    asset = instrument.margin_asset if instrument else WALLET
+    if asset == WALLET:
+        amount = trade.realized_pnl - realized
+        desk.post(draft, account=HOUSE, amount=amount, reason="NETTING", reference=reference)
+        return
+    desk.post(draft, account=HOUSE, amount=-realized, reason="NETTING", reference=reference)
+    desk.post(
+        draft,
+        account=HOUSE,
+        amount=trade.realized_pnl,
+        reason="REALIZED_PNL",
+        reference=reference,
+        asset=asset,
+    )
+
+
 def _commission(desk: Desk, draft: Draft, trade: Trade, *, owner: str, reference: str) -> None:
-    if trade.commission_asset == WALLET:
-        desk.post(draft, account=owner, amount=-trade.commission, reason="COMMISSION", reference=reference)
-    elif trade.commission:
-        note_incident(
-            draft,
-            kind="commission_asset",
-            severity="warning",
-            detail=f"{reference}: {trade.commission} {trade.commission_asset} was paid by the house's wallet",
-        )
+    """Who pays: the owner in USDT, or the house in another asset and the owner the house."""
+    asset = trade.commission_asset
+    payer = owner if asset == WALLET else HOUSE
+    desk.post(
+        draft,
+        account=payer,
+        amount=-trade.commission,
+        reason="COMMISSION",
+        reference=reference,
+        asset=asset,
+    )
+    if asset == WALLET or owner == HOUSE or not trade.commission:
+        return
+    fee = FeeRow(
+        symbol=trade.symbol,
+        exchange_order_id=trade.exchange_order_id,
+        trade_id=trade.trade_id,
+        sub_account_id=owner,
+        asset=asset,
+        commission=trade.commission,
+        price=None,
+        amount=None,
+        at=trade.at,
+    )
+    charge(desk, draft, fee)
 
 
 def _owner(desk: Desk, draft: Draft, trade: Trade) -> str:
-    """The owner of a trade whose order nobody knows."""
+    """The owner of a trade whose order nobody knows; an operator is told once an order."""
     name = trade.client_order_id or ""
     owner = HOUSE
     if name.startswith("PMS_"):
         owner = desk.tags.get(name[4:].split("_", 1)[0], HOUSE)
-    _tell_foreign(draft, trade, owner=owner)
+    _tell_foreign(desk, draft, trade, owner=owner)
     return owner
 
 
-def _tell_foreign(draft: Draft, trade: Trade, *, owner: str) -> None:
+def _tell_foreign(desk: Desk, draft: Draft, trade: Trade, *, owner: str) -> None:
     """One incident for an order that nobody knows, whatever the number of its trades."""
     subject = f"{trade.symbol}:{trade.exchange_order_id}"
-    told = draft.open_incidents.get("foreign_trade", subject)
+    kind, severity, what = foreign_kind(trade.client_order_id or "")
+    if severity == "warning":
+        kind = "foreign_trade"
+    told = draft.open_incidents.get(kind, subject)
     before = decode_object(told.evidence) if told else {}
-    signed = trade.quantity if trade.side == "BUY" else -trade.quantity
+    listed = "" if trade.symbol in desk.instruments else ", a symbol that is not listed"
+    quantity = Decimal(before.get("quantity", 0)) + signed(trade.side, trade.quantity)
     note_incident(
         draft,
-        kind="foreign_trade",
-        severity="warning",
-        detail=f"{trade.symbol} order {trade.client_order_id or trade.exchange_order_id} traded, "
-        f"booked to {owner}; last trade {trade.trade_id}",
+        kind=kind,
+        severity=severity,
+        detail=f"{trade.symbol} order {trade.client_order_id or trade.exchange_order_id} is {what}{listed}; "
+        f"its trades go to {owner}; last trade {trade.trade_id}",
         subject=subject,
         evidence={
             **before,
             "owner": owner,
             "clientOrderId": trade.client_order_id,
-            "quantity": plain(Decimal(before.get("quantity", 0)) + signed),
+            "quantity": plain(quantity),
             "trades": [*before.get("trades", []), trade.trade_id][-MOST_TRADES_TOLD:],
         },
     )
@@ -432,6 +476,23 @@ def _tell_position(
             account=account,
         )
     )
+
+
+def foreign_kind(client_order_id: str) -> tuple[str, str, str]:
+    """What an order is that we do not know: incident, severity, words (Binance reserves its ids)."""
+    for prefix, kind, severity, what in _RESERVED:
+        if client_order_id.startswith(prefix):
+            return kind, severity, what
+    return "foreign_order", "warning", "not of our making"
+
+
+_RESERVED = (
+    ("PMS_", "orphan_order", "warning", "one of ours that nobody remembers"),
+    ("autoclose-", "exchange_liquidation", "critical", "a liquidation by the exchange"),
+    ("adl_autoclose", "exchange_adl", "critical", "an auto-deleveraging by the exchange"),
+    ("settlement_autoclose-", "exchange_settlement", "critical", "the settlement of the symbol"),
+    ("delivery_autoclose-", "exchange_settlement", "critical", "the settlement of the symbol"),
+)
 
 
 def _side(side: str) -> Literal["BUY", "SELL"]:

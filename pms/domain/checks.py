@@ -64,6 +64,13 @@ def listed(desk: Desk, symbol: str) -> Instrument:
     return instrument
 
 
+def check_symbol_open(desk: Desk, command: Trade) -> None:
+    """Refuse to open anything in a symbol where the exchange account is set up otherwise than we reckon."""
+    reason = desk.headroom.closed_because(command.symbol)
+    if reason is not None and not command.reduce_only:
+        raise Refusal(Code.NOT_READY, f"admission is closed: {reason}", field="symbol", actual=command.symbol)
+
+
 def fresh_top(desk: Desk, symbol: str) -> Top:
     """The symbol's best bid and ask, if they are in sync."""
     top = desk.tops.get(symbol)

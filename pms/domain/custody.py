@@ -6,6 +6,7 @@ to be over. The caller claims the command first; a claimed command expires in no
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from pms.contract.codes import Code, Refusal
@@ -30,8 +31,10 @@ from pms.domain.corrections import adjust, reassign, resolve
 from pms.domain.decisions import Asked, decided
 from pms.domain.desk import Desk, SubAccount, house, position_id, position_row, position_view, tag
 from pms.domain.incidents import acknowledge
+from pms.domain.income import Income
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
+from pms.domain.treasury import INCOME, income_key
 
 ZERO = Decimal(0)
 LOCAL_COMMANDS = (
@@ -77,11 +80,14 @@ def open_books(
     wallet: Decimal,
     positions: list[tuple[str, Decimal, Decimal]],
     cursors: dict[str, int],
+    assets: Mapping[str, Decimal] | None = None,
+    incomes: Sequence[Income] = (),
 ) -> Posting:
     """Open a new system's books: the exchange account as it stands is the house's.
 
     `positions` are (symbol, signed quantity, entry price); `cursors` the newest trade of each symbol,
-    so that history from before us is never booked again.
+    so that history from before us is never booked again. `incomes` are those that these balances hold
+    already and that a reading may meet again; `assets` what the account holds besides USDT.
     """
     draft = desk.draft("opening", at=at)
     account = house()
@@ -89,19 +95,19 @@ def open_books(
     desk.open_account(account)
     draft.sub_accounts[HOUSE] = account.row()
     desk.post(draft, account=HOUSE, amount=wallet, reason="OPENING", reference=None)
+    for asset, balance in (assets or {}).items():
+        desk.post(draft, account=HOUSE, amount=balance, reason="OPENING", reference=None, asset=asset)
+    for income in incomes:
+        desk.treasury.incomes[income_key(income.row())] = income.at
+        draft.incomes.append(income.row())
+    # What the history dates earlier is in these balances, whenever it comes to be listed.
+    desk.treasury.reach(draft, INCOME, at)
     for symbol, quantity, entry in positions:
         position = desk.position(HOUSE, symbol)
         _open_position(desk, draft, position, quantity=quantity, cost=quantity * entry)
     for symbol, trade_id in cursors.items():
         desk.cursors[symbol] = trade_id
         draft.cursors.append(CursorRow(symbol=symbol, trade_id=trade_id, updated_at=at))
-    return Posting(entry=desk.sealed(draft).entry())
-
-
-def wallet_moved(desk: Desk, *, at: int, amount: Decimal, reason: str, reference: str) -> Posting:
-    """Book a deposit, withdrawal or funding of the exchange's wallet to the house."""
-    draft = desk.draft("wallet", at=at)
-    desk.post(draft, account=HOUSE, amount=amount, reason=reason, reference=reference)
     return Posting(entry=desk.sealed(draft).entry())
 
 

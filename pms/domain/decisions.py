@@ -18,6 +18,9 @@ from pms.domain.desk import Desk, tag
 from pms.domain.orders import Order
 from pms.domain.posting import Draft, Posting, Undecided
 
+ID_PERIOD_MS = 86_400_000
+"""As long as a requestId is remembered: two uses further apart never fall into the same period."""
+
 _quantity: TypeAdapter[Decimal] = TypeAdapter(Number)
 
 
@@ -119,14 +122,26 @@ def decided(
     )
 
 
-def client_order_id(account: str, kind: str, request_id: str, *, part: str = "") -> str:
-    """`PMS_{sub8}_{kind}_{parent}`: at most 36 characters of Binance's alphabet, the same every time.
+def client_order_id(account: str, kind: str, request_id: str, *, at: int, part: str = "") -> str:
+    """`PMS_{sub8}_{kind}_{parent}`: at most 36 characters of Binance's alphabet, the same all day.
 
-    The parent is the request's id, hashed to twenty characters: 120 bits, so that a repeat of the
-    request is a repeat of the order. `part` tells the orders of one request apart.
+    The parent is the request's id and the day of its arrival, hashed to twenty characters: 120 bits. A
+    repeat of the request is a repeat of the order, of today's or yesterday's; a requestId that is used
+    again when everyone has forgotten it, after 24 hours, never meets the first order's id again. `part`
+    tells the orders of one request apart.
     """
-    digest = hashlib.blake2b(UUID(request_id).bytes + part.encode(), digest_size=15).digest()
+    day = (at // ID_PERIOD_MS).to_bytes(8, signed=True)
+    digest = hashlib.blake2b(UUID(request_id).bytes + day + part.encode(), digest_size=15).digest()
     return f"PMS_{tag(account)}_{kind}_{base64.urlsafe_b64encode(digest).decode()}"
+
+
+def order_id_for(desk: Desk, asked: Asked, account: str, *, kind: str, part: str = "") -> str:
+    """The id of a command's order: that of the order which the same request made before, if there is one."""
+    today, yesterday = (
+        client_order_id(account, kind, asked.request_id, at=at, part=part)
+        for at in (asked.at, asked.at - ID_PERIOD_MS)
+    )
+    return yesterday if yesterday in desk.orders and today not in desk.orders else today
 
 
 def _expired(asked: Asked, result: Result) -> Result:

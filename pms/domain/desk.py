@@ -17,12 +17,14 @@ from pms.contract.journal import LedgerRow, OrderRow, PositionRow, Rows, SubAcco
 from pms.contract.money import booked
 from pms.contract.names import HOUSE, amend_id
 from pms.contract.results import Result
+from pms.domain.headroom import Headroom
 from pms.domain.instrument import Instrument
 from pms.domain.open_incidents import OpenIncidents
 from pms.domain.orders import Amendment, Order, OrderSpec, State
 from pms.domain.positions import Position
 from pms.domain.posting import Draft
 from pms.domain.resting import RestingOrders
+from pms.domain.treasury import WALLET, Treasury
 
 ZERO = Decimal(0)
 KEPT_TRADES = 500_000
@@ -125,6 +127,8 @@ class Desk:
     forgotten_until: int = 0
     #: what closed up to here, exchange or Redis ms, may be in PostgreSQL and no more in memory
     incidents: OpenIncidents = field(default_factory=OpenIncidents)
+    treasury: Treasury = field(default_factory=Treasury)
+    headroom: Headroom = field(default_factory=Headroom)
     _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -140,7 +144,8 @@ class Desk:
         )
 
     def sealed(self, draft: Draft) -> Draft:
-        """Take the draft's seqs: from here on it is part of the chain."""
+        """Take the draft's seqs and positions: from here on it is part of the chain."""
+        self.treasury.note(draft)
         self.last_seq = draft.seq
         return draft
 
@@ -148,30 +153,46 @@ class Desk:
 
     def open_account(self, account: SubAccount) -> None:
         """Add an account; its tag, the first eight characters, must be free."""
+        before = self.accounts.get(account.id)
+        self.treasury.total += account.balance - (before.balance if before else ZERO)
         self.accounts[account.id] = account
         self.tags[tag(account.id)] = account.id
 
     def post(
-        self, draft: Draft, *, account: str, amount: Decimal, reason: str, reference: str | None
+        self,
+        draft: Draft,
+        *,
+        account: str,
+        amount: Decimal,
+        reason: str,
+        reference: str | None,
+        asset: str = WALLET,
     ) -> None:
-        """Move one balance: a ledger line and the balance after it, in the same entry."""
+        """Move one balance: a ledger line and the balance after it, in the same entry.
+
+        Trap: only the house holds another asset than USDT.
+        """
         if not amount:
             return
-        holder = self.accounts[account]
-        holder.balance += amount
+        if asset == WALLET:
+            holder = self.accounts[account]
+            holder.balance += amount
+            self.treasury.total += amount
+            draft.sub_accounts[account] = holder.row()
+        else:
+            self.treasury.move_asset(draft, asset=asset, amount=amount)
         draft.ledger.append(
             LedgerRow(
                 seq=draft.first_seq,
                 line=len(draft.ledger),
                 sub_account_id=account,
-                asset="USDT",
+                asset=asset,
                 amount=amount,
                 reason=reason,
                 reference=reference,
                 at=draft.at,
             )
         )
-        draft.sub_accounts[account] = holder.row()
 
     def snapshot(self, account: str) -> Account:
         """The account as a trader sees it, valued at mid; at entry where there is no price."""
@@ -192,6 +213,10 @@ class Desk:
             available_margin=equity - margin,
             positions=views,
         )
+
+    def snapshots(self, draft: Draft) -> tuple[tuple[str, Account], ...]:
+        """The accounts whose balance a draft moved, as a trader sees them now."""
+        return tuple((account, self.snapshot(account)) for account in draft.sub_accounts)
 
     def reserved_margin(self, account: str) -> Decimal:
         """What the account's open orders hold back."""
@@ -261,6 +286,7 @@ class Desk:
         notional = order.notional(self._assumed_price(spec))
         pending.add(side=spec.side, quantity=leaves - old_qty, notional=notional - old_notional)
         if order.state.terminal:
+            self.headroom.uncounted.pop(coid, None)
             self.live.pop(coid, None)
             account.open_orders -= was_live
             self._retire(coid)
@@ -377,6 +403,7 @@ class Desk:
         for command in rows.commands:
             answer = Result.model_validate_json(command.answer)
             self.remember_request(command.request_id, command.text, answer)
+        self.treasury.load(rows)
 
     def orders_of(self, account: str | None, symbol: str | None) -> Iterable[Order]:
         """The live orders of an account, or of all; in a symbol, or in all."""

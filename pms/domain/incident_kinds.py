@@ -66,9 +66,49 @@ KINDS: dict[str, Kind] = {
         "An order traded more than its quantity. All of it is booked.",
         "Compare the order at the exchange; close what was not wanted.",
     ),
-    "commission_asset": Kind(
-        "A commission was paid in an asset other than the wallet's; the house's wallet paid it.",
-        "Fund the account's BNB, or switch that discount off at the exchange.",
+    "unknown_amendment": Kind(
+        "An amendment was sent over 30 s ago, and the order shows neither the new terms nor a refusal.",
+        "The order lives on its old terms; margin is held for the larger ones. `pms cancel ORDER` ends both.",
+    ),
+    "exchange_liquidation": Kind(
+        "The exchange liquidated a part of the account. Its trades went to the house.",
+        "Put money into the exchange account, or reduce. `pms reassign` hands the trades on.",
+    ),
+    "exchange_adl": Kind(
+        "The exchange closed a part of a position against a liquidated trader's. It went to the house.",
+        "`pms house` shows what it holds against the sub-accounts; `pms reassign` hands the trades on.",
+    ),
+    "exchange_settlement": Kind(
+        "The exchange settled a symbol. The trades went to the house; sub-accounts still hold positions.",
+        "`pms reassign SYMBOL --order ID --to ACCOUNT --reason …` for each account that held it.",
+    ),
+    "income": Kind(
+        "Money of a kind that no rule knows came or went. The house has it.",
+        "`pms adjust` gives it to whom it belongs.",
+    ),
+    "funding": Kind(
+        "A funding is over, and the exchange does not list it as it should.",
+        "Look at the exchange's funding history of that symbol; `pms adjust` books it by hand.",
+    ),
+    "fee_unpriced": Kind(
+        "A fee was paid in an asset that has no price here. It waits as an open item.",
+        "See that the asset's symbol is followed; with its first price all open fees are booked.",
+    ),
+    "symbol_closed": Kind(
+        "The exchange account is set up otherwise than we reckon in a symbol: nothing is opened there.",
+        "Set its margin type and leverage at the exchange as the detail says.",
+    ),
+    "exchange_setting": Kind(
+        "Somebody changed the exchange account's leverage or margin type in a symbol.",
+        "Find out who did; put it back where it closes the symbol.",
+    ),
+    "account_mode": Kind(
+        "The exchange account was switched to multi-assets mode, on which every sum here is wrong.",
+        "Switch it back: POST /fapi/v1/multiAssetsMargin. Nothing is admitted meanwhile.",
+    ),
+    "sums": Kind(
+        "A running sum of positions or balances is not what counting anew gives.",
+        "Report it: this is a bug. `pms audit` says whether the books themselves agree.",
     ),
     "projection_drift": Kind(
         "Redis shows something else than the streamer's memory. It was written anew.",

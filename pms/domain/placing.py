@@ -15,6 +15,7 @@ from pms.domain.checks import (
     check_apart,
     check_open,
     check_reducing,
+    check_symbol_open,
     closing,
     fresh_top,
     leverage_of,
@@ -24,11 +25,14 @@ from pms.domain.checks import (
     touch,
     trading_account,
 )
-from pms.domain.decisions import Asked, client_order_id, decided
+from pms.domain.decisions import Asked, decided, order_id_for
 from pms.domain.desk import TAKER_FEE, Desk, order_row, position_view
 from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.positions import Position
 from pms.domain.posting import Posting
+from pms.domain.treasury import signed
+
+ZERO = Decimal(0)
 
 MAX_OPEN_ORDERS = 200
 """Live orders a sub-account may have."""
@@ -71,6 +75,7 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
     """Check everything about a trade but its margin; raises Refusal."""
     account = trading_account(desk, command.sub_account_id)
     instrument = listed(desk, command.symbol)
+    check_symbol_open(desk, command)
     top = fresh_top(desk, command.symbol)
     price, tif = price_and_time(command)
     quantity, price = on_the_grid(instrument, command, price=price, top=top)
@@ -170,12 +175,34 @@ def register(
             limit=plain(before),
             actual=plain(before - available + fee),
         )
+    try:
+        _carried(desk, order)
+    except Refusal:
+        desk.forget_order(order)
+        position.leverage = old_leverage
+        raise
     return order
+
+
+def _carried(desk: Desk, order: Order) -> None:
+    """Whether the exchange account itself can carry the order; what only reduces is left to it."""
+    spec, headroom = order.spec, desk.headroom
+    if spec.reduce_only:
+        return
+    needed = headroom.need(
+        spec.symbol,
+        net=desk.treasury.net.get(spec.symbol, ZERO),
+        quantity=signed(spec.side, order.quantity),
+        price=order.price or touch(desk.tops[spec.symbol], spec.side),
+    )
+    headroom.require(needed)
+    if needed:
+        headroom.uncounted[spec.client_order_id] = needed
 
 
 def _place(desk: Desk, asked: Asked, judged: Judged, *, kind: str) -> Posting:
     """Register and journal one order."""
-    coid = client_order_id(judged.trade.sub_account_id, kind, asked.request_id)
+    coid = order_id_for(desk, asked, judged.trade.sub_account_id, kind=kind)
     if coid in desk.orders:
         return _met_again(desk, asked, desk.orders[coid])
     order = register(desk, asked, judged, client_order_id=coid, request_id=asked.request_id)

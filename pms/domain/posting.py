@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pms.contract.account import Account
 from pms.contract.events import OrderEvent, PositionEvent
 from pms.contract.journal import (
     FORMAT,
+    AssetRow,
     CommandRow,
     CursorRow,
     Entry,
+    FeeRow,
     FillRow,
+    FundingRow,
     IncidentRow,
+    IncomeRow,
     LedgerRow,
+    MoveRow,
     OrderRow,
     PositionRow,
+    ProgressRow,
     Rows,
     SubAccountRow,
 )
@@ -62,6 +69,8 @@ class Posting:
     events: tuple[Event, ...] = ()
     results: tuple[Result, ...] = ()
     guard: Undecided | Unsent | Unused | None = None
+    snapshots: tuple[tuple[str, Account], ...] = ()
+    #: of accounts that changed without an event that would carry them
     otherwise: Entry | None = None
     otherwise_results: tuple[Result, ...] = ()
 
@@ -91,6 +100,12 @@ class Draft:
     incidents: list[IncidentRow] = field(default_factory=list)
     open_incidents: OpenIncidents = field(default_factory=OpenIncidents)
     #: the desk's; what is noted here is known there at once
+    assets: dict[str, AssetRow] = field(default_factory=dict)
+    incomes: list[IncomeRow] = field(default_factory=list)
+    fundings: list[FundingRow] = field(default_factory=list)
+    fees: list[FeeRow] = field(default_factory=list)
+    moves: list[MoveRow] = field(default_factory=list)
+    progress: list[ProgressRow] = field(default_factory=list)
 
     @property
     def first_seq(self) -> int:
@@ -125,5 +140,11 @@ class Draft:
                 commands=tuple(self.commands),
                 cursors=tuple(self.cursors),
                 incidents=tuple(self.incidents),
+                assets=tuple(self.assets.values()),
+                incomes=tuple(self.incomes),
+                fundings=tuple(self.fundings),
+                fees=tuple(self.fees),
+                moves=tuple(self.moves),
+                progress=tuple(self.progress),
             ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -79,7 +80,7 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
             name: json.loads(beat)["pid"] if beat else None
             for name, beat in zip(heartbeats_of, beats, strict=False)
         },
-        health=json.loads(health) if health else None,
+        health=json.loads(health, parse_float=Decimal) if health else None,
         open_incidents=sum(json.loads(row)["state"] == "open" for row in incidents),
     )
 

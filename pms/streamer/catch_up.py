@@ -13,6 +13,7 @@ import structlog
 
 from pms.binance.client import ExchangeClient, OrderAnswer, UserTrade
 from pms.binance.errors import NotFound
+from pms.contract.names import HOUSE
 from pms.domain.adoption import adopt, ours
 from pms.domain.booking import prove_cursor
 from pms.domain.orders import Order
@@ -63,11 +64,13 @@ class CatchUp:
         """
         desk, booked = self.engine.desk, 0
         after = desk.cursors.get(symbol, 0)
+        opened = desk.accounts[HOUSE].created_at
         while True:
             page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=PAGE)
             self.weight += TRADES_WEIGHT
             for row in page:
-                if (row.symbol, row.order_id, row.id) in desk.trades:
+                # Without a cursor the pages begin with the account's first trade ever: before our books.
+                if row.time <= opened or (row.symbol, row.order_id, row.id) in desk.trades:
                     continue
                 booked += await self._book(row) if take else 1
             if not page:
@@ -80,7 +83,7 @@ class CatchUp:
                 return booked
 
     async def account(self) -> None:
-        """Read the wallet and the net positions, to be compared with our own sums.
+        """Read the wallets and the net positions, to be compared with our own sums.
 
         Trap: the feed may tell something newer while the answers are under way; then they are asked again.
         """
@@ -94,9 +97,11 @@ class CatchUp:
                 break
         else:
             return
+        for row in positions:
+            if row.position_amt and row.symbol not in self.engine.desk.cursors:
+                await self.trades(row.symbol)
         venue.positions = {row.symbol: row.position_amt for row in positions}
-        venue.wallet = next((row.balance for row in balances if row.asset == "USDT"), None)
-        venue.heard_at = self.client.exchange_now_ms()
+        venue.wallets = {row.asset: row.balance for row in balances}
 
     async def _book(self, row: UserTrade) -> int:
         """Book one row; an order that we cannot place is asked for by its id first."""

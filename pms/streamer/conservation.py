@@ -1,20 +1,52 @@
 """Conservation: what all sub-accounts and the house hold is what the exchange says it holds.
 
-Per symbol the positions, in the wallet the balances. Trades in flight make a difference for a
-moment, so only one that lasts is an incident; it is repaired by evidence or by an operator.
+Per symbol the positions, per asset the balances. Compared twice over:
+
+    when the exchange's time goes on   every event of the time before is taken in, so what it touched
+                                       must agree; if not, a word was lost, and we catch up at once
+    on a beat                          everything; what lasts is an incident that names the figures
+
+It is repaired by evidence or by an operator, never by a timer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pms.contract.money import plain
 from pms.domain.desk import Desk
+from pms.domain.treasury import WALLET
 from pms.streamer.engine import Engine, Venue
 
 ZERO = Decimal(0)
 DRIFT = "drift"
+SUMS = "sums"
+INCOME_PATIENCE_MS = 60_000
+"""The income history may be this much behind the user stream before a wallet's difference is told."""
+
+ASK_AGAIN_MS = 10_000
+RECOUNT_EVERY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Ours against the exchange's: of a symbol's position, or of an asset's balance."""
+
+    name: str
+    ours: Decimal
+    theirs: Decimal
+
+    @property
+    def amount(self) -> Decimal:
+        return self.ours - self.theirs
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: all accounts hold {plain(self.ours)}, the exchange says {plain(self.theirs)}: "
+            f"{plain(self.amount)} too {'much' if self.amount > 0 else 'little'}"
+        )
 
 
 @dataclass(slots=True)
@@ -22,44 +54,83 @@ class Conservation:
     """Watches the sums; a difference that has lasted is an incident until it is gone."""
 
     lasting_ms: int = 3000
+    now: dict[str, Decimal] = field(default_factory=dict)
+    #: the differences at the last check, by symbol and asset
     _since: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
+    _asked: int = 0
+    _checks: int = 0
 
     def check(self, engine: Engine, *, now: int) -> None:
         """Tell the differences that have lasted, and the end of those told."""
-        found = differences(engine.desk, engine.venue)
-        if not found:
+        desk, venue = engine.desk, engine.venue
+        if not venue.wallets:
             return
-        for row in engine.desk.incidents.of_kind(DRIFT):
-            if not found.get(row.subject):
+        differing = {each.name: each for each in differences(desk, venue)}
+        self.now = {name: each.amount for name, each in differing.items()}
+        for row in desk.incidents.of_kind(DRIFT):
+            if row.subject not in differing:
                 engine.settle_incident(DRIFT, row.subject, "our sum and the exchange's agree again")
-        for name, difference in found.items():
-            if not difference:
-                self._since.pop(name, None)
-                continue
+        for name in [name for name in self._since if name not in differing]:
+            del self._since[name]
+        for name, each in differing.items():
             seen, since = self._since.get(name, (None, now))
-            if seen != difference:
-                self._since[name] = (difference, now)
-            elif now - since >= self.lasting_ms:
+            if seen != each.amount:
+                self._since[name] = (each.amount, now)
+            elif now - since >= self._patience(each, venue, now):
                 engine.raise_incident(
                     DRIFT,
                     "critical",
-                    f"{name}: ours less the exchange's is {plain(difference)}",
+                    str(each),
                     subject=name,
-                    evidence={"difference": plain(difference), "since": since},
+                    evidence={
+                        "ours": plain(each.ours),
+                        "theirs": plain(each.theirs),
+                        "difference": plain(each.amount),
+                        "since": since,
+                    },
                 )
+        self._checks += 1
+        if self._checks % RECOUNT_EVERY == 0:
+            for fault in _recounted(desk):
+                engine.raise_incident(SUMS, "critical", fault)
+
+    def time_passed(self, desk: Desk, venue: Venue, *, now: int, behind: Callable[[], None]) -> None:
+        """Compare what the exchange touched up to now; catch up where a word of it must be missing."""
+        touched, venue.touched = venue.touched, set()
+        net = desk.treasury.net
+        if now - self._asked < ASK_AGAIN_MS:
+            return
+        if any(net.get(symbol, ZERO) != venue.positions.get(symbol, ZERO) for symbol in touched):
+            self._asked = now
+            behind()
+
+    def _patience(self, each: Difference, venue: Venue, now: int) -> int:
+        is_asset = each.name in venue.wallets
+        waits = is_asset and now - venue.income_heard < INCOME_PATIENCE_MS
+        return INCOME_PATIENCE_MS if waits else self.lasting_ms
 
 
-def differences(desk: Desk, venue: Venue) -> dict[str, Decimal]:
-    """Ours less the exchange's, per symbol and for the wallet; empty before the exchange has spoken."""
-    if venue.wallet is None:
-        return {}
-    ours: dict[str, Decimal] = {}
-    for held in desk.held.values():
-        for position in held.values():
-            ours[position.symbol] = ours.get(position.symbol, ZERO) + position.quantity
-    found = {
-        symbol: ours.get(symbol, ZERO) - venue.positions.get(symbol, ZERO)
-        for symbol in ours.keys() | venue.positions.keys()
-    }
-    found["wallet"] = sum((account.balance for account in desk.accounts.values()), ZERO) - venue.wallet
-    return found
+def differences(desk: Desk, venue: Venue) -> list[Difference]:
+    """Where ours is not the exchange's; nothing before the exchange has spoken."""
+    if not venue.wallets:
+        return []
+    treasury = desk.treasury
+    ours, theirs = dict(treasury.net), dict(venue.positions)
+    ours |= treasury.assets | {WALLET: treasury.total}
+    theirs |= venue.wallets
+    return [
+        Difference(name, ours.get(name, ZERO), theirs.get(name, ZERO))
+        for name in sorted(ours.keys() | theirs.keys())
+        if ours.get(name, ZERO) != theirs.get(name, ZERO)
+    ]
+
+
+def money_differs(desk: Desk, venue: Venue) -> bool:
+    """Whether an asset's balance is not the exchange's."""
+    return any(each.name in venue.wallets for each in differences(desk, venue))
+
+
+def _recounted(desk: Desk) -> list[str]:
+    balances = (account.balance for account in desk.accounts.values())
+    positions = {place: position.quantity for place, position in desk.positions.items()}
+    return desk.treasury.recount(balances, positions)

@@ -6,14 +6,13 @@ must happen later is put on the agenda; `attention` does it.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import structlog
 
-from pms.binance.frames import AccountUpdate, OrderUpdate
+from pms.binance.frames import AccountConfigUpdate, AccountUpdate, OrderUpdate
 from pms.bus.inbox import (
     Arrived,
     Attend,
@@ -34,8 +33,8 @@ from pms.contract.results import Result
 from pms.domain.admission import admit
 from pms.domain.adoption import ours
 from pms.domain.amending import withdraw_amend
-from pms.domain.booking import Trade, book, confirm, observe, unvoid
-from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
+from pms.domain.booking import Trade, book, confirm, foreign_kind, observe, unvoid
+from pms.domain.custody import LOCAL_COMMANDS, keep
 from pms.domain.decisions import Asked, refuse
 from pms.domain.desk import Desk
 from pms.domain.incidents import incident, settled
@@ -69,11 +68,19 @@ TAKE_OVER_S = 0.25
 class Venue:
     """What the exchange last said of the account as a whole."""
 
-    wallet: Decimal | None = None
+    wallets: dict[str, Decimal] = field(default_factory=dict)
+    #: by asset; empty before it has spoken
     positions: dict[str, Decimal] = field(default_factory=dict)
     heard_at: int = 0
+    #: the exchange's time of its last word
     told: int = 0
     #: how often the feed has told of it
+    income_heard: int = 0
+    #: when it last told of money that came or went without a trade
+    moved: bool = False
+    #: something happened since its margin was last read
+    touched: set[str] = field(default_factory=set)
+    #: symbols of which it told since its time last went on
 
 
 @dataclass(slots=True)
@@ -86,6 +93,8 @@ class Gate:
     default_leverage: int = 10
     stale_after_ms: int = 5000
     most_lag_ms: int = 50
+    multi_assets: bool = False
+    #: the exchange account was switched to multi-assets mode, on which every sum here would be wrong
 
 
 _REFUSED_BY = {
@@ -119,8 +128,13 @@ class Engine:
         self.behind: Callable[[], None]
         #: the exchange knows an order of ours that we do not: catch up with it
         self.reconcile: Callable[[Reconcile], None]
+        self.income: Callable[[], None]
+        #: the exchange's income history has something new
+        self.reconfigured: Callable[[], None]
+        #: the exchange account's margin type or leverage changed
+        self.time_passed: Callable[[int], None]
+        #: the exchange's time goes on: all that it told of the time before has been taken in
         self.now = redis_now_ms
-        self._foreign: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     # --- commands ---
 
@@ -289,6 +303,8 @@ class Engine:
 
     def order_update(self, update: OrderUpdate) -> None:
         """Take an ORDER_TRADE_UPDATE: a word about an order, and perhaps a trade."""
+        self._heard(update.trade_time)
+        self.venue.moved = True
         word = update.status if update.status in WORD_RANK else "NEW"
         reason = update.expiry_reason if word.startswith("EXPIRED") else None
         seen = Seen(
@@ -345,38 +361,48 @@ class Engine:
         return posting is not None
 
     def account_update(self, update: AccountUpdate) -> None:
-        """Take an ACCOUNT_UPDATE: what the wallet and the net positions are now."""
-        self.venue.heard_at = update.time
+        """Take an ACCOUNT_UPDATE: what the wallets and the net positions are now.
+
+        Money that moved without a trade is booked from the income history, of which this is the hint.
+        """
+        self._heard(update.time)
         self.venue.told += 1
+        self.venue.moved = True
         for position in update.positions:
             self.venue.positions[position.symbol] = position.quantity
+            self.venue.touched.add(position.symbol)
         for balance in update.balances:
-            if balance.asset != "USDT":
-                continue
-            if update.reason != "ORDER" and balance.change:
-                reference = f"{update.reason}:{update.time}"
-                self.outbox.add(
-                    wallet_moved(
-                        self.desk,
-                        at=update.time,
-                        amount=balance.change,
-                        reason=update.reason,
-                        reference=reference,
-                    )
-                )
-            self.venue.wallet = balance.wallet
+            self.venue.wallets[balance.asset] = balance.wallet
+        if update.reason == "MARGIN_TYPE_CHANGE":
+            self.reconfigured()
+        elif update.reason != "ORDER":
+            self.venue.income_heard = update.time
+            self.income()
+
+    def account_config(self, update: AccountConfigUpdate) -> None:
+        """Take an ACCOUNT_CONFIG_UPDATE: somebody changed a leverage, or the account's mode."""
+        if update.multi_assets:
+            self.raise_incident("account_mode", "critical", "the exchange account is in multi-assets mode")
+        self.gate.multi_assets = bool(update.multi_assets) or (
+            update.multi_assets is None and self.gate.multi_assets
+        )
+        self.reconfigured()
+
+    def _heard(self, at: int) -> None:
+        """Note the time of a word; a later one says that the words before are complete."""
+        if at > self.venue.heard_at:
+            self.time_passed(self.venue.heard_at)
+            self.venue.heard_at = at
 
     def foreign(self, symbol: str, order_id: int, client_order_id: str) -> None:
         """Alarm once about an order that is not ours; it is left alone."""
-        if (symbol, order_id) in self._foreign:
+        if not self.desk.treasury.first_foreign(symbol, order_id):
             return
-        self._foreign[symbol, order_id] = None
-        if len(self._foreign) > KEPT_FOREIGN:
-            self._foreign.popitem(last=False)
+        kind, severity, what = foreign_kind(client_order_id)
         self.raise_incident(
-            "foreign_order",
-            "warning",
-            f"{symbol} order {order_id} ({client_order_id}) is not ours",
+            kind,
+            severity,
+            f"{symbol} order {order_id} ({client_order_id}) is {what}",
             subject=f"{symbol}:{order_id}",
         )
 

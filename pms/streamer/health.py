@@ -74,6 +74,8 @@ class Watch:
         """Why admission must be closed, or None."""
         if not self.recovered:
             return "the streamer is recovering"
+        if self.engine.gate.multi_assets:
+            return "the exchange account is in multi-assets mode"
         if not self.engine.outbox.connected:
             return "Redis is unreachable"
         if not self.user_up():
@@ -114,6 +116,9 @@ class Watch:
             feed_age=int(age * 1000) if age < 1e6 else None,
             admission=gate.closed_because is None,
             reason=gate.closed_because,
+            drift=self.conservation.now,
+            symbols_closed=self._closed(),
+            open_fees=len(self.engine.desk.treasury.unpaid),
             ts=self.now_ms(),
         )
         self.memory.take(await untyped.info("memory"))
@@ -124,6 +129,12 @@ class Watch:
             pipe.set(names.HEALTH, encode(health), ex=names.CACHE_TTL_S)
             pipe.set("pms:takeovers", self.take_overs())
             await pipe.execute()
+
+    def _closed(self) -> dict[str, str]:
+        """The closed symbols that anybody here looks at."""
+        desk = self.engine.desk
+        found = {symbol: desk.headroom.closed_because(symbol) for symbol in desk.tops}
+        return {symbol: reason for symbol, reason in found.items() if reason is not None}
 
     async def _refresh_risk(self) -> None:
         """Rewrite the snapshots of the accounts that have something at stake."""

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from pms.archive.reader import Reader
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
-from pms.binance.frames import AccountUpdate, FrameError, OrderUpdate, decode_user
+from pms.binance.frames import AccountConfigUpdate, AccountUpdate, FrameError, OrderUpdate, decode_user
 from pms.binance.limits import RateBudget
 from pms.binance.streams import MarketStream, UserStream
 from pms.bus.heartbeat import beat_forever
@@ -24,9 +24,11 @@ from pms.bus.lead import LEASE_MS, Epoch, Lead, NotLeading
 from pms.bus.requests import Requests
 from pms.bus.rights import Rights
 from pms.config import ConfigError, Settings
+from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.booking import prove_cursor
 from pms.domain.desk import Desk
+from pms.domain.fees import price_symbol
 from pms.flows.place import Placing
 from pms.streamer.agenda import Agenda
 from pms.streamer.attention import Attention
@@ -37,9 +39,10 @@ from pms.streamer.ledger_wake import LedgerWake
 from pms.streamer.local import LocalCommands
 from pms.streamer.market import MarketData
 from pms.streamer.outbox import Outbox
+from pms.streamer.outside import Outside
 from pms.streamer.reconcile import Reconciler
 from pms.streamer.redis_clock import RedisClock
-from pms.streamer.start import first_books, learn_exchange, load_desk, newest_trade
+from pms.streamer.start import first_books, learn_exchange, load_desk, newest_trade, traded_since
 from pms.streamer.world import World, open_world
 
 log = structlog.get_logger()
@@ -144,6 +147,15 @@ class Streamer:
             self._engine, self._client, self._catch_up, self._redis, now_ms=self._clock.now_ms
         )
         self._engine.reconcile = self._reconciler.ask
+        self._outside = Outside(
+            self._engine,
+            self._client,
+            self._catch_up,
+            monotonic=monotonic,
+            ready=lambda: self._buffer is None and self._complete(),
+            follow=self._market.follow,
+            wanted_leverage=settings.exchange_leverage,
+        )
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(
             base,
@@ -173,10 +185,11 @@ class Streamer:
             now_ms=self._clock.now_ms,
             sleep=asyncio.sleep,
             market_age_s=self._market.stream.age,
-            user_up=lambda: self._up.is_set() and not self._gap,
+            user_up=self._complete,
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
         )
+        self._engine.time_passed = self._time_passed
 
     async def run(self) -> None:
         """Lead, recover, serve; raises NotLeading when it must begin anew, CannotStart when it must not."""
@@ -197,12 +210,15 @@ class Streamer:
                     self._market.follow(symbol)
                 await self._outbox.drained()
                 await self._until_caught_up()
+                await self._outside.catch_up_once()
+                await self._outbox.drained()
                 await self._watch.until_open(patience_s=3.0)
                 log.info("recovered", seq=self._desk.last_seq)
                 group.create_task(self._supervised("inbox", self._hear))
                 group.create_task(self._supervised("sweep", self._sweep))
                 group.create_task(self._supervised("catch_up", self._keep_caught_up))
                 group.create_task(self._supervised("reconcile", self._reconciler.run))
+                group.create_task(self._supervised("outside", self._outside.run))
         finally:
             await self._leave()
 
@@ -265,10 +281,11 @@ class Streamer:
         )
         await self._lead.begin_from(seq)
         opening = await first_books(
-            self._desk, self._client, symbols=self._settings.symbol_list, at=self._clock.now_ms()
+            self._desk, self._client, symbols=self._settings.symbol_list, at=self._client.exchange_now_ms()
         )
         self._outbox.add(opening)
         await self._journal.show_incidents(self._desk.incidents.rows())
+        await self._outside.read_settings()
         for order in list(self._desk.live.values()):
             self._engine.agenda.put(order.spec.client_order_id, in_s=0)
 
@@ -308,6 +325,7 @@ class Streamer:
                 self._behind.set()
                 raise
             self._gap = self._behind.is_set()
+            self._outside.income_heard()
 
     async def _prove_cursors(self) -> None:
         """Page each symbol that traded since its cursor, so that recovery need not look far back."""
@@ -318,6 +336,10 @@ class Streamer:
     async def _prepare_symbol(self, symbol: str) -> None:
         """Before a symbol's first price: know where our history in it begins."""
         if symbol in self._desk.cursors:
+            return
+        if await traded_since(self._client, symbol, self._desk.accounts[HOUSE].created_at):
+            # Somebody traded here behind our back, and nobody has told us.
+            await self._catch_up.trades(symbol)
             return
         newest = await newest_trade(self._client, symbol)
         self._outbox.add(prove_cursor(self._desk, symbol, newest, at=self._clock.now_ms()))
@@ -338,6 +360,8 @@ class Streamer:
                 self._engine.order_update(event)
             case AccountUpdate():
                 self._engine.account_update(event)
+            case AccountConfigUpdate():
+                self._engine.account_config(event)
             case _:
                 pass
 
@@ -349,6 +373,15 @@ class Streamer:
 
     def _user_is_down(self) -> None:
         self._up.clear()
+
+    def _complete(self) -> bool:
+        """Whether the user stream is up and has no gap that is not closed."""
+        return self._up.is_set() and not self._gap
+
+    def _time_passed(self, _: int) -> None:
+        self._watch.conservation.time_passed(
+            self._desk, self._engine.venue, now=self._clock.now_ms(), behind=self._behind.set
+        )
 
     async def _hear(self) -> None:
         """Hear the inbox for ever: the first message at once, then whatever came with it."""
@@ -391,7 +424,8 @@ class Streamer:
     def _symbols(self) -> list[str]:
         held = {symbol for positions in self._desk.held.values() for symbol in positions}
         live = {order.spec.symbol for order in self._desk.live.values()}
-        wanted = dict.fromkeys([*self._settings.symbol_list, *sorted(held | live)])
+        priced = {price_symbol(asset) for asset, balance in self._desk.treasury.assets.items() if balance}
+        wanted = dict.fromkeys([*self._settings.symbol_list, *sorted(held | live | priced)])
         return [symbol for symbol in wanted if symbol in self._desk.instruments]
 
     def _withdraw(self, posting: Any) -> None:

@@ -25,7 +25,6 @@ from pms.binance.client import ExchangeClient, OrderAnswer
 from pms.binance.errors import ExchangeError, NotFound
 from pms.bus.inbox import Reconcile
 from pms.contract import names
-from pms.contract.money import plain
 from pms.contract.reconciliation import Books, Comparison, Report, encode_report
 from pms.domain.desk import order_row, position_row
 from pms.domain.orders import Order
@@ -121,7 +120,7 @@ class Reconciler:
         comparisons.append(
             Comparison(what="trades since the proven cursors", rows=len(symbols), found=tuple(found))
         )
-        if any(differences(self.engine.desk, self.engine.venue).values()):
+        if differences(self.engine.desk, self.engine.venue):
             # Something may have traded between the two answers.
             await self.catch_up.account()
         comparisons += self._sums()
@@ -209,13 +208,15 @@ class Reconciler:
     # --- sums ---
 
     def _sums(self) -> list[Comparison]:
-        found = differences(self.engine.desk, self.engine.venue)
-        wallet = found.pop("wallet", None)
-        off = [f"{name}: ours less the exchange's is {plain(by)}" for name, by in found.items() if by]
-        money = [f"ours less the exchange's is {plain(wallet)}"] if wallet else []
+        venue, net = self.engine.venue, self.engine.desk.treasury.net
+        off = differences(self.engine.desk, venue)
+        money = tuple(str(each) for each in off if each.name in venue.wallets)
+        held = tuple(str(each) for each in off if each.name not in venue.wallets)
         return [
-            Comparison(what="positions per symbol", rows=len(found), found=tuple(off)),
-            Comparison(what="wallet", rows=len(self.engine.desk.accounts), found=tuple(money)),
+            Comparison(
+                what="positions per symbol", rows=len(net.keys() | venue.positions.keys()), found=held
+            ),
+            Comparison(what="wallet", rows=len(self.engine.desk.accounts), found=money),
         ]
 
     def _symbols(self) -> list[str]:
@@ -223,10 +224,9 @@ class Reconciler:
         desk = self.engine.desk
         wanted = {order.spec.symbol for order in desk.live.values()}
         wanted |= {s for s, newest in desk.newest_trades.items() if newest > desk.cursors.get(s, 0)}
-        off = differences(desk, self.engine.venue)
-        off.pop("wallet", None)
-        wanted |= {symbol for symbol, by in off.items() if by}
-        others = sorted((set(desk.cursors) | set(off)) - wanted)
+        venue = self.engine.venue
+        wanted |= {off.name for off in differences(desk, venue) if off.name not in venue.wallets}
+        others = sorted((set(desk.cursors) | set(venue.positions)) - wanted)
         start = self._turn % len(others) if others else 0
         self._turn = start + SYMBOLS_IN_TURN
         return sorted(wanted | set([*others[start:], *others[:start]][:SYMBOLS_IN_TURN]))

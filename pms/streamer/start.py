@@ -14,7 +14,10 @@ from pms.contract.names import HOUSE
 from pms.db.load import RECENT_MS, LoadedState
 from pms.domain.custody import open_books
 from pms.domain.desk import Desk
+from pms.domain.income import Income
 from pms.domain.posting import Posting
+from pms.domain.treasury import WALLET
+from pms.streamer.income import recent_incomes
 
 log = structlog.get_logger()
 
@@ -37,9 +40,16 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             commands=tuple(state.commands),
             cursors=tuple(state.cursors),
             incidents=tuple(state.incidents),
+            assets=tuple(state.assets),
+            incomes=tuple(state.incomes),
+            fees=tuple(state.fees),
+            progress=tuple(state.progress),
+            fundings=tuple(state.fundings),
         )
     )
     desk.forgotten_until = max(state.entry_at - RECENT_MS, 0)
+    for symbol, moves in state.moves.items():
+        desk.treasury.moves[symbol] = list(moves)
     for key in state.fill_keys:
         desk.first_sight(*key)
     seq = state.applied
@@ -82,8 +92,14 @@ async def first_books(desk: Desk, client: ExchangeClient, *, symbols: list[str],
     """Open the books of a new system; None where they are open already."""
     if HOUSE in desk.accounts:
         return None
-    balances = await client.balances()
-    wallet = next((row.balance for row in balances if row.asset == "USDT"), Decimal(0))
+    told: list[Income] | None = None
+    incomes = await recent_incomes(client)
+    while told != incomes:
+        # Money that comes between two readings would be in one of them only.
+        told = incomes
+        balances = {row.asset: row.balance for row in await client.balances()}
+        incomes = await recent_incomes(client)
+    wallet = balances.pop(WALLET, Decimal(0))
     positions = [
         (row.symbol, row.position_amt, row.entry_price)
         for row in await client.position_risk()
@@ -92,10 +108,24 @@ async def first_books(desk: Desk, client: ExchangeClient, *, symbols: list[str],
     traded = dict.fromkeys([*symbols, *(symbol for symbol, _, _ in positions)])
     cursors = {symbol: await newest_trade(client, symbol) for symbol in traded}
     log.info("books_opened", wallet=str(wallet), positions=len(positions))
-    return open_books(desk, at=at, wallet=wallet, positions=positions, cursors=cursors)
+    return open_books(
+        desk,
+        at=at,
+        wallet=wallet,
+        positions=positions,
+        cursors=cursors,
+        assets=balances,
+        incomes=incomes,
+    )
 
 
 async def newest_trade(client: ExchangeClient, symbol: str) -> int:
     """The id of the account's newest trade in a symbol; 0 if it never traded there."""
     rows = await client.user_trades(symbol=symbol, limit=1)
     return max((row.id for row in rows), default=0)
+
+
+async def traded_since(client: ExchangeClient, symbol: str, at: int) -> bool:
+    """Whether the account traded in a symbol after a time."""
+    rows = await client.user_trades(symbol=symbol, limit=1)
+    return any(row.time > at for row in rows)

@@ -22,6 +22,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from pms.venue import user_events
+from pms.venue.acts import Acts
 from pms.venue.auth import Credential, Credentials
 from pms.venue.background import synthetic
 from pms.venue.background.recording import Recording, RecordingError, load
@@ -32,6 +33,7 @@ from pms.venue.exchange import Exchange
 from pms.venue.faults import Faults
 from pms.venue.feeds.hub import Hub
 from pms.venue.feeds.publisher import Feeds
+from pms.venue.funding import Fundings
 from pms.venue.journal import FileJournal, JournalBroken, JournalError, MemoryJournal
 from pms.venue.limits import RateLimits
 from pms.venue.listen_keys import ListenKeys
@@ -263,8 +265,11 @@ async def _assemble(
     for order in restore(exchange, memory):
         log.warning("venue.unlisted_order", symbol=order.symbol, order=order.order_id)
     _open_accounts(exchange, config)
+    acts = Acts(exchange)
     venue = Venue(
         exchange=exchange,
+        acts=acts,
+        fundings=Fundings(exchange, acts),
         feeds=feeds,
         symbols=symbols,
         credentials=Credentials([Credential(each.name, each.key, each.secret) for each in config.accounts]),
@@ -284,6 +289,7 @@ async def _assemble(
     work = [
         feeds.run(),
         venue.countdowns.run(),
+        venue.fundings.run(),
         _housekeeping(venue),
         synthetic.run(exchange, synthetics),
         *(replay.run() for replay in replays),

@@ -52,7 +52,7 @@ class Exchange:
         self._journal = journal
         self._publisher = publisher
         self._owners: dict[str, int] = {}
-        self._settlement = Settlement(self.accounts, self.fees)
+        self.settlement = Settlement(self.accounts, self.fees, markets=markets)
         self._rank = 0
 
     @contextmanager
@@ -83,21 +83,8 @@ class Exchange:
         with self.transaction() as tx:
             account = Account(Wallet(account=name, balance=ZERO, updated=tx.time))
             self.enter(account)
-            self._settlement.credit(tx, account, balance, type_="TRANSFER")
+            self.settlement.credit(tx, account, balance, type_="TRANSFER")
         return account
-
-    def deposit(self, account: Account, amount: Decimal) -> None:
-        """Move cash in (or, negative, out) as a transfer does."""
-        with self.transaction() as tx:
-            self._settlement.credit(tx, account, amount, type_="TRANSFER")
-            update = user_events.account_update(
-                account,
-                time=tx.time,
-                reason="DEPOSIT" if amount > 0 else "WITHDRAW",
-                change=amount,
-                positions=[],
-            )
-            tx.tell(account.name, "ACCOUNT_UPDATE", update)
 
     def restore_order(self, order: Order) -> None:
         """Put an open order back into the book. Trap: call in ascending rank."""
@@ -219,9 +206,21 @@ class Exchange:
             resting = self._resting(order)
             in_force = TimeInForce(order.time_in_force)
             execution = _execute(market, resting, limit=price, time_in_force=in_force, mode=SelfTrade.NONE)
-            self._settlement.tell_order(tx, market, order, execution="AMENDMENT")
+            self.settlement.tell_order(tx, market, order, execution="AMENDMENT")
             self._finish(tx, market, order, resting, execution, announce=False)
         return order
+
+    # What the exchange itself does to accounts (acts.py)
+
+    def expire_open(self, tx: Transaction, account: Account, symbol: str, *, reason: int) -> None:
+        """Expire all open orders of an account in a symbol; `reason` as `er` tells it."""
+        for order in list(account.open[symbol].values()):
+            self._expire(tx, self.markets[symbol], order, status="EXPIRED", reason=reason)
+
+    def trim_reduce_only(self, tx: Transaction, market: Market, account: Account) -> None:
+        """Expire the reduce-only orders of an account that have nothing left to reduce."""
+        for order in excess_reduce_only(account, market.symbol.name):
+            self._expire(tx, market, order, status="EXPIRED", reason=4)
 
     # The anonymous market
 
@@ -260,7 +259,7 @@ class Exchange:
     def _background(self, tx: Transaction, market: Market, fills: list[Fill]) -> None:
         tx.touched.add(market.symbol.name)
         for fill in fills:
-            self._settlement.settle(tx, market, fill, None)
+            self.settlement.settle(tx, market, fill, None)
         self._trim_reduce_only(tx, market, fills)
 
     def _finish(
@@ -283,12 +282,12 @@ class Exchange:
             self._rank += 1
             order.rank = self._rank
         for fill in execution.fills:
-            self._settlement.settle(tx, market, fill, order, announce=announce)
+            self.settlement.settle(tx, market, fill, order, announce=announce)
             announce = False
         if execution.rested:
             self._expose(market, order)
         if announce:
-            self._settlement.tell_order(tx, market, order, execution="NEW", accepted=True)
+            self.settlement.tell_order(tx, market, order, execution="NEW", accepted=True)
         for maker in execution.expired_makers:
             assert isinstance(maker.key, Order)
             self._expire(tx, market, maker.key, status="EXPIRED_IN_MATCH", reason=1)
@@ -314,7 +313,7 @@ class Exchange:
         order.status = status
         order.updated = tx.time
         tx.record(order)
-        self._settlement.tell_order(tx, market, order, execution=execution, expiry_reason=reason)
+        self.settlement.tell_order(tx, market, order, execution=execution, expiry_reason=reason)
 
     def _withdraw(self, tx: Transaction, market: Market, order: Order) -> None:
         """Take an order out of the book and out of the margin, if it is in there."""
@@ -343,8 +342,7 @@ class Exchange:
         if taker is not None and fills:
             names.add(taker.account)
         for name in sorted(names):
-            for order in excess_reduce_only(self.accounts[name], market.symbol.name):
-                self._expire(tx, market, order, status="EXPIRED", reason=4)
+            self.trim_reduce_only(tx, market, self.accounts[name])
 
     def _resting(self, order: Order) -> RestingOrder:
         return RestingOrder(

@@ -5,11 +5,18 @@ from __future__ import annotations
 from decimal import Decimal
 
 from pms.venue.matching import Book, RestingOrder
-from pms.venue.state import SymbolState
+from pms.venue.state import Funding, SymbolState
 from pms.venue.symbols import Symbol
 
 ID_BLOCK = 10_000
 HALF = Decimal("0.5")
+FUNDING_PERIOD_MS = 8 * 3_600_000
+FUNDING_RATE = Decimal("0.00010000")
+
+
+def next_funding(time: int) -> int:
+    """The next usual funding: 00, 08, 16 UTC."""
+    return (time // FUNDING_PERIOD_MS + 1) * FUNDING_PERIOD_MS
 
 
 class Market:
@@ -24,6 +31,9 @@ class Market:
         self.next_trade_id = 1
         self.reserved_orders = 0
         self.reserved_trades = 0
+        self.fundings: list[Funding] = []
+        self.funding_rate = FUNDING_RATE
+        self.next_funding = 0
 
     def restore(self, state: SymbolState) -> None:
         """Go on behind the ids that may have been seen."""

@@ -10,6 +10,7 @@ from pms.venue.exchange import Exchange
 from pms.venue.state import (
     Countdown,
     Fact,
+    Funding,
     Income,
     ListenKey,
     Order,
@@ -29,6 +30,7 @@ class Remembered:
     orders: dict[tuple[str, str, int], Order] = field(default_factory=dict)
     trades: list[Trade] = field(default_factory=list)
     incomes: list[Income] = field(default_factory=list)
+    fundings: list[Funding] = field(default_factory=list)
     keys: dict[str, ListenKey] = field(default_factory=dict)
     countdowns: dict[tuple[str, str], Countdown] = field(default_factory=dict)
     symbols: dict[str, SymbolState] = field(default_factory=dict)
@@ -52,6 +54,8 @@ class Remembered:
             self.wallets[fact.account] = fact
         elif isinstance(fact, Income):
             self.incomes.append(fact)
+        elif isinstance(fact, Funding):
+            self.fundings.append(fact)
         elif isinstance(fact, ListenKey):
             self.keys[fact.account] = fact
         elif isinstance(fact, Countdown):
@@ -71,6 +75,7 @@ class Remembered:
         yield from self.orders.values()
         yield from self.trades
         yield from self.incomes
+        yield from self.fundings
         yield from (key for key in self.keys.values() if key.expires)
         yield from (each for each in self.countdowns.values() if each.deadline)
 
@@ -91,6 +96,9 @@ def restore(exchange: Exchange, memory: Remembered) -> list[Order]:
         accounts[trade.account].trades[trade.symbol].append(trade)
     for income in memory.incomes:
         accounts[income.account].incomes.append(income)
+    for funding in memory.fundings:
+        if funding.symbol in exchange.markets:
+            exchange.markets[funding.symbol].fundings.append(funding)
     unlisted: list[Order] = []
     for order in sorted(memory.orders.values(), key=lambda each: each.rank):
         if order.open:

@@ -11,8 +11,12 @@ from pms.venue.account import Account
 from pms.venue.ledger import apply_fill, to_cents
 from pms.venue.market import Market
 from pms.venue.matching import SELL, Fill
-from pms.venue.state import ZERO, Income, Order, Trade
+from pms.venue.state import WALLET, ZERO, Income, Order, Trade
 from pms.venue.transaction import Print, Transaction
+
+BURNT = "BNB"
+BURN_SHARE = Decimal("0.9")
+"""What of a commission is left to pay when it is paid in BNB (Binance: 10 % off in USDⓈ-M futures)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +30,25 @@ class Fees:
 class Settlement:
     """Books fills. One transaction may hold many; events come in the order Binance sends them."""
 
-    def __init__(self, accounts: Mapping[str, Account], fees: Fees) -> None:
+    def __init__(self, accounts: Mapping[str, Account], fees: Fees, *, markets: Mapping[str, Market]) -> None:
         self.accounts = accounts
         self.fees = fees
+        self.markets = markets
 
     def settle(
-        self, tx: Transaction, market: Market, fill: Fill, taker: Order | None, *, announce: bool = False
+        self,
+        tx: Transaction,
+        market: Market,
+        fill: Fill,
+        taker: Order | None,
+        *,
+        announce: bool = False,
+        execution: str = "TRADE",
     ) -> None:
         """Book one fill on both sides; `taker` None or maker None is the anonymous market.
 
-        `announce` tells of the taker's acceptance too, which Binance sends behind the first TRADE_LITE.
+        `announce` tells of the taker's acceptance too, which Binance sends behind the first TRADE_LITE;
+        `execution` is the taker's execution type: CALCULATED where the exchange itself traded.
         """
         trade_id = market.take_trade_id()
         market.last_price = fill.price
@@ -44,7 +57,16 @@ class Settlement:
         seller_takes = fill.taker_side == SELL
         tx.prints.append(Print(name, trade_id, fill.price, fill.quantity, seller_takes, tx.time))
         if taker is not None:
-            self._book(tx, market, taker, fill, trade_id=trade_id, maker=False, announce=announce)
+            self._book(
+                tx,
+                market,
+                taker,
+                fill,
+                trade_id=trade_id,
+                maker=False,
+                announce=announce,
+                execution=execution,
+            )
         if fill.maker is not None:
             maker = fill.maker.key
             assert isinstance(maker, Order)
@@ -60,6 +82,7 @@ class Settlement:
         trade_id: int,
         maker: bool,
         announce: bool = False,
+        execution: str = "TRADE",
     ) -> None:
         account = self.accounts[order.account]
         symbol = market.symbol
@@ -75,6 +98,7 @@ class Settlement:
             account.close(order)
         rate = self.fees.maker if maker else self.fees.taker
         commission = to_cents(symbol.notional(fill.price, fill.quantity) * rate)
+        paid, paid_in = self._payable(account, commission)
         position = account.position(order.symbol)
         realized = apply_fill(
             position,
@@ -94,33 +118,55 @@ class Settlement:
             price=fill.price,
             quantity=fill.quantity,
             realized=realized,
-            commission=commission,
+            commission=paid,
             maker=maker,
             time=tx.time,
+            commission_asset=paid_in,
         )
         account.trades[order.symbol].append(trade)
         for fact in (order, position, trade):
             tx.record(fact)
         if realized:
             self.credit(tx, account, realized, type_="REALIZED_PNL", trade=trade)
-        self.credit(tx, account, -commission, type_="COMMISSION", trade=trade)
-        self._tell(tx, market, account, order, trade, announce=announce)
+        self.credit(tx, account, -paid, type_="COMMISSION", trade=trade, asset=paid_in)
+        self._tell(tx, market, account, order, trade, announce=announce, execution=execution)
+
+    def _payable(self, account: Account, commission: Decimal) -> tuple[Decimal, str]:
+        """A commission as it is paid: in BNB at its mark while fee burn is on and there is enough."""
+        market = self.markets.get(BURNT + WALLET)
+        if account.wallet.fee_burn and market is not None and market.mark:
+            burnt = to_cents(commission * BURN_SHARE / market.mark)
+            if burnt <= account.wallet.assets.get(BURNT, ZERO):
+                return burnt, BURNT
+        return commission, WALLET
 
     def credit(
-        self, tx: Transaction, account: Account, amount: Decimal, *, type_: str, trade: Trade | None = None
+        self,
+        tx: Transaction,
+        account: Account,
+        amount: Decimal,
+        *,
+        type_: str,
+        trade: Trade | None = None,
+        symbol: str = "",
+        asset: str = WALLET,
     ) -> None:
         """Move an account's cash and note why in its income history."""
         wallet = account.wallet
-        wallet.balance += amount
+        if asset == WALLET:
+            wallet.balance += amount
+        else:
+            wallet.assets = wallet.assets | {asset: wallet.assets.get(asset, ZERO) + amount}
         wallet.updated = tx.time
         income = Income(
             account=account.name,
-            symbol=trade.symbol if trade else "",
+            symbol=trade.symbol if trade else symbol,
             type=type_,
             amount=amount,
             time=tx.time,
             transaction_id=wallet.next_transaction,
             trade_id=trade.trade_id if trade else None,
+            asset=asset,
         )
         wallet.next_transaction += 1
         account.incomes.append(income)
@@ -136,6 +182,7 @@ class Settlement:
         trade: Trade,
         *,
         announce: bool,
+        execution: str,
     ) -> None:
         time = tx.time
         tx.tell(account.name, "TRADE_LITE", user_events.trade_lite(order, trade, market=market))
@@ -150,9 +197,10 @@ class Settlement:
                 reason="ORDER",
                 change=ZERO,
                 positions=[(account.position(order.symbol), market)],
+                assets=(WALLET,) if trade.commission_asset == WALLET else (WALLET, trade.commission_asset),
             ),
         )
-        self.tell_order(tx, market, order, execution="TRADE", trade=trade)
+        self.tell_order(tx, market, order, execution=execution, trade=trade)
 
     def tell_order(
         self,

@@ -11,6 +11,7 @@ import msgspec
 
 OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
 ZERO = Decimal(0)
+WALLET = "USDT"
 
 
 class Order(msgspec.Struct, tag="order", tag_field="k"):
@@ -65,6 +66,7 @@ class Trade(msgspec.Struct, tag="trade", tag_field="k", frozen=True):
     commission: Decimal
     maker: bool
     time: int
+    commission_asset: str = WALLET
 
 
 class Position(msgspec.Struct, tag="position", tag_field="k"):
@@ -83,12 +85,14 @@ class Position(msgspec.Struct, tag="position", tag_field="k"):
 
 
 class Wallet(msgspec.Struct, tag="wallet", tag_field="k"):
-    """One account's cash in USDT."""
+    """One account's cash: USDT, and whatever else it holds."""
 
     account: str
     balance: Decimal
     updated: int
     next_transaction: int = 1
+    assets: dict[str, Decimal] = {}
+    fee_burn: bool = False
 
 
 class Income(msgspec.Struct, tag="income", tag_field="k", frozen=True):
@@ -101,6 +105,16 @@ class Income(msgspec.Struct, tag="income", tag_field="k", frozen=True):
     time: int
     transaction_id: int
     trade_id: int | None = None
+    asset: str = WALLET
+
+
+class Funding(msgspec.Struct, tag="funding", tag_field="k", frozen=True):
+    """One funding of a symbol, as the public history shows it."""
+
+    symbol: str
+    rate: Decimal
+    mark: Decimal
+    time: int
 
 
 class ListenKey(msgspec.Struct, tag="key", tag_field="k", frozen=True):
@@ -128,4 +142,4 @@ class SymbolState(msgspec.Struct, tag="symbol", tag_field="k", frozen=True):
     last_price: int
 
 
-Fact = Order | Trade | Position | Wallet | Income | ListenKey | Countdown | SymbolState
+Fact = Order | Trade | Position | Wallet | Income | Funding | ListenKey | Countdown | SymbolState

@@ -8,7 +8,7 @@ from typing import Any
 from pms.venue.account import Account
 from pms.venue.ledger import break_even, to_cents, unrealized
 from pms.venue.market import Market
-from pms.venue.state import Order, Position, Trade
+from pms.venue.state import WALLET, ZERO, Order, Position, Trade
 from pms.venue.symbols import plain
 
 SIDES = {1: "BUY", -1: "SELL"}
@@ -56,7 +56,7 @@ def order_update(
             "z": "0" if accepted else plain(symbol.quantity(order.executed)),
             "L": plain(symbol.price(trade.price)) if trade else "0",
             "n": plain(trade.commission) if trade else "0",
-            "N": symbol.quote_asset,
+            "N": trade.commission_asset if trade else symbol.quote_asset,
             "T": time,
             "t": trade.trade_id if trade else 0,
             "b": plain(exposure.bids),
@@ -101,20 +101,31 @@ def trade_lite(order: Order, trade: Trade, *, market: Market) -> dict[str, Any]:
 
 
 def account_update(
-    account: Account, *, time: int, reason: str, change: Decimal, positions: list[tuple[Position, Market]]
+    account: Account,
+    *,
+    time: int,
+    reason: str,
+    change: Decimal,
+    positions: list[tuple[Position, Market]],
+    assets: tuple[str, ...] = (WALLET,),
 ) -> dict[str, Any]:
-    """ACCOUNT_UPDATE; `change` is what moved the wallet other than profit and commission."""
-    wallet = plain(account.wallet.balance)
+    """ACCOUNT_UPDATE; `change` is what moved the assets told other than profit and commission."""
     return {
         "e": "ACCOUNT_UPDATE",
         "T": time,
         "E": time,
         "a": {
-            "B": [{"a": "USDT", "wb": wallet, "cw": wallet, "bc": plain(change)}],
+            "B": [_balance(account, asset, change) for asset in assets],
             "P": [_position(position, market) for position, market in positions],
             "m": reason,
         },
     }
+
+
+def _balance(account: Account, asset: str, change: Decimal) -> dict[str, Any]:
+    wallet = account.wallet
+    held = plain(wallet.balance if asset == WALLET else wallet.assets.get(asset, ZERO))
+    return {"a": asset, "wb": held, "cw": held, "bc": plain(change)}
 
 
 def _position(position: Position, market: Market) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pms.venue.account import Account
+from pms.venue.acts import Acts
 from pms.venue.auth import Credentials
 from pms.venue.countdown import Countdowns
 from pms.venue.exchange import Exchange
 from pms.venue.faults import Faults
 from pms.venue.feeds.publisher import Feeds
+from pms.venue.funding import Fundings
 from pms.venue.limits import RateLimits
 from pms.venue.listen_keys import ListenKeys
 from pms.venue.market import Market
@@ -42,6 +44,8 @@ class Venue:
     """Everything a request handler needs."""
 
     exchange: Exchange
+    acts: Acts
+    fundings: Fundings
     feeds: Feeds
     symbols: SymbolTable
     credentials: Credentials

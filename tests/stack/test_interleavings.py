@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
@@ -155,7 +156,7 @@ async def test_6_forty_market_orders_that_waited_in_a_list_are_all_stale(system:
 async def test_7_a_lost_fill_is_fetched_though_later_ones_came(system: System) -> None:
     """A market order sweeps several levels; the stream loses its first trade and brings the others."""
     request = str(uuid4())
-    order = client_order_id("bob", "M", request)
+    order = client_order_id("bob", "M", request, at=time.time_ns() // 1_000_000)
     # The first word of the order is NEW, the second its first trade.
     lost = f"^ORDER_TRADE_UPDATE {order}"
     await system.admin("POST", "faults", kind="withhold_event", subject=lost, count=2)

@@ -22,6 +22,7 @@ START_PRICES = {
     "BTCUSDT": Decimal(60_000),
     "ETHUSDT": Decimal(2_600),
     "SOLUSDT": Decimal(150),
+    "BNBUSDT": Decimal(600),
     "SUSHIUSDT": Decimal("7.6"),
     "AKROUSDT": Decimal("0.0174"),
     "KEEPUSDT": Decimal("0.2445"),

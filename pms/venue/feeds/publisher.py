@@ -18,8 +18,6 @@ from pms.venue.transaction import Print, Transaction, UserEvent
 
 encode = msgspec.json.Encoder().encode
 TICK_MS = 50
-FUNDING_PERIOD_MS = 8 * 3_600_000
-FUNDING_RATE = "0.00010000"
 BestPrices = tuple[int, int, int, int]
 
 
@@ -200,8 +198,8 @@ class Feeds:
             "ap": mark,
             "P": mark,
             "i": mark,
-            "r": FUNDING_RATE,
-            "T": next_funding(time),
+            "r": format(self.markets[name].funding_rate, ".8f"),
+            "T": self.markets[name].next_funding,
             "st": 1,
         }
 
@@ -233,8 +231,3 @@ class Feeds:
             if self.hub.wanted(f"!markPrice@arr{suffix}"):
                 all_marks = all_marks or [self.mark_price(name, now) for name in self.markets]
                 self.hub.publish(f"!markPrice@arr{suffix}", encode(all_marks))
-
-
-def next_funding(time: int) -> int:
-    """The next funding moment: 00, 08, 16 UTC."""
-    return (time // FUNDING_PERIOD_MS + 1) * FUNDING_PERIOD_MS

@@ -33,6 +33,20 @@ def balance(call: Call) -> list[dict[str, Any]]:
     margin = _margin(call)
     wallet = call.account.wallet
     alias = hashlib.sha256(call.account.name.encode()).hexdigest()[:4]
+    others = [
+        {
+            "accountAlias": alias,
+            "asset": asset,
+            "balance": money(held),
+            "crossWalletBalance": money(held),
+            "crossUnPnl": money(ZERO),
+            "availableBalance": money(held),
+            "maxWithdrawAmount": money(held),
+            "marginAvailable": True,
+            "updateTime": wallet.updated,
+        }
+        for asset, held in wallet.assets.items()
+    ]
     return [
         {
             "accountAlias": alias,
@@ -44,7 +58,8 @@ def balance(call: Call) -> list[dict[str, Any]]:
             "maxWithdrawAmount": money(max(ZERO, min(margin.available, wallet.balance))),
             "marginAvailable": True,
             "updateTime": wallet.updated,
-        }
+        },
+        *others,
     ]
 
 
@@ -84,6 +99,29 @@ def _asset(margin: AccountMargin, account: Account) -> dict[str, Any]:
     }
 
 
+def _other_assets(account: Account) -> list[dict[str, Any]]:
+    """Assets besides USDT; in single-asset mode they carry no margin."""
+    none = money(ZERO)
+    return [
+        {
+            "asset": asset,
+            "walletBalance": money(held),
+            "unrealizedProfit": none,
+            "marginBalance": money(held),
+            "maintMargin": none,
+            "initialMargin": none,
+            "positionInitialMargin": none,
+            "openOrderInitialMargin": none,
+            "crossWalletBalance": money(held),
+            "crossUnPnl": none,
+            "availableBalance": money(held),
+            "maxWithdrawAmount": money(held),
+            "updateTime": account.wallet.updated,
+        }
+        for asset, held in account.wallet.assets.items()
+    ]
+
+
 def account_v3(call: Call) -> dict[str, Any]:
     """GET /v3/account: only symbols with a position or open orders."""
     margin = _margin(call)
@@ -91,7 +129,8 @@ def account_v3(call: Call) -> dict[str, Any]:
         _account_v3_position(call, call.account.position(name), each) for name, each in margin.symbols.items()
     ]
     totals = _totals(margin, call.account.wallet.balance)
-    return {**totals, "assets": [_asset(margin, call.account)], "positions": positions}
+    assets = [_asset(margin, call.account), *_other_assets(call.account)]
+    return {**totals, "assets": assets, "positions": positions}
 
 
 def _account_v3_position(call: Call, position: Position, margin: SymbolMargin) -> dict[str, Any]:
@@ -115,7 +154,7 @@ def account_v2(call: Call) -> dict[str, Any]:
     margin = _margin(call)
     return {
         "feeTier": 0,
-        "feeBurn": False,
+        "feeBurn": call.account.wallet.fee_burn,
         "canTrade": True,
         "canDeposit": True,
         "canWithdraw": True,
@@ -123,7 +162,10 @@ def account_v2(call: Call) -> dict[str, Any]:
         "multiAssetsMargin": False,
         "tradeGroupId": -1,
         **_totals(margin, call.account.wallet.balance),
-        "assets": [{**_asset(margin, call.account), "marginAvailable": True}],
+        "assets": [
+            {**asset, "marginAvailable": True}
+            for asset in (_asset(margin, call.account), *_other_assets(call.account))
+        ],
         "positions": [_account_v2_position(call, each) for each in call.venue.exchange.markets.values()],
     }
 

@@ -1,4 +1,4 @@
-"""The operator's face under /venue/admin: request counts, trades, faults. Answers on loopback only."""
+"""The operator's face under /venue/admin: what happened, what shall happen. Answers on loopback only."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from pms.venue.acts import Closing, held
 from pms.venue.background.replay import Replay
+from pms.venue.checks import NewOrder
 from pms.venue.errors import VenueError
 from pms.venue.faults import FaultError
-from pms.venue.matching import BUY, SELL
+from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
 from pms.venue.rest.views import queried, trade_row
+from pms.venue.state import WALLET
 from pms.venue.symbols import Symbol
 from pms.venue.venue import Venue
 from pms.venue.ws.server import WebSocketFace
@@ -52,6 +55,9 @@ class AdminFace:
             web.post(f"{base}/levels", self._guarded(self._set_levels)),
             web.post(f"{base}/trade", self._guarded(self._trade)),
             web.post(f"{base}/deposit", self._guarded(self._deposit)),
+            web.post(f"{base}/order", self._guarded(self._order)),
+            web.post(f"{base}/close", self._guarded(self._close)),
+            web.post(f"{base}/funding", self._guarded(self._fund)),
             web.post(f"{base}/listenKey/expire", self._guarded(self._expire_key)),
             web.get(f"{base}/sockets", self._guarded(self._list_sockets)),
             web.post(f"{base}/sockets/cut", self._guarded(self._cut_sockets)),
@@ -158,10 +164,66 @@ class AdminFace:
         return {}
 
     async def _deposit(self, request: web.Request) -> object:
+        """Move an asset in, or out: {account, amount, asset?}."""
         body = await _body(request)
-        account = self._account(body)
-        self._venue.exchange.deposit(account, _decimal(body.get("amount"), "amount"))
-        return {"balance": str(account.wallet.balance)}
+        account, asset = self._account(body), str(body.get("asset", WALLET))
+        self._venue.acts.transfer(account, asset, _decimal(body.get("amount"), "amount"))
+        return {"balance": str(held(account, asset))}
+
+    async def _order(self, request: web.Request) -> object:
+        """An account's order placed by hand: {account, symbol, side, quantity, price?, clientOrderId?}."""
+        body = await _body(request)
+        account, symbol, price = self._account(body), self._symbol(body), body.get("price")
+        if body.get("side") not in ("BUY", "SELL"):
+            raise AdminError("side must be BUY or SELL")
+        order = self._venue.exchange.place(
+            account,
+            NewOrder(
+                symbol=symbol.name,
+                side=BUY if body["side"] == "BUY" else SELL,
+                type="MARKET" if price is None else "LIMIT",
+                time_in_force=TimeInForce.GTC,
+                lots=symbol.lots(_decimal(body.get("quantity"), "quantity"), market=price is None),
+                price=0 if price is None else symbol.ticks(_decimal(price, "price")),
+                reduce_only=False,
+                client_order_id=str(body.get("clientOrderId") or f"web_{self._venue.token(20)}"),
+                self_trade=SelfTrade.EXPIRE_MAKER,
+            ),
+        )
+        return queried(order, self._venue.exchange.markets[symbol.name])
+
+    async def _close(self, request: web.Request) -> object:
+        """The exchange closes a position: {account, symbol, why, quantity?, price?}."""
+        body = await _body(request)
+        account, symbol = self._account(body), self._symbol(body)
+        market = self._venue.exchange.markets[symbol.name]
+        quantity, price = body.get("quantity"), body.get("price")
+        try:
+            why = Closing[str(body.get("why")).upper()]
+        except KeyError:
+            raise AdminError("why must be liquidation, adl or settlement") from None
+        order = self._venue.acts.close(
+            account,
+            symbol.name,
+            why,
+            lots=None if quantity is None else symbol.lots(_decimal(quantity, "quantity"), market=False),
+            price=symbol.nearest_ticks(market.mark)
+            if price is None
+            else symbol.ticks(_decimal(price, "price")),
+        )
+        return queried(order, market)
+
+    async def _fund(self, request: web.Request) -> object:
+        """Fund a symbol now, or in a while: {symbol, rate, inMs?}."""
+        body = await _body(request)
+        symbol, rate, wait = self._symbol(body), _decimal(body.get("rate"), "rate"), body.get("inMs", 0)
+        if not isinstance(wait, int) or wait < 0:
+            raise AdminError("inMs must be a whole number, not below 0")
+        if wait:
+            self._venue.fundings.set(symbol.name, rate, in_ms=wait)
+            return {"fundingTime": self._venue.exchange.markets[symbol.name].next_funding}
+        funding = self._venue.acts.fund(symbol.name, rate)
+        return {"fundingTime": funding.time, "markPrice": str(funding.mark)}
 
     async def _expire_key(self, request: web.Request) -> object:
         self._venue.keys.expire_now(self._account(await _body(request)).name)

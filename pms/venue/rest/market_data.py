@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pms.venue import errors
-from pms.venue.feeds.publisher import FUNDING_RATE, next_funding
 from pms.venue.market import Market
 from pms.venue.params import Params
 from pms.venue.rest.endpoint import Call, Endpoint, Security, by_symbol
@@ -85,11 +84,42 @@ def _premium(call: Call, market: Market) -> dict[str, Any]:
         "markPrice": mark,
         "indexPrice": mark,
         "estimatedSettlePrice": mark,
-        "lastFundingRate": FUNDING_RATE,
+        "lastFundingRate": format(market.funding_rate, ".8f"),
         "interestRate": "0.00010000",
-        "nextFundingTime": next_funding(now),
+        "nextFundingTime": market.next_funding,
         "time": now,
     }
+
+
+def funding_rate(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/fundingRate: ascending; without a start the newest."""
+    market = call.venue.chosen_market(call.params)
+    limit = call.params.limited("limit", default=100, most=1000)
+    start, end = call.params.window()
+    wanted = call.venue.exchange.markets.values() if market is None else (market,)
+    found = sorted(
+        (
+            each
+            for one in wanted
+            for each in one.fundings
+            if (start is None or each.time >= start) and (end is None or each.time <= end)
+        ),
+        key=lambda each: each.time,
+    )
+    return [
+        {
+            "symbol": each.symbol,
+            "fundingTime": each.time,
+            "fundingRate": format(each.rate, ".8f"),
+            "markPrice": format(each.mark, ".8f"),
+        }
+        for each in (found[-limit:] if start is None else found[:limit])
+    ]
+
+
+def funding_info(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/fundingInfo: only symbols whose interval or caps were adjusted, hence none."""
+    return []
 
 
 def price(call: Call) -> Any:
@@ -131,6 +161,8 @@ ENDPOINTS = (
     Endpoint("GET", "/fapi/v1/depth", depth, Security.NONE, depth_weight),
     Endpoint("GET", "/fapi/v1/trades", trades, Security.NONE, 5),
     Endpoint("GET", "/fapi/v1/premiumIndex", premium_index, Security.NONE, by_symbol(1, 10)),
+    Endpoint("GET", "/fapi/v1/fundingRate", funding_rate, Security.NONE, 0),
+    Endpoint("GET", "/fapi/v1/fundingInfo", funding_info, Security.NONE, 0),
     Endpoint("GET", "/fapi/v1/ticker/price", price, Security.NONE, by_symbol(1, 2)),
     Endpoint("GET", "/fapi/v2/ticker/price", price, Security.NONE, by_symbol(1, 2)),
     Endpoint("GET", "/fapi/v1/ticker/bookTicker", book_ticker, Security.NONE, by_symbol(2, 5)),

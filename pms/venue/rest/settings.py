@@ -57,6 +57,18 @@ def set_asset_mode(call: Call) -> dict[str, Any]:
     raise errors.refusal(-1020 if call.params.flag("multiAssetsMargin") else -4171)
 
 
+def fee_burn(call: Call) -> dict[str, Any]:
+    """GET /v1/feeBurn: whether commissions are paid in BNB."""
+    return {"feeBurn": call.account.wallet.fee_burn}
+
+
+def set_fee_burn(call: Call) -> dict[str, Any]:
+    """POST /v1/feeBurn."""
+    call.params.need("feeBurn")
+    call.venue.acts.burn_fees(call.account, on=bool(call.params.flag("feeBurn")))
+    return DONE
+
+
 def create_listen_key(call: Call) -> dict[str, Any]:
     """POST /v1/listenKey: the active key again, extended, if there is one."""
     return {"listenKey": call.venue.keys.create(call.account.name)}
@@ -80,6 +92,8 @@ ENDPOINTS = (
     Endpoint("POST", "/fapi/v1/positionSide/dual", set_position_mode),
     Endpoint("GET", "/fapi/v1/multiAssetsMargin", asset_mode, weight=30),
     Endpoint("POST", "/fapi/v1/multiAssetsMargin", set_asset_mode),
+    Endpoint("GET", "/fapi/v1/feeBurn", fee_burn, weight=30),
+    Endpoint("POST", "/fapi/v1/feeBurn", set_fee_burn),
     Endpoint("POST", "/fapi/v1/listenKey", create_listen_key, Security.KEY),
     Endpoint("PUT", "/fapi/v1/listenKey", extend_listen_key, Security.KEY),
     Endpoint("DELETE", "/fapi/v1/listenKey", delete_listen_key, Security.KEY),

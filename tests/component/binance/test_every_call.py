@@ -162,3 +162,24 @@ async def test_executed_though_the_answer_was_lost(client: ExchangeClient, venue
         await place(client, order)
     found = await client.query_order(symbol="BTCUSDT", client_order_id="PMS_lost")
     assert found.status == "FILLED"
+
+
+async def test_the_histories_of_money_and_the_settings(client: ExchangeClient, venue: RunningVenue) -> None:
+    now = client.exchange_now_ms()
+    (opening,) = await client.incomes(start=now - 60_000, end=now + 60_000)
+    assert (opening.income_type, opening.income, opening.asset) == ("TRANSFER", 100_000, "USDT")
+    assert (opening.symbol, opening.trade_id, opening.tran_id) == ("", "", 1)
+    assert await client.incomes(start=now - 60_000, end=now + 60_000, kind="FUNDING_FEE") == []
+    assert await client.incomes(start=now - 60_000, end=now + 60_000, page=2) == []
+    funding = venue.venue.acts.fund("BTCUSDT", Decimal("0.0003"))
+    (rate,) = await client.funding_rates("BTCUSDT", start=funding.time)
+    assert (rate.funding_time, rate.funding_rate, Decimal(rate.mark_price)) == (
+        funding.time,
+        Decimal("0.0003"),
+        funding.mark,
+    )
+    indexes = {row.symbol: row for row in await client.premium_indexes()}
+    assert indexes["BTCUSDT"].next_funding_time > now
+    await client.set_leverage("BTCUSDT", 7)
+    configs = {row.symbol: (row.margin_type, row.leverage) for row in await client.symbol_configs()}
+    assert (configs["BTCUSDT"], configs["ETHUSDT"]) == (("CROSSED", 7), ("CROSSED", 20))

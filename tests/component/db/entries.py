@@ -13,7 +13,9 @@ from pms.contract.journal import (
     FORMAT,
     CommandRow,
     Entry,
+    FeeRow,
     FillRow,
+    FundingRow,
     LedgerRow,
     OrderRow,
     PositionRow,
@@ -107,6 +109,32 @@ def line(seq: int, amount: str, **more: Any) -> LedgerRow:
         "at": 1,
     }
     return LedgerRow(**{**fields, **more})
+
+
+def fee(trade_id: int, price: str | None) -> FeeRow:
+    return FeeRow(
+        symbol="BTCUSDT",
+        exchange_order_id=7,
+        trade_id=trade_id,
+        sub_account_id="alice",
+        asset="BNB",
+        commission=D("0.01"),
+        price=None if price is None else D(price),
+        amount=None if price is None else D(price) / 100,
+        at=1,
+    )
+
+
+def funding(account: str, at: int) -> FundingRow:
+    return FundingRow(
+        symbol="BTCUSDT",
+        at=at,
+        sub_account_id=account,
+        rate=D("0.0001"),
+        mark=D(60_000),
+        quantity=D(1),
+        amount=D(-6),
+    )
 
 
 def command(request_id: str = "r1", **more: Any) -> CommandRow:

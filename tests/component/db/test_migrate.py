@@ -11,7 +11,7 @@ from sqlalchemy import NullPool, create_engine, text
 from pms.db import migrate
 from pms.db.address import sqlalchemy_url
 from pms.db.errors import SchemaBehind, SchemaTooNew, Unreachable
-from pms.db.migrations.versions.r0002_views import VIEWS
+from pms.db.migrations.versions.r0001_tables import TABLES
 from pms.db.models import SCHEMA, metadata
 
 
@@ -48,10 +48,13 @@ def test_a_database_of_a_newer_release_is_refused_and_left_alone(address: str) -
 
 
 def test_an_older_database_is_told_and_then_brought_up_with_its_rows(address: str) -> None:
+    later = [table for table in metadata.tables if f"CREATE TABLE {table} " not in TABLES]
     run(
         address,
-        *(f"DROP VIEW public.{name}" for name in VIEWS),
+        "DO $$ DECLARE v text; BEGIN FOR v IN SELECT viewname FROM pg_views WHERE viewname LIKE 'pms\\_%'"
+        " LOOP EXECUTE 'DROP VIEW public.' || v; END LOOP; END $$",
         "DROP FUNCTION pms.refuse_write",
+        *(f"DROP TABLE {table}" for table in later),
         f"UPDATE {SCHEMA}.alembic_version SET version_num = '0001'",
         "INSERT INTO pms.cursors VALUES ('BTCUSDT', 7, 1)",
     )

@@ -167,7 +167,9 @@ async def test_a_damaged_archive_leaves_postgres(books: Books) -> None:
 async def test_finished_files_are_packed_and_still_read(books: Books) -> None:
     await journal(books.redis, [entry(seq) for seq in range(1, 61)])
     await books.drain()
-    write_state(books.home / "state", LoadedState(3, 1, [], [], [], set(), [], []))
+    write_state(
+        books.home / "state", LoadedState(3, 1, [], [], [], set(), [], [], [], [], [], [], [], [], {})
+    )
     finished = len(segments(books.home)) - 1
     assert await pack_finished(books.home) == finished
     assert await pack_finished(books.home) == 0

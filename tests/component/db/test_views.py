@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from entries import D, account, entry, fill, journal, line, order, position
+from entries import D, account, entry, fee, fill, funding, journal, line, order, position
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.exc import InternalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pms.contract.journal import AssetRow
 from pms.db import queries
 from pms.db.fold import fold
-from pms.db.migrations.versions.r0002_views import VIEWS
+from pms.db.migrations.versions import r0002_views, r0004_foreign_money
+
+VIEWS = r0002_views.VIEWS | r0004_foreign_money.VIEWS
 
 
 async def shown(engine: AsyncEngine, query: str) -> list[dict[str, Any]]:
@@ -95,6 +98,9 @@ async def test_nobody_writes_through_a_view(redis: Redis, engine: AsyncEngine) -
         "fills": (fill(),),
         "positions": (position(),),
         "ledger": (line(1, "5"),),
+        "fees": (fee(1, None),),
+        "fundings": (funding("alice", 1),),
+        "assets": (AssetRow(asset="BNB", balance=D(1), updated_at=1),),
     }
     await journal(redis, [entry(1, **rows)])
     await fold(redis, engine)

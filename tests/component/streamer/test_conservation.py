@@ -27,7 +27,7 @@ class Watched:
         self.outbox, self.now = outbox, 1000
         self.engine = Engine(Desk(epoch="n"), outbox, gate=Gate(), redis_now_ms=lambda: self.now)
         open_books(self.engine.desk, at=1, wallet=D(100), positions=[], cursors={})
-        self.engine.venue.wallet = D(100)
+        self.engine.venue.wallets = {"USDT": D(100)}
         self.conservation = Conservation()
 
     def at(self, now: int) -> list[IncidentRow]:
@@ -70,7 +70,7 @@ async def test_drift_is_told_once_updated_when_it_changes_and_ended_when_it_is_g
     assert (worse.seq, worse.times, worse.detail) == (
         told.seq,
         2,
-        "BTCUSDT: ours less the exchange's is -0.3",
+        "BTCUSDT: all accounts hold 0, the exchange says 0.3: -0.3 too little",
     )
     positions["BTCUSDT"] = D(0)
     (over,) = watched.at(63_500)
@@ -79,11 +79,11 @@ async def test_drift_is_told_once_updated_when_it_changes_and_ended_when_it_is_g
 
 
 async def test_before_the_exchange_has_spoken_nothing_is_told_or_ended(watched: Watched) -> None:
-    watched.engine.venue.wallet = D(99)
-    watched.at(1000)
-    assert len(watched.at(4000)) == 1
-    watched.engine.venue.wallet = None
-    assert watched.at(5000) == []
+    watched.engine.venue.wallets = {"USDT": D(99)}
+    watched.at(101_000)
+    assert len(watched.at(104_000)) == 1
+    watched.engine.venue.wallets = {}
+    assert watched.at(105_000) == []
     assert len(watched.engine.desk.incidents) == 1
 
 

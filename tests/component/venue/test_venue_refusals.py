@@ -181,4 +181,4 @@ async def test_account_views_agree(client: VenueClient) -> None:
     assert Decimal(risk3["notional"]) == Decimal(v3["notional"]) == -30000
     assert Decimal(v3["initialMargin"]) == Decimal(v2["initialMargin"]) == Decimal(36100) / 20
     assert Decimal(risk3["liquidationPrice"]) > 200_000
-    assert len(await client.ok("GET", "/fapi/v2/positionRisk")) == 7
+    assert len(await client.ok("GET", "/fapi/v2/positionRisk")) == 8

@@ -129,7 +129,7 @@ def test_a_trade_of_nobody_s_order_is_the_house_s_with_an_incident() -> None:
     posting = book(desk, foreign)
     assert posting is not None
     assert posting.entry.rows.fills[0].sub_account_id == "house"
-    assert posting.entry.rows.incidents[0].kind == "foreign_trade"
+    assert posting.entry.rows.incidents[0].kind == "exchange_liquidation"
     assert desk.held["house"]["BTCUSDT"].quantity == D("-0.01")
 
 

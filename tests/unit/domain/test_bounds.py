@@ -43,8 +43,26 @@ BOUNDS = {
     "Desk.instruments": SYMBOLS,
     "RestingOrders._sides": "two a symbol, and live prices",
     "RestingOrders._where": "live orders and amendments in flight",
+    "Treasury.assets": "assets of the exchange account",
+    "Treasury.net": SYMBOLS,
+    "Treasury.quantities": POSITIONS,
+    "Treasury.moves": "changes of positions since the symbol's last funding, eight hours ago at most",
+    "Treasury.progress": "histories that are read",
+    "Treasury.incomes": "the history that may be read again",
+    "Treasury.fundings": "KEPT_FUNDINGS a symbol",
+    "Treasury.unpaid": "fees in an asset without a price: told as an incident",
+    "Treasury.foreign": "KEPT_FOREIGN",
+    "Headroom.settings": SYMBOLS,
+    "Headroom.uncounted": LIVE,
+    "OpenIncidents._rows": "kinds by MOST_OF_A_KIND",
+    "OpenIncidents._by_seq": "kinds by MOST_OF_A_KIND",
+    "OpenIncidents._of_kind": "kinds",
     "Venue.positions": SYMBOLS,
-    "Engine._foreign": "KEPT_FOREIGN",
+    "Venue.wallets": "assets of the exchange account",
+    "Venue.touched": SYMBOLS,
+    "FundingReader.next_at": SYMBOLS,
+    "FundingReader._hardly_over": SYMBOLS,
+    "FundingReader._alarmed": "ten thousand",
     "Attention.cares": "orders not at rest: dropped when one needs nothing more",
     "MarketData._followed": SYMBOLS,
     "MarketData._publishers": "symbols, and waits of seconds",
@@ -57,11 +75,15 @@ BOUNDS = {
     "Outbox._waiting": "an outage of Redis: admission is closed meanwhile, only fills come",
     "LocalCommands._tasks": "commands of PATIENCE_S",
     "Watch.lags": "its maxlen",
+    "Conservation.now": SYMBOLS,
     "Conservation._since": SYMBOLS,
     "Reconciler._asked": "MOST_WAITING",
     "Streamer._buffer": "the feed of one recovery",
 }
-FILES = [ROOT / "domain/desk.py", ROOT / "domain/resting.py", *(ROOT / "streamer").glob("*.py")]
+FILES = [
+    *(ROOT / f"domain/{name}.py" for name in ("desk", "resting", "treasury", "headroom", "open_incidents")),
+    *(ROOT / "streamer").glob("*.py"),
+]
 
 
 def test_every_container_has_a_bound() -> None:

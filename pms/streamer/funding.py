@@ -1,0 +1,122 @@
+"""Following the fundings: which are due, at what rate and mark, from the exchange's own history.
+
+The exchange is silent where its net is zero, so nobody is waited for: premiumIndex tells when the next
+funding of each symbol is, and once that time is over its history is read until it lists it. A funding
+missed while down is read the same way, from the symbol's progress on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+
+import structlog
+
+from pms.binance.answers import FundingRate
+from pms.binance.client import ExchangeClient
+from pms.domain.funding import allot, begin
+from pms.domain.treasury import Rate, funding_name
+from pms.streamer.engine import Engine
+
+log = structlog.get_logger()
+GRACE_MS = 5_000
+"""How long after a funding the trades before it may still be on their way; later ones are made up for."""
+
+MISSING_AFTER_MS = 600_000
+SAME_MS = 60_000
+"""Binance's funding times are off the hour by milliseconds."""
+
+ALL_AGAIN_MS = 300_000
+TIMES_AGAIN_MS = 30_000
+FEW = 10
+
+
+@dataclass(slots=True)
+class FundingReader:
+    """Allots each funding once it is over."""
+
+    engine: Engine
+    client: ExchangeClient
+    ready: Callable[[], bool]
+    #: whether the user stream is up and no gap is open: what it told is complete
+    next_at: dict[str, int] = field(default_factory=dict)
+    _all_at: int = 0
+    _times_at: int = 0
+    _hardly_over: set[str] = field(default_factory=set)
+    _alarmed: set[tuple[str, int]] = field(default_factory=set)
+
+    async def poll(self, *, everything: bool = False) -> None:
+        """Read the history of every symbol whose funding is over; raises what REST raises."""
+        concerned = self.engine.desk.treasury.concerned()
+        if not concerned or not self.ready():
+            return
+        now = self.client.exchange_now_ms()
+        if everything or now - self._all_at > ALL_AGAIN_MS:
+            everything, self._all_at = True, now
+        if not everything and not self._due(concerned, now):
+            return
+        self._times_at = now
+        upcoming = await self._upcoming(concerned)
+        for symbol in concerned:
+            due = self.next_at.get(symbol)
+            over = due is not None and 0 < due <= now
+            waited = over and due is not None and due + GRACE_MS <= now
+            if everything or due is None or waited or symbol in self._hardly_over:
+                await self._read(symbol, now)
+            if not over or self._listed(symbol, due or 0, now):
+                self.next_at[symbol] = upcoming.get(symbol, 0)
+
+    def _due(self, symbols: list[str], now: int) -> bool:
+        """Whether there is anything to read; the times are asked for now and then, for they may change."""
+        if self._hardly_over or now - self._times_at > TIMES_AGAIN_MS:
+            return True
+        return any(symbol not in self.next_at or 0 < self.next_at[symbol] <= now for symbol in symbols)
+
+    async def _upcoming(self, symbols: list[str]) -> dict[str, int]:
+        """When the next funding of each is; one call for many symbols weighs as much as ten for one."""
+        if len(symbols) > FEW:
+            return {row.symbol: row.next_funding_time for row in await self.client.premium_indexes()}
+        listed = [symbol for symbol in symbols if symbol in self.engine.desk.instruments]
+        rows = [await self.client.premium_index(symbol) for symbol in listed]
+        return {row.symbol: row.next_funding_time for row in rows}
+
+    async def _read(self, symbol: str, now: int) -> None:
+        desk, treasury = self.engine.desk, self.engine.desk.treasury
+        if funding_name(symbol) not in treasury.progress:
+            self.engine.outbox.add(begin(desk, symbol, at=now))
+            return
+        self._hardly_over.discard(symbol)
+        rows = await self.client.funding_rates(symbol, start=treasury.funded_until(symbol) + 1)
+        for row in sorted(rows, key=lambda each: each.funding_time):
+            if row.funding_time + GRACE_MS > now or not self.ready():
+                self._hardly_over.add(symbol)
+                return
+            rate = _rate(row)
+            if rate is None:
+                self._alarm(symbol, row.funding_time, "is listed without a mark price")
+                return
+            self.engine.outbox.add(allot(desk, symbol, rate))
+            log.info("funding", symbol=symbol, at=rate.at, rate=str(rate.rate), mark=str(rate.mark))
+
+    def _listed(self, symbol: str, due: int, now: int) -> bool:
+        """Whether a funding that is over is booked; one that never comes is told, and waited for no more."""
+        if self.engine.desk.treasury.funded_until(symbol) >= due - SAME_MS:
+            return True
+        if now - due < MISSING_AFTER_MS:
+            return False
+        self._alarm(symbol, due, "is over and the exchange does not list it")
+        return True
+
+    def _alarm(self, symbol: str, at: int, what: str) -> None:
+        if (symbol, at) not in self._alarmed and len(self._alarmed) < 10_000:
+            self._alarmed.add((symbol, at))
+            self.engine.raise_incident("funding", "critical", f"the funding of {symbol} at {at} {what}")
+
+
+def _rate(row: FundingRate) -> Rate | None:
+    try:
+        mark = Decimal(row.mark_price)
+    except InvalidOperation:
+        return None
+    return Rate(row.funding_time, row.funding_rate, mark) if mark.is_finite() and mark > 0 else None

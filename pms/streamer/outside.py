@@ -1,0 +1,168 @@
+"""What happens to the exchange account from outside: money, fundings, its margin and its settings.
+
+One loop, so that nothing here needs a lock. Each duty has its own time and its own failure: an endpoint
+that does not answer delays that duty alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from pms.binance.client import ExchangeClient
+from pms.binance.errors import ExchangeError
+from pms.domain.fees import price_symbol, settle_open
+from pms.domain.headroom import SymbolSetting
+from pms.domain.treasury import WALLET
+from pms.streamer.catch_up import CatchUp
+from pms.streamer.conservation import money_differs
+from pms.streamer.engine import Engine
+from pms.streamer.funding import FundingReader
+from pms.streamer.income import IncomeReader
+
+log = structlog.get_logger()
+BEAT_S = 1.0
+FUNDING_EVERY_S = 5.0
+INCOME_EVERY_S = 600.0
+INCOME_RETRIES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
+MARGIN_BUSY_S = 3.0
+MARGIN_IDLE_S = 30.0
+
+
+@dataclass(slots=True)
+class Outside:
+    """Keeps up with what nobody here asked for."""
+
+    engine: Engine
+    client: ExchangeClient
+    catch_up: CatchUp
+    monotonic: Callable[[], float]
+    ready: Callable[[], bool]
+    follow: Callable[[str], object]
+    #: follow a symbol's book, for its price
+    wanted_leverage: int | None = None
+    incomes: IncomeReader = field(init=False)
+    fundings: FundingReader = field(init=False)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _income_at: float = 0.0
+    _income_tries: int = 0
+    _margin_at: float = 0.0
+    _funding_at: float = 0.0
+    _settings_stale: bool = True
+    _all_fundings: bool = False
+
+    def __post_init__(self) -> None:
+        self.incomes = IncomeReader(self.engine, self.client)
+        self.fundings = FundingReader(self.engine, self.client, self.ready)
+        self.engine.income = self.income_heard
+        self.engine.reconfigured = self.reconfigured
+
+    def income_heard(self) -> None:
+        """Money moved without a trade: read the income history now, and look for fundings."""
+        self._income_at = self._funding_at = 0.0
+        self._income_tries = 0
+        self._all_fundings = True
+        self._woken.set()
+
+    def reconfigured(self) -> None:
+        """The exchange account's settings changed: read them anew."""
+        self._settings_stale = True
+        self._woken.set()
+
+    async def read_settings(self) -> None:
+        """Read margin type and leverage of every symbol, and the account's headroom."""
+        headroom = self.engine.desk.headroom
+        self._settings_stale = False
+        try:
+            rows = await self.client.symbol_configs()
+        except BaseException:
+            self._settings_stale = True
+            raise
+        closed = headroom.closed()
+        headroom.wanted_leverage = self.wanted_leverage
+        before = dict(headroom.settings)
+        headroom.settings = {row.symbol: SymbolSetting(row.margin_type, row.leverage) for row in rows}
+        for symbol, reason in headroom.closed().items():
+            if symbol not in closed and self._ours(symbol):
+                self.engine.raise_incident("symbol_closed", "critical", f"nothing is opened: {reason}")
+        for symbol, setting in headroom.settings.items():
+            old = before.get(symbol)
+            if old is not None and old != setting:
+                told = f"{symbol} was set to {setting.margin_type} {setting.leverage} x"
+                self.engine.raise_incident("exchange_setting", "warning", f"{told} by somebody else")
+
+    async def catch_up_once(self) -> None:
+        """Read at start what was missed while down; what fails is left to the loop."""
+        for duty in (self._read_margin, self._read_income, self._read_fundings):
+            await self._guarded(duty)
+
+    async def run(self) -> None:
+        """Keep up for ever."""
+        while True:
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            self._woken.clear()
+            self._settle_fees()
+            now = self.monotonic()
+            if self._settings_stale:
+                await self._guarded(self.read_settings)
+            if now >= self._income_at:
+                await self._guarded(self._read_income)
+            if now >= self._funding_at:
+                await self._guarded(self._read_fundings)
+            if now >= self._margin_at or (self.engine.venue.moved and now >= self._margin_busy()):
+                await self._guarded(self._read_margin)
+
+    async def _read_income(self) -> None:
+        venue, tries = self.engine.venue, self._income_tries
+        self._income_at = self.monotonic() + INCOME_RETRIES_S[min(tries, len(INCOME_RETRIES_S) - 1)]
+        self._income_tries += 1
+        for symbol in sorted(await self.incomes.read()):
+            await self.catch_up.trades(symbol)
+        if not money_differs(self.engine.desk, venue) or self._income_tries > len(INCOME_RETRIES_S):
+            self._income_at = self.monotonic() + INCOME_EVERY_S
+
+    async def _read_fundings(self) -> None:
+        self._funding_at = self.monotonic() + FUNDING_EVERY_S
+        everything, self._all_fundings = self._all_fundings, False
+        await self.fundings.poll(everything=everything)
+
+    async def _read_margin(self) -> None:
+        self._margin_at = self.monotonic() + MARGIN_IDLE_S
+        desk, self.engine.venue.moved = self.engine.desk, False
+        counted = [coid for coid in desk.headroom.uncounted if _counted(desk.orders.get(coid))]
+        for row in await self.client.balances():
+            if row.asset == WALLET:
+                desk.headroom.told(row.available_balance, counted=counted)
+
+    def _margin_busy(self) -> float:
+        return self._margin_at - MARGIN_IDLE_S + MARGIN_BUSY_S
+
+    def _settle_fees(self) -> None:
+        """Book fees whose asset has a price by now; follow the assets that have none."""
+        for asset in {fee.asset for fee in self.engine.desk.treasury.unpaid.values()}:
+            if price_symbol(asset) in self.engine.desk.instruments:
+                self.follow(price_symbol(asset))
+        self.engine.outbox.add(settle_open(self.engine.desk, at=self.client.exchange_now_ms()))
+
+    async def _guarded(self, duty: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await duty()
+        except (ExchangeError, OSError, ValueError) as error:
+            log.warning("outside_not_read", duty=duty.__name__, error=str(error))
+
+    def _ours(self, symbol: str) -> bool:
+        """Whether anybody here has to do with a symbol: a thousand others are nobody's business."""
+        desk = self.engine.desk
+        return symbol in desk.cursors or symbol in desk.tops
+
+
+def _counted(order: object) -> bool:
+    """Whether the exchange had spoken of an order: then its margin is in what it says is available."""
+    return order is None or not getattr(order, "unproven", False)

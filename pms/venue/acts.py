@@ -1,0 +1,131 @@
+"""Acts of the exchange itself: funding, transfers of any asset, liquidation, ADL, settlement.
+
+None of them is asked for by the account that they befall. An operator steers them over rest/admin.py;
+fundings also come by themselves (funding.py).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+from pms.venue import errors, user_events
+from pms.venue.account import Account
+from pms.venue.exchange import Exchange
+from pms.venue.ledger import to_cents
+from pms.venue.matching import BUY, SELL, Fill
+from pms.venue.state import WALLET, ZERO, Funding, Order
+
+LIQUIDATION_FEE = Decimal("0.0125")
+ACCOUNT_LIQUIDATED, DELISTED = 5, 7
+
+
+class Closing(StrEnum):
+    """Why the exchange closes a position, by the client id that it gives such an order."""
+
+    LIQUIDATION = "autoclose-"
+    ADL = "adl_autoclose"
+    SETTLEMENT = "settlement_autoclose-"
+
+
+class Acts:
+    """What the exchange does to accounts; each call is one transaction."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def fund(self, symbol: str, rate: Decimal) -> Funding:
+        """Let longs pay shorts (or, negative, be paid) quantity x mark x rate; the history keeps it."""
+        exchange = self._exchange
+        market = exchange.markets[symbol]
+        with exchange.transaction() as tx:
+            mark = to_cents(market.mark)
+            funding = Funding(symbol=symbol, rate=rate, mark=mark, time=tx.time)
+            market.fundings.append(funding)
+            tx.record(funding)
+            for account in exchange.accounts.values():
+                position = account.positions.get(symbol)
+                if position is None or not position.lots:
+                    continue
+                amount = to_cents(-market.symbol.step * position.lots * mark * rate)
+                exchange.settlement.credit(tx, account, amount, type_="FUNDING_FEE", symbol=symbol)
+                update = user_events.account_update(
+                    account, time=tx.time, reason="FUNDING_FEE", change=amount, positions=[]
+                )
+                tx.tell(account.name, "ACCOUNT_UPDATE", update)
+        return funding
+
+    def transfer(self, account: Account, asset: str, amount: Decimal) -> None:
+        """Move an asset in (or, negative, out)."""
+        exchange = self._exchange
+        with exchange.transaction() as tx:
+            exchange.settlement.credit(tx, account, amount, type_="TRANSFER", asset=asset)
+            update = user_events.account_update(
+                account,
+                time=tx.time,
+                reason="DEPOSIT" if amount > 0 else "WITHDRAW",
+                change=amount,
+                positions=[],
+                assets=(asset,),
+            )
+            tx.tell(account.name, "ACCOUNT_UPDATE", update)
+
+    def close(self, account: Account, symbol: str, why: Closing, *, lots: int | None, price: int) -> Order:
+        """Close (some of) an account's position at a price, as the exchange does of its own accord.
+
+        The book is not touched: the counterparty is the insurance fund, or whoever is deleveraged.
+        A liquidation also expires the account's open orders in the symbol and takes a clearance fee.
+        """
+        exchange = self._exchange
+        market, position = exchange.markets[symbol], account.position(symbol)
+        if not position.lots:
+            raise errors.refusal(-2022)
+        lots = min(lots or abs(position.lots), abs(position.lots))
+        side = SELL if position.lots > 0 else BUY
+        with exchange.transaction() as tx:
+            if why is not Closing.ADL:
+                reason = ACCOUNT_LIQUIDATED if why is Closing.LIQUIDATION else DELISTED
+                exchange.expire_open(tx, account, symbol, reason=reason)
+            order_id = market.take_order_id()
+            order = Order(
+                account=account.name,
+                symbol=symbol,
+                order_id=order_id,
+                client_order_id=why if why is Closing.ADL else f"{why}{tx.time}{order_id}",
+                side=side,
+                type="LIQUIDATION" if why is Closing.LIQUIDATION else "MARKET",
+                time_in_force="IOC" if why is Closing.LIQUIDATION else "GTC",
+                price=price if why is Closing.LIQUIDATION else 0,
+                quantity=lots,
+                reduce_only=True,
+                self_trade="NONE",
+                created=tx.time,
+                updated=tx.time,
+            )
+            account.remember(order)
+            tx.record(order)
+            fill = Fill(maker=None, price=price, quantity=lots, taker_side=side)
+            word = "CALCULATED" if why is Closing.ADL else "TRADE"
+            exchange.settlement.settle(tx, market, fill, order, announce=True, execution=word)
+            exchange.trim_reduce_only(tx, market, account)
+            if why is Closing.LIQUIDATION:
+                fee = to_cents(-market.symbol.notional(price, lots) * LIQUIDATION_FEE)
+                exchange.settlement.credit(tx, account, fee, type_="INSURANCE_CLEAR", symbol=symbol)
+                update = user_events.account_update(
+                    account, time=tx.time, reason="INSURANCE_CLEAR", change=fee, positions=[]
+                )
+                tx.tell(account.name, "ACCOUNT_UPDATE", update)
+        return order
+
+    def burn_fees(self, account: Account, *, on: bool) -> None:
+        """Pay commissions in BNB, at a tenth less, as long as there is some."""
+        with self._exchange.transaction() as tx:
+            account.wallet.fee_burn = on
+            account.wallet.updated = tx.time
+            tx.record(account.wallet)
+
+
+def held(account: Account, asset: str) -> Decimal:
+    """What an account holds of an asset."""
+    wallet = account.wallet
+    return wallet.balance if asset == WALLET else wallet.assets.get(asset, ZERO)
