@@ -11,6 +11,15 @@ export interface Account {
   positions: Array<PositionView>;
 }
 
+/** What is left of the exchange's rate limits: `pms:budget`. */
+export interface BudgetView {
+  counts: Array<CountView>;
+  /** For how long the exchange has turned us away. */
+  blockedMs: number;
+  /** False while the shared counts cannot be read. */
+  known: boolean;
+}
+
 /** Cancel one order; stands until the order is terminal. */
 export interface Cancel {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -38,6 +47,17 @@ export interface Close {
   /** Deadline after arrival, in ms; 5000. */
   ttlMs?: number | null;
   positionId: string;
+}
+
+/** One rate limit of the exchange. */
+export interface CountView {
+  name: "weight_1m" | "orders_1m" | "orders_10s";
+  /** By all processes in this window, credit included. */
+  used: number;
+  /** The exchange's; none is no limit. */
+  limit: number | null;
+  /** How much more each lane may use in this window. */
+  lanes: Record<string, unknown>;
 }
 
 /** Create a sub-account; its first eight characters must be free, for they mark its orders. */

@@ -77,3 +77,20 @@ class Health(Shape):
     admission: bool
     reason: str | None = None
     ts: int
+
+
+class CountView(Shape):
+    """One rate limit of the exchange."""
+
+    name: Literal["weight_1m", "orders_1m", "orders_10s"]
+    used: int = Field(description="By all processes in this window, credit included.")
+    limit: int | None = Field(description="The exchange's; none is no limit.")
+    lanes: dict[str, int | None] = Field(description="How much more each lane may use in this window.")
+
+
+class BudgetView(Shape):
+    """What is left of the exchange's rate limits: `pms:budget`."""
+
+    counts: list[CountView]
+    blocked_ms: int = Field(description="For how long the exchange has turned us away.")
+    known: bool = Field(description="False while the shared counts cannot be read.")

@@ -14,6 +14,10 @@ pms:halt, pms:halt:{sub}     string  no send right while it exists
 pms:price:{symbol}           string  {bid, ask, mid, ts}                                   30 s
 pms:risk:{subAccountId}      string  the account snapshot                                  30 s
 pms:health                   string  {state, feedAge, admission, reason}
+pms:budget                   string  the exchange's rate limits: used, and room by lane       30 s
+pms:rate:budget              hash    the shared counts themselves (pms/binance/limits.lua)
+pms:rate:asked:0, :1         hash    sub-accounts that asked for orders in these and the last ten seconds
+pms:rate:stop                channel somebody was turned away: look at once
 pms:cmd:{name}               list    commands of a gateway that only knows lists
 pms:cmd:{name}:taken         list    the bridge's processing list
 """
@@ -30,6 +34,10 @@ EPOCH: Final = "pms:epoch"
 LEASE: Final = "pms:lease"
 HALT: Final = "pms:halt"
 HEALTH: Final = "pms:health"
+BUDGET: Final = "pms:budget"
+RATE_BUDGET: Final = "pms:rate:budget"
+RATE_ASKED: Final = ("pms:rate:asked:0", "pms:rate:asked:1")
+RATE_STOP: Final = "pms:rate:stop"
 APPLIED: Final = "pms:journal:applied"
 """The ledger's last folded seq, told to the streamer so that it may trim behind it."""
 

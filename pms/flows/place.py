@@ -63,7 +63,7 @@ async def place(deps: Placing, client_order_id: str, *, order: PlaceOrder | None
     order = order or await read_order(deps.redis, client_order_id)
     if order is None:
         return Right.UNKNOWN
-    if not await _room(deps, client_order_id, reduce_only=order.reduce_only):
+    if not await _room(deps, order):
         return Right.LATE
     unused: int | None = None
     while True:
@@ -102,7 +102,7 @@ async def _synced(deps: Placing) -> bool:
     return True
 
 
-async def _room(deps: Placing, client_order_id: str, *, reduce_only: bool) -> bool:
+async def _room(deps: Placing, order: PlaceOrder) -> bool:
     """Wait for room in the rate budget, before the right is taken: what is not sent is not lost.
 
     False once the order's deadline is over; the streamer voids it then.
@@ -110,12 +110,12 @@ async def _room(deps: Placing, client_order_id: str, *, reduce_only: bool) -> bo
     give_up = PATIENCE_S
     while True:
         try:
-            await deps.client.room_for_order(reduce_only=reduce_only)
+            await deps.client.room_for_order(account=order.account, lane=order.lane)
         except Throttled as error:
             wait = min(max(error.retry_after, 0.05), 1.0)
             give_up -= wait
             if give_up < 0:
-                log.warning("no_room", order=client_order_id, error=str(error))
+                log.warning("no_room", order=order.client_order_id, error=str(error))
                 return False
             await deps.sleep(wait)
         else:
@@ -142,6 +142,8 @@ def order_from(text: bytes | str | None) -> PlaceOrder | None:
         price=fields.price,
         time_in_force=fields.time_in_force,
         client_order_id=fields.client_order_id,
+        account=fields.account,
+        lane="reduce" if fields.reduces else "open",
     )
 
 

@@ -39,7 +39,7 @@ async def sweep_orphans(redis: Redis, client: ExchangeClient, inbox: Inbox, *, n
     """
     untyped: Any = redis
     pointed = 0
-    for order in await client.open_orders():
+    for order in await client.open_orders(lane="background"):
         if not order.client_order_id.startswith("PMS_") or now_ms - order.update_time < SETTLED_AFTER_MS:
             continue
         state = await untyped.hget(names.order_key(order.client_order_id), "state")

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pms.contract import names
-from pms.contract.events import Health
+from pms.contract.events import BudgetView, Health
 from pms.contract.money import encode
 from pms.streamer.conservation import Conservation
 from pms.streamer.engine import Engine
@@ -37,6 +37,7 @@ class Watch:
     user_up: Callable[[], bool]
     expire_stale: Callable[[], None]
     take_overs: Callable[[], int]
+    budget: Callable[[], Awaitable[BudgetView]]
     conservation: Conservation = field(default_factory=Conservation)
     lags: deque[float] = field(default_factory=lambda: deque([0.0] * 5, maxlen=5))
     ledger_stopped: str | None = None
@@ -115,8 +116,10 @@ class Watch:
         )
         stopped = await untyped.get(names.LEDGER_STOPPED)
         self.ledger_stopped = stopped.decode() if stopped else None
+        budget = await self.budget()
         async with untyped.pipeline(transaction=False) as pipe:
             pipe.set(names.HEALTH, encode(health), ex=names.CACHE_TTL_S)
+            pipe.set(names.BUDGET, encode(budget), ex=names.CACHE_TTL_S)
             pipe.set("pms:takeovers", self.take_overs())
             await pipe.execute()
 

@@ -164,6 +164,7 @@ class Streamer:
             user_up=lambda: self._up.is_set() and not self._gap,
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
+            budget=self._budget.view,
         )
 
     async def run(self) -> None:

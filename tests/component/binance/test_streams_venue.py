@@ -144,7 +144,7 @@ async def test_the_private_stream_survives_a_cut_line_and_an_expired_key(
         return event
 
     async def place(client_order_id: str, side: str, type_: str, price: Decimal | None) -> None:
-        await client.room_for_order(reduce_only=False)
+        await client.room_for_order(account="alice", lane="open")
         order = PlaceOrder(
             "BTCUSDT", side, type_, Decimal("0.5"), client_order_id, price, "GTC" if price else None
         )
