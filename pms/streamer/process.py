@@ -15,7 +15,8 @@ from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
 from pms.binance.frames import AccountUpdate, FrameError, OrderUpdate, decode_user
 from pms.binance.limits import RateBudget
-from pms.binance.streams import MarketStream, UserStream
+from pms.binance.streams import MarketStream
+from pms.binance.user_stream import UserStream
 from pms.bus.heartbeat import beat_forever
 from pms.bus.inbox import Arrived, Inbox, Message
 from pms.bus.journal import Journal

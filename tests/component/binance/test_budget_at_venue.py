@@ -95,7 +95,7 @@ async def processes(venue: RunningVenue, redis_url: str) -> AsyncIterator[Proces
 async def test_floods_of_orders_and_reads_are_never_turned_away_and_cancels_find_room(
     processes: Processes,
 ) -> None:
-    """Three processes flood with one sub-account and with reads, while another trades and cancels as it likes."""
+    """Three processes flood with one sub-account and with reads; another trades and cancels."""
     clients = [await processes.client() for _ in range(3)]
     placed: dict[str, list[float]] = {"greedy": [], "modest": []}
     begun, over = asyncio.Event(), asyncio.Event()

@@ -23,7 +23,8 @@ from pms.binance.frames import (
     decode_market,
     decode_user,
 )
-from pms.binance.streams import MarketStream, UserStream
+from pms.binance.streams import MarketStream
+from pms.binance.user_stream import UserStream
 from pms.venue.app import AccountSpec, RunningVenue, VenueConfig, serve
 
 MakeClient = Callable[[str], ExchangeClient]
