@@ -86,6 +86,8 @@ export interface Health {
   state: "starting" | "recovering" | "live" | "degraded" | "stopping";
   /** Milliseconds since the last market frame was processed. */
   feedAge: number | null;
+  /** By stream, `user` or a symbol: milliseconds since it was heard or proven to be alive. */
+  ages: Record<string, unknown>;
   admission: boolean;
   reason: string | null;
   ts: number;

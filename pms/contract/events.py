@@ -74,6 +74,9 @@ class Health(Shape):
 
     state: Literal["starting", "recovering", "live", "degraded", "stopping"]
     feed_age: int | None = Field(description="Milliseconds since the last market frame was processed.")
+    ages: dict[str, int | None] = Field(
+        description="By stream, `user` or a symbol: milliseconds since it was heard or proven to be alive."
+    )
     admission: bool
     reason: str | None = None
     ts: int

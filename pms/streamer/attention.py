@@ -63,6 +63,8 @@ class Attention:
     """Redis has the same life as in the epoch before: what has no right there was never sent."""
     redis_now_ms: Callable[[], int]
     cares: dict[str, Care] = field(default_factory=dict)
+    overtaken: Callable[[int], None] = lambda at: None
+    #: told when REST shows an order as of an exchange time, ms
     take_overs: int = 0
     _second: int = 0
     _this_second: int = 0
@@ -123,6 +125,7 @@ class Attention:
         if isinstance(answer, Absent):
             return await self._absent(order, care, answer, signed_at=signed_at) or delay
         care.first_absent = None
+        self.overtaken(answer.order.update_time)
         for trade in answer.trades:
             self.engine.book(trade_from(trade, coid))
         self.engine.observe(order, seen_from(answer.order), at=answer.order.update_time)

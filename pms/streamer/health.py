@@ -34,6 +34,7 @@ class Watch:
     now_ms: Callable[[], int]
     sleep: Callable[[float], Awaitable[None]]
     market_age_s: Callable[[], float]
+    ages: Callable[[], dict[str, float]]
     user_up: Callable[[], bool]
     expire_stale: Callable[[], None]
     take_overs: Callable[[], int]
@@ -109,7 +110,8 @@ class Watch:
         age = self.market_age_s()
         health = Health(
             state="recovering" if not self.recovered else "degraded" if gate.closed_because else "live",
-            feed_age=int(age * 1000) if age < 1e6 else None,
+            feed_age=_ms(age),
+            ages={name: _ms(age) for name, age in self.ages().items()},
             admission=gate.closed_because is None,
             reason=gate.closed_because,
             ts=self.now_ms(),
@@ -136,3 +138,8 @@ class Watch:
                 await pipe.execute()
         except (RedisError, OSError) as error:
             log.warning("risk_not_refreshed", error=str(error))
+
+
+def _ms(seconds: float) -> int | None:
+    """None for what was never heard."""
+    return int(seconds * 1000) if seconds < 1e6 else None
