@@ -76,11 +76,6 @@ class LocalBook:
         """L1 now; None while the book is not LIVE or one side of it is empty."""
         return self._top
 
-    @property
-    def last_id(self) -> int:
-        """The id up to which the book is built; 0 before it is."""
-        return self._last_id
-
     def apply(self, update: DepthUpdate) -> L1 | None:
         """Take the next event; L1 after it, the same object while it is the same.
 

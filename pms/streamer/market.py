@@ -18,6 +18,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from pms.binance.answers import DepthSnapshot
 from pms.binance.book import L1, BookState, LocalBook
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
@@ -157,14 +158,17 @@ class MarketData:
                     await self._question(symbol, followed)
 
     async def _question(self, symbol: str, followed: Followed) -> None:
-        """Prove a silent symbol quiet, or subscribe to it anew."""
+        """Prove a silent symbol quiet, or subscribe to it anew.
+
+        By its prices, not by its update id: the exchange's counter goes on for other symbols' sake.
+        """
         silent_since = followed.heard_at
         try:
             snapshot = await self._client.depth(symbol, limit=5)
         except ExchangeError as error:
             log.info("silent_symbol_not_questioned", symbol=symbol, error=str(error))
             return
-        if _live(followed.book) and snapshot.last_update_id <= followed.book.last_id:
+        if _same_top(followed.book, snapshot):
             followed.heard_at = self._now_ms()
             return
         await self._sleep(LATE_S)
@@ -266,6 +270,16 @@ class MarketData:
         self._publishers.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("market_task_died", error=repr(task.exception()))
+
+
+def _same_top(book: LocalBook, snapshot: DepthSnapshot) -> bool:
+    if not _live(book):
+        return False
+    if book.top is None or not snapshot.bids or not snapshot.asks:
+        return book.top is None and not (snapshot.bids and snapshot.asks)
+    ours = (book.top.bid, book.top.bid_qty, book.top.ask, book.top.ask_qty)
+    theirs = (*snapshot.bids[0], *snapshot.asks[0])
+    return [Decimal(text) for text in ours] == [Decimal(text) for text in theirs]
 
 
 def _live(book: LocalBook) -> bool:
