@@ -36,9 +36,9 @@ from pms.binance.answers import (
     read,
 )
 from pms.binance.errors import (
-    OVERLOADED,
     TOO_MANY_ORDERS,
     ExchangeError,
+    Overloaded,
     Refused,
     Throttled,
     Unknown,
@@ -426,7 +426,7 @@ class ExchangeClient:
 
     def _wrong(self, error: ExchangeError) -> ExchangeError:
         """Pass on to all processes for how long the exchange turned us away."""
-        if isinstance(error, Throttled) and error.code != OVERLOADED:
+        if isinstance(error, Throttled) and not isinstance(error, Overloaded):
             if error.banned_until_ms is not None:
                 left = (error.banned_until_ms - self.exchange_now_ms()) / 1000
                 error.retry_after = max(error.retry_after, left)

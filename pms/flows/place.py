@@ -26,6 +26,7 @@ from pms.binance.client import ExchangeClient, PlaceOrder
 from pms.binance.errors import (
     DuplicateClientId,
     ExchangeError,
+    Overloaded,
     Refused,
     Throttled,
     TimestampRefused,
@@ -154,12 +155,14 @@ async def _report_error(deps: Placing, client_order_id: str, error: ExchangeErro
             await _report(deps, client_order_id, "duplicate", code=code)
         case Refused():
             await _report(deps, client_order_id, "refused", code=code, text=error.msg)
-        case Throttled() if code != -1008:
+        case Overloaded():
+            # Documented as not executed, and was seen with the order live: it is asked about.
+            await _report(deps, client_order_id, "unknown", code=code, text=str(error))
+        case Throttled():
             await _report(deps, client_order_id, "throttled", code=code, text=str(error))
         case Unsent():
             await _report(deps, client_order_id, "unsent", text=str(error))
         case _:
-            # -1008 is documented as not executed, and was seen with the order live: it is asked about.
             await _report(deps, client_order_id, "unknown", code=code, text=str(error))
 
 
