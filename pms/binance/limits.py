@@ -117,6 +117,9 @@ class RateBudget:
         self._tally.roll(self._now())
         if self._fresh and not self._blocked(wants) and self._tally.spend(wants, account=account, lane=lane):
             return Grant(self._now())
+        # A hundred orders may wait for one share; that it is spent was said to the first of them.
+        if orders and (wait := self._tally.spent.get((account, lane), 0) - self._now()) > 0:
+            raise _spent(account, lane, wait)
         await self._ask(wants, lane, account)
         return Grant(self._now())
 
@@ -222,8 +225,8 @@ class RateBudget:
             self._take(wants, lane)
             return
         if why == SHARED_OUT:
-            text = f"lane {lane}: sub-account {account} has had its share of these ten seconds' orders"
-            raise Throttled(f"{text}; room in {wait / 1000:.1f} s at the latest", retry_after=wait / 1000)
+            self._tally.spent[account, lane] = self._now() + wait
+            raise _spent(account, lane, wait)
         if why == TURNED_AWAY:
             raise _turned_away(wait)
         if why:
@@ -332,6 +335,11 @@ class RateBudget:
     def _credit_wanted(self, wants: Counts) -> tuple[int, int]:
         weight = int(self._tally.ours(0) * CREDIT) if wants[0] and self._tally.ours(0) != UNLIMITED else 0
         return weight, CREDIT_ORDERS if wants[2] else 0
+
+
+def _spent(account: str, lane: Lane, wait_ms: int) -> Throttled:
+    text = f"lane {lane}: sub-account {account} has had its share of these ten seconds' orders"
+    return Throttled(f"{text}; room in {wait_ms / 1000:.1f} s", retry_after=wait_ms / 1000)
 
 
 def _turned_away(wait_ms: int) -> Throttled:

@@ -107,6 +107,8 @@ class Tally:
     counted: list[int] = field(default_factory=lambda: [0, 0, 0])
     weight_credit: int = 0
     order_credit: dict[tuple[str, Lane], int] = field(default_factory=dict)
+    spent: dict[tuple[str, Lane], int] = field(default_factory=dict)
+    #: whose share is spent for now, and until when
     blocked_until: int = 0
     orders_blocked_until: int = 0
 
@@ -122,6 +124,7 @@ class Tally:
                     self.weight_credit = 0
                 else:
                     self.order_credit.clear()
+                    self.spent.clear()
 
     def used(self, i: int) -> int:
         """What is used up of one count, as far as we know; credit counts as used."""

@@ -7,7 +7,9 @@ wrote it, is what it acts on, and a command that nobody decides is expired by a 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -26,6 +28,9 @@ from pms.flows.place import Placing, order_from, place
 POLL_S = 0.25
 """How often a waiting worker reads the record itself, in case the announcement was missed."""
 
+HOLD_S = 0.05
+"""A worker's thread is not held longer by one send."""
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -36,6 +41,8 @@ class Serving:
     decisions: Decisions
     placing: Placing
     stale: Stale
+    sending: set[asyncio.Task[Any]] = field(default_factory=set)
+    #: sends that nobody waits for any more: for room in the rate budget, or for a slow exchange
 
 
 async def serve(deps: Serving, request_id: str, *, want_result: bool) -> bytes | None:
@@ -57,10 +64,23 @@ async def _carry_out(deps: Serving, decision: Record | Announced) -> None:
     if decision.command in {Task.TRADE, Task.CLOSE}:
         order = order_from(decision.order)
         for client_order_id in decision.orders:
-            await place(deps.placing, client_order_id, order=order)
+            await _hold(deps, place(deps.placing, client_order_id, order=order))
     elif decision.command in {Task.CANCEL, Task.CANCEL_ALL}:
         for client_order_id in decision.orders:
             await cancel_known(deps.redis, deps.placing.client, deps.placing.inbox, client_order_id)
+
+
+async def _hold(deps: Serving, send: Coroutine[Any, Any, Any]) -> None:
+    """Wait a moment for a send, then let it go on by itself.
+
+    Or the orders of one sub-account that wait for its share would hold every thread of the worker.
+    """
+    sending = asyncio.create_task(send)
+    deps.sending.add(sending)
+    sending.add_done_callback(deps.sending.discard)
+    await asyncio.wait([sending], timeout=HOLD_S)
+    if sending.done():
+        sending.result()
 
 
 async def serve_plain(
