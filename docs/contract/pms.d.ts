@@ -67,6 +67,15 @@ export interface Batch {
   orders: Array<OrderTerms>;
 }
 
+/** What is left of the exchange's rate limits: `pms:budget`. */
+export interface BudgetView {
+  counts: Array<CountView>;
+  /** For how long the exchange has turned us away. */
+  blockedMs: number;
+  /** False while the shared counts cannot be read. */
+  known: boolean;
+}
+
 /** Cancel one order; stands until the order is terminal. */
 export interface Cancel {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -106,6 +115,17 @@ export interface CloseAll {
   symbol?: string | null;
 }
 
+/** One rate limit of the exchange. */
+export interface CountView {
+  name: "weight_1m" | "orders_1m" | "orders_10s";
+  /** By all processes in this window, credit included. */
+  used: number;
+  /** The exchange's; none is no limit. */
+  limit: number | null;
+  /** How much more each lane may use in this window. */
+  lanes: Record<string, unknown>;
+}
+
 /** Create a sub-account; its first eight characters must be free, for they mark its orders. */
 export interface CreateAccount {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -132,6 +152,8 @@ export interface Health {
   state: "starting" | "recovering" | "live" | "degraded" | "stopping";
   /** Milliseconds since the last market frame was processed. */
   feedAge: number | null;
+  /** By stream, `user` or a symbol: milliseconds since it was heard or proven to be alive. */
+  ages: Record<string, unknown>;
   admission: boolean;
   reason: string | null;
   /** Ours less the exchange's, by symbol and asset, where they differ. */

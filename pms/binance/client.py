@@ -40,9 +40,9 @@ from pms.binance.answers import (
     read,
 )
 from pms.binance.errors import (
-    OVERLOADED,
     TOO_MANY_ORDERS,
     ExchangeError,
+    Overloaded,
     Refused,
     Throttled,
     Unknown,
@@ -124,7 +124,7 @@ class ExchangeClient:
 
     async def server_time(self) -> int:
         """Read the exchange's clock, ms."""
-        answer = await self._public("/fapi/v1/time", ServerTime, lane="cancel")
+        answer = await self._public("/fapi/v1/time", ServerTime, lane="vital")
         return answer.server_time
 
     async def sync_time(self) -> None:
@@ -138,12 +138,13 @@ class ExchangeClient:
             quickest = min(quickest, sample) if quickest else sample
         if quickest:
             self._ahead_ms = quickest[1]
+            self._budget.align(self.exchange_now_ms())
 
     # --- orders ---
 
-    async def room_for_order(self, *, reduce_only: bool) -> None:
-        """Take an order's part of the budget, before the send right is taken; raises Throttled."""
-        await self._budget.acquire(weight=0, orders=1, lane="reduce" if reduce_only else "open")
+    async def room_for_order(self, *, account: str, lane: Lane) -> None:
+        """Take an order's part of a sub-account's share, before the send right is taken; raises Throttled."""
+        await self._budget.acquire(orders=1, lane=lane, account=account)
 
     def sign_place(self, order: PlaceOrder, *, timestamp_ms: int, recv_window_ms: int) -> SignedRequest:
         """Build and sign a placement. It is written by `send`, once; never sign again for another try."""
@@ -153,7 +154,7 @@ class ExchangeClient:
             order.params(),
             weight=0,
             orders=1,
-            lane="reduce" if order.reduce_only else "open",
+            lane=order.lane,
             timestamp_ms=timestamp_ms,
             recv_window_ms=recv_window_ms,
         )
@@ -173,10 +174,15 @@ class ExchangeClient:
         )
         return SignedRequest(request, timestamp_ms, recv_window_ms)
 
-    async def room_for_batch(self, orders: int, *, reduce_only: bool) -> None:
-        """Take a batch's part of the budget, before the send rights are taken; raises Throttled."""
-        lane: Lane = "reduce" if reduce_only else "open"
-        await self._budget.acquire(weight=BATCH_WEIGHT, orders=orders, lane=lane)
+    async def room_for_batch(self, orders: Sequence[PlaceOrder]) -> None:
+        """Take a batch's part of the budget, before the send rights are taken; raises Throttled.
+
+        Orders of several sub-accounts come out of nobody's share.
+        """
+        accounts = {order.account for order in orders}
+        account = accounts.pop() if len(accounts) == 1 else ""
+        lane = _lane_of(orders)
+        await self._budget.acquire(weight=BATCH_WEIGHT, orders=len(orders), lane=lane, account=account)
 
     def sign_batch(
         self, orders: Sequence[PlaceOrder], *, timestamp_ms: int, recv_window_ms: int
@@ -189,7 +195,7 @@ class ExchangeClient:
             [("batchOrders", as_list(elements))],
             weight=BATCH_WEIGHT,
             orders=len(orders),
-            lane="reduce" if all(order.reduce_only for order in orders) else "open",
+            lane=_lane_of(orders),
             timestamp_ms=timestamp_ms,
             recv_window_ms=recv_window_ms,
         )
@@ -206,7 +212,10 @@ class ExchangeClient:
         return by_element(answer, client_order_ids)
 
     async def send(self, signed: SignedRequest) -> OrderAck:
-        """Write a signed placement, once; its part of the budget was taken by `room_for_order`."""
+        """Write a signed placement, once; its part of the budget was taken by `room_for_order`.
+
+        Throttled with `http` None: the exchange turned somebody away meanwhile, and nothing was sent.
+        """
         return await self._exchange(signed.request, OrderAck, grant=self._budget.taken_before())
 
     async def cancel(
@@ -234,7 +243,7 @@ class ExchangeClient:
     async def countdown_cancel_all(self, symbol: str, countdown_ms: int) -> None:
         """Let the exchange cancel all of a symbol's orders unless this is renewed in time; 0 stops it."""
         params = [("symbol", symbol), ("countdownTime", str(countdown_ms))]
-        await self._private("POST", "/fapi/v1/countdownCancelAll", Any, params, weight=10, lane="cancel")
+        await self._private("POST", "/fapi/v1/countdownCancelAll", Any, params, weight=10, lane="vital")
 
     async def query_order(
         self, *, symbol: str, client_order_id: str | None = None, order_id: int | None = None
@@ -243,10 +252,12 @@ class ExchangeClient:
         params = one_order(symbol, client_order_id=client_order_id, order_id=order_id)
         return await self._private("GET", "/fapi/v1/order", OrderAnswer, params)
 
-    async def open_orders(self, symbol: str | None = None) -> list[OrderAnswer]:
+    async def open_orders(self, symbol: str | None = None, *, lane: Lane = "query") -> list[OrderAnswer]:
         """List the open orders; stale by up to 30 s, so that absence proves nothing."""
+        weight = 1 if symbol else 40
+        params = _of(symbol)
         return await self._private(
-            "GET", "/fapi/v1/openOrders", list[OrderAnswer], _of(symbol), weight=1 if symbol else 40
+            "GET", "/fapi/v1/openOrders", list[OrderAnswer], params, weight=weight, lane=lane
         )
 
     async def open_algo_orders(self, symbol: str | None = None) -> list[AlgoOrder]:
@@ -310,7 +321,9 @@ class ExchangeClient:
 
     async def leverage_brackets(self) -> list[dict[str, Any]]:
         """Read the leverage brackets of all symbols, as `parse_instruments` takes them."""
-        answer: Any = await self._private("GET", "/fapi/v1/leverageBracket", Any, timeout=BULK)
+        answer: Any = await self._private(
+            "GET", "/fapi/v1/leverageBracket", Any, timeout=BULK, lane="background"
+        )
         return answer if isinstance(answer, list) else [answer]
 
     async def set_leverage(self, symbol: str, leverage: int) -> LeverageSet:
@@ -329,12 +342,16 @@ class ExchangeClient:
 
     async def position_mode(self) -> bool:
         """Whether the account is in hedge mode."""
-        answer = await self._private("GET", "/fapi/v1/positionSide/dual", HedgeMode, weight=30)
+        answer = await self._private(
+            "GET", "/fapi/v1/positionSide/dual", HedgeMode, weight=30, lane="background"
+        )
         return answer.dual_side_position
 
     async def multi_assets_mode(self) -> bool:
         """Whether the account is in multi-assets mode."""
-        answer = await self._private("GET", "/fapi/v1/multiAssetsMargin", MultiAssets, weight=30)
+        answer = await self._private(
+            "GET", "/fapi/v1/multiAssetsMargin", MultiAssets, weight=30, lane="background"
+        )
         return answer.multi_assets_margin
 
     # --- market ---
@@ -384,7 +401,7 @@ class ExchangeClient:
 
     async def _keyed(self, method: str, answer: type[T]) -> T:
         path = "/fapi/v1/listenKey"
-        return await self._exchange(Request(method, path, self._url(path), lane="cancel"), answer)
+        return await self._exchange(Request(method, path, self._url(path), lane="vital"), answer)
 
     async def _public(
         self,
@@ -393,11 +410,13 @@ class ExchangeClient:
         params: Params = (),
         *,
         weight: int = 1,
-        lane: Lane = "query",
+        lane: Lane = "background",
         timeout: aiohttp.ClientTimeout = QUICK,
     ) -> T:
         url = self._url(path, encode_params(params))
-        return await self._exchange(Request("GET", path, url, None, weight, 0, lane, timeout), answer)
+        return await self._exchange(
+            Request("GET", path, url, None, weight, lane=lane, timeout=timeout), answer
+        )
 
     async def _private(
         self,
@@ -409,9 +428,12 @@ class ExchangeClient:
         weight: int = 1,
         orders: int = 0,
         lane: Lane = "query",
+        account: str = "",
         timeout: aiohttp.ClientTimeout = QUICK,
     ) -> T:
-        request = self._signed(method, path, params, weight=weight, orders=orders, lane=lane, timeout=timeout)
+        request = self._signed(
+            method, path, params, weight=weight, orders=orders, lane=lane, account=account, timeout=timeout
+        )
         return await self._exchange(request, answer)
 
     def _signed(
@@ -423,6 +445,7 @@ class ExchangeClient:
         weight: int,
         orders: int,
         lane: Lane,
+        account: str = "",
         timeout: aiohttp.ClientTimeout = QUICK,
         timestamp_ms: int | None = None,
         recv_window_ms: int = RECV_WINDOW_MS,
@@ -431,8 +454,10 @@ class ExchangeClient:
         payload = self._signer.signed(params, timestamp_ms=at, recv_window_ms=recv_window_ms)
         if method in {"POST", "PUT"}:
             # In the body, so that no access log and no traceback shows it.
-            return Request(method, path, self._url(path), payload.encode(), weight, orders, lane, timeout)
-        return Request(method, path, self._url(path, payload), None, weight, orders, lane, timeout)
+            return Request(
+                method, path, self._url(path), payload.encode(), weight, orders, lane, account, timeout
+            )
+        return Request(method, path, self._url(path, payload), None, weight, orders, lane, account, timeout)
 
     def _url(self, path: str, query: str = "") -> URL:
         """What was signed is sent as it is: yarl must not encode it anew."""
@@ -448,7 +473,7 @@ class ExchangeClient:
         """Ask the budget, write the request once, and read what it means."""
         if grant is None:
             grant = await self._budget.acquire(
-                weight=request.weight, orders=request.orders, lane=request.lane
+                weight=request.weight, orders=request.orders, lane=request.lane, account=request.account
             )
         status, headers, body = await self._write(request)
         self._budget.observe(grant, headers)
@@ -480,7 +505,7 @@ class ExchangeClient:
 
     def _wrong(self, error: ExchangeError) -> ExchangeError:
         """Pass on to all processes for how long the exchange turned us away."""
-        if isinstance(error, Throttled) and error.code != OVERLOADED:
+        if isinstance(error, Throttled) and not isinstance(error, Overloaded):
             if error.banned_until_ms is not None:
                 left = (error.banned_until_ms - self.exchange_now_ms()) / 1000
                 error.retry_after = max(error.retry_after, left)
@@ -499,3 +524,7 @@ def _of(symbol: str | None) -> list[tuple[str, str]]:
 def _why(request: Request, error: BaseException) -> str:
     """What went wrong, without the address: its query may carry a signature."""
     return f"{request.method} {request.path}: {type(error).__name__}"
+
+
+def _lane_of(orders: Sequence[PlaceOrder]) -> Lane:
+    return "reduce" if all(order.lane == "reduce" for order in orders) else "open"

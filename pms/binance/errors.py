@@ -1,19 +1,20 @@
 """What an exchange call can end in, other than an answer.
 
     ExchangeError
-    ├── Refused               a definite no: nothing was executed
-    │   ├── DuplicateClientId     -4116: an order of this id *is there*
-    │   └── TimestampRefused      -1021, -5028: the clock was wrong, not the order
-    ├── NotFound              -2013, -2011: at this moment the exchange knows no such order
-    ├── Throttled             429, 418, -1003, -1008, -1015, or our own budget: turned away
-    ├── Unsent                no connection: not one byte left us
-    └── Unknown               may have executed: only the feed or a query tells
-                                  5xx, 408, -1000, -1001, -1006, -1007, an answer without a code,
-                                  time-out, connection lost, body that cannot be read
+    ├── Refused               definite refusal: nothing was executed                    give up
+    │   ├── DuplicateClientId     -4116: an order of this id *is there*                 ask for it
+    │   └── TimestampRefused      -1021, -5028: the clock was wrong, not the order      learn it, once more
+    ├── NotFound              -2013, -2011: at this moment there is no such order       ask again
+    ├── Throttled             429, 418, -1003, -1015, our own budget: not executed      all of us wait
+    │   └── Overloaded            -1008: documented as not executed, once seen alive    ask for it
+    ├── Unsent                transport: no connection, not one byte left us            try again
+    └── Unknown               may have executed: only the feed or a query tells         ask, however long
+                                  transport: connection lost after the first byte, time-out, cut or
+                                  unreadable body; any 5xx and 408 but -1008; -1000, -1001, -1006,
+                                  -1007; an answer without a code (HTML of a proxy, an empty body)
 
-Trap: a transport error is never "not found", and an HTTP 5xx is never "failed", whatever its text
-says: orders have been filled behind both. The exception is -1008, which is throttled by its code and
-was once seen with the order live; who places an order asks about it all the same.
+Trap: a transport error is never "not found", and an HTTP 5xx is never "failed", whatever its text says:
+orders have been filled behind both. A code that nobody has documented, with a 4xx, is a refusal.
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class Throttled(ExchangeError):
         self.banned_until_ms = banned_until_ms
 
 
+class Overloaded(Throttled):
+    """The matching engine took nothing new; who places an order asks about it all the same."""
+
+
 class Unsent(ExchangeError):
     """No connection could be made; proven not sent."""
 
@@ -76,13 +81,46 @@ class Unknown(ExchangeError):
     """The request left us, and nothing proves what became of it."""
 
 
+_REFUSALS: Final = (
+    # 10xx: the server; 11xx: the request
+    *(-1002, -1013, -1014, -1016, -1020, -1022, -1023, -1100, -1101, -1102, -1103, -1104, -1105, -1106),
+    *(-1111, -1112, -1114, -1115, -1116, -1117, -1118, -1119, -1120, -1121, -1122, -1125, -1127, -1128),
+    *(-1130, -1136),
+    # 20xx: the account and its orders
+    *(
+        -2010,
+        -2012,
+        -2014,
+        -2015,
+        -2018,
+        -2019,
+        -2020,
+        -2021,
+        -2022,
+        -2023,
+        -2024,
+        -2025,
+        -2026,
+        -2027,
+        -2028,
+    ),
+    # 4xxx: filters and settings
+    *(-4001, -4002, -4003, -4004, -4005, -4013, -4014, -4015, -4016, -4021, -4023, -4024, -4028, -4032),
+    *(-4045, -4046, -4047, -4048, -4050, -4051, -4059, -4060, -4061, -4062, -4087, -4088, -4105, -4106),
+    *(-4107, -4118, -4120, -4131, -4135, -4136, -4137, -4138, -4140, -4141, -4142, -4161, -4164, -4167),
+    *(-4168, -4169, -4170, -4171, -4172, -4183, -4184, -4192, -4400, -4401, -4531),
+    # 5xxx: the matching engine
+    *(-5000, -5021, -5022, -5024, -5025, -5026, -5027, -5029, -5037, -5038, -5039, -5040, -5041, -5043),
+    -5047,
+)
 MEANING: Final[Mapping[int, type[ExchangeError]]] = {
+    **dict.fromkeys(_REFUSALS, Refused),
     -1000: Unknown,
     -1001: Unknown,
     -1003: Throttled,
     -1006: Unknown,
     -1007: Unknown,
-    -1008: Throttled,
+    -1008: Overloaded,
     -1015: Throttled,
     -1021: TimestampRefused,
     -2011: NotFound,
@@ -90,9 +128,17 @@ MEANING: Final[Mapping[int, type[ExchangeError]]] = {
     -4116: DuplicateClientId,
     -5028: TimestampRefused,
 }
-"""The codes that mean more than `Refused` (Binance USDⓈ-M docs, Error Codes)."""
+"""Every code of Binance USDⓈ-M ("Error Codes"), once; each is only believed with a 4xx."""
 
-OVERLOADED: Final = -1008
+TEXTS_OF_503: Final[Mapping[str, type[ExchangeError]]] = {
+    "Unknown error, please check your request or try again later.": Unknown,
+    "Service Unavailable.": Unknown,
+    "Internal error; unable to process your request. Please try again.": Unknown,
+    "Request throttled by system-level protection.": Overloaded,
+    "Server is currently overloaded with other requests.": Overloaded,
+}
+"""How a 503's text begins. The second and third are documented as failed; no 5xx is taken for proof."""
+
 TOO_MANY_ORDERS: Final = -1015
 
 
@@ -109,15 +155,11 @@ _whole = re.compile(r"-?\d{1,9}")
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> ExchangeError:
     """Turn an answer that is not a success into the one error it means."""
     code, msg = _read(body)
-    kind = MEANING.get(code, Refused) if code is not None else Unknown
-    if status in {418, 429}:
-        kind = Throttled
-    elif not 400 <= status < 500 or status == 408:
-        kind = Throttled if code == OVERLOADED else Unknown
+    kind = _kind(status, code, msg)
     text = msg or f"HTTP {status}"
-    if kind is Throttled:
+    if issubclass(kind, Throttled):
         banned = _banned_until.search(msg)
-        return Throttled(
+        return kind(
             text,
             code=code,
             http=status,
@@ -125,6 +167,17 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> ExchangeEr
             banned_until_ms=int(banned[1]) if banned else None,
         )
     return kind(text, code=code, http=status)
+
+
+def _kind(status: int, code: int | None, msg: str) -> type[ExchangeError]:
+    if status in {418, 429}:
+        return Throttled
+    if 400 <= status < 500 and status != 408:
+        return MEANING.get(code, Refused) if code is not None else Unknown
+    if MEANING.get(code or 0) is Overloaded:
+        return Overloaded
+    told = (kind for text, kind in TEXTS_OF_503.items() if msg.startswith(text))
+    return next(told, Unknown) if status == 503 and code is None else Unknown
 
 
 def _read(body: bytes) -> tuple[int | None, str]:

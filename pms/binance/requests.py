@@ -30,6 +30,9 @@ class PlaceOrder:
     price: Decimal | None = None
     time_in_force: str | None = None
     reduce_only: bool = False
+    account: str = ""
+    #: the sub-account, whose share of the rate budget it takes
+    lane: Lane = "open"
 
     def params(self) -> list[tuple[str, str]]:
         """The parameters of Binance USDⓈ-M "New Order"; nothing empty, MARKET without price or TIF."""
@@ -84,6 +87,7 @@ class Request:
     weight: int = 1
     orders: int = 0
     lane: Lane = "query"
+    account: str = ""
     timeout: aiohttp.ClientTimeout = field(default=QUICK, repr=False)
 
 

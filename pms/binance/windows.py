@@ -1,14 +1,24 @@
 """How the exchange counts, and how much of it each lane may use; pure.
 
 Three counts start again with each interval of the clock: request weight a minute (per address),
-orders a minute and orders in ten seconds (per account). Ours of one process is
+orders a minute and orders in ten seconds (per account). What one process knows of each is
 
     shared     what all processes together had counted when we last looked
     in_flight  what we are just telling the others
-    pending    what we took since
+    pending    what we took since on our own, while Redis was away
+    credit     what is in `shared` already, for us to use without asking again
 
-Lanes: a cancel may use all of our share, a reduce nine tenths, an opening order and a query eight
-tenths. So what closes risk is never starved by what opens it. Times are ms of the shared clock.
+Lanes, each with a part of our share that it may fill up to; what is above is kept for those before it:
+
+    lane        weight  orders
+    vital         100 %          the dead man's countdown, the listen key, the exchange's clock
+    cancel         95 %          a cancel takes no order count
+    reduce         90 %  100 %   what makes a position smaller
+    open           85 %   85 %
+    query          75 %          evidence about orders, trades and balances
+    background     60 %          books, settings, sweeps
+
+So what closes risk is never starved by what opens it. Times are ms of the shared clock.
 """
 
 from __future__ import annotations
@@ -18,18 +28,25 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-Lane = Literal["cancel", "reduce", "open", "query"]
-PARTS: Final[Mapping[Lane, Decimal]] = {
-    "cancel": Decimal(1),
-    "reduce": Decimal("0.9"),
-    "open": Decimal("0.8"),
-    "query": Decimal("0.8"),
+Lane = Literal["vital", "cancel", "reduce", "open", "query", "background"]
+PARTS: Final[Mapping[Lane, tuple[Decimal, Decimal]]] = {
+    "vital": (Decimal(1), Decimal(1)),
+    "cancel": (Decimal("0.95"), Decimal(1)),
+    "reduce": (Decimal("0.9"), Decimal(1)),
+    "open": (Decimal("0.85"), Decimal("0.85")),
+    "query": (Decimal("0.75"), Decimal("0.85")),
+    "background": (Decimal("0.6"), Decimal("0.85")),
 }
-CALM: Final = Decimal("0.5")
-"""Below this part of our share a process decides for itself; above it the others' part matters."""
+"""Part of our share that each lane may fill up to: of the weight, and of the order counts."""
 
-ON_CREDIT: Final = Decimal("0.05")
-"""What a process may take before it tells the others, as a part of our share."""
+CALM: Final = Decimal("0.5")
+"""Below this part of our share requests are credited ahead; every lane may still spend there."""
+
+CREDIT: Final = Decimal("0.05")
+"""What a process is credited at once, as a part of our share of the weight."""
+
+CREDIT_ORDERS: Final = 4
+"""How many orders of one sub-account a process is credited at once, where its right is ample."""
 
 BOUNDARY_MS: Final = 1000
 """The exchange's clock and ours differ: so near a window's start its count may be the last one's."""
@@ -42,6 +59,7 @@ Counts = tuple[int, int, int]
 class Window:
     """One count of the exchange."""
 
+    name: str
     kind: str
     interval: str
     number: int
@@ -51,9 +69,9 @@ class Window:
 
 
 WINDOWS: Final = (
-    Window("REQUEST_WEIGHT", "MINUTE", 1, 60_000, "X-MBX-USED-WEIGHT-1M", 2400),
-    Window("ORDERS", "MINUTE", 1, 60_000, "X-MBX-ORDER-COUNT-1M", 1200),
-    Window("ORDERS", "SECOND", 10, 10_000, "X-MBX-ORDER-COUNT-10S", 300),
+    Window("weight_1m", "REQUEST_WEIGHT", "MINUTE", 1, 60_000, "X-MBX-USED-WEIGHT-1M", 2400),
+    Window("orders_1m", "ORDERS", "MINUTE", 1, 60_000, "X-MBX-ORDER-COUNT-1M", 1200),
+    Window("orders_10s", "ORDERS", "SECOND", 10, 10_000, "X-MBX-ORDER-COUNT-10S", 300),
 )
 """What is counted; `usual` holds until exchangeInfo has been read (production's figures)."""
 
@@ -87,6 +105,10 @@ class Tally:
     in_flight: list[int] = field(default_factory=lambda: [0, 0, 0])
     pending: list[int] = field(default_factory=lambda: [0, 0, 0])
     counted: list[int] = field(default_factory=lambda: [0, 0, 0])
+    weight_credit: int = 0
+    order_credit: dict[tuple[str, Lane], int] = field(default_factory=dict)
+    spent: dict[tuple[str, Lane], int] = field(default_factory=dict)
+    #: whose share is spent for now, and until when
     blocked_until: int = 0
     orders_blocked_until: int = 0
 
@@ -97,43 +119,72 @@ class Tally:
             if start > self.starts[i] or start < self.starts[i] - window.ms:
                 self.starts[i] = start
                 self.shared[i] = self.in_flight[i] = self.pending[i] = self.counted[i] = 0
+                # What was credited was counted in the window that is over.
+                if i == 0:
+                    self.weight_credit = 0
+                else:
+                    self.order_credit.clear()
+                    self.spent.clear()
 
     def used(self, i: int) -> int:
-        """What is used up of one count, as far as we know."""
+        """What is used up of one count, as far as we know; credit counts as used."""
         return max(self.shared[i] + self.in_flight[i] + self.pending[i], self.counted[i])
+
+    def ours(self, i: int) -> int:
+        """Our share of one count; UNLIMITED where the exchange has no limit."""
+        return int(self.limits[i] * self.share) if self.limits[i] else UNLIMITED
 
     def caps(self, lane: Lane) -> Counts:
         """Up to where each count may be used by a lane."""
-        part = self.share * PARTS[lane]
-        weight, minute, ten = [int(limit * part) if limit else UNLIMITED for limit in self.limits]
+        of_weight, of_orders = (self.share * part for part in PARTS[lane])
+        weight, minute, ten = (
+            int(limit * part) if limit else UNLIMITED
+            for limit, part in zip(self.limits, (of_weight, of_orders, of_orders), strict=True)
+        )
         return weight, minute, ten
 
-    def calm(self, wants: Counts) -> bool:
-        """Whether there is so much room that a process need not ask the others first."""
-        for i, want in enumerate(wants):
-            ours = self.limits[i] * self.share
-            if not want or not ours:
-                continue
-            if self.used(i) + want > ours * CALM:
-                return False
-            if self.in_flight[i] + self.pending[i] + want > max(ours * ON_CREDIT, Decimal(1)):
-                return False
+    def spend(self, wants: Counts, *, account: str, lane: Lane) -> bool:
+        """Pay from what was credited; False where that does not cover it.
+
+        Trap: the exchange may have counted more than all of us, and credit does not know it.
+        """
+        caps = self.caps(lane)
+        if any(
+            want and cap != UNLIMITED and counted + want > cap
+            for want, cap, counted in zip(wants, caps, self.counted, strict=True)
+        ):
+            return False
+        weight, *orders = (want if self.limits[i] else 0 for i, want in enumerate(wants))
+        if weight > self.weight_credit or max(orders) > self.order_credit.get((account, lane), 0):
+            return False
+        self.weight_credit -= weight
+        if max(orders):
+            self.order_credit[account, lane] -= max(orders)
         return True
+
+    def credit(self, weight: int, orders: int, *, account: str, lane: Lane, starts: Sequence[int]) -> None:
+        """Keep what the script counted for us ahead, in the windows with these starts."""
+        if weight and starts[0] == self.starts[0]:
+            self.weight_credit += weight
+        if orders and list(starts[1:]) == self.starts[1:]:
+            self.order_credit[account, lane] = self.order_credit.get((account, lane), 0) + orders
 
     def blocked_ms(self, wants: Counts, now: int) -> int:
         """For how long the exchange has turned us away; the order count's own ban spares the rest."""
         until = max(self.blocked_until, self.orders_blocked_until if wants[1] else 0)
         return max(until - now, 0)
 
-    def full_ms(self, wants: Counts, lane: Lane, now: int) -> int:
-        """How long until there may be room for a lane; 0 where there is."""
+    def full(self, wants: Counts, lane: Lane, now: int) -> tuple[int, int]:
+        """Which count (1 to 3) has no room for a lane, and for how many ms; 0, 0 where all have."""
         caps = self.caps(lane)
-        waits = [
-            self.starts[i] + window.ms - now
-            for i, window in enumerate(WINDOWS)
-            if wants[i] and caps[i] != UNLIMITED and self.used(i) + wants[i] > caps[i]
-        ]
-        return max(waits, default=0)
+        return max(
+            (
+                (self.starts[i] + window.ms - now, i + 1)
+                for i, window in enumerate(WINDOWS)
+                if wants[i] and caps[i] != UNLIMITED and self.used(i) + wants[i] > caps[i]
+            ),
+            default=(0, 0),
+        )[::-1]
 
     def take(self, wants: Counts) -> None:
         """Count what is about to be sent."""

@@ -150,7 +150,10 @@ def _effects(
 
 
 class ToSend(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sender needs of an order: the fields of the exchange's request."""
+    """What a sender needs of an order: the fields of the exchange's request, and its place in the budget.
+
+    `reduces` is judged on the sub-account's own position; it is not the exchange's reduceOnly.
+    """
 
     symbol: str
     side: str
@@ -159,6 +162,8 @@ class ToSend(msgspec.Struct, frozen=True, kw_only=True):
     price: Decimal | None
     time_in_force: str | None
     client_order_id: str
+    account: str = ""
+    reduces: bool = False
 
 
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +194,8 @@ def _send_text(order: OrderRow, *, amended: bool = False) -> str:
         price=order.amend_price if amended else order.price,
         time_in_force=order.time_in_force,
         client_order_id=order.client_order_id,
+        account=order.sub_account_id,
+        reduces=order.reduce_only,
     )
     return _text(_encoder.encode(send))
 

@@ -134,6 +134,7 @@ def _show(view: View) -> None:
         _show_queues(out, view.seen)
         _show_commands(out, view.seen)
         _show_health(out, view.seen)
+        _show_budget(out, view.seen)
         if count := view.seen.open_incidents:
             word = "incident" if count == 1 else "incidents"
             out.print(Text(f"{count} open {word}: `pms incidents` tells", style="bold red"))
@@ -192,6 +193,22 @@ def _show_health(out: Console, seen: pulse.Pulse) -> None:
         out.print(Text(f"closed: {reason}", style="red"))
     if waiting := seen.health.get("openFees"):
         out.print(Text(f"fees in another asset that wait for a price: {waiting}", style="yellow"))
+
+
+def _show_budget(out: Console, seen: pulse.Pulse) -> None:
+    if seen.budget is None:
+        return
+    limited = [count for count in seen.budget["counts"] if count["limit"] is not None]
+    parts = []
+    for count in limited:
+        lanes = ("cancel", "query") if count["name"].startswith("weight") else ("reduce", "open")
+        rooms = ", ".join(f"{lane} {count['lanes'][lane]}" for lane in lanes)
+        parts.append(f"{count['name']} {count['used']} of {count['limit']}, room to {rooms}")
+    blocked = seen.budget["blockedMs"]
+    if blocked:
+        parts.insert(0, f"the exchange turned us away, nothing is sent for {blocked / 1000:.1f} s")
+    text = "; ".join(parts) or "the exchange names no limits"
+    out.print(Text(f"rate budget: {text}", style="red" if blocked else ""), soft_wrap=True)
 
 
 def _span(seconds: float) -> str:

@@ -74,6 +74,9 @@ class Health(Shape):
 
     state: Literal["starting", "recovering", "live", "degraded", "stopping"]
     feed_age: int | None = Field(description="Milliseconds since the last market frame was processed.")
+    ages: dict[str, int | None] = Field(
+        description="By stream, `user` or a symbol: milliseconds since it was heard or proven to be alive."
+    )
     admission: bool
     reason: str | None = None
     drift: dict[str, Number] = Field(
@@ -84,3 +87,20 @@ class Health(Shape):
     )
     open_fees: int = Field(default=0, description="Fees in another asset that wait for its price.")
     ts: int
+
+
+class CountView(Shape):
+    """One rate limit of the exchange."""
+
+    name: Literal["weight_1m", "orders_1m", "orders_10s"]
+    used: int = Field(description="By all processes in this window, credit included.")
+    limit: int | None = Field(description="The exchange's; none is no limit.")
+    lanes: dict[str, int | None] = Field(description="How much more each lane may use in this window.")
+
+
+class BudgetView(Shape):
+    """What is left of the exchange's rate limits: `pms:budget`."""
+
+    counts: list[CountView]
+    blocked_ms: int = Field(description="For how long the exchange has turned us away.")
+    known: bool = Field(description="False while the shared counts cannot be read.")

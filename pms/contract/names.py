@@ -19,6 +19,10 @@ pms:incidents:open           hash    id -> an incident that is not resolved
 pms:incidents:changes        stream  each change of an incident, for the webhook; capped
 pms:incidents:push           hash    how far the webhook has them
 pms:recon:{id}               string  what a reconciliation found, and S's books at that moment  60 s
+pms:budget                   string  the exchange's rate limits: used, and room by lane       30 s
+pms:rate:budget              hash    the shared counts themselves (pms/binance/limits.lua)
+pms:rate:asked:0, :1         hash    sub-accounts that asked for orders in these and the last ten seconds
+pms:rate:stop                channel somebody was turned away: look at once
 pms:cmd:{name}               list    commands of a gateway that only knows lists
 pms:cmd:{name}:taken         list    the bridge's processing list
 """
@@ -35,6 +39,10 @@ EPOCH: Final = "pms:epoch"
 LEASE: Final = "pms:lease"
 HALT: Final = "pms:halt"
 HEALTH: Final = "pms:health"
+BUDGET: Final = "pms:budget"
+RATE_BUDGET: Final = "pms:rate:budget"
+RATE_ASKED: Final = ("pms:rate:asked:0", "pms:rate:asked:1")
+RATE_STOP: Final = "pms:rate:stop"
 APPLIED: Final = "pms:journal:applied"
 """The ledger's last folded seq, told to whoever waits for PostgreSQL to have an entry."""
 

@@ -22,10 +22,18 @@ from pydantic_core import core_schema
 from pms.contract import codes, names
 from pms.contract.account import Account
 from pms.contract.commands import COMMANDS, OrderTerms
-from pms.contract.events import Health, OrderEvent, PositionEvent, Price
+from pms.contract.events import BudgetView, Health, OrderEvent, PositionEvent, Price
 from pms.contract.results import Result
 
-SHAPES: tuple[type[BaseModel], ...] = (Result, OrderEvent, PositionEvent, Account, Price, Health)
+SHAPES: tuple[type[BaseModel], ...] = (
+    Result,
+    OrderEvent,
+    PositionEvent,
+    Account,
+    Price,
+    Health,
+    BudgetView,
+)
 PARTS: tuple[type[BaseModel], ...] = (OrderTerms,)
 """What commands are made of."""
 

@@ -34,7 +34,8 @@ async def amend(deps: Placing, client_order_id: str) -> Right:
     if terms is None or terms.price is None:
         return Right.UNKNOWN
     order = AmendOrder(terms.symbol, terms.side, terms.quantity, terms.price, client_order_id)
-    if not await room(deps, subject, lambda: deps.client.room_for_order(reduce_only=False)):
+    account, lane = terms.account, terms.lane
+    if not await room(deps, subject, lambda: deps.client.room_for_order(account=account, lane=lane)):
         return Right.LATE
     return await send_once(
         deps,

@@ -45,11 +45,10 @@ async def _place_part(deps: Placing, client_order_ids: Sequence[str]) -> list[Ri
     if len(orders) == 1:
         # By itself an order costs no request weight.
         return [await place(deps, orders[0].client_order_id, order=orders[0])]
-    reduce_only = all(order.reduce_only for order in orders)
     if not orders or not await room(
         deps,
         orders[0].client_order_id,
-        lambda: deps.client.room_for_batch(len(orders), reduce_only=reduce_only),
+        lambda: deps.client.room_for_batch(orders),
     ):
         return [Right.LATE for _ in orders]
     return await _send(deps, orders, unused=None)

@@ -26,6 +26,7 @@ from pms.binance.client import ExchangeClient, PlaceOrder, SignedRequest
 from pms.binance.errors import (
     DuplicateClientId,
     ExchangeError,
+    Overloaded,
     Refused,
     Throttled,
     TimestampRefused,
@@ -63,8 +64,8 @@ async def place(deps: Placing, client_order_id: str, *, order: PlaceOrder | None
     order = order or await read_order(deps.redis, client_order_id)
     if order is None:
         return Right.UNKNOWN
-    reduce_only = order.reduce_only
-    if not await room(deps, client_order_id, lambda: deps.client.room_for_order(reduce_only=reduce_only)):
+    account, lane = order.account, order.lane
+    if not await room(deps, client_order_id, lambda: deps.client.room_for_order(account=account, lane=lane)):
         return Right.LATE
     return await send_once(
         deps,
@@ -152,6 +153,8 @@ def order_from(text: bytes | str | None) -> PlaceOrder | None:
         price=fields.price,
         time_in_force=fields.time_in_force,
         client_order_id=fields.client_order_id,
+        account=fields.account,
+        lane="reduce" if fields.reduces else "open",
     )
 
 
@@ -163,12 +166,14 @@ async def report_error(deps: Placing, client_order_id: str, error: ExchangeError
             await report(deps, client_order_id, "duplicate", code=code)
         case Refused():
             await report(deps, client_order_id, "refused", code=code, text=error.msg)
-        case Throttled() if code != -1008:
+        case Overloaded():
+            # Documented as not executed, and was seen with the order live: it is asked about.
+            await report(deps, client_order_id, "unknown", code=code, text=str(error))
+        case Throttled():
             await report(deps, client_order_id, "throttled", code=code, text=str(error))
         case Unsent():
             await report(deps, client_order_id, "unsent", text=str(error))
         case _:
-            # -1008 is documented as not executed, and was seen with the order live: it is asked about.
             await report(deps, client_order_id, "unknown", code=code, text=str(error))
 
 

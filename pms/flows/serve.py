@@ -7,7 +7,9 @@ wrote it, is what it acts on, and a command that nobody decides is expired by a 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -29,6 +31,9 @@ CANCELS = frozenset((Task.CANCEL, Task.CANCEL_ALL))
 POLL_S = 0.25
 """How often a waiting worker reads the record itself, in case the announcement was missed."""
 
+HOLD_S = 0.05
+"""A worker's thread is not held longer by one send."""
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -39,6 +44,8 @@ class Serving:
     decisions: Decisions
     placing: Placing
     stale: Stale
+    sending: set[asyncio.Task[Any]] = field(default_factory=set)
+    #: sends that nobody waits for any more: for room in the rate budget, or for a slow exchange
 
 
 async def serve(deps: Serving, request_id: str, *, want_result: bool) -> bytes | None:
@@ -64,14 +71,27 @@ async def _carry_out(deps: Serving, decision: Record | Announced) -> None:
         case Task.TRADE | Task.CLOSE:
             order = order_from(decision.order)
             for client_order_id in decision.orders:
-                await place(placing, client_order_id, order=order)
+                await _hold(deps, place(placing, client_order_id, order=order))
         case Task.BATCH | Task.CLOSE_ALL:
-            await place_all(placing, decision.orders)
+            await _hold(deps, place_all(placing, decision.orders))
         case Task.AMEND:
             for client_order_id in decision.orders:
-                await amend(placing, client_order_id)
+                await _hold(deps, amend(placing, client_order_id))
         case Task.CANCEL | Task.CANCEL_ALL:
             await cancel_all_known(deps.redis, placing.client, placing.inbox, decision.orders)
+
+
+async def _hold(deps: Serving, send: Coroutine[Any, Any, Any]) -> None:
+    """Wait a moment for a send, then let it go on by itself.
+
+    Or the orders of one sub-account that wait for its share would hold every thread of the worker.
+    """
+    sending = asyncio.create_task(send)
+    deps.sending.add(sending)
+    sending.add_done_callback(deps.sending.discard)
+    await asyncio.wait([sending], timeout=HOLD_S)
+    if sending.done():
+        sending.result()
 
 
 async def serve_plain(

@@ -39,6 +39,7 @@ class Pulse(msgspec.Struct, rename="camel"):
     oldest: list[OpenCommand]
     heartbeats: dict[str, int | None]
     health: dict[str, Any] | None
+    budget: dict[str, Any] | None
     open_incidents: int = 0
     #: that nobody has acknowledged
 
@@ -68,8 +69,9 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
         pipe.zrange(names.OPEN_REQUESTS, 0, SHOWN - 1, withscores=True)
         pipe.mget([ready_key(name) for name in heartbeats_of] or [ready_key("-")])
         pipe.get(names.HEALTH)
+        pipe.get(names.BUDGET)
         pipe.hvals(names.INCIDENTS)
-        *sizes, open_count, oldest, beats, health, incidents = pipe.execute()
+        *sizes, open_count, oldest, beats, health, budget, incidents = pipe.execute()
     queues = len(names.Queue.ALL)
     return Pulse(
         queues=dict(zip(names.Queue.ALL, sizes[:queues], strict=True)),
@@ -81,6 +83,7 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
             for name, beat in zip(heartbeats_of, beats, strict=False)
         },
         health=json.loads(health, parse_float=Decimal) if health else None,
+        budget=json.loads(budget) if budget else None,
         open_incidents=sum(json.loads(row)["state"] == "open" for row in incidents),
     )
 

@@ -10,6 +10,7 @@ amendment in flight                 send it where no worker has; sent, ask until
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,6 +68,10 @@ class Attention:
     """Redis has the same life as in the epoch before: what has no right there was never sent."""
     redis_now_ms: Callable[[], int]
     cares: dict[str, Care] = field(default_factory=dict)
+    overtaken: Callable[[int], None] = lambda at: None
+    #: told when REST shows an order as of an exchange time, ms
+    sending: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
+    #: taken over, and waiting for room or for the exchange: nothing else waits behind them
     take_overs: int = 0
     _second: int = 0
     _this_second: int = 0
@@ -108,11 +113,12 @@ class Attention:
             if order.cancel_wanted or now > order.spec.deadline or order.spec.epoch != self.engine.desk.epoch:
                 self.engine.void(order, self._why_void(order, now))
                 return 1.0
-            if now - order.spec.admitted_at < TAKE_OVER_S * 1000 or not await self._may_take_over():
+            if coid in self.sending or now - order.spec.admitted_at < TAKE_OVER_S * 1000:
                 return TAKE_OVER_S
-            self.take_overs += 1
-            await place(self.placing, coid)
-            return SILENCE_S
+            if await self._may_take_over():
+                self.take_overs += 1
+                self._send(coid)
+            return TAKE_OVER_S
         if signed_at == 0:
             self.engine.void(order, "its send right was closed")
             return 1.0
@@ -127,6 +133,16 @@ class Attention:
             self.engine.raise_incident("unknown_order", "critical", detail, subject=coid)
         return await self._ask(order, care, signed_at=sent_at)
 
+    def _send(self, client_order_id: str) -> None:
+        sending = asyncio.create_task(place(self.placing, client_order_id))
+        self.sending[client_order_id] = sending
+        sending.add_done_callback(lambda done: self._sent(client_order_id, done))
+
+    def _sent(self, client_order_id: str, done: asyncio.Task[Any]) -> None:
+        del self.sending[client_order_id]
+        if not done.cancelled() and done.exception() is not None:
+            log.error("send_failed", order=client_order_id, error=repr(done.exception()))
+
     async def _ask(self, order: Order, care: Care, *, signed_at: int | None = None) -> float | None:
         coid = order.spec.client_order_id
         answer = await look_up(
@@ -137,6 +153,7 @@ class Attention:
         if isinstance(answer, Absent):
             return await self._absent(order, care, answer, signed_at=signed_at) or delay
         care.first_absent = None
+        self.overtaken(answer.order.update_time)
         for trade in answer.trades:
             self.engine.book(trade_from(trade, coid))
         self.engine.observe(order, seen_from(answer.order), at=answer.order.update_time)

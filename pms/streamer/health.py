@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pms.contract import names
-from pms.contract.events import Health
+from pms.contract.events import BudgetView, Health
 from pms.contract.money import encode
 from pms.streamer.conservation import Conservation
 from pms.streamer.engine import Engine
@@ -35,9 +35,11 @@ class Watch:
     now_ms: Callable[[], int]
     sleep: Callable[[float], Awaitable[None]]
     market_age_s: Callable[[], float]
+    ages: Callable[[], dict[str, float]]
     user_up: Callable[[], bool]
     expire_stale: Callable[[], None]
     take_overs: Callable[[], int]
+    budget: Callable[[], Awaitable[BudgetView]]
     conservation: Conservation = field(default_factory=Conservation)
     lags: deque[float] = field(default_factory=lambda: deque([0.0] * 5, maxlen=5))
     memory: Memory = field(default_factory=Memory)
@@ -113,7 +115,8 @@ class Watch:
         age = self.market_age_s()
         health = Health(
             state="recovering" if not self.recovered else "degraded" if gate.closed_because else "live",
-            feed_age=int(age * 1000) if age < 1e6 else None,
+            feed_age=_ms(age),
+            ages={name: _ms(age) for name, age in self.ages().items()},
             admission=gate.closed_because is None,
             reason=gate.closed_because,
             drift=self.conservation.now,
@@ -125,8 +128,10 @@ class Watch:
         gate.algos_stopped = self.memory.algos_stopped
         stopped = await untyped.get(names.LEDGER_STOPPED)
         self.ledger_stopped = stopped.decode() if stopped else None
+        budget = await self.budget()
         async with untyped.pipeline(transaction=False) as pipe:
             pipe.set(names.HEALTH, encode(health), ex=names.CACHE_TTL_S)
+            pipe.set(names.BUDGET, encode(budget), ex=names.CACHE_TTL_S)
             pipe.set("pms:takeovers", self.take_overs())
             await pipe.execute()
 
@@ -149,3 +154,8 @@ class Watch:
                 await pipe.execute()
         except (RedisError, OSError) as error:
             log.warning("risk_not_refreshed", error=str(error))
+
+
+def _ms(seconds: float) -> int | None:
+    """None for what was never heard."""
+    return int(seconds * 1000) if seconds < 1e6 else None

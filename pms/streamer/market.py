@@ -1,7 +1,9 @@
 """Market data: one local book per followed symbol, and its best bid and ask to whoever wants them.
 
 A gap resyncs that symbol alone. A symbol out of sync has no price: the desk forgets its top, the
-price key is left to expire, and admission refuses rather than guesses.
+price key is left to expire, and admission refuses rather than guesses. A symbol that is silent while
+the connection is lively is compared with a snapshot: a quiet market is proven, a dead stream is
+subscribed anew, and no other symbol notices.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from pms.binance.answers import DepthSnapshot
 from pms.binance.book import L1, BookState, LocalBook
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
@@ -31,6 +34,10 @@ log = structlog.get_logger()
 PUBLISH_EVERY_S = 0.1
 REFRESH_EVERY_S = 5.0
 FOLLOW_PATIENCE_S = 2.0
+WATCH_EVERY_S = 2.0
+SILENT_MS = 10_000
+LATE_S = 1.0
+"""A diff that the snapshot already knows is on its way for at most so long."""
 
 
 @dataclass(slots=True)
@@ -41,6 +48,8 @@ class Followed:
     mailbox: Mailbox[Top]
     best: L1 | None = None
     told: Top | None = None
+    heard_at: int = 0
+    #: our clock, ms: a diff came, or a snapshot showed that there was none
     syncing: asyncio.Task[None] | None = None
     waiting: list[Callable[[], None]] = field(default_factory=list)
     consumers: list[Mailbox[Top]] = field(default_factory=list)
@@ -70,15 +79,17 @@ class MarketData:
         self.stream: MarketStream
         self.bad_frames = 0
         self.resyncs = 0
+        self.silences = 0
 
     def follow(self, symbol: str) -> Followed:
         """Begin to follow a symbol; once is enough."""
         known = self._followed.get(symbol)
         if known is not None:
             return known
-        followed = self._followed[symbol] = Followed(LocalBook(symbol), Mailbox())
+        followed = Followed(LocalBook(symbol), Mailbox(), heard_at=self._now_ms())
+        self._followed[symbol] = followed
         followed.consumers.append(followed.mailbox)
-        self.stream.subscribe([f"{symbol.lower()}@depth@100ms"])
+        self.stream.subscribe([_stream(symbol)])
         self._spawn(self._publish(symbol, followed))
         self._resync(symbol, followed)
         return followed
@@ -111,6 +122,7 @@ class MarketData:
         followed = self._followed.get(update.symbol)
         if followed is None:
             return
+        followed.heard_at = self._now_ms()
         best = followed.book.apply(update)
         if best is not None:
             self._tell(update.symbol, followed, best, at=update.time)
@@ -129,7 +141,47 @@ class MarketData:
     def connected(self) -> None:
         """The stream is back: build every book anew."""
         for symbol, followed in self._followed.items():
+            followed.heard_at = self._now_ms()
             self._resync(symbol, followed)
+
+    def ages(self) -> dict[str, float]:
+        """Seconds since each symbol was heard, or proven to be quiet."""
+        now = self._now_ms()
+        return {symbol: (now - followed.heard_at) / 1000 for symbol, followed in self._followed.items()}
+
+    async def watch(self) -> None:
+        """Look after silent symbols for ever, one at a time."""
+        while True:
+            await self._sleep(WATCH_EVERY_S)
+            for symbol, followed in list(self._followed.items()):
+                if self._now_ms() - followed.heard_at >= SILENT_MS and self.stream.age() < SILENT_MS / 1000:
+                    await self._question(symbol, followed)
+
+    async def _question(self, symbol: str, followed: Followed) -> None:
+        """Prove a silent symbol quiet, or subscribe to it anew.
+
+        By its prices, not by its update id: the exchange's counter goes on for other symbols' sake.
+        """
+        silent_since = followed.heard_at
+        try:
+            snapshot = await self._client.depth(symbol, limit=5)
+        except ExchangeError as error:
+            log.info("silent_symbol_not_questioned", symbol=symbol, error=str(error))
+            return
+        if _same_top(followed.book, snapshot):
+            followed.heard_at = self._now_ms()
+            return
+        await self._sleep(LATE_S)
+        if followed.heard_at != silent_since:
+            return
+        log.warning("symbol_silent", symbol=symbol, seconds=(self._now_ms() - silent_since) / 1000)
+        self.silences += 1
+        followed.heard_at = self._now_ms()
+        self.stream.unsubscribe([_stream(symbol)])
+        self.stream.subscribe([_stream(symbol)])
+        self._desk.tops.pop(symbol, None)
+        followed.book.reset()
+        self._resync(symbol, followed)
 
     def close(self) -> None:
         """Stop publishing and syncing."""
@@ -221,5 +273,19 @@ class MarketData:
             log.error("market_task_died", error=repr(task.exception()))
 
 
+def _same_top(book: LocalBook, snapshot: DepthSnapshot) -> bool:
+    if not _live(book):
+        return False
+    if book.top is None or not snapshot.bids or not snapshot.asks:
+        return book.top is None and not (snapshot.bids and snapshot.asks)
+    ours = (book.top.bid, book.top.bid_qty, book.top.ask, book.top.ask_qty)
+    theirs = (*snapshot.bids[0], *snapshot.asks[0])
+    return [Decimal(text) for text in ours] == [Decimal(text) for text in theirs]
+
+
 def _live(book: LocalBook) -> bool:
     return book.state is BookState.LIVE
+
+
+def _stream(symbol: str) -> str:
+    return f"{symbol.lower()}@depth@100ms"

@@ -16,7 +16,8 @@ from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
 from pms.binance.frames import AccountConfigUpdate, AccountUpdate, FrameError, OrderUpdate, decode_user
 from pms.binance.limits import RateBudget
-from pms.binance.streams import MarketStream, UserStream
+from pms.binance.streams import MarketStream
+from pms.binance.user_stream import UserStream
 from pms.bus.heartbeat import beat_forever
 from pms.bus.inbox import Arrived, Inbox, Message
 from pms.bus.journal import Journal
@@ -36,6 +37,7 @@ from pms.streamer.catch_up import CatchUp
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.health import Watch
 from pms.streamer.ledger_wake import LedgerWake
+from pms.streamer.lifeline import Lifeline
 from pms.streamer.local import LocalCommands
 from pms.streamer.market import MarketData
 from pms.streamer.outbox import Outbox
@@ -178,6 +180,16 @@ class Streamer:
             sleep=asyncio.sleep,
             jitter=self._world.jitter,
         )
+        self._lifeline = Lifeline(
+            stream=self._user,
+            client=self._client,
+            told=self._engine.venue,
+            up=lambda: self._up.is_set() and not self._gap,
+            busy=lambda: bool(self._desk.live),
+            monotonic=monotonic,
+            sleep=asyncio.sleep,
+        )
+        self._attention.overtaken = self._lifeline.overtaken
         self._watch = Watch(
             engine=self._engine,
             redis=self._redis,
@@ -185,9 +197,11 @@ class Streamer:
             now_ms=self._clock.now_ms,
             sleep=asyncio.sleep,
             market_age_s=self._market.stream.age,
+            ages=self._ages,
             user_up=self._complete,
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
+            budget=self._budget.view,
         )
         self._engine.time_passed = self._time_passed
 
@@ -219,6 +233,8 @@ class Streamer:
                 group.create_task(self._supervised("catch_up", self._keep_caught_up))
                 group.create_task(self._supervised("reconcile", self._reconciler.run))
                 group.create_task(self._supervised("outside", self._outside.run))
+                group.create_task(self._supervised("lifeline", self._lifeline.run))
+                group.create_task(self._supervised("market_watch", self._market.watch))
         finally:
             await self._leave()
 
@@ -294,7 +310,7 @@ class Streamer:
         while True:
             try:
                 await self._up.wait()
-                booked = await self._catch_up.run()
+                booked = await self._close_gap()
             except (ExchangeError, OSError) as error:
                 log.warning("catch_up_failed", error=str(error))
                 await asyncio.sleep(0.5)
@@ -320,12 +336,18 @@ class Streamer:
                 continue
             self._behind.clear()
             try:
-                log.info("caught_up", trades=await self._catch_up.run())
+                log.info("caught_up", trades=await self._close_gap())
             except BaseException:
                 self._behind.set()
                 raise
             self._gap = self._behind.is_set()
             self._outside.income_heard()
+
+    async def _close_gap(self) -> int:
+        began = self._client.exchange_now_ms()
+        booked = await self._catch_up.run()
+        self._lifeline.caught_up(began)
+        return booked
 
     async def _prove_cursors(self) -> None:
         """Page each symbol that traded since its cursor, so that recovery need not look far back."""
@@ -357,8 +379,10 @@ class Streamer:
             return
         match event:
             case OrderUpdate():
+                self._lifeline.heard(event.trade_time)
                 self._engine.order_update(event)
             case AccountUpdate():
+                self._lifeline.heard(event.time)
                 self._engine.account_update(event)
             case AccountConfigUpdate():
                 self._engine.account_config(event)
@@ -420,6 +444,10 @@ class Streamer:
                 self._hear_one(Arrived(request_id, record.command, text, record.at, record.deadline))
 
     # --- small things ---
+
+    def _ages(self) -> dict[str, float]:
+        """Seconds since each stream was heard, or proven to have nothing to say."""
+        return {"user": self._user.age(), **self._market.ages()}
 
     def _symbols(self) -> list[str]:
         held = {symbol for positions in self._desk.held.values() for symbol in positions}

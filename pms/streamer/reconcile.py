@@ -130,7 +130,7 @@ class Reconciler:
 
     async def _orders(self, *, take: bool) -> Comparison:
         """Each live order on either side, by its id where the list alone would not prove it."""
-        listed = await self.client.open_orders()
+        listed = await self.client.open_orders(lane="background")
         self.catch_up.weight += LISTING_WEIGHT
         live = [order for order in self.engine.desk.live.values() if not order.unproven]
         found: list[str] = []

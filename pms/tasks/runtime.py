@@ -38,6 +38,8 @@ from pms.flows.serve import Serving
 
 log = structlog.get_logger()
 T = TypeVar("T")
+SEND_S = 3.5
+"""A send that has its right is over by then: a request lasts 3 s at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Runtime:
         asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(timeout=5)
 
     async def _close(self) -> None:
+        if self.serving.sending:
+            await asyncio.wait(self.serving.sending, timeout=SEND_S)
         await self.budget.close()
         await self.session.close()
         await self.redis.aclose()

@@ -59,6 +59,7 @@ class Fault:
     account: str = ""
     ms: int = 0
     status: int = 503
+    retry_after: int = 0
     code: int | None = None
     message: str = "Unknown error, please check your request or try again later."
     hits: list[Hit] = field(default_factory=list)
@@ -115,6 +116,7 @@ class Faults:
             "account",
             "ms",
             "status",
+            "retry_after",
             "code",
             "message",
         }
@@ -126,7 +128,7 @@ class Faults:
             kinds = ", ".join(each.value for each in FaultKind)
             raise FaultError(f"kind must be one of {kinds}") from None
         for name, value in rule.items():
-            wanted = int if name in ("count", "ms", "status", "code") else str
+            wanted = int if name in ("count", "ms", "status", "retry_after", "code") else str
             if not isinstance(value, wanted):
                 raise FaultError(f"{name} must be a {'whole number' if wanted is int else 'string'}")
         fault = Fault(id=self._next_id, **{**rule, "kind": kind})  # type: ignore[arg-type]

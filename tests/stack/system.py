@@ -151,7 +151,7 @@ class System:
         return path.read_text(errors="replace") if path.exists() else ""
 
     async def _start_venue(self) -> None:
-        self.start("venue")
+        self.start("venue", command=[*command_of("venue"), *self.venue_options])
         await until(lambda: _has(self, "venue", "venue ready"), "the venue", seconds=START_S)
         line = next(line for line in self.log("venue").splitlines() if "venue ready" in line)
         self.venue_url = line.split()[-1]

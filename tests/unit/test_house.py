@@ -56,6 +56,7 @@ WAITS = {
 BINARY = {
     "pms/binance/limits.py": "minus infinity, for monotonic seconds that have not been yet",
     "pms/binance/streams.py": "minus infinity, for monotonic seconds that have not been yet",
+    "pms/binance/user_stream.py": "infinity, for monotonic seconds that have not been yet",
     "pms/binance/errors.py": "the seconds of Retry-After",
 }
 WRITES_FILES = {

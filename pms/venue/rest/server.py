@@ -67,6 +67,8 @@ class RestFace:
                 headers["Retry-After"] = str(error.retry_after)
             return _json(error.body(), status=error.status, headers=headers)
         except _BadGateway as fault_answer:
+            if fault_answer.retry_after:
+                headers["Retry-After"] = str(fault_answer.retry_after)
             return _json(fault_answer.body, status=fault_answer.status, headers=headers)
         except _Cut:
             # Nobody is left to read it; aiohttp wants something to write
@@ -131,6 +133,7 @@ class _BadGateway(Exception):
     def __init__(self, fault: Fault, *, timestamp: int, path: str) -> None:
         super().__init__(fault.message)
         self.status = fault.status
+        self.retry_after = fault.retry_after
         self.body: dict[str, object] = {"timestamp": timestamp, "path": path, "msg": fault.message}
         if fault.code is not None:
             self.body = {"code": fault.code, "msg": fault.message}

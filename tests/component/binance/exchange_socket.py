@@ -20,6 +20,7 @@ class Peer:
     socket: web.WebSocketResponse
     request: web.Request
     controls: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def control(self) -> dict[str, Any]:
         """The next control message."""
@@ -85,6 +86,7 @@ class ExchangeSocket:
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 peer.controls.put_nowait(json.loads(message.data))
+        peer.closed.set()
         return socket
 
 

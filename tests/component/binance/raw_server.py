@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -21,11 +23,12 @@ def answer(status: int, body: bytes | str, *, headers: str = "", length: int | N
 
 @dataclass(slots=True)
 class Reply:
-    """What to do with one request: write this, then keep the connection or cut it."""
+    """What to do with one request: write this, then keep the connection, cut it or reset it."""
 
     data: bytes = b""
     cut: bool = False
     hang: bool = False
+    reset: bool = False
 
 
 @dataclass(slots=True)
@@ -75,7 +78,11 @@ class RawServer:
                 await writer.drain()
                 if reply.hang:
                     await self._over.wait()
-                if reply.cut:
+                if reply.reset:
+                    # Without lingering the kernel answers with RST instead of FIN.
+                    raw = writer.get_extra_info("socket")
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                if reply.cut or reply.reset:
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

@@ -10,7 +10,7 @@ import pytest
 from raw_server import Reply, Serve, answer
 
 from pms.binance.client import ExchangeClient, OrderAck, PlaceOrder
-from pms.binance.errors import DuplicateClientId, ExchangeError, NotFound, Refused, Throttled, Unknown
+from pms.binance.errors import DuplicateClientId, ExchangeError, NotFound, Overloaded, Refused, Unknown
 
 MakeClient = Callable[[str], ExchangeClient]
 ACK = {"orderId": 7, "symbol": "BTCUSDT", "status": "NEW", "clientOrderId": "a"}
@@ -36,7 +36,7 @@ async def test_results_and_refusals_are_told_apart(serve: Serve, client_of: Make
     )
     server = await serve(Reply(answer(200, body)))
     kinds = [type(each) for each in await send(client_of(server.url), *"abcde")]
-    assert kinds == [OrderAck, Refused, DuplicateClientId, Unknown, Throttled]
+    assert kinds == [OrderAck, Refused, DuplicateClientId, Unknown, Overloaded]
     assert server.requests[0].startswith(b"POST /fapi/v1/batchOrders")
     assert b"batchOrders=%5B%7B" in server.requests[0]
 

@@ -34,7 +34,7 @@ async def client(venue: RunningVenue, client_of: MakeClient) -> ExchangeClient:
 
 async def place(client: ExchangeClient, order: PlaceOrder, *, late_ms: int = 0) -> OrderAck:
     """Place as the flow does: room, signature, one write."""
-    await client.room_for_order(reduce_only=order.reduce_only)
+    await client.room_for_order(account="alice", lane=order.lane)
     at = client.exchange_now_ms() - late_ms
     return await client.send(client.sign_place(order, timestamp_ms=at, recv_window_ms=2000))
 

@@ -4,86 +4,65 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from time import monotonic
 
 import pytest
 import pytest_asyncio
+from budgets import USUAL, Budgets, no_retry
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from pms.binance.errors import Throttled
-from pms.binance.limits import KEY, RateBudget
+from pms.binance.limits import REFRESH_S, Grant, RateBudget
 from pms.binance.windows import BOUNDARY_MS, Lane
-
-USUAL = [
-    {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400},
-    {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
-    {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 300},
-]
-MakeBudget = Callable[[], RateBudget]
-
-
-def no_retry(url: str) -> Redis:
-    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=2)
+from pms.contract.names import RATE_BUDGET, RATE_STOP
 
 
 @pytest_asyncio.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
+async def make(redis_url: str) -> AsyncIterator[Budgets]:
+    """Two seconds into a minute: no window ends, or has just begun, while a test counts in it."""
     client = no_retry(redis_url)
-    await client.delete(KEY)
-    await _middle_of_a_window(client)
-    yield client
-    await client.delete(KEY)
+    async with Budgets(client) as budgets:
+        yield budgets
     await client.aclose()
 
 
-@pytest_asyncio.fixture
-async def make(redis: Redis) -> AsyncIterator[MakeBudget]:
-    """Make budgets, each one process's own, that are closed after the test."""
-    async with AsyncExitStack() as stack:
-
-        def one() -> RateBudget:
-            budget = RateBudget(redis, share=Decimal(1), monotonic=monotonic)
-            stack.push_async_callback(budget.close)
-            return budget
-
-        yield one
-
-
-async def _middle_of_a_window(redis: Redis) -> None:
-    """Let no window end, or have just begun, while a test counts in it."""
-    seconds, micros = await redis.time()
-    into = seconds % 10 + micros / 1e6
-    if not BOUNDARY_MS / 1000 < into < 7:
-        await asyncio.sleep((BOUNDARY_MS / 1000 + 0.05 - into) % 10)
+@pytest.fixture
+def redis(make: Budgets) -> Redis:
+    return make.redis
 
 
 async def use_up(
-    budget: RateBudget, *, lane: Lane, orders: int = 1, weight: int = 0
+    budget: RateBudget, *, lane: Lane, orders: int = 1, weight: int = 0, account: str = ""
 ) -> tuple[int, Throttled]:
     """Acquire until there is no room; returns how often there was."""
     for granted in range(5000):
         try:
-            await budget.acquire(weight=weight, orders=orders, lane=lane)
+            await budget.acquire(weight=weight, orders=orders, lane=lane, account=account)
         except Throttled as error:
             return granted, error
     raise AssertionError("there was always room")
 
 
-async def test_each_lane_has_its_reserve(make: MakeBudget) -> None:
+async def test_each_lane_has_its_reserve(make: Budgets) -> None:
     budget = make()
-    counts = [(await use_up(budget, lane=lane))[0] for lane in ("open", "reduce", "cancel")]
-    assert counts == [240, 30, 30]
-    _, error = await use_up(budget, lane="cancel")
+    counts = [(await use_up(budget, lane=lane))[0] for lane in ("open", "reduce")]
+    assert counts == [255, 45]
+    lanes: tuple[Lane, ...] = ("background", "query", "open", "reduce", "cancel", "vital")
+    counts = [(await use_up(budget, lane=lane, orders=0, weight=10))[0] for lane in lanes]
+    assert counts == [144, 36, 24, 12, 12, 12]
+
+
+async def test_a_refusal_says_lane_limit_and_when_there_is_room(make: Budgets) -> None:
+    _, error = await use_up(make(), lane="open")
     assert 0 < error.retry_after <= 10
     assert error.http is None
+    assert "lane open may use 255 of the exchange's 300 orders_10s" in str(error)
+    assert "room in" in str(error)
 
 
-async def test_processes_share_one_budget(make: MakeBudget) -> None:
+async def test_processes_share_one_budget(make: Budgets) -> None:
     first, second, third = make(), make(), make()
     total = 0
     for _ in range(40):
@@ -91,44 +70,42 @@ async def test_processes_share_one_budget(make: MakeBudget) -> None:
             await budget.acquire(orders=3, lane="open")
             total += 3
     assert total == 240
+    for _ in range(15):
+        await second.acquire(orders=1, lane="open")
     with pytest.raises(Throttled):
         await third.acquire(orders=1, lane="open")
     await third.acquire(orders=1, lane="reduce")
 
 
-async def test_many_at_once_never_take_more_than_there_is(make: MakeBudget) -> None:
-    """All start with a calm view; each may overdraw by what it takes before it tells: 5 % of the limit."""
-    budgets = [make() for _ in range(4)]
-    for budget in budgets:
-        await budget.acquire(weight=1, lane="query")
-
-    async def greedy(budget: RateBudget) -> int:
-        return (await use_up(budget, lane="cancel"))[0]
-
-    assert sum(await asyncio.gather(*map(greedy, budgets))) <= 300
-
-
-async def test_while_there_is_room_a_request_costs_no_round_trip(make: MakeBudget, redis: Redis) -> None:
+async def test_while_there_is_room_a_request_costs_no_round_trip(make: Budgets, redis: Redis) -> None:
     budget = make()
-    await budget.acquire(orders=1, lane="open")
-    before = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
-    for _ in range(10):
-        await budget.acquire(orders=1, lane="open")
-    after = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
-    assert after == before
+    await budget.acquire(weight=1, lane="query")
+    await budget.acquire(orders=1, lane="open", account="alice")
+    before = await scripts_run(redis)
+    for _ in range(50):
+        await budget.acquire(weight=2, lane="query")
+    for _ in range(4):
+        await budget.acquire(orders=1, lane="open", account="alice")
+    looks = await scripts_run(redis) - before
+    assert looks <= 2, "only the looking task asked"
     await budget.close()
-    assert int(await redis.hget(KEY, "used:3")) == 11
+    assert int(await redis.hget(RATE_BUDGET, "used:1")) == 121, "credit is counted when it is given"
+    assert int(await redis.hget(RATE_BUDGET, "used:3")) == 5
 
 
-async def test_the_limits_of_one_reach_the_others(make: MakeBudget) -> None:
+async def scripts_run(redis: Redis) -> int:
+    return int((await redis.info("commandstats"))["cmdstat_evalsha"]["calls"])
+
+
+async def test_the_limits_of_one_reach_the_others(make: Budgets) -> None:
     first, second = make(), make()
     await first.acquire(weight=1, lane="query")
     first.learn([{**row, "limit": 10} for row in USUAL])
     await first.close()
-    assert (await use_up(second, lane="cancel"))[0] == 10
+    assert (await use_up(second, lane="reduce"))[0] == 10
 
 
-async def test_a_limit_that_is_not_advertised_does_not_limit(make: MakeBudget) -> None:
+async def test_a_limit_that_is_not_advertised_does_not_limit(make: Budgets) -> None:
     first, second = make(), make()
     first.learn([])
     for _ in range(1000):
@@ -138,41 +115,50 @@ async def test_a_limit_that_is_not_advertised_does_not_limit(make: MakeBudget) -
         await second.acquire(orders=1, weight=40, lane="open")
 
 
-async def test_what_the_exchange_counted_counts_for_all(make: MakeBudget) -> None:
+async def test_what_the_exchange_counted_counts_for_all(make: Budgets) -> None:
     first, second = make(), make()
     grant = await first.acquire(orders=1, lane="open")
-    first.observe(grant, {"X-MBX-ORDER-COUNT-10S": "299", "X-MBX-USED-WEIGHT-1M": "-1"})
+    first.observe(
+        Grant(grant.at + BOUNDARY_MS), {"X-MBX-ORDER-COUNT-10S": "299", "X-MBX-USED-WEIGHT-1M": "-1"}
+    )
     with pytest.raises(Throttled):
         await first.acquire(orders=1, lane="open")
     await first.close()
-    assert (await use_up(second, lane="cancel"))[0] == 1
+    assert (await use_up(second, lane="reduce"))[0] == 1
     await second.acquire(weight=100, lane="query")
 
 
-async def test_a_ban_stops_everybody(make: MakeBudget) -> None:
-    first, second = make(), make()
+async def test_a_ban_stops_everybody_at_once(make: Budgets, redis: Redis) -> None:
+    """The second has credit left and would not ask; it is told."""
+    first, second, later = make(), make(), make()
     await second.acquire(weight=1, lane="query")
     await first.acquire(weight=1, lane="query")
+    while (await redis.pubsub_numsub(RATE_STOP))[0][1] < 2:  # noqa: ASYNC110  Redis tells nobody
+        await asyncio.sleep(0.01)
     first.block(30, orders_only=False)
     with pytest.raises(Throttled):
-        await first.acquire(weight=1, lane="cancel")
-    await first.close()
-    async with asyncio.timeout(5):
-        error = await _refusal(second)
+        await first.acquire(weight=1, lane="vital")
+    with pytest.raises(Throttled):
+        first.taken_before()
+    async with asyncio.timeout(REFRESH_S / 2):
+        error = await refusal(second)
     assert 20 < error.retry_after <= 30
+    assert "nothing is sent" in str(error)
+    with pytest.raises(Throttled):
+        await later.acquire(weight=1, lane="vital")
 
 
-async def _refusal(budget: RateBudget) -> Throttled:
-    """Ask until a process that looks only now and then has heard of the ban."""
+async def refusal(budget: RateBudget) -> Throttled:
+    """Ask until a process has heard of the ban."""
     while True:
         try:
-            await budget.acquire(weight=1, lane="cancel")
+            await budget.acquire(weight=1, lane="vital")
         except Throttled as error:
             return error
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.002)
 
 
-async def test_too_many_orders_stop_orders_alone(make: MakeBudget) -> None:
+async def test_too_many_orders_stop_orders_alone(make: Budgets) -> None:
     first, second = make(), make()
     await first.acquire(orders=1, lane="open")
     first.block(0, orders_only=True)
@@ -210,3 +196,36 @@ async def test_without_redis_nothing_is_opened_and_everything_can_be_cancelled(l
 async def test_without_redis_the_own_count_still_limits(lost: RateBudget) -> None:
     granted, _ = await use_up(lost, lane="cancel", orders=0, weight=40)
     assert granted <= 60
+
+
+async def test_what_is_given_at_the_end_of_a_window_counts_in_the_next_too(make: Budgets) -> None:
+    """It may arrive when the exchange's own has begun: a burst across the border is one burst."""
+    budget = make()
+    await make.at(9500)
+    before, _ = await use_up(budget, lane="open")
+    await make.at(10_001)
+    after, _ = await use_up(budget, lane="reduce")
+    assert (before, after) == (255, 45)
+    await make.at(20_001)
+    assert (await use_up(budget, lane="open"))[0] == 255, "and in that one only"
+
+
+async def test_windows_begin_by_the_exchanges_clock(make: Budgets) -> None:
+    first, second = make(), make()
+    now = (await first.acquire(weight=1, lane="query")).at
+    assert (await use_up(first, lane="open"))[0] == 255
+    first.align(now + 8000)
+    await first.close()
+    assert (await second.acquire(orders=1, lane="open")).at - now >= 8000
+
+
+async def test_the_state_is_shown(make: Budgets) -> None:
+    first, second = make(), make()
+    await first.acquire(weight=1000, orders=100, lane="open")
+    weight, _, ten = (await second.view()).counts
+    assert (weight.name, weight.used, weight.limit) == ("weight_1m", 1120, 2400)
+    assert (weight.lanes["background"], weight.lanes["vital"]) == (320, 1280)
+    assert (ten.used, ten.lanes["open"], ten.lanes["reduce"]) == (100, 155, 200)
+    first.block(7, orders_only=False)
+    await first.close()
+    assert 6000 < (await second.view()).blocked_ms <= 7000

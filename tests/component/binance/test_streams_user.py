@@ -14,7 +14,7 @@ from exchange_socket import PATIENCE_S, ExchangeSocket, Frames, ManualClock
 from structlog.testing import capture_logs
 
 from pms.binance.errors import ExchangeError
-from pms.binance.streams import UserStream
+from pms.binance.user_stream import UserStream
 
 EXPIRED = {"e": "listenKeyExpired", "E": "1736996475556", "listenKey": "KEY-1"}
 

@@ -23,7 +23,8 @@ from pms.binance.frames import (
     decode_market,
     decode_user,
 )
-from pms.binance.streams import MarketStream, UserStream
+from pms.binance.streams import MarketStream
+from pms.binance.user_stream import UserStream
 from pms.venue.app import AccountSpec, RunningVenue, VenueConfig, serve
 
 MakeClient = Callable[[str], ExchangeClient]
@@ -144,7 +145,7 @@ async def test_the_private_stream_survives_a_cut_line_and_an_expired_key(
         return event
 
     async def place(client_order_id: str, side: str, type_: str, price: Decimal | None) -> None:
-        await client.room_for_order(reduce_only=False)
+        await client.room_for_order(account="alice", lane="open")
         order = PlaceOrder(
             "BTCUSDT", side, type_, Decimal("0.5"), client_order_id, price, "GTC" if price else None
         )

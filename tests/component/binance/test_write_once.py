@@ -163,7 +163,7 @@ async def test_a_throttle_stops_everything_until_it_is_over(serve: Serve, client
     with pytest.raises(Throttled) as raised:
         await client.server_time()
     assert (raised.value.retry_after, raised.value.http) == (17, 429)
-    for call in (CALLS["DELETE"], CALLS["GET"], lambda c: c.room_for_order(reduce_only=True)):
+    for call in (CALLS["DELETE"], CALLS["GET"], lambda c: c.room_for_order(account="a", lane="reduce")):
         with pytest.raises(Throttled) as ours:
             await call(client)
         assert ours.value.http is None

@@ -8,9 +8,11 @@ import pytest
 
 from pms.binance.errors import (
     MEANING,
+    TEXTS_OF_503,
     DuplicateClientId,
     ExchangeError,
     NotFound,
+    Overloaded,
     Refused,
     Throttled,
     TimestampRefused,
@@ -30,7 +32,7 @@ CODES = {
     -1003: Throttled,
     -1006: Unknown,
     -1007: Unknown,
-    -1008: Throttled,
+    -1008: Overloaded,
     -1015: Throttled,
     -1021: TimestampRefused,
     -2011: NotFound,
@@ -38,17 +40,12 @@ CODES = {
     -4116: DuplicateClientId,
     -5028: TimestampRefused,
 }
-PLAIN_REFUSALS = [
-    *(-1002, -1013, -1014, -1016, -1020, -1022, -1023, -1100, -1101, -1102, -1105, -1106, -1111, -1114),
-    *(-1115, -1116, -1117, -1121, -1125, -1128, -1130, -1136, -2010, -2014, -2015, -2018, -2019, -2020),
-    *(-2021, -2022, -2023, -2024, -2025, -2026, -2027, -2028, -4001, -4003, -4005, -4013, -4014, -4015),
-    *(-4016, -4023, -4024, -4028, -4045, -4046, -4061, -4087, -4105, -4118, -4120, -4131, -4140, -4164),
-    *(-4400, -5021, -5022, -5024, -5025, -5026, -5027, -5037, -5040, -5041, -5043, -9999),
-]
+PLAIN_REFUSALS = sorted(MEANING.keys() - CODES.keys())
 
 
-def test_the_table_of_codes_is_tested_whole() -> None:
-    assert dict(MEANING) == CODES
+def test_every_code_that_is_more_than_a_refusal_is_tested() -> None:
+    assert {code: kind for code, kind in MEANING.items() if kind is not Refused} == CODES
+    assert len(PLAIN_REFUSALS) > 100
 
 
 @pytest.mark.parametrize(("code", "kind"), CODES.items())
@@ -58,26 +55,43 @@ def test_a_code_with_a_meaning_of_its_own(code: int, kind: type[ExchangeError]) 
     assert (error.code, error.msg, error.http) == (code, "text", 400)
 
 
-@pytest.mark.parametrize("code", PLAIN_REFUSALS)
+@pytest.mark.parametrize("code", [*PLAIN_REFUSALS, -9999])
 def test_any_other_business_code_is_a_definite_refusal(code: int) -> None:
     error = classify(401 if code in {-2014, -2015} else 400, {}, body(code, "no"))
     assert type(error) is Refused
     assert str(error) == f"{code}: no"
 
 
+TEXTS = {
+    "Unknown error, please check your request or try again later.": Unknown,
+    "Service Unavailable.": Unknown,
+    "Internal error; unable to process your request. Please try again.": Unknown,
+    "Request throttled by system-level protection. Reduce-only orders are exempt.": Overloaded,
+    "Server is currently overloaded with other requests. Please try again in a few minutes.": Overloaded,
+}
+
+
+def test_the_table_of_texts_is_tested_whole() -> None:
+    assert [next(text for text in TEXTS if text.startswith(start)) for start in TEXTS_OF_503] == list(TEXTS)
+
+
+@pytest.mark.parametrize(("msg", "kind"), TEXTS.items())
+def test_each_text_of_503_without_a_code(msg: str, kind: type[ExchangeError]) -> None:
+    assert type(classify(503, {}, body(None, msg))) is kind
+
+
 @pytest.mark.parametrize(
     ("code", "msg", "kind"),
     [
-        (None, "Unknown error, please check your request or try again later.", Unknown),
         (-1000, "Unknown error, please check your request or try again later.", Unknown),
-        (None, "Service Unavailable.", Unknown),
         (0, "Service Unavailable.", Unknown),
         (-1001, "Internal error; unable to process your request. Please try again.", Unknown),
-        (-1008, "Request throttled by system-level protection. Please try again.", Throttled),
-        (-1008, "Server is currently overloaded with other requests.", Throttled),
+        (-1008, "Request throttled by system-level protection. Please try again.", Overloaded),
+        (-1008, "a text that nobody knows", Overloaded),
+        (-1007, "Request throttled by system-level protection. Please try again.", Unknown),
     ],
 )
-def test_each_text_of_503(code: int | None, msg: str, kind: type[ExchangeError]) -> None:
+def test_with_a_code_it_is_the_code_that_counts(code: int, msg: str, kind: type[ExchangeError]) -> None:
     assert type(classify(503, {}, body(code, msg))) is kind
 
 

@@ -64,6 +64,7 @@ BOUNDS = {
     "FundingReader._hardly_over": SYMBOLS,
     "FundingReader._alarmed": "ten thousand",
     "Attention.cares": "orders not at rest: dropped when one needs nothing more",
+    "Attention.sending": "sends under way, each ended by the exchange or its deadline",
     "MarketData._followed": SYMBOLS,
     "MarketData._publishers": "symbols, and waits of seconds",
     "Followed.waiting": "commands of FOLLOW_PATIENCE_S",

@@ -1,0 +1,67 @@
+"""The private stream fails in the middle of a fill; nothing is lost, and nobody has to notice."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from system import System, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+
+
+async def resting_bid(system: System, *, quantity: str = "0.02") -> tuple[str, Decimal]:
+    """A resting order of alice at the best bid, as the exchange's feed told it."""
+    price = await system.bid("BTCUSDT")
+    result = await system.trade("alice", type="LIMIT", price=str(price), quantity=quantity)
+    assert result["success"], result
+    await system.event_of("order_active", result["orderId"], seconds=5)
+    return result["orderId"], price
+
+
+async def health(system: System) -> dict[str, Any]:
+    return dict(json.loads(await system.redis.get("pms:health")))
+
+
+async def test_the_listen_key_expires_between_two_fills(system: System) -> None:
+    order, price = await resting_bid(system)
+    await system.sweep_to(price, "0.01")
+    await system.event_of("order_partially_filled", order, seconds=5)
+    await system.admin("POST", "listenKey/expire", account="desk")
+    await system.sweep_to(price, "0.01")
+    await system.event_of("order_filled", order, seconds=10)
+    assert "listen_key_expired" in system.log("streamer")
+    await system.audit()
+
+
+async def test_a_half_open_stream_is_found_out_and_its_fills_are_read_from_the_cursor(system: System) -> None:
+    """The socket answers every ping and brings nothing: two orders are filled behind its back."""
+    await until(system.admitting, "admission")
+    first, price = await resting_bid(system)
+    second, _ = await resting_bid(system)
+    await system.admin("POST", "faults", kind="withhold_event", account="desk", count=-1)
+    await system.sweep_to(price, "0.04")
+
+    async def doubted() -> bool:
+        return "user_stream_doubted" in system.log("streamer")
+
+    await until(doubted, "the stream to be doubted", seconds=30)
+    for order in (first, second):
+        await system.event_of("order_filled", order, seconds=10)
+    await system.admin("DELETE", "faults")
+    await until(system.admitting, "admission to open again")
+    await system.audit()
+
+
+async def test_the_age_of_every_stream_is_told(system: System) -> None:
+    ages = (await health(system))["ages"]
+    assert {"user", "BTCUSDT", "ETHUSDT"} <= set(ages)
+    assert all(age is not None and age < 60_000 for age in ages.values())
+
+
+async def test_the_rate_budget_is_told(system: System) -> None:
+    budget = json.loads(await system.redis.get("pms:budget"))
+    assert [count["name"] for count in budget["counts"]] == ["weight_1m", "orders_1m", "orders_10s"]
+    assert budget["known"]
