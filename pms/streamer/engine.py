@@ -60,6 +60,7 @@ class Gate:
     """Whether commands are admitted, and the rules they are judged by."""
 
     closed_because: str | None = "the streamer is starting"
+    algos_stopped: bool = False
     live_guard: bool = False
     default_leverage: int = 10
     stale_after_ms: int = 5000

@@ -16,6 +16,7 @@ from pms.contract.events import Health
 from pms.contract.money import encode
 from pms.streamer.conservation import Conservation
 from pms.streamer.engine import Engine
+from pms.streamer.memory import Memory
 
 log = structlog.get_logger()
 EVERY_S = 0.1
@@ -39,6 +40,7 @@ class Watch:
     take_overs: Callable[[], int]
     conservation: Conservation = field(default_factory=Conservation)
     lags: deque[float] = field(default_factory=lambda: deque([0.0] * 5, maxlen=5))
+    memory: Memory = field(default_factory=Memory)
     ledger_stopped: str | None = None
     recovered: bool = False
 
@@ -81,6 +83,8 @@ class Watch:
             return "the market feed is stale"
         if self.ledger_stopped is not None:
             return f"the ledger has stopped: {self.ledger_stopped}"
+        if (full := self.memory.reason()) is not None:
+            return full
         if len(self.engine.outbox) > MOST_WAITING:
             return "too much waits for the journal"
         if sorted(self.lags)[len(self.lags) // 2] * 1000 > self.engine.gate.most_lag_ms:
@@ -113,6 +117,8 @@ class Watch:
             reason=gate.closed_because,
             ts=self.now_ms(),
         )
+        self.memory.take(await untyped.info("memory"))
+        gate.algos_stopped = self.memory.algos_stopped
         stopped = await untyped.get(names.LEDGER_STOPPED)
         self.ledger_stopped = stopped.decode() if stopped else None
         async with untyped.pipeline(transaction=False) as pipe:
