@@ -34,6 +34,7 @@ from pms.streamer.catch_up import CatchUp
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.health import Watch
 from pms.streamer.ledger_wake import LedgerWake
+from pms.streamer.life import Life
 from pms.streamer.local import LocalCommands
 from pms.streamer.market import MarketData
 from pms.streamer.outbox import Outbox
@@ -177,7 +178,7 @@ class Streamer:
         """Lead, recover, serve; raises NotLeading when it must begin anew, CannotStart when it must not."""
         try:
             epoch = await self._become_leader()
-            async with asyncio.TaskGroup() as group:
+            async with Life() as group:
                 group.create_task(self._renew(epoch))
                 group.create_task(beat_forever(self._redis, SENDER, os.getpid()))
                 group.create_task(self._watch.run())
