@@ -240,6 +240,8 @@ class Streamer:
         self._engine.agenda.close()
         try:
             async with asyncio.timeout(1):
+                # What was decided or booked is journaled before a successor may begin.
+                await self._outbox.flush()
                 await self._lead.leave()
                 await self._budget.close()
         except Exception as error:
