@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 from system import System, until
 
 from pms.archive.reader import Reader
@@ -219,3 +221,81 @@ async def test_redis_half_full_closes_admission_and_still_cancels(system: System
     await until(system.admitting, "admission to open")
     assert (await system.trade("bob"))["state"] == "filled"
     await system.audit()
+
+
+async def test_12_a_restored_backup_refolds_and_everything_agrees(system: System) -> None:
+    await system.settled()
+    taken = system.home / "yesterday"
+    told = await pms(system, "backup", "--to", str(taken), "--json")
+    assert told["end"] >= told["applied"] > 0
+    for account in ("alice", "bob"):
+        assert (await system.trade(account))["state"] == "filled"
+    assert (await system.ask("pms.transfer", fromAccountId="alice", toAccountId="bob", amount="3.25"))[
+        "success"
+    ]
+    await system.settled()
+    assert (await pms(system, "verify", "--json", "--settle", "20"))["agrees"]
+    refused = await run(system, "restore", str(taken), "--yes")
+    assert refused[0] == 1
+    assert "the database is in use by pms-" in refused[1]
+    parts = [name for name in system.processes if name != "venue"]
+    for name in parts:
+        system.kill(name)
+    await system.database.dispose()
+    restored = await pms(system, "restore", str(taken), "--yes", "--json")
+    assert restored["archive"] == "the archive continues the backup and was kept"
+    for name in parts:
+        system.start(name)
+        await system.ready(name)
+
+    async def refolded() -> bool:
+        return int((await system.rows("select applied from pms.journal_cursor"))[0][0]) >= await archived(
+            system
+        )
+
+    await until(refolded, "the archive to be refolded")
+    found = await pms(system, "verify", "--json", "--settle", "20")
+    assert found["agrees"]
+    assert {check["name"] for check in found["checks"]} >= {
+        "the archive is whole and unbroken",
+        "pms.fills is the archive's fold",
+        "the wallet",
+    }
+    await system.rows("select 1")
+
+
+async def test_verify_finds_a_cent(system: System) -> None:
+    """One balance in PostgreSQL is changed behind everyone's back."""
+    await system.settled()
+    change = (
+        "update pms.ledger_entries set amount = amount + {}"
+        " where sub_account_id = 'bob' and reason = 'TRANSFER'"
+    )
+    async with system.database.begin() as connection:
+        await connection.execute(text(change.format("0.00000001")))
+    code, said = await run(system, "verify", "--settle", "0")
+    assert code == 1
+    assert "pms.ledger_entries is the archive's fold" in said
+    assert "DIFFERS" in said
+    async with system.database.begin() as connection:
+        await connection.execute(text(change.format("-0.00000001")))
+    assert (await pms(system, "verify", "--json", "--settle", "20"))["agrees"]
+
+
+async def run(system: System, *arguments: str) -> tuple[int | None, str]:
+    """Run a command line against the system."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pms.cli.main", *arguments),
+        env=system.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode, (out + err).decode()
+
+
+async def pms(system: System, *arguments: str) -> dict[str, Any]:
+    """Run a command line that must succeed and answer with one JSON object."""
+    code, said = await run(system, *arguments)
+    assert code == 0, said
+    return dict(json.loads(next(line for line in said.splitlines() if line.startswith("{"))))
