@@ -7,6 +7,8 @@ pms:order:{clientOrderId}    hash    what a sender needs, and the projected stat
 pms:right:{clientOrderId}    string  the send right: who signed, when; or "void"          48 h
 pms:inbox                    list    facts for the streamer: commands, outcomes, adjustments
 pms:journal                  stream  every state change, id {seq}-0
+pms:journal:archived         string  seq up to which the archive has it on disk
+pms:journal:applied          string  seq up to which PostgreSQL has it
 pms:stream:events            stream  the events again, for a gateway that was away
 pms:epoch                    hash    nonce and run_id under which rights may be taken
 pms:lease                    string  the living streamer's nonce
