@@ -242,6 +242,10 @@ class Streamer:
             async with asyncio.timeout(1):
                 # What was decided or booked is journaled before a successor may begin.
                 await self._outbox.flush()
+        except Exception as error:
+            log.info("outbox_not_flushed", error=str(error), waiting=len(self._outbox))
+        try:
+            async with asyncio.timeout(1):
                 await self._lead.leave()
                 await self._budget.close()
         except Exception as error:

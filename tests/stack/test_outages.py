@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -61,15 +61,34 @@ async def load(system: System) -> AsyncIterator[Counter[str]]:
             await asyncio.wait(running)
 
 
-def revive(system: System) -> None:
-    """Start what ended with Redis' connection, as the supervisor does."""
-    for name, process in list(system.processes.items()):
-        if process.poll() is not None:
-            system.start(name)
+@asynccontextmanager
+async def supervised(system: System) -> AsyncIterator[None]:
+    """Start meanwhile whatever ends, as the supervisor does: a worker may end with Redis' connection."""
+
+    async def revive() -> None:
+        while True:
+            for name, process in list(system.processes.items()):
+                if process.poll() is not None:
+                    system.start(name)
+            await asyncio.sleep(0.2)
+
+    reviving = asyncio.create_task(revive())
+    try:
+        yield
+    finally:
+        reviving.cancel()
 
 
 async def archived(system: System) -> int:
     return int(await system.redis.get("pms:journal:archived") or 0)
+
+
+def folded(system: System) -> Callable[[], Awaitable[bool]]:
+    async def whole() -> bool:
+        newest = await system.redis.xrevrange("pms:journal", count=1)
+        return int(await system.redis.get("pms:journal:applied") or 0) >= int(newest[0][0].split(b"-")[0])
+
+    return whole
 
 
 async def snapshot(system: System) -> None:
@@ -140,21 +159,21 @@ async def test_the_streamer_starts_while_postgres_is_away(system: System) -> Non
 
 
 async def test_redis_restarted_under_load_drains_once(system: System) -> None:
-    async with load(system) as answers:
-        await more_filled(answers, 5)
-        system.redis_server.kill()
-        system.redis_server.start()
+    async with supervised(system):
+        async with load(system) as answers:
+            await more_filled(answers, 5)
+            system.redis_server.kill()
+            system.redis_server.start()
 
-        async def back() -> bool:
-            return "Redis was restarted" in system.log("streamer") and await system.admitting()
+            async def back() -> bool:
+                return "stepping_down" in system.log("streamer") and await system.admitting()
 
-        await until(
-            back, "the streamer to lead again", seconds=40, tell=lambda: system.log("streamer")[-3000:]
-        )
-        revive(system)
-        await more_filled(answers, 10)
-    await system.settled()
-    await system.audit()
+            await until(
+                back, "the streamer to lead again", seconds=40, tell=lambda: system.log("streamer")[-3000:]
+            )
+            await more_filled(answers, 10)
+        await until(folded(system), "the fold", seconds=40, tell=lambda: system.log("worker-ledger")[-3000:])
+        await system.audit()
 
 
 async def test_redis_that_lost_its_tail_gets_it_back_from_the_archive(system: System) -> None:
