@@ -9,7 +9,8 @@ Chain: `prev` is the seq of the entry before; an entry whose `prev` is not what 
 never skipped over. An entry that tells several events takes as many seqs as events, so that each
 event has its own; `seq` is the last of them.
 
-Format `v` 1. Decimals are strings; times are exchange or Redis milliseconds.
+Format `v` 1. Decimals are strings; times are exchange or Redis milliseconds. Entries live for ever in the
+archive: whatever is added later has a default, and a format that was ever written stays in `READABLE`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Any, Final
 import msgspec
 
 FORMAT: Final = 1
+READABLE: Final = frozenset({1})
+"""Formats that this code reads: entries of an older release are folded by a newer one."""
 
 
 class SubAccountRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -303,6 +306,6 @@ def decode_entry(text: bytes) -> Entry:
         entry = _decoder.decode(text)
     except msgspec.DecodeError as error:
         raise UnknownFormat(str(error)) from error
-    if entry.v != FORMAT:
-        raise UnknownFormat(f"entry {entry.seq} is of format {entry.v}, this code reads {FORMAT}")
+    if entry.v not in READABLE:
+        raise UnknownFormat(f"entry {entry.seq} is of format {entry.v}, this code reads {sorted(READABLE)}")
     return entry

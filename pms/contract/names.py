@@ -8,6 +8,8 @@ pms:right:{clientOrderId}    string  the send right: who signed, when; or "void"
                                      both exist for {clientOrderId}~{n}, too: the n-th amendment
 pms:inbox                    list    facts for the streamer: commands, outcomes, adjustments
 pms:journal                  stream  every state change, id {seq}-0
+pms:journal:archived         string  seq up to which the archive has it on disk
+pms:journal:applied          string  seq up to which PostgreSQL has it
 pms:stream:events            stream  the events again, for a gateway that was away
 pms:epoch                    hash    nonce and run_id under which rights may be taken
 pms:lease                    string  the living streamer's nonce

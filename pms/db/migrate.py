@@ -66,6 +66,11 @@ def head() -> str:
     return newest
 
 
+def require_known(revision: str) -> None:
+    """Raise SchemaTooNew for a revision that a newer release made."""
+    _refuse_newer(revision)
+
+
 def _refuse_newer(found: str | None) -> None:
     known = {script.revision for script in _scripts().walk_revisions()}
     if found is not None and found not in known:

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from pms.archive.segments import sync_directory
+from pms.db.collector import collector_paused
 from pms.db.load import LoadedState
 
 log = structlog.get_logger()
@@ -67,7 +68,8 @@ def read_state(path: Path) -> LoadedState:
     seq, _, checksum = head.removeprefix(_FORMAT + b" ").partition(b" ")
     if checksum != _checksum(body):
         raise ValueError("its checksum does not hold")
-    state = _decoder.decode(body)  # msgspec's errors are ValueErrors
+    with collector_paused():
+        state = _decoder.decode(body)  # msgspec's errors are ValueErrors
     if b"%d" % state.applied != seq:
         raise ValueError(f"it says of itself that it is {state.applied}")
     return state

@@ -81,6 +81,13 @@ class Outbox:
                 self._something.clear()
                 self._empty.set()
 
+    async def flush(self) -> None:
+        """Journal what still waits once nothing else runs; nobody is told. Raises what `append` raises."""
+        while self._waiting:
+            batch = self._waiting[:BATCH]
+            await self._journal.append([waiting.posting for waiting in batch])
+            del self._waiting[: len(batch)]
+
     async def _append(self, postings: list[Posting]) -> list[bool]:
         while True:
             try:

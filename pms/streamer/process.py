@@ -37,6 +37,7 @@ from pms.streamer.catch_up import CatchUp
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.health import Watch
 from pms.streamer.ledger_wake import LedgerWake
+from pms.streamer.life import Life
 from pms.streamer.lifeline import Lifeline
 from pms.streamer.local import LocalCommands
 from pms.streamer.market import MarketData
@@ -209,7 +210,7 @@ class Streamer:
         """Lead, recover, serve; raises NotLeading when it must begin anew, CannotStart when it must not."""
         try:
             epoch = await self._become_leader()
-            async with asyncio.TaskGroup() as group:
+            async with Life() as group:
                 group.create_task(self._renew(epoch))
                 group.create_task(beat_forever(self._redis, SENDER, os.getpid()))
                 group.create_task(self._watch.run())
@@ -275,6 +276,12 @@ class Streamer:
     async def _leave(self) -> None:
         self._market.close()
         self._engine.agenda.close()
+        try:
+            async with asyncio.timeout(1):
+                # What was decided or booked is journaled before a successor may begin.
+                await self._outbox.flush()
+        except Exception as error:
+            log.info("outbox_not_flushed", error=str(error), waiting=len(self._outbox))
         try:
             async with asyncio.timeout(1):
                 await self._lead.leave()

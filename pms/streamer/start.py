@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import structlog
@@ -11,6 +12,7 @@ from pms.binance.instruments import parse_instruments
 from pms.bus.journal import Journal
 from pms.contract.journal import Rows
 from pms.contract.names import HOUSE
+from pms.db.collector import collector_paused
 from pms.db.load import RECENT_MS, LoadedState
 from pms.domain.custody import open_books
 from pms.domain.desk import Desk
@@ -20,6 +22,7 @@ from pms.domain.treasury import WALLET
 from pms.streamer.income import recent_incomes
 
 log = structlog.get_logger()
+AT_ONCE = 1000
 
 
 class CannotStart(Exception):
@@ -35,9 +38,7 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
     desk.load(
         Rows(
             sub_accounts=tuple(state.sub_accounts),
-            orders=tuple(state.orders),
             positions=tuple(state.positions),
-            commands=tuple(state.commands),
             cursors=tuple(state.cursors),
             incidents=tuple(state.incidents),
             assets=tuple(state.assets),
@@ -50,12 +51,20 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
     desk.forgotten_until = max(state.entry_at - RECENT_MS, 0)
     for symbol, moves in state.moves.items():
         desk.treasury.moves[symbol] = list(moves)
+    with collector_paused():
+        # In pieces: the lease is renewed between them.
+        for begin in range(0, max(len(state.orders), len(state.commands)), AT_ONCE):
+            piece = slice(begin, begin + AT_ONCE)
+            desk.load(Rows(orders=tuple(state.orders[piece]), commands=tuple(state.commands[piece])))
+            await asyncio.sleep(0)
     for key in state.fill_keys:
         desk.first_sight(*key)
     seq = state.applied
-    for entry in state.tail:
+    for number, entry in enumerate(state.tail):
         desk.load(entry.rows)
         seq = entry.seq
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
     while tail := await journal.tail(seq):
         for entry in tail:
             if entry.prev != seq:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 from system import System, until
 
 from pms.archive.reader import Reader
@@ -59,8 +61,34 @@ async def load(system: System) -> AsyncIterator[Counter[str]]:
             await asyncio.wait(running)
 
 
+@asynccontextmanager
+async def supervised(system: System) -> AsyncIterator[None]:
+    """Start meanwhile whatever ends, as the supervisor does: a worker may end with Redis' connection."""
+
+    async def revive() -> None:
+        while True:
+            for name, process in list(system.processes.items()):
+                if process.poll() is not None:
+                    system.start(name)
+            await asyncio.sleep(0.2)
+
+    reviving = asyncio.create_task(revive())
+    try:
+        yield
+    finally:
+        reviving.cancel()
+
+
 async def archived(system: System) -> int:
     return int(await system.redis.get("pms:journal:archived") or 0)
+
+
+def folded(system: System) -> Callable[[], Awaitable[bool]]:
+    async def whole() -> bool:
+        newest = await system.redis.xrevrange("pms:journal", count=1)
+        return int(await system.redis.get("pms:journal:applied") or 0) >= int(newest[0][0].split(b"-")[0])
+
+    return whole
 
 
 async def snapshot(system: System) -> None:
@@ -131,20 +159,21 @@ async def test_the_streamer_starts_while_postgres_is_away(system: System) -> Non
 
 
 async def test_redis_restarted_under_load_drains_once(system: System) -> None:
-    async with load(system) as answers:
-        await more_filled(answers, 5)
-        system.redis_server.kill()
-        system.redis_server.start()
+    async with supervised(system):
+        async with load(system) as answers:
+            await more_filled(answers, 5)
+            system.redis_server.kill()
+            system.redis_server.start()
 
-        async def back() -> bool:
-            return "Redis was restarted" in system.log("streamer") and await system.admitting()
+            async def back() -> bool:
+                return "stepping_down" in system.log("streamer") and await system.admitting()
 
-        await until(
-            back, "the streamer to lead again", seconds=40, tell=lambda: system.log("streamer")[-6000:]
-        )
-        await more_filled(answers, 10)
-    await system.settled()
-    await system.audit()
+            await until(
+                back, "the streamer to lead again", seconds=40, tell=lambda: system.log("streamer")[-3000:]
+            )
+            await more_filled(answers, 10)
+        await until(folded(system), "the fold", seconds=40, tell=lambda: system.log("worker-ledger")[-3000:])
+        await system.audit()
 
 
 async def test_redis_that_lost_its_tail_gets_it_back_from_the_archive(system: System) -> None:
@@ -191,10 +220,10 @@ async def test_redis_that_lost_its_tail_gets_it_back_from_the_archive(system: Sy
     await system.audit()
 
 
-async def test_redis_nearly_full_closes_admission_and_books_on(system: System) -> None:
+async def test_redis_half_full_closes_admission_and_still_cancels(system: System) -> None:
     await until(system.admitting, "admission")
     resting = await system.trade(
-        "alice", type="LIMIT", price=str(await system.bid("BTCUSDT") - 1), quantity="0.01"
+        "alice", type="LIMIT", price=str(await system.bid("BTCUSDT") - 2000), quantity="0.01"
     )
     used = int((await system.redis.info("memory"))["used_memory"])
     await system.redis.config_set("maxmemory", int(used / 0.6))
@@ -211,3 +240,81 @@ async def test_redis_nearly_full_closes_admission_and_books_on(system: System) -
     await until(system.admitting, "admission to open")
     assert (await system.trade("bob"))["state"] == "filled"
     await system.audit()
+
+
+async def test_12_a_restored_backup_refolds_and_everything_agrees(system: System) -> None:
+    await system.settled()
+    taken = system.home / "yesterday"
+    told = await pms(system, "backup", "--to", str(taken), "--json")
+    assert told["end"] >= told["applied"] > 0
+    for account in ("alice", "bob"):
+        assert (await system.trade(account))["state"] == "filled"
+    assert (await system.ask("pms.transfer", fromAccountId="alice", toAccountId="bob", amount="3.25"))[
+        "success"
+    ]
+    await system.settled()
+    assert (await pms(system, "verify", "--json", "--settle", "20"))["agrees"]
+    refused = await run(system, "restore", str(taken), "--yes")
+    assert refused[0] == 1
+    assert "the database is in use by pms-" in refused[1]
+    parts = [name for name in system.processes if name != "venue"]
+    for name in parts:
+        system.kill(name)
+    await system.database.dispose()
+    restored = await pms(system, "restore", str(taken), "--yes", "--json")
+    assert restored["archive"] == "the archive continues the backup and was kept"
+    for name in parts:
+        system.start(name)
+        await system.ready(name)
+
+    async def refolded() -> bool:
+        return int((await system.rows("select applied from pms.journal_cursor"))[0][0]) >= await archived(
+            system
+        )
+
+    await until(refolded, "the archive to be refolded")
+    found = await pms(system, "verify", "--json", "--settle", "20")
+    assert found["agrees"]
+    assert {check["name"] for check in found["checks"]} >= {
+        "the archive is whole and unbroken",
+        "pms.fills is the archive's fold",
+        "the wallet",
+    }
+    await system.rows("select 1")
+
+
+async def test_verify_finds_a_cent(system: System) -> None:
+    """One balance in PostgreSQL is changed behind everyone's back."""
+    await system.settled()
+    change = (
+        "update pms.ledger_entries set amount = amount + {}"
+        " where sub_account_id = 'bob' and reason = 'TRANSFER'"
+    )
+    async with system.database.begin() as connection:
+        await connection.execute(text(change.format("0.00000001")))
+    code, said = await run(system, "verify", "--settle", "0")
+    assert code == 1
+    assert "pms.ledger_entries is the archive's fold" in said
+    assert "DIFFERS" in said
+    async with system.database.begin() as connection:
+        await connection.execute(text(change.format("-0.00000001")))
+    assert (await pms(system, "verify", "--json", "--settle", "20"))["agrees"]
+
+
+async def run(system: System, *arguments: str) -> tuple[int | None, str]:
+    """Run a command line against the system."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pms.cli.main", *arguments),
+        env=system.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode, (out + err).decode()
+
+
+async def pms(system: System, *arguments: str) -> dict[str, Any]:
+    """Run a command line that must succeed and answer with one JSON object."""
+    code, said = await run(system, *arguments)
+    assert code == 0, said
+    return dict(json.loads(next(line for line in said.splitlines() if line.startswith("{"))))

@@ -220,6 +220,32 @@ def test_a_killed_part_is_started_again_and_said_so(running: Desk) -> None:
     assert again["pid"] != killed.pid
 
 
+def test_a_rolling_restart_loses_no_command(running: Desk) -> None:
+    """Orders go on while every part is drained and started anew; the books agree at the end."""
+    running.pms("accounts", "create", "drained", "--fund", "10000")
+    before = {name: process.pid for name, process in running.processes().items()}
+    draining = subprocess.Popen(
+        running.command("drain", "--json"),
+        cwd="/",
+        env=running.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    answers = []
+    while draining.poll() is None:
+        side = ("buy", "sell")[len(answers) % 2]
+        answers.append(running.pms("trade", "BTCUSDT", side, "0.01", "--account", "drained", code=None))
+    assert draining.stdout is not None
+    done = json.loads(draining.stdout.read())["parts"]
+    drained = {name for name in PARTS if name.startswith("worker-") or name == "streamer"}
+    after = {name: process.pid for name, process in running.processes().items()}
+    assert set(done) == drained == {name for name, pid in before.items() if after[name] != pid}
+    assert any("filled" in answer for answer in answers)
+    assert not [answer for answer in answers if "nobody answered" in answer], answers
+    running.pms("trade", "BTCUSDT", "buy", "0.01", "--account", "drained")
+    running.pms("audit", "--settle", "20")
+
+
 def test_children_of_a_killed_supervisor_end(running: Desk) -> None:
     addresses = running.addresses()
     Redis.from_url(addresses["PMS_REDIS_URL"]).set("kept", "yes")
