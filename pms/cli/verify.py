@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from pms.archive.errors import ArchiveError
 from pms.archive.reader import Reader
-from pms.cli.audit import as_object, once, print_checks
+from pms.cli.audit import Audit, as_object, once, print_checks
 from pms.cli.audit_checks import Check
 from pms.cli.exchange import ExchangeReader
 from pms.cli.session import Session, run
@@ -28,7 +28,6 @@ from pms.contract.money import encode
 from pms.db import models
 from pms.db.engine import reading
 from pms.db.models import ROW_TABLES, RowTable
-from pms.db.queries import Counts
 from pms.db.upsert import Batch, Contradiction, gather
 
 BATCH = 5000
@@ -46,25 +45,25 @@ AGAIN_S = 1.0
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; progress goes to stderr.")
 def verify(settle: float, as_json: bool) -> None:
     """Refold the archive from its beginning; compare it with PostgreSQL, Redis and the exchange."""
-    checks, counts = run(lambda session: settled(session, settle))
+    found = run(lambda session: settled(session, settle))
     if as_json:
-        click.echo(encode(as_object(checks, counts)))
+        click.echo(encode(as_object(found)))
     else:
-        print_checks(checks, counts)
-    if not all(check.agrees for check in checks):
+        print_checks(found)
+    if not found.agrees:
         raise click.exceptions.Exit(1)
 
 
-async def settled(session: Session, seconds: float) -> tuple[list[Check], Counts]:
+async def settled(session: Session, seconds: float) -> Audit:
     """Compare until everything agrees or the time for settling is over."""
     until = time.monotonic() + seconds
     async with ExchangeReader(session.settings) as reader:
         while True:
             checks = await archive_checks(session, session.settings.archive_dir)
-            others, counts = await once(session, reader)
-            checks += others
-            if all(check.agrees for check in checks) or time.monotonic() > until:
-                return checks, counts
+            found = await once(session, reader)
+            found = replace(found, checks=[*checks, *found.checks])
+            if found.agrees or time.monotonic() > until:
+                return found
             await asyncio.sleep(AGAIN_S)
 
 
