@@ -179,7 +179,7 @@ def _answer(request_id: str, record: Record | None, *, code: Code | None) -> byt
         side=echoed.get("side"),
         quantity=None,
         order_id=orders[0] if orders else None,
-        state="placing" if code is None else None,
+        state=None if code else "halting" if record and record.command == names.Task.HALT else "placing",
         code=code,
         error="nobody decided the command before its deadline; nothing was sent" if code else None,
     )

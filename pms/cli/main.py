@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trade": ("pms.cli.trade", "Place one order."),
     "cancel": ("pms.cli.trade", "Cancel one order, or all."),
     "close": ("pms.cli.trade", "Close a position at market, or all."),
+    "halt": ("pms.cli.halt", "Halt trading: all, or one sub-account."),
+    "resume": ("pms.cli.halt", "Lift a halt."),
     "positions": ("pms.cli.book", "Open positions."),
     "orders": ("pms.cli.book", "Live orders; --all for the finished too."),
     "fills": ("pms.cli.book", "Trades that were booked."),

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pms.cli.output import console
+from pms.cli.output import clock, console
 from pms.config import Settings, load_settings
 from pms.stack import pulse, state
 from pms.stack.errors import StackError
@@ -174,7 +174,20 @@ def _show_commands(out: Console, seen: pulse.Pulse) -> None:
     out.print(table)
 
 
+def _show_halts(out: Console, seen: pulse.Pulse) -> None:
+    """What is halted, in red; the key itself is shown where no streamer tells of it."""
+    told = seen.health.get("halts", []) if seen.health else []
+    for halt in told:
+        what = halt["subAccountId"] or "ALL TRADING"
+        but = ", reduce-only orders may go" if halt["mode"] == "REDUCE_ONLY" else ""
+        line = f"HALTED {what} since {clock(halt['since'])} by {halt['actor']}: {halt['reason']}{but}"
+        out.print(Text(line, style="bold white on red"), soft_wrap=True)
+    if seen.halt and not any(halt["subAccountId"] is None for halt in told):
+        out.print(Text(f"HALTED ALL TRADING: {seen.halt}", style="bold white on red"), soft_wrap=True)
+
+
 def _show_health(out: Console, seen: pulse.Pulse) -> None:
+    _show_halts(out, seen)
     if seen.health is None:
         out.print(Text("health: no streamer tells any", style="red"))
         return

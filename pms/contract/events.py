@@ -69,6 +69,16 @@ class Price(Shape):
     ts: int = Field(description="Exchange time of the update, ms.")
 
 
+class HaltView(Shape):
+    """A halt that is in force."""
+
+    sub_account_id: str | None = Field(description="null: everything.")
+    mode: Literal["HALTED", "REDUCE_ONLY"]
+    reason: str
+    actor: str
+    since: int = Field(description="Redis time, ms.")
+
+
 class Health(Shape):
     """Whether the engine may be believed: `pms:health`."""
 
@@ -76,4 +86,7 @@ class Health(Shape):
     feed_age: int | None = Field(description="Milliseconds since the last market frame was processed.")
     admission: bool
     reason: str | None = None
+    halts: list[HaltView] = Field(
+        default_factory=list, description="The halts in force, that of everything first; 50 at most."
+    )
     ts: int

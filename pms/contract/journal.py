@@ -139,6 +139,20 @@ class CursorRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
 
 
+class HaltRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A halt after the entry. Key: scope."""
+
+    scope: str
+    #: a sub-account, or * for everything
+    mode: str
+    #: HALTED, REDUCE_ONLY, or RESUMED: lifted
+    reason: str
+    actor: str
+    since: int
+    request_id: str
+    #: of the command that halted, also in the row that lifts it: only that very halt is lifted
+
+
 class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
     """Something an operator should see. Key: seq."""
 
@@ -161,6 +175,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     commands: tuple[CommandRow, ...] = ()
     cursors: tuple[CursorRow, ...] = ()
     incidents: tuple[IncidentRow, ...] = ()
+    halts: tuple[HaltRow, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,7 +10,7 @@ pms:journal                  stream  every state change, id {seq}-0
 pms:stream:events            stream  the events again, for a gateway that was away
 pms:epoch                    hash    nonce and run_id under which rights may be taken
 pms:lease                    string  the living streamer's nonce
-pms:halt, pms:halt:{sub}     string  no send right while it exists
+pms:halt, pms:halt:{sub}     string  no send right while it exists: {mode, reason, actor, since, requestId}
 pms:price:{symbol}           string  {bid, ask, mid, ts}                                   30 s
 pms:risk:{subAccountId}      string  the account snapshot                                  30 s
 pms:health                   string  {state, feedAge, admission, reason}
@@ -29,6 +29,9 @@ OPEN_REQUESTS: Final = "pms:requests:open"
 EPOCH: Final = "pms:epoch"
 LEASE: Final = "pms:lease"
 HALT: Final = "pms:halt"
+EVERYTHING: Final = "*"
+"""The scope of a halt that is not one sub-account's."""
+
 HEALTH: Final = "pms:health"
 APPLIED: Final = "pms:journal:applied"
 """The ledger's last folded seq, told to the streamer so that it may trim behind it."""
@@ -43,6 +46,9 @@ REQUEST_TTL_S: Final = 86_400
 RIGHT_TTL_S: Final = 172_800
 RESULT_TTL_S: Final = 30
 CACHE_TTL_S: Final = 30
+HEALTH_TTL_S: Final = 5
+"""Ten times as long as the streamer takes to tell it again: a page goes stale before anyone is hurt."""
+
 EVENTS_KEPT: Final = 20_000
 
 
@@ -65,6 +71,8 @@ class Task:
     CLOSE: Final = "pms.close"
     CANCEL: Final = "pms.cancel"
     CANCEL_ALL: Final = "pms.cancel_all"
+    HALT: Final = "pms.halt"
+    RESUME: Final = "pms.resume"
     PLACE: Final = "pms.place"
     FOLD: Final = "pms.fold"
     KEEP_LISTEN_KEY: Final = "pms.keep_listen_key"
@@ -78,6 +86,9 @@ COMMAND_QUEUE: Final = {
     Task.CLOSE: Queue.COMMANDS,
     Task.CANCEL: Queue.URGENT,
     Task.CANCEL_ALL: Queue.URGENT,
+    Task.HALT: Queue.URGENT,
+    # Not urgent, so that one of unknown age is refused: nobody may be surprised by trading again
+    Task.RESUME: Queue.COMMANDS,
 }
 """Which queue wakes the worker of each command."""
 
@@ -86,6 +97,8 @@ COMMAND_LISTS: Final = {
     "pms:cmd:close": Task.CLOSE,
     "pms:cmd:cancel": Task.CANCEL,
     "pms:cmd:cancel_all": Task.CANCEL_ALL,
+    "pms:cmd:halt": Task.HALT,
+    "pms:cmd:resume": Task.RESUME,
 }
 
 
@@ -103,6 +116,11 @@ def order_key(client_order_id: str) -> str:
 
 def right_key(client_order_id: str) -> str:
     return f"pms:right:{client_order_id}"
+
+
+def halt_key(scope: str) -> str:
+    """Where a halt stands: of everything, or of one sub-account."""
+    return HALT if scope == EVERYTHING else f"{HALT}:{scope}"
 
 
 def price_key(symbol: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pms.contract.journal import CommandRow, CursorRow, OrderRow, PositionRow, SubAccountRow
+from pms.contract.journal import CommandRow, CursorRow, HaltRow, OrderRow, PositionRow, SubAccountRow
 from pms.db import models
 from pms.db.engine import reading
 from pms.db.rows import fetch, select_as
@@ -38,6 +38,8 @@ class LoadedState:
     #: of the last 24 h, oldest first: a repeated requestId gets its first answer
     commands: list[CommandRow]
     cursors: list[CursorRow]
+    halts: list[HaltRow]
+    #: those in force
 
 
 # A symbol's trades are fetched again from its proven cursor on, however long ago that was: so the
@@ -102,6 +104,11 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
                 CommandRow,
             ),
             cursors=await fetch(connection, select_as(CursorRow, models.cursors), CursorRow),
+            halts=await fetch(
+                connection,
+                select_as(HaltRow, models.halts).where(models.halts.c.mode != "RESUMED"),
+                HaltRow,
+            ),
         )
 
 

@@ -225,6 +225,18 @@ incidents = Table(
     _one_of("severity", "info", "warning", "critical"),
 )
 
+halts = Table(
+    "halts",
+    metadata,
+    _key("scope"),
+    _text("mode"),
+    _text("reason"),
+    _text("actor"),
+    _int("since"),
+    _text("request_id"),
+    _one_of("mode", "HALTED", "REDUCE_ONLY", "RESUMED"),
+)
+
 journal_cursor = Table(
     "journal_cursor",
     metadata,
@@ -271,4 +283,5 @@ ROW_TABLES = (
     RowTable("commands", journal.CommandRow, commands, once=True),
     RowTable("cursors", journal.CursorRow, cursors),
     RowTable("incidents", journal.IncidentRow, incidents),
+    RowTable("halts", journal.HaltRow, halts),
 )

@@ -21,6 +21,7 @@ from pms.contract.money import Number, booked, encode, plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.desk import TAKER_FEE, Desk, Top, order_row, position_view, tag
+from pms.domain.halts import refuse_halted
 from pms.domain.instrument import Instrument, InstrumentError
 from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.posting import Draft, Posting, Undecided
@@ -186,6 +187,7 @@ def _admit_trade(desk: Desk, asked: Asked, command: Trade) -> Posting:
         )
     if account.id == HOUSE:
         raise Refusal(Code.HOUSE_ONLY, "the house does not trade by command", field="subAccountId")
+    refuse_halted(desk, account.id, reduce_only=command.reduce_only)
     instrument = _instrument(desk, command.symbol)
     top = _fresh_top(desk, asked, command.symbol)
     price, tif = _price_and_time(command)
@@ -217,6 +219,7 @@ def _admit_close(desk: Desk, asked: Asked, command: Close) -> Posting:
         )
     if position.sub_account_id == HOUSE:
         raise Refusal(Code.HOUSE_ONLY, "the house does not trade by command", field="positionId")
+    refuse_halted(desk, position.sub_account_id, reduce_only=True)
     instrument = _instrument(desk, position.symbol)
     top = _fresh_top(desk, asked, position.symbol)
     side: Side = "SELL" if position.quantity > 0 else "BUY"

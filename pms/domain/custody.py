@@ -9,7 +9,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Command, CreateAccount, Freeze, ImportPosition, Transfer
+from pms.contract.commands import (
+    Command,
+    CreateAccount,
+    Freeze,
+    Halt,
+    ImportPosition,
+    Resume,
+    Transfer,
+)
 from pms.contract.events import PositionEvent
 from pms.contract.journal import CursorRow
 from pms.contract.money import booked, canonical, plain
@@ -17,11 +25,12 @@ from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.admission import Asked, decided
 from pms.domain.desk import Desk, SubAccount, house, position_id, position_row, position_view, tag
+from pms.domain.halting import halt, resume
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 
 ZERO = Decimal(0)
-LOCAL_COMMANDS = (CreateAccount, Transfer, Freeze, ImportPosition)
+LOCAL_COMMANDS = (CreateAccount, Transfer, Freeze, ImportPosition, Halt, Resume)
 """Commands that leave no trace at the exchange: answered only after PostgreSQL has them."""
 
 
@@ -36,6 +45,10 @@ def keep(desk: Desk, asked: Asked, command: Command) -> Posting:
             return _freeze(desk, asked, command)
         case ImportPosition():
             return _import(desk, asked, command)
+        case Halt():
+            return halt(desk, asked, command)
+        case Resume():
+            return resume(desk, asked, command)
         case _:
             raise Refusal(Code.UNKNOWN_COMMAND, f"{asked.command} is not served here", field="command")
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from uuid import NAMESPACE_OID, uuid5
 
 from pms.contract.account import Account, PositionView
-from pms.contract.journal import LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow
+from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow
 from pms.contract.money import booked
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
@@ -116,6 +116,8 @@ class Desk:
     tops: dict[str, Top] = field(default_factory=dict)
     instruments: dict[str, Instrument] = field(default_factory=dict)
     closed: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    halts: dict[str, HaltRow] = field(default_factory=dict)
+    #: those in force, by scope
     _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -285,6 +287,15 @@ class Desk:
                 self.by_exchange.pop((order.spec.symbol, order.exchange_order_id), None)
                 self.by_number.pop(order.exchange_order_id, None)
 
+    # --- halts ---
+
+    def note_halt(self, row: HaltRow) -> None:
+        """Take a halt as it now is; a lifted one is forgotten."""
+        if row.mode == "RESUMED":
+            self.halts.pop(row.scope, None)
+        else:
+            self.halts[row.scope] = row
+
     # --- once-only keys ---
 
     def first_sight(self, symbol: str, exchange_order_id: int, trade_id: int) -> bool:
@@ -329,6 +340,8 @@ class Desk:
             self.first_sight(fill.symbol, fill.exchange_order_id, fill.trade_id)
         for cursor in rows.cursors:
             self.cursors[cursor.symbol] = cursor.trade_id
+        for halt in rows.halts:
+            self.note_halt(halt)
         for command in rows.commands:
             answer = Result.model_validate_json(command.answer)
             self.remember_request(command.request_id, command.text, answer)

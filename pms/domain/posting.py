@@ -11,6 +11,7 @@ from pms.contract.journal import (
     CursorRow,
     Entry,
     FillRow,
+    HaltRow,
     IncidentRow,
     LedgerRow,
     OrderRow,
@@ -88,6 +89,7 @@ class Draft:
     commands: list[CommandRow] = field(default_factory=list)
     cursors: list[CursorRow] = field(default_factory=list)
     incidents: list[IncidentRow] = field(default_factory=list)
+    halts: dict[str, HaltRow] = field(default_factory=dict)
 
     @property
     def first_seq(self) -> int:
@@ -122,5 +124,6 @@ class Draft:
                 commands=tuple(self.commands),
                 cursors=tuple(self.cursors),
                 incidents=tuple(self.incidents),
+                halts=tuple(self.halts.values()),
             ),
         )

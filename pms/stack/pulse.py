@@ -38,6 +38,8 @@ class Pulse(msgspec.Struct, rename="camel"):
     oldest: list[OpenCommand]
     heartbeats: dict[str, int | None]
     health: dict[str, Any] | None
+    halt: str | None
+    """What stands at `pms:halt`, whether or not a streamer lives to tell of it."""
 
 
 def take(url: str, heartbeats_of: list[str]) -> Pulse:
@@ -65,7 +67,8 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
         pipe.zrange(names.OPEN_REQUESTS, 0, SHOWN - 1, withscores=True)
         pipe.mget([ready_key(name) for name in heartbeats_of] or [ready_key("-")])
         pipe.get(names.HEALTH)
-        *sizes, open_count, oldest, beats, health = pipe.execute()
+        pipe.get(names.HALT)
+        *sizes, open_count, oldest, beats, health, halt = pipe.execute()
     queues = len(names.Queue.ALL)
     return Pulse(
         queues=dict(zip(names.Queue.ALL, sizes[:queues], strict=True)),
@@ -77,6 +80,7 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
             for name, beat in zip(heartbeats_of, beats, strict=False)
         },
         health=json.loads(health) if health else None,
+        halt=halt,
     )
 
 

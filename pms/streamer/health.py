@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from pms.contract import names
 from pms.contract.events import Health
 from pms.contract.money import encode
+from pms.domain.halts import views
 from pms.streamer.conservation import Conservation
 from pms.streamer.engine import Engine
 
@@ -111,12 +112,13 @@ class Watch:
             feed_age=int(age * 1000) if age < 1e6 else None,
             admission=gate.closed_because is None,
             reason=gate.closed_because,
+            halts=views(self.engine.desk),
             ts=self.now_ms(),
         )
         stopped = await untyped.get(names.LEDGER_STOPPED)
         self.ledger_stopped = stopped.decode() if stopped else None
         async with untyped.pipeline(transaction=False) as pipe:
-            pipe.set(names.HEALTH, encode(health), ex=names.CACHE_TTL_S)
+            pipe.set(names.HEALTH, encode(health), ex=names.HEALTH_TTL_S)
             pipe.set("pms:takeovers", self.take_overs())
             await pipe.execute()
 

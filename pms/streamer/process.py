@@ -31,6 +31,7 @@ from pms.streamer.agenda import Agenda
 from pms.streamer.attention import Attention
 from pms.streamer.catch_up import CatchUp
 from pms.streamer.engine import Engine, Gate
+from pms.streamer.halts import Halts
 from pms.streamer.health import Watch
 from pms.streamer.ledger_wake import LedgerWake
 from pms.streamer.local import LocalCommands
@@ -132,6 +133,7 @@ class Streamer:
         self._engine.repeat = self._repeat
         self._engine.behind = self._behind.set
         self._catch_up = CatchUp(self._engine, self._client)
+        self._halts = Halts(self._engine, self._redis, now_ms=self._clock.now_ms, sleep=asyncio.sleep)
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(
             base,
@@ -189,6 +191,7 @@ class Streamer:
                 log.info("recovered", seq=self._desk.last_seq)
                 group.create_task(self._supervised("inbox", self._hear))
                 group.create_task(self._supervised("sweep", self._sweep))
+                group.create_task(self._supervised("halts", self._halts.run))
                 group.create_task(self._supervised("catch_up", self._keep_caught_up))
         finally:
             await self._leave()
@@ -249,6 +252,7 @@ class Streamer:
             now_us=self._clock.now_ms() * 1000,
         )
         await self._lead.begin_from(seq)
+        await self._halts.begin()
         opening = await first_books(
             self._desk, self._client, symbols=self._settings.symbol_list, at=self._clock.now_ms()
         )

@@ -36,6 +36,7 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             positions=tuple(state.positions),
             commands=tuple(state.commands),
             cursors=tuple(state.cursors),
+            halts=tuple(state.halts),
         )
     )
     for key in state.fill_keys:
