@@ -99,6 +99,8 @@ export interface Health {
   feedAge: number | null;
   admission: boolean;
   reason: string | null;
+  /** Whether the exchange cancels our resting orders if the engine dies. */
+  deadMan: "off" | "idle" | "armed" | "withheld";
   /** The halts in force, that of everything first; 50 at most. */
   halts: Array<HaltView>;
   ts: number;

@@ -21,6 +21,12 @@ from pms.stack.processes import ROLES
 from pms.stack.screen import live_line
 
 BEATING = ("streamer", *(f"worker-{role}" for role in ROLES), "beat", "bridge")
+DEAD_MAN = {
+    "off": "off, PMS_DEAD_MAN: resting orders outlive a dead engine",
+    "idle": "on, no order rests",
+    "armed": "armed: the exchange cancels resting orders if the engine dies",
+    "withheld": "NOT renewed, for the engine is unwell: the exchange will cancel resting orders",
+}
 COLOURS = {"ready": "green", "external": "green", "starting": "yellow", "restarting": "yellow"}
 
 
@@ -195,6 +201,8 @@ def _show_health(out: Console, seen: pulse.Pulse) -> None:
     word = "commands are admitted" if admits else f"commands are refused: {seen.health.get('reason')}"
     age = seen.health.get("feedAge")
     feed = f", last market frame {age} ms ago" if age is not None else ""
+    switch = DEAD_MAN[seen.health.get("deadMan", "idle")]
+    out.print(Text(f"dead man's switch: {switch}", style="red" if "NOT" in switch else ""))
     out.print(Text(f"health: {seen.health.get('state')}, {word}{feed}", style="green" if admits else "red"))
 
 

@@ -86,6 +86,9 @@ class Health(Shape):
     feed_age: int | None = Field(description="Milliseconds since the last market frame was processed.")
     admission: bool
     reason: str | None = None
+    dead_man: Literal["off", "idle", "armed", "withheld"] = Field(
+        "idle", description="Whether the exchange cancels our resting orders if the engine dies."
+    )
     halts: list[HaltView] = Field(
         default_factory=list, description="The halts in force, that of everything first; 50 at most."
     )

@@ -36,6 +36,9 @@ HEALTH: Final = "pms:health"
 APPLIED: Final = "pms:journal:applied"
 """The ledger's last folded seq, told to the streamer so that it may trim behind it."""
 
+KEEP_ORDERS: Final = "pms:keep_orders"
+"""While it exists, a streamer that ends in order stops its countdowns at the exchange."""
+
 LEDGER_STOPPED: Final = "pms:ledger:stopped"
 """Why the fold stands still; while it exists, admission is closed."""
 

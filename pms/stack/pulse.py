@@ -54,6 +54,15 @@ def take(url: str, heartbeats_of: list[str]) -> Pulse:
         raise StackError(f"Redis {redis_shown(url)} does not answer: {error}") from None
 
 
+def keep_orders(url: str, *, seconds: int) -> None:
+    """Ask a streamer that is about to end to stop its countdowns. Raises StackError."""
+    try:
+        with Redis.from_url(url, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
+            client.set(names.KEEP_ORDERS, "1", ex=seconds)
+    except (RedisError, OSError) as error:
+        raise StackError(f"Redis {redis_shown(url)} does not answer: {error}") from None
+
+
 def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
     seconds, micros = client.time()
     now_ms = seconds * 1000 + micros // 1000

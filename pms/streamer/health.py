@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from redis.asyncio import Redis
@@ -38,6 +38,7 @@ class Watch:
     user_up: Callable[[], bool]
     expire_stale: Callable[[], None]
     take_overs: Callable[[], int]
+    dead_man: Callable[[], Literal["off", "idle", "armed", "withheld"]]
     conservation: Conservation = field(default_factory=Conservation)
     lags: deque[float] = field(default_factory=lambda: deque([0.0] * 5, maxlen=5))
     ledger_stopped: str | None = None
@@ -88,6 +89,18 @@ class Watch:
             return "the streamer lags"
         return None
 
+    def unwell(self) -> str | None:
+        """Why nobody here could look after a resting order now, or None."""
+        if not self.recovered:
+            return "the streamer is recovering"
+        if not self.engine.outbox.connected:
+            return "Redis is unreachable"
+        if len(self.engine.outbox) > MOST_WAITING:
+            return "too much waits for the journal"
+        if not self.user_up():
+            return "the user stream is down, or its gap not yet closed"
+        return None
+
     def _judge(self) -> None:
         reason = self.reason()
         gate = self.engine.gate
@@ -112,6 +125,7 @@ class Watch:
             feed_age=int(age * 1000) if age < 1e6 else None,
             admission=gate.closed_because is None,
             reason=gate.closed_because,
+            dead_man=self.dead_man(),
             halts=views(self.engine.desk),
             ts=self.now_ms(),
         )

@@ -23,13 +23,16 @@ from pms.bus.lead import LEASE_MS, Epoch, Lead, NotLeading
 from pms.bus.requests import Requests
 from pms.bus.rights import Rights
 from pms.config import ConfigError, Settings
+from pms.contract import names
 from pms.contract.results import Result
 from pms.domain.booking import prove_cursor
+from pms.domain.dead_man import DeadManSwitch
 from pms.domain.desk import Desk
 from pms.flows.place import Placing
 from pms.streamer.agenda import Agenda
 from pms.streamer.attention import Attention
 from pms.streamer.catch_up import CatchUp
+from pms.streamer.dead_man import DeadMan
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.halts import Halts
 from pms.streamer.health import Watch
@@ -166,6 +169,17 @@ class Streamer:
             user_up=lambda: self._up.is_set() and not self._gap,
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
+            dead_man=lambda: self._dead_man.state(),  # noqa: PLW0108  made below, for it asks the watch
+        )
+        self._dead_man = DeadMan(
+            DeadManSwitch(settings.dead_man_s * 1000),
+            self._client,
+            resting=self._desk.resting.symbols,
+            unwell=self._watch.unwell,
+            alarm=lambda detail: self._engine.raise_incident("dead_man_withheld", "critical", detail),
+            monotonic=monotonic,
+            sleep=asyncio.sleep,
+            on=settings.dead_man == "on",
         )
 
     async def run(self) -> None:
@@ -187,6 +201,7 @@ class Streamer:
                     self._market.follow(symbol)
                 await self._outbox.drained()
                 await self._until_caught_up()
+                group.create_task(self._supervised("dead_man", self._dead_man.run))
                 await self._watch.until_open(patience_s=3.0)
                 log.info("recovered", seq=self._desk.last_seq)
                 group.create_task(self._supervised("inbox", self._hear))
@@ -232,7 +247,9 @@ class Streamer:
 
     async def _leave(self) -> None:
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(2):
+                keep = bool(await self._redis.getdel(names.KEEP_ORDERS))
+                await self._dead_man.leave(keep_orders=keep)
                 await self._lead.leave()
                 await self._budget.close()
         except Exception as error:
