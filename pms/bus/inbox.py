@@ -59,7 +59,15 @@ class Attend(msgspec.Struct, frozen=True, tag_field="kind", tag="attend"):
     client_order_id: str
 
 
-Message = Arrived | Conflict | BadCommand | Outcome | Attend
+class Alarm(msgspec.Struct, frozen=True, tag_field="kind", tag="alarm"):
+    """Another process saw something that an operator should see."""
+
+    incident: str
+    severity: Literal["info", "warning", "critical"]
+    detail: str
+
+
+Message = Arrived | Conflict | BadCommand | Outcome | Attend | Alarm
 _decoder = msgspec.json.Decoder(Message)
 _encoder = msgspec.json.Encoder()
 
@@ -83,6 +91,11 @@ class Inbox:
         """Take what else lies there, without waiting."""
         found = await self._redis.lpop(names.INBOX, most) or []
         return [message for raw in found if (message := _read(raw)) is not None]
+
+
+def alarm_text(alarm: Alarm) -> bytes:
+    """An alarm as it is pushed by a process that has no event loop."""
+    return _encoder.encode(alarm)
 
 
 def _read(raw: bytes) -> Message | None:

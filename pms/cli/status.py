@@ -20,7 +20,7 @@ from pms.stack.places import Places
 from pms.stack.processes import ROLES
 from pms.stack.screen import live_line
 
-BEATING = ("streamer", *(f"worker-{role}" for role in ROLES), "beat", "bridge")
+BEATING = ("streamer", *(f"worker-{role}" for role in ROLES), "beat", "bridge", "watchdog")
 DEAD_MAN = {
     "off": "off, PMS_DEAD_MAN: resting orders outlive a dead engine",
     "idle": "on, no order rests",

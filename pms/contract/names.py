@@ -14,6 +14,7 @@ pms:halt, pms:halt:{sub}     string  no send right while it exists: {mode, reaso
 pms:price:{symbol}           string  {bid, ask, mid, ts}                                   30 s
 pms:risk:{subAccountId}      string  the account snapshot                                  30 s
 pms:health                   string  {state, feedAge, admission, reason}
+pms:watchdog:{part}          string  why the watchdog last ended a process                 24 h
 pms:cmd:{name}               list    commands of a gateway that only knows lists
 pms:cmd:{name}:taken         list    the bridge's processing list
 """
@@ -81,6 +82,7 @@ class Task:
     KEEP_LISTEN_KEY: Final = "pms.keep_listen_key"
     SWEEP_REQUESTS: Final = "pms.sweep_requests"
     SWEEP_ORPHANS: Final = "pms.sweep_orphans"
+    CANARY: Final = "pms.canary"
     SCHEDULE_TICK: Final = "pms.schedule_tick"
 
 
@@ -124,6 +126,11 @@ def right_key(client_order_id: str) -> str:
 def halt_key(scope: str) -> str:
     """Where a halt stands: of everything, or of one sub-account."""
     return HALT if scope == EVERYTHING else f"{HALT}:{scope}"
+
+
+def hang_key(part: str) -> str:
+    """The last word of the watchdog about a process that hung, for a day."""
+    return f"pms:watchdog:{part}"
 
 
 def price_key(symbol: str) -> str:

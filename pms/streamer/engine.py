@@ -13,7 +13,7 @@ from decimal import Decimal
 import structlog
 
 from pms.binance.frames import AccountUpdate, OrderUpdate
-from pms.bus.inbox import Arrived, Attend, BadCommand, Conflict, Message, Outcome
+from pms.bus.inbox import Alarm, Arrived, Attend, BadCommand, Conflict, Message, Outcome
 from pms.bus.requests import echo
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command, read_command
@@ -111,6 +111,8 @@ class Engine:
             case BadCommand():
                 detail = f"{message.command} without a usable requestId: {message.text[:300]}"
                 self.raise_incident("bad_command", "warning", detail)
+            case Alarm():
+                self.raise_incident(message.incident, message.severity, message.detail)
 
     def decide(self, arrived: Arrived, *, patient: bool = True) -> None:
         """Admit or refuse a command; a repeat gets its first answer again.

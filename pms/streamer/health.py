@@ -89,6 +89,11 @@ class Watch:
             return "the streamer lags"
         return None
 
+    @property
+    def lag_ms(self) -> int:
+        """How late the loop was lately, the median of half a second."""
+        return int(sorted(self.lags)[len(self.lags) // 2] * 1000)
+
     def unwell(self) -> str | None:
         """Why nobody here could look after a resting order now, or None."""
         if not self.recovered:

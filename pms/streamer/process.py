@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -42,6 +41,7 @@ from pms.streamer.market import MarketData
 from pms.streamer.outbox import Outbox
 from pms.streamer.redis_clock import RedisClock
 from pms.streamer.start import first_books, learn_exchange, load_desk, newest_trade
+from pms.streamer.supervision import Supervision
 from pms.streamer.world import World, open_world
 
 log = structlog.get_logger()
@@ -49,6 +49,7 @@ SENDER = "streamer"
 SWEEP_EVERY_S = 0.25
 RENEW_EVERY_S = 1.0
 CATCH_UP_EVERY_S = 15.0
+BEAT_EVERY_S = 0.5
 
 
 class Streamer:
@@ -79,6 +80,7 @@ class Streamer:
         self._up = asyncio.Event()
         self._behind = asyncio.Event()
         self._gap = False
+        self._heard = 0
         self._wire()
 
     def _wire(self) -> None:
@@ -93,6 +95,12 @@ class Streamer:
         self._desk = Desk(epoch=self._nonce)
         self._outbox = Outbox(self._journal, withdraw=self._withdraw, sleep=asyncio.sleep)
         self._engine = Engine(self._desk, self._outbox, gate=gate, redis_now_ms=self._clock.now_ms)
+        self._tasks = Supervision(
+            monotonic=monotonic,
+            sleep=asyncio.sleep,
+            alarm=lambda detail: self._engine.raise_incident("task_failed", "critical", detail),
+        )
+        self._outbox.failed = lambda error: self._tasks.tell("outbox", error)
         self._ledger = LedgerWake(self._redis, self._journal, new_id=self._world.new_id, sleep=asyncio.sleep)
         self._outbox.flushed = self._ledger.flushed.set
         rights, inbox = Rights(self._redis, sender=SENDER), Inbox(self._redis)
@@ -114,7 +122,9 @@ class Streamer:
             same_redis=False,
             redis_now_ms=self._clock.now_ms,
         )
-        self._engine.agenda = Agenda(self._attention.attend, clock=monotonic)
+        self._engine.agenda = Agenda(
+            self._attention.attend, clock=monotonic, failed=lambda error: self._tasks.tell("attention", error)
+        )
         local = LocalCommands(
             engine=self._engine,
             requests=self._requests,
@@ -122,6 +132,7 @@ class Streamer:
             nonce=self._nonce,
             sleep=asyncio.sleep,
             monotonic=monotonic,
+            spawn=self._tasks.spawn,
         )
         self._engine.local = local.serve
         self._market = MarketData(
@@ -131,6 +142,7 @@ class Streamer:
             now_ms=self._clock.now_ms,
             sleep=asyncio.sleep,
             prepare=self._prepare_symbol,
+            spawn=self._tasks.spawn,
         )
         self._engine.follow = self._market.follow_for
         self._engine.repeat = self._repeat
@@ -159,6 +171,8 @@ class Streamer:
             sleep=asyncio.sleep,
             jitter=self._world.jitter,
         )
+        self._tasks.count("market frames", lambda: self._market.stream.failed_frames)
+        self._tasks.count("user frames", lambda: self._user.failed_frames)
         self._watch = Watch(
             engine=self._engine,
             redis=self._redis,
@@ -188,26 +202,27 @@ class Streamer:
             epoch = await self._become_leader()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._renew(epoch))
-                group.create_task(beat_forever(self._redis, SENDER, os.getpid()))
-                group.create_task(self._watch.run())
-                group.create_task(self._supervised("user_stream", self._user.run))
+                group.create_task(self._tasks.keep("heartbeat", self._beat))
+                group.create_task(self._tasks.keep("health", self._watch.run))
+                group.create_task(self._tasks.keep("supervision", self._tasks.run))
+                group.create_task(self._tasks.keep("user_stream", self._user.run))
                 await self._recover()
                 group.create_task(self._outbox.run())
-                group.create_task(self._supervised("market", self._market.stream.run))
-                group.create_task(self._supervised("agenda", self._engine.agenda.run))
-                group.create_task(self._supervised("ledger_wake", self._ledger.run))
-                group.create_task(self._supervised("trim", self._ledger.trim))
+                group.create_task(self._tasks.keep("market", self._market.stream.run))
+                group.create_task(self._tasks.keep("agenda", self._engine.agenda.run))
+                group.create_task(self._tasks.keep("ledger_wake", self._ledger.run))
+                group.create_task(self._tasks.keep("trim", self._ledger.trim))
                 for symbol in self._symbols():
                     self._market.follow(symbol)
                 await self._outbox.drained()
                 await self._until_caught_up()
-                group.create_task(self._supervised("dead_man", self._dead_man.run))
+                group.create_task(self._tasks.keep("dead_man", self._dead_man.run))
                 await self._watch.until_open(patience_s=3.0)
                 log.info("recovered", seq=self._desk.last_seq)
-                group.create_task(self._supervised("inbox", self._hear))
-                group.create_task(self._supervised("sweep", self._sweep))
-                group.create_task(self._supervised("halts", self._halts.run))
-                group.create_task(self._supervised("catch_up", self._keep_caught_up))
+                group.create_task(self._tasks.keep("inbox", self._hear))
+                group.create_task(self._tasks.keep("sweep", self._sweep))
+                group.create_task(self._tasks.keep("halts", self._halts.run))
+                group.create_task(self._tasks.keep("catch_up", self._keep_caught_up))
         finally:
             await self._leave()
 
@@ -334,10 +349,17 @@ class Streamer:
             self._buffer.append(raw)
             return
         try:
-            event = decode_user(raw)
+            self._user_event(raw)
         except FrameError as error:
             self._engine.raise_incident("bad_user_frame", "critical", str(error))
-            return
+        except Exception as error:
+            # What it told is lost to memory: the exchange is asked for all of it
+            log.exception("user_frame_failed")
+            self._tasks.tell("user frame", error)
+            self._behind.set()
+
+    def _user_event(self, raw: bytes) -> None:
+        event = decode_user(raw)
         match event:
             case OrderUpdate():
                 self._engine.order_update(event)
@@ -372,10 +394,12 @@ class Streamer:
 
     def _hear_one(self, message: Message) -> None:
         """Take one message; a fault in it must not cost the ones behind it."""
+        self._heard += 1
         try:
             self._engine.hear(message)
-        except Exception:
+        except Exception as error:
             log.exception("message_failed", kind=type(message).__name__)
+            self._tasks.tell(f"message {type(message).__name__}", error)
 
     async def _sweep(self) -> None:
         """Take up recorded commands that nobody brought us: a lost message, or an earlier life."""
@@ -399,29 +423,20 @@ class Streamer:
         wanted = dict.fromkeys([*self._settings.symbol_list, *sorted(held | live)])
         return [symbol for symbol in wanted if symbol in self._desk.instruments]
 
+    async def _beat(self) -> None:
+        """Beat from the very loop that decides, with what a watchdog judges it by."""
+        await beat_forever(self._redis, SENDER, os.getpid(), every_s=BEAT_EVERY_S, more=self._progress)
+
+    def _progress(self) -> dict[str, Any]:
+        return {"recovering": not self._watch.recovered, "heard": self._heard, "lagMs": self._watch.lag_ms}
+
     def _withdraw(self, posting: Any) -> None:
         self._engine.withdraw(posting)
 
     def _repeat(self, answer: Result) -> None:
         """A repeat that reached us: Redis has its answer, unless it forgot."""
         if answer.state != "placing":
-            asyncio.get_running_loop().create_task(self._requests.answer(answer))
-
-    async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run a service for ever; its failure is logged and it is run again, with a pause."""
-        pause = 0.1
-        while True:
-            started = self._world.monotonic()
-            try:
-                await work()
-            except NotLeading:
-                raise
-            except Exception:
-                log.exception("service_failed", service=name)
-            if self._world.monotonic() - started > 10:
-                pause = 0.1
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 5.0)
+            self._tasks.spawn("repeated answer", self._requests.answer(answer))
 
 
 async def serve(settings: Settings) -> None:

@@ -34,7 +34,7 @@ PRODUCT = (
 )
 NO_NETWORK = ("Temporary failure in name resolution", "ConnectionError", "NewConnectionError", "timed out")
 PARTS = {
-    *("redis", "postgres", "venue", "streamer", "beat", "bridge", "flower"),
+    *("redis", "postgres", "venue", "streamer", "beat", "bridge", "watchdog", "flower"),
     *(f"worker-{role}" for role in ("orders", "urgent", "ledger", "schedule", "recon")),
 }
 GONE_WITHIN_S = 10.0
