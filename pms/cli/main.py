@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "close": ("pms.cli.trade", "Close a position at market, or all."),
     "halt": ("pms.cli.halt", "Halt trading: all, or one sub-account."),
     "resume": ("pms.cli.halt", "Lift a halt."),
+    "panic": ("pms.cli.panic", "Cancel everything at the exchange, whatever else is dead."),
     "positions": ("pms.cli.book", "Open positions."),
     "orders": ("pms.cli.book", "Live orders; --all for the finished too."),
     "fills": ("pms.cli.book", "Trades that were booked."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from typing import Any
 
 import structlog
@@ -35,6 +34,7 @@ from pms.streamer.dead_man import DeadMan
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.halts import Halts
 from pms.streamer.health import Watch
+from pms.streamer.lease import LeaseWait
 from pms.streamer.ledger_wake import LedgerWake
 from pms.streamer.local import LocalCommands
 from pms.streamer.market import MarketData
@@ -42,7 +42,7 @@ from pms.streamer.outbox import Outbox
 from pms.streamer.redis_clock import RedisClock
 from pms.streamer.start import first_books, learn_exchange, load_desk, newest_trade
 from pms.streamer.supervision import Supervision
-from pms.streamer.world import World, open_world
+from pms.streamer.world import World
 
 log = structlog.get_logger()
 SENDER = "streamer"
@@ -55,11 +55,12 @@ BEAT_EVERY_S = 0.5
 class Streamer:
     """One life of the streamer: from winning the lease to losing it."""
 
-    def __init__(self, settings: Settings, world: World) -> None:
+    def __init__(self, settings: Settings, world: World, *, standby: bool = False) -> None:
         if settings.binance_rest_url is None or settings.binance_ws_url is None:
             raise ConfigError("PMS_BINANCE_REST_URL and PMS_BINANCE_WS_URL are not set")
         self._settings = settings
         self._world = world
+        self._standby = standby
         self._nonce = world.nonce
         self._redis = world.redis
         self._clock = RedisClock(self._redis, monotonic=world.monotonic)
@@ -229,9 +230,15 @@ class Streamer:
     # --- leading ---
 
     async def _become_leader(self) -> Epoch:
+        wait = LeaseWait(
+            self._lead,
+            self._redis,
+            monotonic=self._world.monotonic,
+            sleep=asyncio.sleep,
+            standby=self._standby,
+        )
+        await wait.win()
         await self._clock.sync()
-        while not await self._lead.take():  # noqa: ASYNC110  the lease runs out at Redis, which tells nobody
-            await asyncio.sleep(0.25)
         before = await self._lead.previous()
         epoch = await self._lead.open()
         self._attention.same_redis = before is None or before.run_id == epoch.run_id
@@ -437,30 +444,3 @@ class Streamer:
         """A repeat that reached us: Redis has its answer, unless it forgot."""
         if answer.state != "placing":
             self._tasks.spawn("repeated answer", self._requests.answer(answer))
-
-
-async def serve(settings: Settings) -> None:
-    """Run streamers, one life after the other, until TERM or INT."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    while not stop.is_set():
-        life = asyncio.create_task(Streamer(settings, open_world(settings)).run())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([life, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not life.done():
-            life.cancel()
-            await asyncio.wait([life], timeout=4)
-            return
-        fault = life.exception()
-        leaf = fault
-        while isinstance(leaf, BaseExceptionGroup):
-            leaf = leaf.exceptions[0]
-        if isinstance(leaf, NotLeading):
-            log.warning("stepping_down", reason=str(leaf))
-            await asyncio.sleep(0.2)
-            continue
-        if leaf is not None:
-            raise leaf
