@@ -33,7 +33,7 @@ async def serve(settings: Settings, *, standby: bool = False) -> None:
             life.cancel()
             await asyncio.wait([life], timeout=4)
             return
-        fault = _leaf(life.exception())
+        fault = life.exception()
         if isinstance(fault, NotLeading):
             log.warning("stepping_down", reason=str(fault))
             standby = True
@@ -41,10 +41,3 @@ async def serve(settings: Settings, *, standby: bool = False) -> None:
             continue
         if fault is not None:
             raise fault
-
-
-def _leaf(fault: BaseException | None) -> BaseException | None:
-    """The first fault of a group: the others are what it led to."""
-    while isinstance(fault, BaseExceptionGroup):
-        fault = fault.exceptions[0]
-    return fault

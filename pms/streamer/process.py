@@ -201,31 +201,35 @@ class Streamer:
         """Lead, recover, serve; raises NotLeading when it must begin anew, CannotStart when it must not."""
         try:
             epoch = await self._become_leader()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._renew(epoch))
-                group.create_task(self._tasks.keep("heartbeat", self._beat))
-                group.create_task(self._tasks.keep("health", self._watch.run))
-                group.create_task(self._tasks.keep("supervision", self._tasks.run))
-                group.create_task(self._tasks.keep("user_stream", self._user.run))
-                await self._recover()
-                group.create_task(self._outbox.run())
-                group.create_task(self._tasks.keep("market", self._market.stream.run))
-                group.create_task(self._tasks.keep("agenda", self._engine.agenda.run))
-                group.create_task(self._tasks.keep("ledger_wake", self._ledger.run))
-                group.create_task(self._tasks.keep("trim", self._ledger.trim))
-                for symbol in self._symbols():
-                    self._market.follow(symbol)
-                await self._outbox.drained()
-                await self._until_caught_up()
-                group.create_task(self._tasks.keep("dead_man", self._dead_man.run))
-                await self._watch.until_open(patience_s=3.0)
-                log.info("recovered", seq=self._desk.last_seq)
-                group.create_task(self._tasks.keep("inbox", self._hear))
-                group.create_task(self._tasks.keep("sweep", self._sweep))
-                group.create_task(self._tasks.keep("halts", self._halts.run))
-                group.create_task(self._tasks.keep("catch_up", self._keep_caught_up))
+            await self._tasks.live(self._begin(epoch))
         finally:
             await self._leave()
+
+    async def _begin(self, epoch: Epoch) -> None:
+        """Recover, and start what serves, each part as soon as it can."""
+        keep = self._tasks.keep
+        self._tasks.start("lease", self._renew(epoch))
+        keep("heartbeat", self._beat)
+        keep("health", self._watch.run)
+        keep("supervision", self._tasks.run)
+        keep("user_stream", self._user.run)
+        await self._recover()
+        self._tasks.start("outbox", self._outbox.run())
+        keep("market", self._market.stream.run)
+        keep("agenda", self._engine.agenda.run)
+        keep("ledger_wake", self._ledger.run)
+        keep("trim", self._ledger.trim)
+        for symbol in self._symbols():
+            self._market.follow(symbol)
+        await self._outbox.drained()
+        await self._until_caught_up()
+        keep("dead_man", self._dead_man.run)
+        await self._watch.until_open(patience_s=3.0)
+        log.info("recovered", seq=self._desk.last_seq)
+        keep("inbox", self._hear)
+        keep("sweep", self._sweep)
+        keep("halts", self._halts.run)
+        keep("catch_up", self._keep_caught_up)
 
     # --- leading ---
 

@@ -20,6 +20,7 @@ LONGEST_PAUSE_S = 5.0
 CALM_S = 10.0
 TOLD_EVERY_S = 60.0
 LOOK_EVERY_S = 1.0
+END_AGAIN_S = 0.1
 
 
 class Supervision:
@@ -38,12 +39,33 @@ class Supervision:
         self._told: dict[str, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._counts: dict[str, Callable[[], int]] = {}
+        self._fault: asyncio.Future[None]
+        self._ending = False
         self.failures: dict[str, int] = {}
 
-    async def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def live(self, begin: Coroutine[Any, Any, None]) -> None:
+        """Run until one of the tasks that must not fail does, and raise its fault; all have ended then."""
+        self._fault = asyncio.get_running_loop().create_future()
+        self.start("begin", begin)
+        try:
+            await self._fault
+        finally:
+            await self._end()
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Start a task whose failure ends this life; its end does not."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._vital_ended)
+
+    def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Start a service that is run for ever."""
+        self.start(name, self.kept(name, work))
+
+    async def kept(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run a service for ever; a failure, or an end that nobody asked for, starts it again."""
         pause = FIRST_PAUSE_S
-        while True:
+        while not self._ending:
             started = self._monotonic()
             try:
                 await work()
@@ -88,6 +110,24 @@ class Supervision:
         if now - self._told.get(name, now - TOLD_EVERY_S) >= TOLD_EVERY_S:
             self._told[name] = now
             self._alarm(f"{name}: {why!r}" if isinstance(why, BaseException) else f"{name}: {why}")
+
+    async def _end(self) -> None:
+        """End every task, asking again and again.
+
+        Trap: a single cancel can be lost. Up to Python 3.11 `asyncio.wait_for`, with which redis-py sends,
+        swallows one that comes in the moment the work is done; a life that waits for such a task neither
+        leads nor ends, and beats on.
+        """
+        self._ending = True
+        while running := {task for task in self._tasks if not task.done()}:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=END_AGAIN_S)
+
+    def _vital_ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._fault.done():
+            self._fault.set_exception(error)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

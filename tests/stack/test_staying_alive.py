@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -51,7 +51,7 @@ async def at_the_venue(system: System, order: str) -> str:
 
 
 async def admitted_and_unsent(system: System) -> tuple[str, str]:
-    """An order that is admitted while no worker sends, and the streamer stopped before it does: F4's moment."""
+    """An order that is admitted while no worker sends, and the streamer is stopped before it does."""
     for _ in range(5):
         request = str(uuid4())
         command = {"requestId": request, "ttlMs": 30_000, "subAccountId": "alice", "symbol": "BTCUSDT"}
@@ -87,12 +87,17 @@ async def test_a_halt_stops_what_is_admitted_while_the_streamer_hangs(system: Sy
     answer = json.loads(await system.requests.result(halt, timeout_s=10) or b"{}")
     assert (answer["success"], answer["state"]) == (True, "halting"), "in force, not yet journaled"
     assert await system.placed() == placed
-    assert await health(system) == {}, "a page shows stale, not green"
+
+    async def stale() -> bool:
+        return await health(system) == {}
+
+    await until(stale, "a page to show stale, not green")
 
     system.processes["streamer"].send_signal(signal.SIGCONT)
     failed = json.loads(await system.requests.result(request, timeout_s=15) or b"{}")
     assert (failed["success"], failed["code"]) == (False, "NOT_SENT"), failed
     await becomes(system, order, "void")
+    await until(system.admitting, "the streamer to have recovered")
     refused = await system.trade("bob")
     assert (refused["code"], "ann: prices look wrong" in refused["error"]) == ("HALTED", True), refused
     assert await system.placed() == placed
@@ -121,7 +126,8 @@ async def test_a_halt_set_by_hand_is_taken_into_the_journal(system: System) -> N
     await system.redis.set("pms:halt", "stop!")
 
     async def known() -> bool:
-        return bool((await health(system)).get("halts"))
+        told: Any = await health(system)
+        return [halt["actor"] for halt in told.get("halts", [])] == ["by hand"]
 
     await until(known, "the streamer to see it")
     assert (await system.trade("bob"))["code"] == "HALTED"
@@ -187,7 +193,7 @@ async def test_a_standby_takes_over_and_only_one_ever_writes(system: System) -> 
     async def stepped_down() -> bool:
         return "stepping_down" in system.log("streamer")[-20_000:]
 
-    await until(stepped_down, "the old leader to notice")
+    await until(stepped_down, "the old leader to notice", tell=lambda: system.log("streamer")[-6000:])
     assert (await system.trade("bob"))["state"] == "filled"
     assert await state_of(system, order) == "active", "its resting order was kept"
     system.kill("standby")
@@ -209,12 +215,12 @@ async def leads(system: System, pid: int) -> None:
 
 
 async def test_a_second_leader_is_told_to_stand_by(system: System) -> None:
-    second = subprocess.Popen(
-        [sys.executable, "-m", "pms.streamer"], env=system.environment, stderr=subprocess.PIPE, text=True
+    second = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pms.streamer"), env=system.environment, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await asyncio.to_thread(second.communicate, timeout=60)
+    _, said = await second.communicate()
     assert second.returncode == 1
-    assert "start this one with --standby" in said
+    assert "start this one with --standby" in said.decode()
 
 
 async def test_panic_needs_nothing_but_the_exchange(system: System) -> None:

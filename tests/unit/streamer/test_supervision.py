@@ -50,7 +50,7 @@ async def turns(condition: Callable[[], bool]) -> None:
 
 async def test_a_service_that_fails_is_run_again_and_told_once_a_minute() -> None:
     trial, up = Trial(), asyncio.Event()
-    task = asyncio.create_task(trial.tasks.keep("feed", failing(times=30, then=up.set)))  # type: ignore[arg-type]
+    task = asyncio.create_task(trial.tasks.kept("feed", failing(times=30, then=up.set)))  # type: ignore[arg-type]
     await up.wait()
     task.cancel()
     assert trial.tasks.failures == {"feed": 30}
@@ -68,7 +68,7 @@ async def test_a_service_that_ends_is_run_again_and_told() -> None:
         if len(runs) > 2:
             await asyncio.Event().wait()
 
-    task = asyncio.create_task(trial.tasks.keep("feed", work))
+    task = asyncio.create_task(trial.tasks.kept("feed", work))
     await turns(lambda: len(runs) == 3)
     task.cancel()
     assert trial.alarms == ["feed: it ended by itself"]
@@ -79,7 +79,50 @@ async def test_stepping_down_is_not_kept_back() -> None:
         raise NotLeading("another's")
 
     with pytest.raises(NotLeading):
-        await Trial().tasks.keep("feed", work)
+        await Trial().tasks.kept("feed", work)
+
+
+async def test_a_life_ends_whole_with_the_fault_that_ended_it() -> None:
+    tasks, ended = Trial().tasks, []
+
+    async def stubborn() -> None:
+        """Loses its first cancel, as a task that sends to Redis may."""
+        for _ in range(2):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ended.append(1)
+
+    async def begin() -> None:
+        tasks.keep("stubborn", stubborn)
+        tasks.spawn("once", asyncio.Event().wait())
+        tasks.start("lease", lost())
+
+    async def lost() -> None:
+        await asyncio.sleep(0)
+        raise NotLeading("another's")
+
+    with pytest.raises(NotLeading):
+        await tasks.live(begin())
+    assert len(ended) >= 2
+    assert len(asyncio.all_tasks()) == 1, "this test alone"
+
+
+async def test_a_life_that_is_cancelled_ends_whole() -> None:
+    tasks = Trial().tasks
+
+    async def begin() -> None:
+        tasks.start("for ever", for_ever())
+
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    life = asyncio.create_task(tasks.live(begin()))
+    await turns(lambda: len(asyncio.all_tasks()) == 3)
+    life.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await life
+    assert len(asyncio.all_tasks()) == 1
 
 
 async def test_background_work_that_fails_is_seen() -> None:
