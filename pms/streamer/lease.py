@@ -18,7 +18,7 @@ from pms.streamer.start import CannotStart
 log = structlog.get_logger()
 STANDBY = "streamer-standby"
 LOOK_EVERY_S = 0.25
-PATIENCE_S = LEASE_MS / 1000 * 2.5
+PATIENCE_S = LEASE_MS / 1000 * 1.5
 """A lease that is held for longer is not a dead streamer's: somebody renews it."""
 
 

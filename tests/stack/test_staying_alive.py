@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import sys
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from redis import Redis
 from system import System, until
+
+from pms.stack.watchdog import QUEUES, Watchdog
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -70,6 +74,18 @@ async def admitted_and_unsent(system: System) -> tuple[str, str]:
             return request, record.orders[0]
         system.processes["streamer"].send_signal(signal.SIGCONT)
     raise AssertionError("the streamer was always quicker than the test")
+
+
+async def test_every_worker_takes_the_canary_of_each_of_its_queues(system: System) -> None:
+    """What the watchdog judges a deaf worker by is what real workers tell."""
+    with Redis.from_url(system.environment["PMS_REDIS_URL"], decode_responses=True) as redis:
+        Watchdog(redis, host=socket.gethostname()).look(now=0.0)
+
+    async def taken() -> bool:
+        told = {part: json.loads(await system.redis.get(f"pms:ready:{part}") or b"{}") for part in QUEUES}
+        return all(told[part].get("taken", {}).get(queue) for part in QUEUES for queue in QUEUES[part])
+
+    await until(taken, "every canary to be taken")
 
 
 async def test_a_halt_stops_what_is_admitted_while_the_streamer_hangs(system: System) -> None:
