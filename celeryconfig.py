@@ -49,6 +49,7 @@ task_routes = {
     Task.CANCEL_ALL: {"queue": Queue.URGENT},
     Task.FOLD: {"queue": Queue.LEDGER},
     **{command.name: {"queue": Queue.COMMANDS} for command in LOCAL_COMMANDS},
+    Task.HALT: {"queue": Queue.URGENT},
     Task.SWEEP_REQUESTS: {"queue": Queue.SCHEDULE},
     Task.SNAPSHOT: {"queue": Queue.RECON},
     Task.KEEP_LISTEN_KEY: {"queue": Queue.RECON},

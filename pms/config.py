@@ -83,6 +83,11 @@ class Settings(BaseSettings):
         Decimal("0.9"), gt=0, le=1, description="Part of the exchange's rate limits that we allow ourselves."
     )
 
+    dead_man: Literal["on", "off"] = Field(
+        "on", description="While the engine is dead or unwell, the exchange cancels resting orders."
+    )
+    dead_man_s: int = Field(120, ge=4, le=3600, description="After so many seconds; renewed at half of it.")
+
     # Embedded Redis
     appendfsync: Literal["always", "everysec"] = Field("always", description="AOF policy of embedded Redis.")
     redis_maxmemory_mb: int = Field(1024, ge=64, description="Memory of embedded Redis, in MiB.")

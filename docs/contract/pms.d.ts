@@ -147,6 +147,37 @@ export interface Freeze {
   reason?: string;
 }
 
+/**
+ * Halt trading: no send right is given from the moment this is recorded, even if the engine hangs.
+ *
+ * Cancels go on. Orders that rest at the exchange stay there.
+ */
+export interface Halt {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  /** One sub-account; without it, everything. */
+  subAccountId?: string | null;
+  /** REDUCE_ONLY still lets orders out that say reduceOnly. */
+  mode?: "HALTED" | "REDUCE_ONLY";
+  /** For the journal, and for whoever is refused. */
+  reason: string;
+  /** The person who wants it. */
+  actor: string;
+}
+
+/** A halt that is in force. */
+export interface HaltView {
+  /** null: everything. */
+  subAccountId: string | null;
+  mode: "HALTED" | "REDUCE_ONLY";
+  reason: string;
+  actor: string;
+  /** Redis time, ms. */
+  since: number;
+}
+
 /** Whether the engine may be believed: `pms:health`. */
 export interface Health {
   state: "starting" | "recovering" | "live" | "degraded" | "stopping";
@@ -162,6 +193,10 @@ export interface Health {
   symbolsClosed: Record<string, unknown>;
   /** Fees in another asset that wait for its price. */
   openFees: number;
+  /** Whether the exchange cancels our resting orders if the engine dies. */
+  deadMan: "off" | "idle" | "armed" | "withheld";
+  /** The halts in force, that of everything first; 50 at most. */
+  halts: Array<HaltView>;
   ts: number;
 }
 
@@ -329,6 +364,20 @@ export interface Result {
   details: Record<string, unknown> | null;
 }
 
+/** Lift one halt; a halt of everything and one of a sub-account are lifted apart. */
+export interface Resume {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  /** One sub-account; without it, everything. */
+  subAccountId?: string | null;
+  /** For the journal, and for whoever is refused. */
+  reason: string;
+  /** The person who wants it. */
+  actor: string;
+}
+
 /** Place one order for a sub-account. */
 export interface Trade {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -372,6 +421,8 @@ export interface Commands {
   "pms.close_all": CloseAll;
   "pms.cancel": Cancel;
   "pms.cancel_all": CancelAll;
+  "pms.halt": Halt;
+  "pms.resume": Resume;
   "pms.create_account": CreateAccount;
   "pms.transfer": Transfer;
   "pms.freeze": Freeze;
@@ -391,6 +442,8 @@ export interface CommandLists {
   "pms:cmd:close_all": CloseAll;
   "pms:cmd:cancel": Cancel;
   "pms:cmd:cancel_all": CancelAll;
+  "pms:cmd:halt": Halt;
+  "pms:cmd:resume": Resume;
 }
 
 /** What each channel carries. */
@@ -464,6 +517,7 @@ export type RefusalCode =
   | "NOT_EXECUTED"
   | "NOT_SENT"
   | "HALTED"
+  | "NOT_HALTED"
   | "EVIDENCE"
   | "UNKNOWN_TRADE"
   | "UNKNOWN_INCIDENT";

@@ -55,21 +55,34 @@ class Ferry:
             except (RedisError, OSError) as error:
                 _log.warning("redis lost", list=self._list, error=str(error))
                 await _either(stop, RECONNECT_S)
+            except Exception:
+                _log.exception("ferry_failed", list=self._list)
+                await _either(stop, RECONNECT_S)
 
     async def begin(self) -> None:
         """Deal with what was there before this moment: taken and not recorded, or waiting."""
         for _ in range(await self._redis.llen(self._list)):
             await self._redis.lmove(self._list, self._taken, "RIGHT", "LEFT")
         while (raw := await self._redis.lindex(self._taken, -1)) is not None:
-            await self._record(raw, dated=False)
+            await self._take(raw, dated=False)
             await self._redis.lrem(self._taken, -1, raw)
 
     async def carry_one(self) -> None:
         """Carry the next command as soon as there is one, or return after a second."""
         raw = await self._redis.blmove(self._list, self._taken, BLOCK_S, "RIGHT", "LEFT")
         if raw is not None:
-            await self._record(raw, dated=True)
+            await self._take(raw, dated=True)
             await self._redis.lrem(self._taken, 1, raw)
+
+    async def _take(self, raw: bytes, *, dated: bool) -> None:
+        """Record an item; one that breaks us is told as unusable, or it would stop the list for ever."""
+        try:
+            await self._record(raw, dated=dated)
+        except (RedisError, OSError):
+            raise
+        except Exception:
+            _log.exception("item_failed", list=self._list)
+            await self._unanswerable(raw, Code.BAD_JSON)
 
     async def _record(self, raw: bytes, *, dated: bool) -> None:
         try:

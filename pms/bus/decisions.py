@@ -46,6 +46,10 @@ class Decisions:
             except (RedisError, OSError) as error:
                 log.warning("decisions_interrupted", error=str(error))
                 await asyncio.sleep(0.2)
+            except Exception:
+                # Whoever waits reads for himself meanwhile, which is slow: the subscription must come back
+                log.exception("decisions_failed")
+                await asyncio.sleep(0.2)
 
     def _tell(self, announced: Announced) -> None:
         for future in list(self._waiting.get(announced.request_id, ())):

@@ -121,6 +121,11 @@ class Inbox:
         return [message for raw in found if (message := _read(raw)) is not None]
 
 
+def text_of(message: Message) -> bytes:
+    """A message as it is pushed by a process that has no event loop."""
+    return _encoder.encode(message)
+
+
 def _read(raw: bytes) -> Message | None:
     try:
         message: Message = _decoder.decode(raw)

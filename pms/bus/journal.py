@@ -14,7 +14,16 @@ from pms.bus.scripts import Scripts
 from pms.contract import names
 from pms.contract.account import Account
 from pms.contract.events import OrderEvent, PositionEvent
-from pms.contract.journal import CommandRow, Entry, IncidentRow, OrderRow, decode_entry, encode_entry
+from pms.contract.halts import standing_text
+from pms.contract.journal import (
+    CommandRow,
+    Entry,
+    HaltRow,
+    IncidentRow,
+    OrderRow,
+    decode_entry,
+    encode_entry,
+)
 from pms.contract.money import encode, plain
 from pms.contract.results import Result
 from pms.domain.orders import State
@@ -129,6 +138,8 @@ def _effects(
         effects.extend(_decide(command, entry.rows.orders))
     for incident in entry.rows.incidents:
         effects.extend(_tell_incident(incident, entry.seq))
+    for halt in entry.rows.halts:
+        effects.append(_project_halt(halt))
     newest: dict[str, Account] = {}
     written: dict[int, msgspec.Raw] = {}
     for event in events:
@@ -208,6 +219,7 @@ def _project(order: OrderRow) -> list[Effect]:
         "epoch": order.epoch,
         "deadline": str(order.deadline),
         "sub": order.sub_account_id,
+        "reduces": "1" if order.reduce_only else "0",
         "symbol": order.symbol,
         "price": "" if order.price is None else plain(order.price),
         "send": _send_text(order),
@@ -231,6 +243,7 @@ def _project_amend(order: OrderRow, wish: str) -> list[Effect]:
         "epoch": order.amend_epoch or "",
         "deadline": str(order.amend_deadline or 0),
         "sub": order.sub_account_id,
+        "reduces": "1" if order.reduce_only else "0",
         "send": _send_text(order, amended=True),
     }
     return [
@@ -251,6 +264,11 @@ def _tell_incident(incident: IncidentRow, seq: int) -> list[Effect]:
     return [shown, [*kept, "id", f"{incident.seq}-{seq}", "incident", text]]
 
 
+def _project_halt(halt: HaltRow) -> Effect:
+    key = names.halt_key(halt.scope)
+    return ["UNHALT", key, halt.request_id] if halt.mode == "RESUMED" else ["SET", key, standing_text(halt)]
+
+
 def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:
     key = names.request_key(command.request_id)
     ids = [order.client_order_id for order in orders]
@@ -262,11 +280,17 @@ def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:
         orders=ids,
         order=send,
     )
+    taken_back: list[Effect] = []
+    if command.command == names.Task.HALT and command.decision != "admitted":
+        # The door has halted already
+        scopes = [names.EVERYTHING, *([command.sub_account_id] if command.sub_account_id else [])]
+        taken_back = [["UNHALT", names.halt_key(scope), command.request_id] for scope in scopes]
     fields = ["decision", command.decision, "answer", command.answer, "orders", " ".join(ids), "order", send]
     return [
         ["HSET", key, *fields],
         ["PUBLISH", DECIDED, _text(_encoder.encode(announced))],
         ["EXPIRE", key, names.REQUEST_TTL_S],
+        *taken_back,
     ]
 
 

@@ -193,7 +193,8 @@ def _answer(request_id: str, record: Record | None, *, code: Code | None) -> byt
 
 
 def _unproven(record: Record | None) -> str:
-    return "amending" if record is not None and record.command == names.Task.AMEND else "placing"
+    words = {names.Task.AMEND: "amending", names.Task.HALT: "halting"}
+    return words.get(record.command, "placing") if record is not None else "placing"
 
 
 def _ttl_ms(text: bytes) -> int:

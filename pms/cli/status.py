@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pms.cli.output import console
+from pms.cli.output import clock, console
 from pms.config import Settings, load_settings
 from pms.stack import pulse, state
 from pms.stack.errors import StackError
@@ -20,7 +20,13 @@ from pms.stack.places import Places
 from pms.stack.processes import ROLES
 from pms.stack.screen import live_line
 
-BEATING = ("streamer", *(f"worker-{role}" for role in ROLES), "beat", "bridge")
+BEATING = ("streamer", *(f"worker-{role}" for role in ROLES), "beat", "bridge", "watchdog")
+DEAD_MAN = {
+    "off": "off, PMS_DEAD_MAN: resting orders outlive a dead engine",
+    "idle": "on, no order rests",
+    "armed": "armed: the exchange cancels resting orders if the engine dies",
+    "withheld": "NOT renewed, for the engine is unwell: the exchange will cancel resting orders",
+}
 COLOURS = {"ready": "green", "external": "green", "starting": "yellow", "restarting": "yellow"}
 
 
@@ -178,7 +184,20 @@ def _show_commands(out: Console, seen: pulse.Pulse) -> None:
     out.print(table)
 
 
+def _show_halts(out: Console, seen: pulse.Pulse) -> None:
+    """What is halted, in red; the key itself is shown where no streamer tells of it."""
+    told = seen.health.get("halts", []) if seen.health else []
+    for halt in told:
+        what = halt["subAccountId"] or "ALL TRADING"
+        but = ", reduce-only orders may go" if halt["mode"] == "REDUCE_ONLY" else ""
+        line = f"HALTED {what} since {clock(halt['since'])} by {halt['actor']}: {halt['reason']}{but}"
+        out.print(Text(line, style="bold white on red"), soft_wrap=True)
+    if seen.halt and not any(halt["subAccountId"] is None for halt in told):
+        out.print(Text(f"HALTED ALL TRADING: {seen.halt}", style="bold white on red"), soft_wrap=True)
+
+
 def _show_health(out: Console, seen: pulse.Pulse) -> None:
+    _show_halts(out, seen)
     if seen.health is None:
         out.print(Text("health: no streamer tells any", style="red"))
         return
@@ -186,6 +205,8 @@ def _show_health(out: Console, seen: pulse.Pulse) -> None:
     word = "commands are admitted" if admits else f"commands are refused: {seen.health.get('reason')}"
     age = seen.health.get("feedAge")
     feed = f", last market frame {age} ms ago" if age is not None else ""
+    switch = DEAD_MAN[seen.health.get("deadMan", "idle")]
+    out.print(Text(f"dead man's switch: {switch}", style="red" if "NOT" in switch else ""))
     out.print(Text(f"health: {seen.health.get('state')}, {word}{feed}", style="green" if admits else "red"))
     for name, amount in (seen.health.get("drift") or {}).items():
         out.print(Text(f"drift: {name} {amount} more with us than at the exchange", style="red"))

@@ -6,8 +6,12 @@ import click
 
 
 @click.command()
-def streamer() -> None:
-    """Run the streamer in the foreground until it is told to stop."""
+@click.option("--standby", is_flag=True, help="Wait until no other streamer leads, then take over.")
+def streamer(standby: bool) -> None:
+    """Run the streamer in the foreground until it is told to stop.
+
+    Only one leads at a time; the others' writes are refused by name.
+    """
     from pms.streamer.__main__ import main
 
-    main()
+    main(standby=standby)

@@ -13,7 +13,7 @@ import psutil
 
 from pms.cli.session import Failed
 from pms.config import Settings, load_settings
-from pms.stack import state
+from pms.stack import pulse, state
 from pms.stack.errors import StackError
 from pms.stack.logs import Tail, last_lines
 from pms.stack.places import Places
@@ -34,20 +34,44 @@ def up(detach: bool, follow: bool) -> None:
 
 
 @click.command()
-def down() -> None:
-    """Stop the system that runs in this home, in order."""
-    places = Places.of(load_settings())
+@click.option("--keep-orders", is_flag=True, help="Leave resting orders at the exchange, unattended.")
+def down(keep_orders: bool) -> None:
+    """Stop the system that runs in this home, in order.
+
+    Orders that rest at the exchange are cancelled by it soon after, unless the system is started
+    again in time or you keep them.
+    """
+    settings = load_settings()
+    places = Places.of(settings)
     found = state.read(places.state)
     supervisor = found.supervisor.living() if found else None
     if found is None or supervisor is None:
         click.echo(f"nothing runs in {places.home}")
         return
+    _say_what_rests(settings, keep_orders=keep_orders)
     with suppress(psutil.NoSuchProcess):
         supervisor.terminate()
         if not found.supervisor.ended_within(DOWN_WITHIN_S):
             supervisor.kill()  # the kernel ends its children with it
             found.supervisor.ended_within(DOWN_WITHIN_S)
     click.echo("stopped")
+
+
+def _say_what_rests(settings: Settings, *, keep_orders: bool) -> None:
+    """Tell what becomes of resting orders; a Redis that does not answer cannot be told to keep them."""
+    try:
+        if keep_orders:
+            pulse.keep_orders(settings.redis_url or "", seconds=int(DOWN_WITHIN_S))
+        health = pulse.take(settings.redis_url or "", []).health or {}
+    except StackError as error:
+        if keep_orders:
+            raise Failed(f"the orders cannot be kept: {error}") from None
+        return
+    if health.get("deadMan") == "armed" and not keep_orders:
+        click.echo(
+            f"the exchange cancels all resting orders within {settings.dead_man_s} s, unless `pms up` comes"
+            " before (--keep-orders leaves them)"
+        )
 
 
 def _up_here(*, follow: bool) -> None:

@@ -114,7 +114,9 @@ class Code(StrEnum):
     NOT_SENT = "NOT_SENT"
     #: Proven: nobody sent the order before its deadline, a halt or a cancel.
     HALTED = "HALTED"
-    #: Trading is halted, for all or for this sub-account.
+    #: Trading is halted, for all or for this sub-account; cancels are served.
+    NOT_HALTED = "NOT_HALTED"
+    #: There is no halt of this scope to lift.
     EVIDENCE = "EVIDENCE"
     #: What is proven contradicts an operator's word, or does not suffice for it yet.
     UNKNOWN_TRADE = "UNKNOWN_TRADE"

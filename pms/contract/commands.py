@@ -49,6 +49,11 @@ def _order_id(value: object) -> object:
 AccountId = Annotated[str, BeforeValidator(_account)]
 Symbol = Annotated[str, BeforeValidator(_upper), Field(min_length=1, max_length=40)]
 OrderId = Annotated[str, BeforeValidator(_order_id), Field(min_length=1)]
+HaltMode = Literal["HALTED", "REDUCE_ONLY"]
+Why = Annotated[
+    str, Field(min_length=1, max_length=200, description="For the journal, and for whoever is refused.")
+]
+Who = Annotated[str, Field(min_length=1, max_length=80, description="The person who wants it.")]
 
 
 class Command(BaseModel):
@@ -141,6 +146,30 @@ class CancelAll(Command):
 
     sub_account_id: AccountId | None = None
     symbol: Symbol | None = None
+
+
+class Halt(Command):
+    """Halt trading: no send right is given from the moment this is recorded, even if the engine hangs.
+
+    Cancels go on. Orders that rest at the exchange stay there.
+    """
+
+    name: ClassVar[str] = Task.HALT
+
+    sub_account_id: AccountId | None = Field(None, description="One sub-account; without it, everything.")
+    mode: HaltMode = Field("HALTED", description="REDUCE_ONLY still lets orders out that say reduceOnly.")
+    reason: Why
+    actor: Who
+
+
+class Resume(Command):
+    """Lift one halt; a halt of everything and one of a sub-account are lifted apart."""
+
+    name: ClassVar[str] = Task.RESUME
+
+    sub_account_id: AccountId | None = Field(None, description="One sub-account; without it, everything.")
+    reason: Why
+    actor: Who
 
 
 class CreateAccount(Command):
@@ -257,6 +286,8 @@ COMMANDS: dict[str, type[Command]] = {
         CloseAll,
         Cancel,
         CancelAll,
+        Halt,
+        Resume,
         CreateAccount,
         Transfer,
         Freeze,

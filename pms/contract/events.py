@@ -69,6 +69,16 @@ class Price(Shape):
     ts: int = Field(description="Exchange time of the update, ms.")
 
 
+class HaltView(Shape):
+    """A halt that is in force."""
+
+    sub_account_id: str | None = Field(description="null: everything.")
+    mode: Literal["HALTED", "REDUCE_ONLY"]
+    reason: str
+    actor: str
+    since: int = Field(description="Redis time, ms.")
+
+
 class Health(Shape):
     """Whether the engine may be believed: `pms:health`."""
 
@@ -86,6 +96,12 @@ class Health(Shape):
         default={}, description="Symbols in which nothing may be opened, and why."
     )
     open_fees: int = Field(default=0, description="Fees in another asset that wait for its price.")
+    dead_man: Literal["off", "idle", "armed", "withheld"] = Field(
+        "idle", description="Whether the exchange cancels our resting orders if the engine dies."
+    )
+    halts: list[HaltView] = Field(
+        default_factory=list, description="The halts in force, that of everything first; 50 at most."
+    )
     ts: int
 
 

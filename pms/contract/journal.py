@@ -226,6 +226,20 @@ class ProgressRow(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
+class HaltRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A halt after the entry. Key: scope."""
+
+    scope: str
+    #: a sub-account, or * for everything
+    mode: str
+    #: HALTED, REDUCE_ONLY, or RESUMED: lifted
+    reason: str
+    actor: str
+    since: int
+    request_id: str
+    #: of the command that halted, also in the row that lifts it: only that very halt is lifted
+
+
 class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
     """Something an operator should see, as it stands after the entry. Key: seq, that of its opening."""
 
@@ -271,6 +285,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fees: tuple[FeeRow, ...] = ()
     moves: tuple[MoveRow, ...] = ()
     progress: tuple[ProgressRow, ...] = ()
+    halts: tuple[HaltRow, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

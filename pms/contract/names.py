@@ -13,7 +13,7 @@ pms:journal:applied          string  seq up to which PostgreSQL has it
 pms:stream:events            stream  the events again, for a gateway that was away
 pms:epoch                    hash    nonce and run_id under which rights may be taken
 pms:lease                    string  the living streamer's nonce
-pms:halt, pms:halt:{sub}     string  no send right while it exists
+pms:halt, pms:halt:{sub}     string  no send right while it exists: {mode, reason, actor, since, requestId}
 pms:price:{symbol}           string  {bid, ask, mid, ts}                                   30 s
 pms:risk:{subAccountId}      string  the account snapshot                                  30 s
 pms:health                   string  {state, feedAge, admission, reason}
@@ -25,6 +25,7 @@ pms:budget                   string  the exchange's rate limits: used, and room 
 pms:rate:budget              hash    the shared counts themselves (pms/binance/limits.lua)
 pms:rate:asked:0, :1         hash    sub-accounts that asked for orders in these and the last ten seconds
 pms:rate:stop                channel somebody was turned away: look at once
+pms:watchdog:{part}          string  why the watchdog last ended a process                 24 h
 pms:cmd:{name}               list    commands of a gateway that only knows lists
 pms:cmd:{name}:taken         list    the bridge's processing list
 """
@@ -40,6 +41,9 @@ OPEN_REQUESTS: Final = "pms:requests:open"
 EPOCH: Final = "pms:epoch"
 LEASE: Final = "pms:lease"
 HALT: Final = "pms:halt"
+EVERYTHING: Final = "*"
+"""The scope of a halt that is not one sub-account's."""
+
 HEALTH: Final = "pms:health"
 BUDGET: Final = "pms:budget"
 RATE_BUDGET: Final = "pms:rate:budget"
@@ -50,6 +54,9 @@ APPLIED: Final = "pms:journal:applied"
 
 ARCHIVED: Final = "pms:journal:archived"
 """The seq up to which the archive has the journal on disk; nothing behind it is folded or forgotten."""
+
+KEEP_ORDERS: Final = "pms:keep_orders"
+"""While it exists, a streamer that ends in order stops its countdowns at the exchange."""
 
 LEDGER_STOPPED: Final = "pms:ledger:stopped"
 """Why the fold stands still; while it exists, admission is closed."""
@@ -65,6 +72,9 @@ REQUEST_TTL_S: Final = 86_400
 RIGHT_TTL_S: Final = 172_800
 RESULT_TTL_S: Final = 30
 CACHE_TTL_S: Final = 30
+HEALTH_TTL_S: Final = 5
+"""Ten times as long as the streamer takes to tell it again: a page goes stale before anyone is hurt."""
+
 EVENTS_KEPT: Final = 20_000
 INCIDENT_CHANGES_KEPT: Final = 1_000
 REPORT_TTL_S: Final = 60
@@ -92,6 +102,8 @@ class Task:
     CLOSE_ALL: Final = "pms.close_all"
     CANCEL: Final = "pms.cancel"
     CANCEL_ALL: Final = "pms.cancel_all"
+    HALT: Final = "pms.halt"
+    RESUME: Final = "pms.resume"
     PLACE: Final = "pms.place"
     FOLD: Final = "pms.fold"
     SNAPSHOT: Final = "pms.snapshot"
@@ -99,6 +111,7 @@ class Task:
     SWEEP_REQUESTS: Final = "pms.sweep_requests"
     RECONCILE: Final = "pms.reconcile"
     PUSH_INCIDENTS: Final = "pms.push_incidents"
+    CANARY: Final = "pms.canary"
     SCHEDULE_TICK: Final = "pms.schedule_tick"
 
 
@@ -110,6 +123,9 @@ COMMAND_QUEUE: Final = {
     Task.CLOSE_ALL: Queue.COMMANDS,
     Task.CANCEL: Queue.URGENT,
     Task.CANCEL_ALL: Queue.URGENT,
+    Task.HALT: Queue.URGENT,
+    # Not urgent, so that one of unknown age is refused: nobody may be surprised by trading again
+    Task.RESUME: Queue.COMMANDS,
 }
 """Which queue wakes the worker of each command."""
 
@@ -121,6 +137,8 @@ COMMAND_LISTS: Final = {
     "pms:cmd:close_all": Task.CLOSE_ALL,
     "pms:cmd:cancel": Task.CANCEL,
     "pms:cmd:cancel_all": Task.CANCEL_ALL,
+    "pms:cmd:halt": Task.HALT,
+    "pms:cmd:resume": Task.RESUME,
 }
 
 
@@ -152,6 +170,16 @@ def amended_order(amend: str) -> tuple[str, int] | None:
     """The order and the number of an amendment; None if the id is an order's."""
     order, tilde, number = amend.partition("~")
     return (order, int(number)) if tilde and number.isdecimal() else None
+
+
+def halt_key(scope: str) -> str:
+    """Where a halt stands: of everything, or of one sub-account."""
+    return HALT if scope == EVERYTHING else f"{HALT}:{scope}"
+
+
+def hang_key(part: str) -> str:
+    """The last word of the watchdog about a process that hung, for a day."""
+    return f"pms:watchdog:{part}"
 
 
 def price_key(symbol: str) -> str:

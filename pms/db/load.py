@@ -19,6 +19,7 @@ from pms.contract.journal import (
     Entry,
     FeeRow,
     FundingRow,
+    HaltRow,
     IncidentRow,
     IncomeRow,
     OrderRow,
@@ -66,6 +67,8 @@ class LoadedState:
     fundings: list[FundingRow]
     #: by symbol, every change of a position since its last funding
     moves: dict[str, list[Move]]
+    #: those in force
+    halts: list[HaltRow]
     #: entries behind `applied` that are in the archive, in order
     tail: list[Entry] = field(default_factory=list)
 
@@ -160,6 +163,11 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
                 FundingRow,
             ),
             moves=await _moves(connection),
+            halts=await fetch(
+                connection,
+                select_as(HaltRow, models.halts).where(models.halts.c.mode != "RESUMED"),
+                HaltRow,
+            ),
         )
 
 

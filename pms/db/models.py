@@ -311,6 +311,18 @@ moves = Table(
 
 progress = Table("progress", metadata, _key("name"), _int("at"))
 
+halts = Table(
+    "halts",
+    metadata,
+    _key("scope"),
+    _text("mode"),
+    _text("reason"),
+    _text("actor"),
+    _int("since"),
+    _text("request_id"),
+    _one_of("mode", "HALTED", "REDUCE_ONLY", "RESUMED"),
+)
+
 journal_cursor = Table(
     "journal_cursor",
     metadata,
@@ -363,4 +375,5 @@ ROW_TABLES = (
     RowTable("fees", journal.FeeRow, fees),
     RowTable("moves", journal.MoveRow, moves, once=True),
     RowTable("progress", journal.ProgressRow, progress),
+    RowTable("halts", journal.HaltRow, halts),
 )

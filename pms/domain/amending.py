@@ -31,6 +31,7 @@ from pms.domain.checks import (
 )
 from pms.domain.decisions import Asked, decided
 from pms.domain.desk import TAKER_FEE, Desk, order_row
+from pms.domain.halts import refuse_halted
 from pms.domain.orders import Amendment, Order
 from pms.domain.posting import Posting
 
@@ -117,6 +118,7 @@ def _new_terms(desk: Desk, order: Order, command: Amend) -> tuple[Decimal, Decim
     if command.quantity is None and command.price is None:
         raise Refusal(Code.MISSING_FIELD, "name a quantity, a price, or both", field="quantity")
     account = trading_account(desk, spec.sub_account_id, field="orderId")
+    refuse_halted(desk, account.id, reduce_only=spec.reduce_only)
     top = fresh_top(desk, spec.symbol)
     wished = Trade.model_construct(
         request_id=command.request_id,

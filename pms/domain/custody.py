@@ -16,9 +16,11 @@ from pms.contract.commands import (
     Command,
     CreateAccount,
     Freeze,
+    Halt,
     ImportPosition,
     Reassign,
     Resolve,
+    Resume,
     Transfer,
 )
 from pms.contract.events import PositionEvent
@@ -30,6 +32,7 @@ from pms.domain.checks import known_account
 from pms.domain.corrections import adjust, reassign, resolve
 from pms.domain.decisions import Asked, decided
 from pms.domain.desk import Desk, SubAccount, house, position_id, position_row, position_view, tag
+from pms.domain.halting import halt, resume
 from pms.domain.incidents import acknowledge
 from pms.domain.income import Income
 from pms.domain.positions import Position
@@ -46,6 +49,8 @@ LOCAL_COMMANDS = (
     Resolve,
     Adjust,
     Reassign,
+    Halt,
+    Resume,
 )
 """Commands that leave no trace at the exchange: answered only after PostgreSQL has them."""
 
@@ -69,6 +74,10 @@ def keep(desk: Desk, asked: Asked, command: Command) -> Posting:
             return adjust(desk, asked, command)
         case Reassign():
             return reassign(desk, asked, command)
+        case Halt():
+            return halt(desk, asked, command)
+        case Resume():
+            return resume(desk, asked, command)
         case _:
             raise Refusal(Code.UNKNOWN_COMMAND, f"{asked.command} is not served here", field="command")
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from uuid import NAMESPACE_OID, uuid5
 
 from pms.contract.account import Account, PositionView
-from pms.contract.journal import LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow
+from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow
 from pms.contract.money import booked
 from pms.contract.names import HOUSE, amend_id
 from pms.contract.results import Result
@@ -129,6 +129,8 @@ class Desk:
     incidents: OpenIncidents = field(default_factory=OpenIncidents)
     treasury: Treasury = field(default_factory=Treasury)
     headroom: Headroom = field(default_factory=Headroom)
+    halts: dict[str, HaltRow] = field(default_factory=dict)
+    #: those in force, by scope
     _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -349,6 +351,15 @@ class Desk:
         if not same:
             self.by_number.pop(number, None)
 
+    # --- halts ---
+
+    def note_halt(self, row: HaltRow) -> None:
+        """Take a halt as it now is; a lifted one is forgotten."""
+        if row.mode == "RESUMED":
+            self.halts.pop(row.scope, None)
+        else:
+            self.halts[row.scope] = row
+
     # --- once-only keys ---
 
     def first_sight(self, symbol: str, exchange_order_id: int, trade_id: int) -> bool:
@@ -400,6 +411,8 @@ class Desk:
             self.cursors[cursor.symbol] = cursor.trade_id
         for incident in rows.incidents:
             self.incidents.take(incident)
+        for halt in rows.halts:
+            self.note_halt(halt)
         for command in rows.commands:
             answer = Result.model_validate_json(command.answer)
             self.remember_request(command.request_id, command.text, answer)

@@ -110,6 +110,22 @@ KINDS: dict[str, Kind] = {
         "A running sum of positions or balances is not what counting anew gives.",
         "Report it: this is a bug. `pms audit` says whether the books themselves agree.",
     ),
+    "process_hung": Kind(
+        "The watchdog ended a process that hung, or found one hanging where it cannot end it.",
+        "Read the log of that part around that time; `pms status` says whether it is back.",
+    ),
+    "halt_renewed": Kind(
+        "A halt that Redis had forgotten, or that somebody set by hand, was put back in force.",
+        "`pms status` shows the halts; `pms resume` lifts one.",
+    ),
+    "task_failed": Kind(
+        "A service of the streamer failed and was started again.",
+        "`pms logs streamer` has the traceback. Report it.",
+    ),
+    "dead_man_withheld": Kind(
+        "The streamer is unwell and lets the exchange's countdown run: resting orders will be cancelled.",
+        "`pms status` says why; put that right, or `pms cancel --all`.",
+    ),
     "projection_drift": Kind(
         "Redis shows something else than the streamer's memory. It was written anew.",
         "Find out who wrote to Redis: nobody but the streamer's script may.",

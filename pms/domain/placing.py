@@ -27,6 +27,7 @@ from pms.domain.checks import (
 )
 from pms.domain.decisions import Asked, decided, order_id_for
 from pms.domain.desk import TAKER_FEE, Desk, order_row, position_view
+from pms.domain.halts import refuse_halted
 from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.positions import Position
 from pms.domain.posting import Posting
@@ -74,6 +75,7 @@ def admit_close(desk: Desk, asked: Asked, command: Close) -> Posting:
 def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
     """Check everything about a trade but its margin; raises Refusal."""
     account = trading_account(desk, command.sub_account_id)
+    refuse_halted(desk, account.id, reduce_only=command.reduce_only)
     instrument = listed(desk, command.symbol)
     check_symbol_open(desk, command)
     top = fresh_top(desk, command.symbol)
@@ -94,6 +96,7 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
 
 def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
     """The market order that closes what is left of a position; raises Refusal."""
+    refuse_halted(desk, position.sub_account_id, reduce_only=True)
     instrument = listed(desk, position.symbol)
     top = fresh_top(desk, position.symbol)
     side: Side = "SELL" if position.quantity > 0 else "BUY"

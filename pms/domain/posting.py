@@ -15,6 +15,7 @@ from pms.contract.journal import (
     FeeRow,
     FillRow,
     FundingRow,
+    HaltRow,
     IncidentRow,
     IncomeRow,
     LedgerRow,
@@ -106,6 +107,7 @@ class Draft:
     fees: list[FeeRow] = field(default_factory=list)
     moves: list[MoveRow] = field(default_factory=list)
     progress: list[ProgressRow] = field(default_factory=list)
+    halts: dict[str, HaltRow] = field(default_factory=dict)
 
     @property
     def first_seq(self) -> int:
@@ -146,5 +148,6 @@ class Draft:
                 fees=tuple(self.fees),
                 moves=tuple(self.moves),
                 progress=tuple(self.progress),
+                halts=tuple(self.halts.values()),
             ),
         )

@@ -38,6 +38,10 @@ class RestingOrders:
         if not prices[price]:
             del prices[price]
 
+    def symbols(self) -> set[str]:
+        """Where an order of ours rests, or may."""
+        return {symbol for (symbol, _), prices in self._sides.items() if prices}
+
     def best(self, symbol: str, side: str) -> Decimal | None:
         """Our highest resting buy, or our lowest resting sell."""
         prices = self._sides.get((symbol, side))

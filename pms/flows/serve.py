@@ -99,7 +99,7 @@ async def serve_plain(
 ) -> bytes | None:
     """Serve a plain task, whose message carries the command itself: write its record first.
 
-    `stale` marks a message of unknown age that may have waited; what would place an order is refused.
+    `stale` marks a message of unknown age that may have waited; what lets orders out is refused.
     """
     if not isinstance(fields, dict):
         what = f"the command is not a JSON object, but {type(fields).__name__}"
@@ -120,7 +120,7 @@ async def serve_plain(
         whole = encode_canonical({**fields, "requestId": request_id})
     except BadJson as error:
         return _refused(request_id, command, Code.BAD_JSON, str(error), field=None)
-    if stale and names.COMMAND_QUEUE.get(command) == names.Queue.COMMANDS:
+    if stale and (names.COMMAND_QUEUE.get(command) == names.Queue.COMMANDS or command == Task.RESUME):
         kind = await deps.stale.refuse(request_id, command, whole, door="task")
     else:
         kind = (await deps.requests.submit_text(request_id, command, whole, door="task", wake=False)).kind

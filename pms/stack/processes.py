@@ -176,7 +176,7 @@ def engine(
     flower_port: int,
     flower_password: SecretStr,
 ) -> Iterable[ProcessPart]:
-    """Streamer, workers, beat, bridge and Flower."""
+    """Streamer, workers, beat, bridge, watchdog and Flower."""
     heartbeats = Heartbeats(redis_url)
 
     def beating(name: str, group: int, address: str, *arguments: str) -> ProcessPart:
@@ -196,6 +196,7 @@ def engine(
         yield beating(f"worker-{role}", WORKERS, address, "pms.tasks.worker", role)
     yield beating("beat", DOORS, "the clock of periodic tasks", "pms.tasks.beat")
     yield beating("bridge", DOORS, "lists pms:cmd:*", "pms.bridge")
+    yield beating("watchdog", DOORS, "ends what hangs", "pms.stack.watchdog")
     yield ProcessPart(
         name="flower",
         group=DOORS,

@@ -40,6 +40,8 @@ class Pulse(msgspec.Struct, rename="camel"):
     heartbeats: dict[str, int | None]
     health: dict[str, Any] | None
     budget: dict[str, Any] | None
+    halt: str | None
+    """What stands at `pms:halt`, whether or not a streamer lives to tell of it."""
     open_incidents: int = 0
     #: that nobody has acknowledged
 
@@ -52,6 +54,15 @@ def take(url: str, heartbeats_of: list[str]) -> Pulse:
     try:
         with client:
             return _take(client, heartbeats_of)
+    except (RedisError, OSError) as error:
+        raise StackError(f"Redis {redis_shown(url)} does not answer: {error}") from None
+
+
+def keep_orders(url: str, *, seconds: int) -> None:
+    """Ask a streamer that is about to end to stop its countdowns. Raises StackError."""
+    try:
+        with Redis.from_url(url, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
+            client.set(names.KEEP_ORDERS, "1", ex=seconds)
     except (RedisError, OSError) as error:
         raise StackError(f"Redis {redis_shown(url)} does not answer: {error}") from None
 
@@ -71,7 +82,8 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
         pipe.get(names.HEALTH)
         pipe.get(names.BUDGET)
         pipe.hvals(names.INCIDENTS)
-        *sizes, open_count, oldest, beats, health, budget, incidents = pipe.execute()
+        pipe.get(names.HALT)
+        *sizes, open_count, oldest, beats, health, budget, incidents, halt = pipe.execute()
     queues = len(names.Queue.ALL)
     return Pulse(
         queues=dict(zip(names.Queue.ALL, sizes[:queues], strict=True)),
@@ -85,6 +97,7 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
         health=json.loads(health, parse_float=Decimal) if health else None,
         budget=json.loads(budget) if budget else None,
         open_incidents=sum(json.loads(row)["state"] == "open" for row in incidents),
+        halt=halt,
     )
 
 

@@ -23,9 +23,11 @@ class Agenda:
         *,
         clock: Callable[[], float],
         at_once: int = 32,
+        failed: Callable[[Exception], None] | None = None,
     ) -> None:
         self._attend = attend
         self._clock = clock
+        self._failed = failed
         self._due: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
         self._changed = asyncio.Event()
@@ -76,8 +78,10 @@ class Agenda:
         delay: float | None = 1.0
         try:
             delay = await self._attend(subject)
-        except Exception:
+        except Exception as error:
             log.exception("attend_failed", subject=subject)
+            if self._failed is not None:
+                self._failed(error)
         finally:
             self._slots.release()
             del self._running[subject]

@@ -24,7 +24,9 @@ from pms.bus.inbox import Inbox
 from pms.bus.rights import Rights
 from pms.contract import names
 from pms.contract.codes import Code
+from pms.contract.journal import HaltRow
 from pms.domain.booking import Trade
+from pms.domain.halts import halted
 from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen
 from pms.flows.amend import amend
 from pms.flows.cancel import cancel
@@ -110,7 +112,12 @@ class Attention:
         coid, now = order.spec.client_order_id, self.redis_now_ms()
         (signed_at,) = await self.rights.taken([coid])
         if signed_at is None and (self.same_redis or order.spec.epoch == self.engine.desk.epoch):
-            if order.cancel_wanted or now > order.spec.deadline or order.spec.epoch != self.engine.desk.epoch:
+            if (
+                order.cancel_wanted
+                or now > order.spec.deadline
+                or order.spec.epoch != self.engine.desk.epoch
+                or self._halted(order)
+            ):
                 self.engine.void(order, self._why_void(order, now))
                 return 1.0
             if coid in self.sending or now - order.spec.admitted_at < TAKE_OVER_S * 1000:
@@ -275,7 +282,12 @@ class Attention:
             return "cancelled before it was sent"
         if now > order.spec.deadline:
             return "its deadline passed before it was sent"
+        if halt := self._halted(order):
+            return f"halted by {halt.actor} before it was sent: {halt.reason}"
         return "it was admitted before a restart and never sent"
+
+    def _halted(self, order: Order) -> HaltRow | None:
+        return halted(self.engine.desk, order.spec.sub_account_id, reduce_only=order.spec.reduce_only)
 
 
 def seen_from(answer: OrderAnswer) -> Seen:

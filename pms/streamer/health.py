@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from redis.asyncio import Redis
@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from pms.contract import names
 from pms.contract.events import BudgetView, Health
 from pms.contract.money import encode
+from pms.domain.halts import views
 from pms.streamer.conservation import Conservation
 from pms.streamer.engine import Engine
 from pms.streamer.memory import Memory
@@ -40,6 +41,7 @@ class Watch:
     expire_stale: Callable[[], None]
     take_overs: Callable[[], int]
     budget: Callable[[], Awaitable[BudgetView]]
+    dead_man: Callable[[], Literal["off", "idle", "armed", "withheld"]]
     conservation: Conservation = field(default_factory=Conservation)
     lags: deque[float] = field(default_factory=lambda: deque([0.0] * 5, maxlen=5))
     memory: Memory = field(default_factory=Memory)
@@ -94,6 +96,23 @@ class Watch:
             return "the streamer lags"
         return None
 
+    @property
+    def lag_ms(self) -> int:
+        """How late the loop was lately, the median of half a second."""
+        return int(sorted(self.lags)[len(self.lags) // 2] * 1000)
+
+    def unwell(self) -> str | None:
+        """Why nobody here could look after a resting order now, or None."""
+        if not self.recovered:
+            return "the streamer is recovering"
+        if not self.engine.outbox.connected:
+            return "Redis is unreachable"
+        if len(self.engine.outbox) > MOST_WAITING:
+            return "too much waits for the journal"
+        if not self.user_up():
+            return "the user stream is down, or its gap not yet closed"
+        return None
+
     def _judge(self) -> None:
         reason = self.reason()
         gate = self.engine.gate
@@ -122,6 +141,8 @@ class Watch:
             drift=self.conservation.now,
             symbols_closed=self._closed(),
             open_fees=len(self.engine.desk.treasury.unpaid),
+            dead_man=self.dead_man(),
+            halts=views(self.engine.desk),
             ts=self.now_ms(),
         )
         self.memory.take(await untyped.info("memory"))
@@ -130,7 +151,7 @@ class Watch:
         self.ledger_stopped = stopped.decode() if stopped else None
         budget = await self.budget()
         async with untyped.pipeline(transaction=False) as pipe:
-            pipe.set(names.HEALTH, encode(health), ex=names.CACHE_TTL_S)
+            pipe.set(names.HEALTH, encode(health), ex=names.HEALTH_TTL_S)
             pipe.set(names.BUDGET, encode(budget), ex=names.CACHE_TTL_S)
             pipe.set("pms:takeovers", self.take_overs())
             await pipe.execute()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -34,13 +34,11 @@ class LocalCommands:
     nonce: str
     sleep: Callable[[float], Awaitable[None]]
     monotonic: Callable[[], float]
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    spawn: Callable[[str, Coroutine[Any, Any, None]], object]
 
     def serve(self, asked: Asked, command: Command) -> None:
         """Begin to serve a command; the engine goes on meanwhile."""
-        task = asyncio.create_task(self._serve(asked, command))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.spawn(f"command {asked.command}", self._serve(asked, command))
 
     async def _serve(self, asked: Asked, command: Command) -> None:
         try:

@@ -9,7 +9,7 @@ subscribed anew, and no other symbol notices.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -50,7 +50,7 @@ class Followed:
     told: Top | None = None
     heard_at: int = 0
     #: our clock, ms: a diff came, or a snapshot showed that there was none
-    syncing: asyncio.Task[None] | None = None
+    syncing: asyncio.Task[Any] | None = None
     waiting: list[Callable[[], None]] = field(default_factory=list)
     consumers: list[Mailbox[Top]] = field(default_factory=list)
 
@@ -67,6 +67,7 @@ class MarketData:
         now_ms: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]],
         prepare: Callable[[str], Awaitable[None]],
+        spawn: Callable[[str, Coroutine[Any, Any, None]], asyncio.Task[Any]],
     ) -> None:
         self._desk = desk
         self._client = client
@@ -75,7 +76,8 @@ class MarketData:
         self._sleep = sleep
         self._prepare = prepare
         self._followed: dict[str, Followed] = {}
-        self._publishers: set[asyncio.Task[None]] = set()
+        self._spawn_task = spawn
+        self._publishers: set[asyncio.Task[Any]] = set()
         self.stream: MarketStream
         self.bad_frames = 0
         self.resyncs = 0
@@ -205,7 +207,7 @@ class MarketData:
         if followed.waiting:
             waiting, followed.waiting = followed.waiting, []
             for then in waiting:
-                then()
+                _run(then)
 
     def _lost(self, symbol: str, followed: Followed) -> None:
         self.resyncs += 1
@@ -219,12 +221,14 @@ class MarketData:
 
     async def _sync(self, symbol: str, followed: Followed) -> None:
         """Fetch snapshots until one fits the events; a newer one is kept by the book until they reach it."""
-        delay = 0.05
-        await self._prepare(symbol)
+        delay, prepared = 0.05, False
         while not _live(followed.book):
             await self._sleep(delay)
             delay = min(delay * 2, 3.0)
             try:
+                if not prepared:
+                    await self._prepare(symbol)
+                    prepared = True
                 snapshot = await self._client.depth(symbol, limit=1000)
             except ExchangeError as error:
                 log.warning("snapshot_failed", symbol=symbol, error=str(error))
@@ -259,18 +263,21 @@ class MarketData:
         await self._sleep(FOLLOW_PATIENCE_S)
         if then in followed.waiting:
             followed.waiting.remove(then)
-            then()
+            _run(then)
 
-    def _spawn(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[Any]:
+        task = self._spawn_task("market", work)
         self._publishers.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self._publishers.discard)
         return task
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._publishers.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("market_task_died", error=repr(task.exception()))
+
+def _run(then: Callable[[], None]) -> None:
+    """Call one who waited; a fault in it must not cost the others their turn."""
+    try:
+        then()
+    except Exception:
+        log.exception("waiting_command_failed")
 
 
 def _same_top(book: LocalBook, snapshot: DepthSnapshot) -> bool:

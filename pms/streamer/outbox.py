@@ -46,6 +46,7 @@ class Outbox:
         self._empty.set()
         self.connected = True
         self.flushed: Callable[[], None] = _nothing
+        self.failed: Callable[[Exception], None] = _ignored
 
     def add(self, posting: Posting | None, confirmed: Callable[[bool], None] | None = None) -> None:
         """Queue a posting; `confirmed` is called with whether its guard held, once it is journaled."""
@@ -72,10 +73,7 @@ class Outbox:
             held = await self._append([waiting.posting for waiting in batch])
             del self._waiting[: len(batch)]
             for waiting, good in zip(batch, held, strict=True):
-                if not good:
-                    self._withdraw(waiting.posting)
-                if waiting.confirmed is not None:
-                    waiting.confirmed(good)
+                self._settle(waiting, good=good)
             self.flushed()
             if not self._waiting:
                 self._something.clear()
@@ -87,6 +85,17 @@ class Outbox:
             batch = self._waiting[:BATCH]
             await self._journal.append([waiting.posting for waiting in batch])
             del self._waiting[: len(batch)]
+
+    def _settle(self, waiting: _Waiting, *, good: bool) -> None:
+        """Tell what became of a posting; a fault in whoever hears it must not cost the ones behind."""
+        try:
+            if not good:
+                self._withdraw(waiting.posting)
+            if waiting.confirmed is not None:
+                waiting.confirmed(good)
+        except Exception as error:
+            log.exception("posting_not_settled", seq=waiting.posting.entry.seq)
+            self.failed(error)
 
     async def _append(self, postings: list[Posting]) -> list[bool]:
         while True:
@@ -103,4 +112,8 @@ class Outbox:
 
 
 def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+def _ignored(_: Exception) -> None:
     """Nobody wants to know."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -25,19 +23,23 @@ from pms.bus.lead import LEASE_MS, Epoch, Lead, NotLeading
 from pms.bus.requests import Requests
 from pms.bus.rights import Rights
 from pms.config import ConfigError, Settings
+from pms.contract import names
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.booking import prove_cursor
+from pms.domain.dead_man import DeadManSwitch
 from pms.domain.desk import Desk
 from pms.domain.fees import price_symbol
 from pms.flows.place import Placing
 from pms.streamer.agenda import Agenda
 from pms.streamer.attention import Attention
 from pms.streamer.catch_up import CatchUp
+from pms.streamer.dead_man import DeadMan
 from pms.streamer.engine import Engine, Gate
+from pms.streamer.halts import Halts
 from pms.streamer.health import Watch
+from pms.streamer.lease import LeaseWait
 from pms.streamer.ledger_wake import LedgerWake
-from pms.streamer.life import Life
 from pms.streamer.lifeline import Lifeline
 from pms.streamer.local import LocalCommands
 from pms.streamer.market import MarketData
@@ -46,23 +48,26 @@ from pms.streamer.outside import Outside
 from pms.streamer.reconcile import Reconciler
 from pms.streamer.redis_clock import RedisClock
 from pms.streamer.start import first_books, learn_exchange, load_desk, newest_trade, traded_since
-from pms.streamer.world import World, open_world
+from pms.streamer.supervision import Supervision
+from pms.streamer.world import World
 
 log = structlog.get_logger()
 SENDER = "streamer"
 SWEEP_EVERY_S = 0.25
 RENEW_EVERY_S = 1.0
 CATCH_UP_EVERY_S = 15.0
+BEAT_EVERY_S = 0.5
 
 
 class Streamer:
     """One life of the streamer: from winning the lease to losing it."""
 
-    def __init__(self, settings: Settings, world: World) -> None:
+    def __init__(self, settings: Settings, world: World, *, standby: bool = False) -> None:
         if settings.binance_rest_url is None or settings.binance_ws_url is None:
             raise ConfigError("PMS_BINANCE_REST_URL and PMS_BINANCE_WS_URL are not set")
         self._settings = settings
         self._world = world
+        self._standby = standby
         self._nonce = world.nonce
         self._redis = world.redis
         self._clock = RedisClock(self._redis, monotonic=world.monotonic)
@@ -83,6 +88,7 @@ class Streamer:
         self._up = asyncio.Event()
         self._behind = asyncio.Event()
         self._gap = False
+        self._heard = 0
         self._wire()
 
     def _wire(self) -> None:
@@ -97,6 +103,12 @@ class Streamer:
         self._desk = Desk(epoch=self._nonce)
         self._outbox = Outbox(self._journal, withdraw=self._withdraw, sleep=asyncio.sleep)
         self._engine = Engine(self._desk, self._outbox, gate=gate, redis_now_ms=self._clock.now_ms)
+        self._tasks = Supervision(
+            monotonic=monotonic,
+            sleep=asyncio.sleep,
+            alarm=lambda detail: self._engine.raise_incident("task_failed", "critical", detail),
+        )
+        self._outbox.failed = lambda error: self._tasks.tell("outbox", error)
         self._ledger = LedgerWake(
             self._redis,
             self._journal,
@@ -124,7 +136,9 @@ class Streamer:
             same_redis=False,
             redis_now_ms=self._clock.now_ms,
         )
-        self._engine.agenda = Agenda(self._attention.attend, clock=monotonic)
+        self._engine.agenda = Agenda(
+            self._attention.attend, clock=monotonic, failed=lambda error: self._tasks.tell("attention", error)
+        )
         local = LocalCommands(
             engine=self._engine,
             requests=self._requests,
@@ -132,6 +146,7 @@ class Streamer:
             nonce=self._nonce,
             sleep=asyncio.sleep,
             monotonic=monotonic,
+            spawn=self._tasks.spawn,
         )
         self._engine.local = local.serve
         self._market = MarketData(
@@ -141,6 +156,7 @@ class Streamer:
             now_ms=self._clock.now_ms,
             sleep=asyncio.sleep,
             prepare=self._prepare_symbol,
+            spawn=self._tasks.spawn,
         )
         self._engine.follow = self._market.follow_for
         self._engine.repeat = self._repeat
@@ -159,6 +175,7 @@ class Streamer:
             follow=self._market.follow,
             wanted_leverage=settings.exchange_leverage,
         )
+        self._halts = Halts(self._engine, self._redis, now_ms=self._clock.now_ms, sleep=asyncio.sleep)
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(
             base,
@@ -191,6 +208,8 @@ class Streamer:
             sleep=asyncio.sleep,
         )
         self._attention.overtaken = self._lifeline.overtaken
+        self._tasks.count("market frames", lambda: self._market.stream.failed_frames)
+        self._tasks.count("user frames", lambda: self._user.failed_frames)
         self._watch = Watch(
             engine=self._engine,
             redis=self._redis,
@@ -203,6 +222,17 @@ class Streamer:
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
             budget=self._budget.view,
+            dead_man=lambda: self._dead_man.state(),  # noqa: PLW0108  made below, for it asks the watch
+        )
+        self._dead_man = DeadMan(
+            DeadManSwitch(settings.dead_man_s * 1000),
+            self._client,
+            resting=self._desk.resting.symbols,
+            unwell=self._watch.unwell,
+            alarm=lambda detail: self._engine.raise_incident("dead_man_withheld", "critical", detail),
+            monotonic=monotonic,
+            sleep=asyncio.sleep,
+            on=settings.dead_man == "on",
         )
         self._engine.time_passed = self._time_passed
 
@@ -210,41 +240,54 @@ class Streamer:
         """Lead, recover, serve; raises NotLeading when it must begin anew, CannotStart when it must not."""
         try:
             epoch = await self._become_leader()
-            async with Life() as group:
-                group.create_task(self._renew(epoch))
-                group.create_task(beat_forever(self._redis, SENDER, os.getpid()))
-                group.create_task(self._watch.run())
-                group.create_task(self._supervised("user_stream", self._user.run))
-                await self._recover()
-                group.create_task(self._outbox.run())
-                group.create_task(self._supervised("market", self._market.stream.run))
-                group.create_task(self._supervised("agenda", self._engine.agenda.run))
-                group.create_task(self._supervised("ledger_wake", self._ledger.run))
-                group.create_task(self._supervised("trim", self._ledger.trim))
-                for symbol in self._symbols():
-                    self._market.follow(symbol)
-                await self._outbox.drained()
-                await self._until_caught_up()
-                await self._outside.catch_up_once()
-                await self._outbox.drained()
-                await self._watch.until_open(patience_s=3.0)
-                log.info("recovered", seq=self._desk.last_seq)
-                group.create_task(self._supervised("inbox", self._hear))
-                group.create_task(self._supervised("sweep", self._sweep))
-                group.create_task(self._supervised("catch_up", self._keep_caught_up))
-                group.create_task(self._supervised("reconcile", self._reconciler.run))
-                group.create_task(self._supervised("outside", self._outside.run))
-                group.create_task(self._supervised("lifeline", self._lifeline.run))
-                group.create_task(self._supervised("market_watch", self._market.watch))
+            await self._tasks.live(self._begin(epoch))
         finally:
             await self._leave()
+
+    async def _begin(self, epoch: Epoch) -> None:
+        """Recover, and start what serves, each part as soon as it can."""
+        keep = self._tasks.keep
+        self._tasks.start("lease", self._renew(epoch))
+        keep("heartbeat", self._beat)
+        keep("health", self._watch.run)
+        keep("supervision", self._tasks.run)
+        keep("user_stream", self._user.run)
+        await self._recover()
+        self._tasks.start("outbox", self._outbox.run())
+        keep("market", self._market.stream.run)
+        keep("agenda", self._engine.agenda.run)
+        keep("ledger_wake", self._ledger.run)
+        keep("trim", self._ledger.trim)
+        for symbol in self._symbols():
+            self._market.follow(symbol)
+        await self._outbox.drained()
+        await self._until_caught_up()
+        await self._outside.catch_up_once()
+        await self._outbox.drained()
+        keep("dead_man", self._dead_man.run)
+        await self._watch.until_open(patience_s=3.0)
+        log.info("recovered", seq=self._desk.last_seq)
+        keep("inbox", self._hear)
+        keep("sweep", self._sweep)
+        keep("halts", self._halts.run)
+        keep("catch_up", self._keep_caught_up)
+        keep("reconcile", self._reconciler.run)
+        keep("outside", self._outside.run)
+        keep("lifeline", self._lifeline.run)
+        keep("market_watch", self._market.watch)
 
     # --- leading ---
 
     async def _become_leader(self) -> Epoch:
+        wait = LeaseWait(
+            self._lead,
+            self._redis,
+            monotonic=self._world.monotonic,
+            sleep=asyncio.sleep,
+            standby=self._standby,
+        )
+        await wait.win()
         await self._clock.sync()
-        while not await self._lead.take():  # noqa: ASYNC110  the lease runs out at Redis, which tells nobody
-            await asyncio.sleep(0.25)
         before = await self._lead.previous()
         epoch = await self._lead.open()
         self._attention.same_redis = before is None or before.run_id == epoch.run_id
@@ -283,7 +326,9 @@ class Streamer:
         except Exception as error:
             log.info("outbox_not_flushed", error=str(error), waiting=len(self._outbox))
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(2):
+                keep = bool(await self._redis.getdel(names.KEEP_ORDERS))
+                await self._dead_man.leave(keep_orders=keep)
                 await self._lead.leave()
                 await self._budget.close()
         except Exception as error:
@@ -303,6 +348,7 @@ class Streamer:
             now_us=self._clock.now_ms() * 1000,
         )
         await self._lead.begin_from(seq)
+        await self._halts.begin()
         opening = await first_books(
             self._desk, self._client, symbols=self._settings.symbol_list, at=self._client.exchange_now_ms()
         )
@@ -380,10 +426,17 @@ class Streamer:
             self._buffer.append(raw)
             return
         try:
-            event = decode_user(raw)
+            self._user_event(raw)
         except FrameError as error:
             self._engine.raise_incident("bad_user_frame", "critical", str(error))
-            return
+        except Exception as error:
+            # What it told is lost to memory: the exchange is asked for all of it
+            log.exception("user_frame_failed")
+            self._tasks.tell("user frame", error)
+            self._behind.set()
+
+    def _user_event(self, raw: bytes) -> None:
+        event = decode_user(raw)
         match event:
             case OrderUpdate():
                 self._lifeline.heard(event.trade_time)
@@ -431,10 +484,12 @@ class Streamer:
 
     def _hear_one(self, message: Message) -> None:
         """Take one message; a fault in it must not cost the ones behind it."""
+        self._heard += 1
         try:
             self._engine.hear(message)
-        except Exception:
+        except Exception as error:
             log.exception("message_failed", kind=type(message).__name__)
+            self._tasks.tell(f"message {type(message).__name__}", error)
 
     async def _sweep(self) -> None:
         """Take up recorded commands that nobody brought us: a lost message, or an earlier life."""
@@ -463,53 +518,17 @@ class Streamer:
         wanted = dict.fromkeys([*self._settings.symbol_list, *sorted(held | live | priced)])
         return [symbol for symbol in wanted if symbol in self._desk.instruments]
 
+    async def _beat(self) -> None:
+        """Beat from the very loop that decides, with what a watchdog judges it by."""
+        await beat_forever(self._redis, SENDER, os.getpid(), every_s=BEAT_EVERY_S, more=self._progress)
+
+    def _progress(self) -> dict[str, Any]:
+        return {"recovering": not self._watch.recovered, "heard": self._heard, "lagMs": self._watch.lag_ms}
+
     def _withdraw(self, posting: Any) -> None:
         self._engine.withdraw(posting)
 
     def _repeat(self, answer: Result) -> None:
         """A repeat that reached us: Redis has its answer, unless it forgot."""
         if answer.state not in {"placing", "amending"}:
-            asyncio.get_running_loop().create_task(self._requests.answer(answer))
-
-    async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run a service for ever; its failure is logged and it is run again, with a pause."""
-        pause = 0.1
-        while True:
-            started = self._world.monotonic()
-            try:
-                await work()
-            except NotLeading:
-                raise
-            except Exception:
-                log.exception("service_failed", service=name)
-            if self._world.monotonic() - started > 10:
-                pause = 0.1
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 5.0)
-
-
-async def serve(settings: Settings) -> None:
-    """Run streamers, one life after the other, until TERM or INT."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    while not stop.is_set():
-        life = asyncio.create_task(Streamer(settings, open_world(settings)).run())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([life, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not life.done():
-            life.cancel()
-            await asyncio.wait([life], timeout=4)
-            return
-        fault = life.exception()
-        leaf = fault
-        while isinstance(leaf, BaseExceptionGroup):
-            leaf = leaf.exceptions[0]
-        if isinstance(leaf, NotLeading):
-            log.warning("stepping_down", reason=str(leaf))
-            await asyncio.sleep(0.2)
-            continue
-        if leaf is not None:
-            raise leaf
+            self._tasks.spawn("repeated answer", self._requests.answer(answer))

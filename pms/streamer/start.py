@@ -46,6 +46,7 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             fees=tuple(state.fees),
             progress=tuple(state.progress),
             fundings=tuple(state.fundings),
+            halts=tuple(state.halts),
         )
     )
     desk.forgotten_until = max(state.entry_at - RECENT_MS, 0)

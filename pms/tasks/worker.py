@@ -13,6 +13,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown
 from pms.bus.heartbeat import start_heartbeat
 from pms.config import ConfigError, load_settings
 from pms.log import configure
+from pms.tasks.consumption import Consumption
 from pms.tasks.exact_json import register_exact_json
 from pms.tasks.runtime import runtime
 from pms.tasks.waiting import note_waiting
@@ -36,6 +37,8 @@ def main(role: str) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.conf.update(celeryconfig.for_role(role))
     name = f"worker-{role}"
+    consumption = Consumption()
+    consumption.count()
 
     @setup_logging.connect(weak=False)
     def _logging(**_: Any) -> None:
@@ -44,7 +47,7 @@ def main(role: str) -> None:
     @worker_ready.connect(weak=False)
     def _ready(**_: Any) -> None:
         runtime()
-        start_heartbeat(url, name, os.getpid())
+        start_heartbeat(url, name, os.getpid(), more=consumption.progress)
 
     @worker_shutdown.connect(weak=False)
     def _stopped(**_: Any) -> None:

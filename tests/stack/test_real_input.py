@@ -120,6 +120,7 @@ async def streaming(tmp_path: Path, redis_url: str, *options: str) -> AsyncItera
             now_ms=lambda: time.time_ns() // 1_000_000,
             sleep=asyncio.sleep,
             prepare=prepare,
+            spawn=lambda name, work: asyncio.create_task(work, name=name),
         )
         market.stream = MarketStream(
             url.replace("http", "ws"),

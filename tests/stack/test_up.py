@@ -34,7 +34,7 @@ PRODUCT = (
 )
 NO_NETWORK = ("Temporary failure in name resolution", "ConnectionError", "NewConnectionError", "timed out")
 PARTS = {
-    *("redis", "postgres", "venue", "streamer", "beat", "bridge", "flower"),
+    *("redis", "postgres", "venue", "streamer", "beat", "bridge", "watchdog", "flower"),
     *(f"worker-{role}" for role in ("orders", "urgent", "ledger", "schedule", "recon")),
 }
 GONE_WITHIN_S = 10.0
@@ -244,6 +244,37 @@ def test_a_rolling_restart_loses_no_command(running: Desk) -> None:
     assert not [answer for answer in answers if "nobody answered" in answer], answers
     running.pms("trade", "BTCUSDT", "buy", "0.01", "--account", "drained")
     running.pms("audit", "--settle", "20")
+
+
+def test_a_streamer_that_hangs_is_ended_and_started_again_with_its_orders(running: Desk) -> None:
+    running.pms("accounts", "create", "alice", "--fund", "10000")
+    redis = Redis.from_url(running.addresses()["PMS_REDIS_URL"])
+    far = json.loads(redis.get("pms:price:BTCUSDT") or b"{}")["bid"] - 1000  # type: ignore[arg-type]
+    said = running.pms(
+        "trade", "BTCUSDT", "buy", "0.01", "--account", "alice", "--price", f"{far:.1f}", "--json"
+    )
+    order = json.loads(said)["orderId"]
+    hung = running.processes()["streamer"]
+    hung.suspend()
+    assert ProcessId.of(hung.pid).ended_within(60), "the watchdog ends it"
+    while not (running.status().get("health") or {}).get("admission"):
+        time.sleep(0.1)
+    again = next(part for part in running.status()["parts"] if part["name"] == "streamer")
+    assert (again["restarts"], again["pid"] != hung.pid) == (1, True)
+    log = (running.home / "logs" / "watchdog.log").read_text()
+    assert "ended_what_hung" in log
+    assert "its heartbeat has stood still" in log
+    orders = json.loads(running.pms("orders", "--json"))
+    assert [(each["clientOrderId"], each["state"]) for each in orders] == [(order, "active")]
+    assert "part=streamer" in log
+
+
+def test_a_halt_is_shown_in_red_and_lifted(running: Desk) -> None:
+    running.pms("halt", "--reason", "a test")
+    assert "HALTED ALL TRADING" in running.pms("status")
+    assert "HALTED" in running.pms("trade", "BTCUSDT", "buy", "0.01", "--account", "alice", code=1)
+    running.pms("resume", "--reason", "over")
+    assert "HALTED" not in running.pms("status")
 
 
 def test_children_of_a_killed_supervisor_end(running: Desk) -> None:

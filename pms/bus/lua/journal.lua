@@ -9,7 +9,8 @@
 --              | {'unsent', pms:right:{id}, seconds}         no send right given; closes it for ever
 --              | {'unused', pms:right:{id}, seconds, ms}     the right is that of these ms, or lost; closes it
 --         effects: Redis commands as lists; or {'RESULT', requestId, json, seconds}: the answer to a
---         command, written once, announced, and taken off pms:requests:open
+--         command, written once, announced, and taken off pms:requests:open; or {'UNHALT', key,
+--         requestId}: lifts that halt, but not another that was recorded meanwhile
 --
 -- Returns {'ok', 1 written | 2 guard failed, 'else' written, ...} | {'in'} the very same call again
 --       | {'nonce'} | {'run_id'} | {'gap', last}: the caller must step down and recover.
@@ -57,6 +58,13 @@ local function result(request_id, text, seconds)
   redis.call('ZREM', 'pms:requests:open', request_id)
 end
 
+local function unhalt(key, request_id)
+  local halt = redis.call('GET', key)
+  if not halt then return end
+  local named = string.match(halt, '"requestId":"([^"]*)"}$')
+  if named == request_id or (not named and request_id == 'by hand') then redis.call('DEL', key) end
+end
+
 local status = {'ok'}
 for _, entry in ipairs(batch) do
   -- The guards on a right write, so it must not run before the id is known to be good; an id that
@@ -66,6 +74,8 @@ for _, entry in ipairs(batch) do
   for _, effect in ipairs(good and entry[5] or entry[7]) do
     if effect[1] == 'RESULT' then
       result(effect[2], effect[3], effect[4])
+    elseif effect[1] == 'UNHALT' then
+      unhalt(effect[2], effect[3])
     else
       redis.call(unpack(effect))
     end

@@ -2,7 +2,8 @@
 -- admitted and is not yet proven is 'placing'.
 --
 -- KEYS  1 pms:request:{requestId}  2 pms:result:{requestId}  3 pms:requests:open
--- ARGV  1 requestId  2 answer if expired  3 answer if admitted and unproven
+-- ARGV  1 requestId  2 answer if expired
+--       3 answer if admitted and unproven, or in force by the door alone (pms.halt)
 --       4 seconds to keep the result  5 grace after the deadline, ms
 --
 -- Returns the answer, or false while it is too early.
@@ -20,7 +21,11 @@ local late = clock[1] * 1000 + math.floor(clock[2] / 1000) - tonumber(record[1])
 if late <= 0 then return false end
 
 local answer
-if not record[2] then
+if not record[2] and record[5] == 'door' then
+  -- Nobody has decided it, and it holds: a decision may still follow
+  if late <= tonumber(ARGV[5]) then return false end
+  answer = ARGV[3]
+elseif not record[2] then
   if record[5] then return false end  -- the streamer is deciding, and will when it is back
   redis.call('HSET', KEYS[1], 'decision', 'expired', 'answer', ARGV[2])
   answer = ARGV[2]

@@ -11,6 +11,10 @@
 -- Returns {'new', deadline} | {'repeat', result or ''} | {'conflict'}.
 -- A repeat is the same text; the record is never overwritten. A conflict is told to the streamer,
 -- which raises an incident.
+--
+-- pms.halt holds from this very step: pms:halt or pms:halt:{sub} is set here, so that the send right is
+-- refused even if every other process hangs. It never weakens a halt that stands, and it is claimed, so
+-- that nobody may expire it; the streamer decides it when it can, and takes it back if it is refused.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
@@ -24,9 +28,28 @@ if first[1] then
   return {'conflict'}
 end
 
+local function halt()
+  local good, halt = pcall(cjson.decode, ARGV[3])
+  if not good or type(halt) ~= 'table' then return end
+  local sub, mode = halt.subAccountId, halt.mode or 'HALTED'
+  if sub == cjson.null then sub = nil end
+  for _, text in ipairs({halt.reason or '', halt.actor or '', mode, sub or 'all'}) do
+    if type(text) ~= 'string' or text == '' then return end
+  end
+  if (mode ~= 'HALTED' and mode ~= 'REDUCE_ONLY') or sub == 'house' or #(sub or '') > 36 then return end
+  local key = sub and 'pms:halt:' .. sub or 'pms:halt'
+  if mode == 'HALTED' or redis.call('EXISTS', key) == 0 then
+    redis.call('SET', key, '{"mode":"' .. mode .. '","reason":' .. cjson.encode(halt.reason) .. ',"actor":' ..
+      cjson.encode(halt.actor) .. ',"since":' .. string.format('%d', now) .. ',"requestId":' ..
+      cjson.encode(ARGV[1]) .. '}')
+  end
+  redis.call('HSET', KEYS[1], 'claimed', 'door')
+end
+
 local deadline = now + tonumber(ARGV[4])
 redis.call('HSET', KEYS[1], 'command', ARGV[2], 'text', ARGV[3], 'at', now, 'deadline', deadline, 'door', ARGV[7])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
+if ARGV[2] == 'pms.halt' then halt() end
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('RPUSH', KEYS[3], cjson.encode({
   kind = 'command', request_id = ARGV[1], command = ARGV[2], text = ARGV[3], at = now, deadline = deadline}))

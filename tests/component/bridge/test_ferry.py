@@ -174,3 +174,26 @@ async def test_a_lost_connection_is_waited_for(redis: Redis) -> None:
     await served
     assert [(await record(redis, request_id)).command for request_id in ids] == ["pms.cancel"] * 2
     assert await redis.llen(CANCELS) == 0
+
+
+async def test_an_item_that_breaks_us_is_told_and_the_list_goes_on(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = ferry(redis)
+    await served.begin()
+    whole = served._record
+
+    async def broken(raw: bytes, *, dated: bool) -> None:
+        if b"poison" in raw:
+            raise ZeroDivisionError("a bug")
+        await whole(raw, dated=dated)
+
+    monkeypatch.setattr(served, "_record", broken)
+    await push(redis, trade(symbol="poison"))
+    good = await push(redis, trade())
+    for _ in range(2):
+        await served.carry_one()
+    assert (await record(redis, good)).decision is None
+    assert await lengths(redis) == (0, 0)
+    told = [message for message in await Inbox(redis).rest() if isinstance(message, BadCommand)]
+    assert ["poison" in each.text for each in told] == [True]

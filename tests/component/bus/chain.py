@@ -105,11 +105,13 @@ def order(order_id: str, **more: Any) -> OrderRow:
     return OrderRow(**{**fields, **more})
 
 
-def decision(request_id: str, *, word: str = "admitted", answer: str = "{}") -> CommandRow:
+def decision(
+    request_id: str, *, word: str = "admitted", answer: str = "{}", command: str = "pms.trade"
+) -> CommandRow:
     """A decision of a command."""
     return CommandRow(
         request_id=request_id,
-        command="pms.trade",
+        command=command,
         sub_account_id="alice",
         text="{}",
         decision=word,

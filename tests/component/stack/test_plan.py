@@ -41,7 +41,7 @@ def names(found: Plan) -> set[str]:
 def test_with_nothing_external_every_part_is_ours() -> None:
     found = plan()
     assert names(found) == {
-        *("redis", "postgres", "venue", "streamer", "beat", "bridge", "flower"),
+        *("redis", "postgres", "venue", "streamer", "beat", "bridge", "watchdog", "flower"),
         *(f"worker-{role}" for role in ("orders", "urgent", "ledger", "schedule", "recon")),
     }
     assert found.external == ()

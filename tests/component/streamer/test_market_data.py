@@ -80,7 +80,15 @@ async def feed(redis_url: str) -> AsyncIterator[Feed]:
         async def prepare(symbol: str) -> None:
             """Nothing was traded before."""
 
-        market = MarketData(desk, client, redis, now_ms=lambda: 1, sleep=asyncio.sleep, prepare=prepare)
+        market = MarketData(
+            desk,
+            client,
+            redis,
+            now_ms=lambda: 1,
+            sleep=asyncio.sleep,
+            prepare=prepare,
+            spawn=lambda name, work: asyncio.create_task(work, name=name),
+        )
         market.stream = MarketStream(
             f"ws://{NOBODY}",
             session=session,

@@ -21,6 +21,11 @@ ORDERS = "live orders + KEPT_CLOSED_ORDERS"
 
 BOUNDS = {
     "Desk.accounts": ACCOUNTS,
+    "Desk.halts": ACCOUNTS,
+    "Supervision._counts": "services of this process",
+    "Supervision._tasks": "services, and work in the background that ends",
+    "Supervision._told": "services of this process",
+    "Supervision.failures": "services of this process",
     "Desk.tags": ACCOUNTS,
     "Desk.orders": ORDERS,
     "Desk.by_exchange": ORDERS,
@@ -74,7 +79,6 @@ BOUNDS = {
     "Agenda._running": "at_once",
     "Agenda._again": "at_once",
     "Outbox._waiting": "an outage of Redis: admission is closed meanwhile, only fills come",
-    "LocalCommands._tasks": "commands of PATIENCE_S",
     "Watch.lags": "its maxlen",
     "Conservation.now": SYMBOLS,
     "Conservation._since": SYMBOLS,

@@ -1,0 +1,128 @@
+"""`pms panic`: everything off the exchange, with nothing else alive than the exchange itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from uuid import uuid4
+
+import click
+from redis.exceptions import RedisError
+
+from pms.binance.alone import Alone
+from pms.binance.client import ExchangeClient, open_session
+from pms.binance.errors import ExchangeError
+from pms.binance.instruments import parse_instruments
+from pms.bus.connection import connect
+from pms.bus.requests import Requests
+from pms.cli.halt import me
+from pms.cli.session import Failed
+from pms.config import Settings, load_settings
+from pms.contract.names import Task
+from pms.flows.panic import Panic, cancel_everything, flatten
+
+HALT_WITHIN_S = 2.0
+
+
+@click.command()
+@click.option(
+    "--flatten", "flat", is_flag=True, help="Also close the net position of every symbol at market."
+)
+@click.option("--yes", is_flag=True, help="Do not ask; for scripts and shaking hands.")
+@click.option("--reason", default="pms panic", help="Why, for the journal.")
+def panic(flat: bool, yes: bool, reason: str) -> None:
+    """Halt trading and cancel ALL open orders of the exchange account, not only the engine's.
+
+    Needs no Redis, no engine, no worker: it speaks to the exchange alone. Exits 0 only when the exchange
+    says that nothing is left; run it again otherwise. `pms resume` lets trading go on.
+    """
+    settings = load_settings()
+    _require(settings, flat=flat)
+    what = "cancel ALL open orders" + (" and close ALL positions at market" if flat else "")
+    if not yes and not click.confirm(f"{what} at {settings.binance_rest_url}?", default=False):
+        raise click.exceptions.Exit(1)
+    if not asyncio.run(_panic(settings, flat=flat, reason=reason)):
+        raise Failed("not everything is proven gone: run it again, or act at the exchange itself")
+
+
+def _require(settings: Settings, *, flat: bool) -> None:
+    needed = ("binance_rest_url", "binance_api_key", "binance_api_secret")
+    missing = [f"PMS_{name.upper()}" for name in needed if not getattr(settings, name)]
+    if missing:
+        raise Failed(f"the exchange cannot be reached without {', '.join(missing)}")
+    if flat and not settings.orders_allowed:
+        raise Failed(
+            "to flatten is to trade: PMS_LIVE is not yes-real-money. Without --flatten it only cancels"
+        )
+
+
+async def _panic(settings: Settings, *, flat: bool, reason: str) -> bool:
+    await _halt(settings, reason=reason)
+    session = open_session()
+    client = ExchangeClient(
+        base_url=settings.binance_rest_url or "",
+        api_key=settings.binance_api_key,
+        api_secret=settings.binance_api_secret,
+        session=session,
+        clock_ms=_now_ms,
+        budget=Alone(clock_ms=_now_ms),
+    )
+    deps = Panic(client=client, sleep=asyncio.sleep, new_id=lambda: uuid4().hex[:24], say=click.echo)
+    try:
+        await _learn_time(client)
+        gone = await cancel_everything(deps, settings.symbol_list)
+        click.echo("no order is open" if gone else "orders may still be open")
+        if not flat:
+            return gone
+        closed = await flatten(deps, await _largest(client))
+        click.echo("nothing is held" if closed else "positions are still held")
+        return gone and closed
+    finally:
+        await session.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _halt(settings: Settings, *, reason: str) -> None:
+    """Halt at the send right, where there is a Redis; the door does it, whoever else hangs."""
+    if settings.redis_url is None:
+        click.secho("no Redis is known: trading is not halted, an engine that lives may send", fg="yellow")
+        return
+    redis = connect(settings.redis_url, name="pms-panic", timeout_s=1.0, connections=2)
+    fields = {"requestId": str(uuid4()), "reason": reason[:200], "actor": me()}
+    try:
+        async with asyncio.timeout(HALT_WITHIN_S):
+            await Requests(redis, new_id=lambda: str(uuid4())).submit(Task.HALT, fields, door="panic")
+    except (RedisError, OSError) as error:
+        told = str(error) or type(error).__name__
+        click.secho(f"Redis does not answer ({told}): trading is not halted", fg="yellow")
+    else:
+        click.echo("trading is halted (`pms resume --reason …` lifts it)")
+    finally:
+        await redis.aclose()
+
+
+async def _learn_time(client: ExchangeClient) -> None:
+    try:
+        await client.sync_time()
+    except ExchangeError as error:
+        click.echo(f"the exchange's clock was not learnt ({error}); ours must do")
+
+
+async def _largest(client: ExchangeClient) -> Callable[[str], Decimal]:
+    """The most that one market order may carry, by symbol; nothing limits where it cannot be learnt."""
+    try:
+        instruments = parse_instruments(await client.exchange_info())
+    except ExchangeError as error:
+        click.echo(f"the symbols' limits were not learnt ({error}); whole positions are sent")
+        instruments = {}
+
+    def largest(symbol: str) -> Decimal:
+        known = instruments.get(symbol)
+        return known.market_max_quantity if known else Decimal(0)
+
+    return largest

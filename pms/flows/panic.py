@@ -1,0 +1,143 @@
+"""Panic: every order off the exchange and, if wished, the net to nothing; straight REST, nothing else.
+
+Each step may fail, be lost or happen twice, and none is believed: what counts is what the exchange says
+when it is asked afterwards. Run again, it does only what is left to do.
+
+    cancel   symbol by symbol, all of ours and everybody's, again until two looks apart find none
+    flatten  market, reduceOnly, so much as the exchange says is held *now*; a lost answer is followed by
+             another look, and an order too many is refused by reduceOnly: the net cannot be turned over
+
+Trap: the orders that flatten carry a prefix of their own. To the engine they are foreign, so their
+fills are the house's; the sub-accounts keep what they hold, against the house, until someone settles it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, TypeVar
+
+from pms.binance.client import ExchangeClient, PlaceOrder, PositionRisk
+from pms.binance.errors import ExchangeError, NotFound, Throttled
+from pms.contract.money import plain
+
+T = TypeVar("T")
+PREFIX: Final = "PANIC-"
+"""Never the engine's own, which would adopt such an order."""
+
+QUIET_S: Final = 2.5
+"""Between two looks; longer than the recvWindow of a placement that was on its way."""
+
+MOST_LOOKS: Final = 12
+RECV_WINDOW_MS: Final = 5000
+LONGEST_WAIT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Panic:
+    """What it takes: the exchange, patience, ids, and someone to tell."""
+
+    client: ExchangeClient
+    sleep: Callable[[float], Awaitable[None]]
+    new_id: Callable[[], str]
+    say: Callable[[str], None]
+
+
+async def cancel_everything(deps: Panic, known: Collection[str]) -> bool:
+    """Cancel all orders; True once two looks in a row found none.
+
+    `known` are symbols in which an order may be that no list shows: openOrders is stale for up to 30 s.
+    """
+    symbols, quiet = set(known), 0
+    symbols |= {position.symbol for position in await _asked(deps, deps.client.position_risk) or ()}
+    for _ in range(MOST_LOOKS):
+        orders = await _asked(deps, deps.client.open_orders)
+        algos = await _asked(deps, deps.client.open_algo_orders)
+        if orders is not None:
+            symbols |= {order.symbol for order in orders}
+            if orders:
+                deps.say(f"open orders: {len(orders)} in {', '.join(sorted({o.symbol for o in orders}))}")
+        sure = [await _cancel_symbol(deps, symbol) for symbol in sorted(symbols)]
+        for algo in algos or ():
+            await _cancel_algo(deps, algo.client_algo_id)
+        quiet = quiet + 1 if orders == [] and algos == [] and all(sure) else 0
+        if quiet == 2:
+            return True
+        await deps.sleep(QUIET_S)
+    return False
+
+
+async def flatten(deps: Panic, largest: Callable[[str], Decimal]) -> bool:
+    """Close the net of every symbol; True once the exchange says that nothing is held.
+
+    `largest` tells the most that one market order of a symbol may carry, 0 where nothing limits it.
+    """
+    for _ in range(MOST_LOOKS):
+        held = await _asked(deps, deps.client.position_risk)
+        if held is not None:
+            still = [position for position in held if position.position_amt]
+            if not still:
+                return True
+            for position in still:
+                await _close(deps, position, largest(position.symbol))
+        await deps.sleep(1.0)
+    return False
+
+
+async def _cancel_symbol(deps: Panic, symbol: str) -> bool:
+    try:
+        await deps.client.cancel_all(symbol)
+    except NotFound:
+        return True
+    except ExchangeError as error:
+        await _told(deps, f"cancel all {symbol}", error)
+        return False
+    return True
+
+
+async def _cancel_algo(deps: Panic, client_algo_id: str) -> None:
+    try:
+        await deps.client.cancel_algo_order(client_algo_id=client_algo_id)
+        deps.say(f"cancelled conditional order {client_algo_id}")
+    except ExchangeError as error:
+        await _told(deps, f"cancel conditional order {client_algo_id}", error)
+
+
+async def _close(deps: Panic, position: PositionRisk, largest: Decimal) -> None:
+    """Send one order against a position, as large as one may be; the next look sends the rest."""
+    quantity = abs(position.position_amt)
+    order = PlaceOrder(
+        symbol=position.symbol,
+        side="SELL" if position.position_amt > 0 else "BUY",
+        type="MARKET",
+        quantity=min(quantity, largest) if largest else quantity,
+        client_order_id=f"{PREFIX}{deps.new_id()}",
+        reduce_only=True,
+        lane="reduce",
+    )
+    what = f"{order.side} {plain(order.quantity)} {order.symbol} reduceOnly ({order.client_order_id})"
+    try:
+        await deps.client.room_for_order(account=order.account, lane=order.lane)
+        signed = deps.client.sign_place(
+            order, timestamp_ms=deps.client.exchange_now_ms(), recv_window_ms=RECV_WINDOW_MS
+        )
+        await deps.client.send(signed)
+        deps.say(f"sent {what}")
+    except ExchangeError as error:
+        await _told(deps, what, error)
+
+
+async def _asked(deps: Panic, ask: Callable[[], Awaitable[T]]) -> T | None:
+    try:
+        return await ask()
+    except ExchangeError as error:
+        await _told(deps, getattr(ask, "__name__", "query").replace("_", " "), error)
+        return None
+
+
+async def _told(deps: Panic, what: str, error: ExchangeError) -> None:
+    """Say what went wrong; where the exchange turned us away, wait as long as it said, within reason."""
+    deps.say(f"{what}: {type(error).__name__} {error}; looking again")
+    if isinstance(error, Throttled):
+        await deps.sleep(min(max(error.retry_after, 1.0), LONGEST_WAIT_S))

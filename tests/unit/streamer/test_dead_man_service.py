@@ -1,0 +1,82 @@
+"""The switch at work: withheld while the engine is unwell, left armed at an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pms.binance.errors import Unknown
+from pms.domain.dead_man import DeadManSwitch
+from pms.streamer.dead_man import DeadMan
+
+
+class Exchange:
+    """Notes the countdowns it was asked for; the one call that the switch makes."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int]] = []
+        self.lost = False
+
+    async def countdown_cancel_all(self, symbol: str, countdown_ms: int) -> None:
+        self.calls.append((symbol, countdown_ms))
+        if self.lost:
+            raise Unknown("no answer")
+
+
+class Trial:
+    def __init__(self) -> None:
+        self.exchange: Any = Exchange()
+        self.now_s = 0.0
+        self.reason: str | None = None
+        self.alarms: list[str] = []
+        self.man = DeadMan(
+            DeadManSwitch(),
+            self.exchange,
+            resting=lambda: {"BTCUSDT"},
+            unwell=lambda: self.reason,
+            alarm=self.alarms.append,
+            monotonic=lambda: self.now_s,
+            sleep=asyncio.sleep,
+        )
+
+    def renew_at(self, second: float) -> list[tuple[str, int]]:
+        self.now_s = second
+        self.exchange.calls.clear()
+        asyncio.run(self.man.renew())
+        return list(self.exchange.calls)
+
+
+def test_an_engine_that_is_unwell_renews_nothing_and_says_so_before_orders_are_lost() -> None:
+    trial = Trial()
+    assert trial.renew_at(0) == [("BTCUSDT", 120_000)]
+    assert trial.man.state() == "armed"
+    trial.reason = "Redis is unreachable"
+    assert trial.renew_at(60) == []
+    assert (trial.man.state(), trial.alarms) == ("withheld", [])
+    assert trial.renew_at(119) == []
+    trial.renew_at(121)
+    trial.renew_at(150)
+    assert len(trial.alarms) == 1
+    trial.reason = None
+    assert trial.renew_at(151) == [("BTCUSDT", 120_000)], "it ran out: armed anew"
+    assert trial.man.state() == "armed"
+
+
+def test_a_lost_answer_is_asked_again() -> None:
+    trial = Trial()
+    trial.exchange.lost = True
+    assert len(trial.renew_at(0)) == 1
+    assert trial.man.state() == "idle"
+    trial.exchange.lost = False
+    assert trial.renew_at(1) == []
+    assert len(trial.renew_at(6)) == 1
+    assert trial.man.state() == "armed"
+
+
+def test_an_orderly_end_leaves_the_countdowns_running_unless_the_orders_are_to_be_kept() -> None:
+    trial = Trial()
+    trial.renew_at(0)
+    asyncio.run(trial.man.leave(keep_orders=False))
+    assert trial.exchange.calls == [("BTCUSDT", 120_000)]
+    asyncio.run(trial.man.leave(keep_orders=True))
+    assert trial.exchange.calls[1:] == [("BTCUSDT", 0)]
