@@ -7,6 +7,7 @@ wrote it, is what it acts on, and a command that nobody decides is expired by a 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
@@ -61,6 +62,25 @@ async def _carry_out(deps: Serving, decision: Record | Announced) -> None:
     elif decision.command in {Task.CANCEL, Task.CANCEL_ALL}:
         for client_order_id in decision.orders:
             await cancel_known(deps.redis, deps.placing.client, deps.placing.inbox, client_order_id)
+
+
+async def serve_message(
+    deps: Serving,
+    command: str,
+    args: Sequence[object],
+    fields: dict[str, object],
+    *,
+    task_id: str,
+    stale: bool,
+    want_result: bool,
+) -> bytes | None:
+    """Serve a task, whichever of the two messages it is: a recorded command's id, or the command itself."""
+    if len(args) == 1 and is_request_id(args[0]) and not fields:
+        return await serve(deps, str(args[0]), want_result=want_result)
+    carried: object = fields
+    if args:
+        carried = args[0] if len(args) == 1 and not fields else args
+    return await serve_plain(deps, command, carried, task_id=task_id, stale=stale, want_result=want_result)
 
 
 async def serve_plain(

@@ -403,28 +403,33 @@ class Streamer:
             pause = min(pause * 2, 5.0)
 
 
+async def live(new_life: Callable[[], Streamer]) -> None:
+    """Run one life after the other; raises what ended one that must not be followed by another."""
+    while True:
+        try:
+            await new_life().run()
+        except Exception as fault:
+            leaf: BaseException = fault
+            while isinstance(leaf, BaseExceptionGroup):
+                leaf = leaf.exceptions[0]
+            if not isinstance(leaf, NotLeading):
+                raise leaf from fault
+            log.warning("stepping_down", reason=str(leaf))
+        await asyncio.sleep(0.2)
+
+
 async def serve(settings: Settings) -> None:
-    """Run streamers, one life after the other, until TERM or INT."""
+    """Run streamers until TERM or INT."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    while not stop.is_set():
-        life = asyncio.create_task(Streamer(settings, open_world(settings)).run())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([life, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not life.done():
-            life.cancel()
-            await asyncio.wait([life], timeout=4)
-            return
-        fault = life.exception()
-        leaf = fault
-        while isinstance(leaf, BaseExceptionGroup):
-            leaf = leaf.exceptions[0]
-        if isinstance(leaf, NotLeading):
-            log.warning("stepping_down", reason=str(leaf))
-            await asyncio.sleep(0.2)
-            continue
-        if leaf is not None:
-            raise leaf
+    living = asyncio.create_task(live(lambda: Streamer(settings, open_world(settings))))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([living, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if living.done():
+        living.result()
+        return
+    living.cancel()
+    await asyncio.wait([living], timeout=4)
