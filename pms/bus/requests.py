@@ -136,20 +136,23 @@ class Requests:
     async def result(self, request_id: str, *, timeout_s: float) -> bytes | None:
         """Await the result of a command; None if the time is over first.
 
-        Subscribes before it reads, so that an answer between the two is not missed.
+        Trap: redis-py's `subscribe` only writes the request. The record is read once Redis has confirmed
+        it, or an answer between the two would be heard by nobody.
         """
         key = names.result_key(request_id)
         async with self._redis.pubsub() as listener:
             await listener.subscribe(key)
-            found = await self._redis.hget(names.request_key(request_id), "result")
-            if found is not None:
-                return bytes(found)
             try:
                 async with asyncio.timeout(timeout_s):
                     while True:
-                        message = await listener.get_message(ignore_subscribe_messages=True, timeout=1.0)
-                        if message is not None:
+                        message = await listener.get_message(timeout=1.0)
+                        if message is None:
+                            continue
+                        if message["type"] == "message":
                             return bytes(message["data"])
+                        found = await self._redis.hget(names.request_key(request_id), "result")
+                        if found is not None:
+                            return bytes(found)
             except TimeoutError:
                 return None
 
