@@ -21,7 +21,6 @@ from redis.exceptions import RedisError
 from pms.bus.requests import SETTLE_GRACE_MS, Requests
 from pms.bus.wake import wake_up
 from pms.contract import names
-from pms.contract.commands import Trade
 from pms.contract.money import encode_canonical
 from pms.contract.names import Task
 from pms.domain.admission import client_order_id
@@ -45,6 +44,8 @@ class Asked:
     fields: dict[str, Any]
     submitted_ms: int
     ttl_ms: int
+    recorded_s: float = 0.0
+    """When a submission of it was last confirmed."""
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     conflict: bool = False
 
@@ -74,7 +75,12 @@ class Gateway:
         self._requests = Requests(redis, new_id=new_id)
         self.asked: dict[str, Asked] = {}
         self._orders: list[tuple[str, str, Asked]] = []
+        self._open: dict[str, Asked] = {}
         self.waiting = 0
+
+    def unanswered(self) -> list[Asked]:
+        """The requests that were recorded and whose answer has not come."""
+        return list(self._open.values())
 
     async def play(self, steps: list[Step]) -> None:
         """Play all steps, each at its time, and wait until each has its answer."""
@@ -196,6 +202,8 @@ class Gateway:
                     await self._redis.lpush(_LISTS[asked.command], encode_canonical(asked.fields))
                 else:
                     await self._requests.submit(asked.command, asked.fields, door="record")
+                asked.recorded_s = asyncio.get_running_loop().time()
+                self._open[asked.request_id] = asked
                 return
             except RedisError:
                 await asyncio.sleep(0.25)
@@ -208,6 +216,7 @@ class Gateway:
                 found = await self._requests.result(asked.request_id, timeout_s=patience_s)
                 if found is not None:
                     asked.answers.append((self._now_ms(), found))
+                    self._open.pop(asked.request_id, None)
                     return found
             except RedisError:
                 await asyncio.sleep(0.25)
@@ -225,6 +234,3 @@ class Gateway:
         body = msgspec.json.encode([[], carried, None])
         message["body"] = base64.b64encode(body).decode()
         return msgspec.json.encode(message)
-
-
-TRADE_FIELDS = frozenset(Trade.model_fields)

@@ -169,6 +169,10 @@ class World:
         )
         return self.streamer
 
+    def venue_faults_over(self) -> None:
+        """The exchange lists all open orders again."""
+        self.exchange.venue.faults.rules.clear()
+
     async def run_exchange(self) -> None:
         """The exchange's own work."""
         venue = self.exchange.venue
