@@ -41,6 +41,7 @@ from pms.binance.errors import (
     ExchangeError,
     Refused,
     Throttled,
+    TimestampRefused,
     Unknown,
     Unsent,
     classify,
@@ -334,8 +335,22 @@ class ExchangeClient:
         lane: Lane = "query",
         timeout: aiohttp.ClientTimeout = QUICK,
     ) -> T:
-        request = self._signed(method, path, params, weight=weight, orders=orders, lane=lane, timeout=timeout)
-        return await self._exchange(request, answer)
+        """Sign and send; a refused timestamp proves that nothing was executed, so it is signed anew, once.
+
+        Trap: either clock can be set at any time. Without this a machine whose clock was stepped could
+        neither cancel nor ask for anything until its process was started again.
+        """
+
+        def signed() -> Request:
+            return self._signed(
+                method, path, params, weight=weight, orders=orders, lane=lane, timeout=timeout
+            )
+
+        try:
+            return await self._exchange(signed(), answer)
+        except TimestampRefused:
+            await self.sync_time()
+            return await self._exchange(signed(), answer)
 
     def _signed(
         self,
