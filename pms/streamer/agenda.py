@@ -67,6 +67,11 @@ class Agenda:
             await self._slots.acquire()
             self._running[subject] = asyncio.create_task(self._look(subject))
 
+    def close(self) -> None:
+        """Attend to nothing any more: another life does."""
+        for task in self._running.values():
+            task.cancel()
+
     async def _look(self, subject: str) -> None:
         delay: float | None = 1.0
         try:

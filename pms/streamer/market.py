@@ -89,7 +89,7 @@ class MarketData:
             return False
         followed = self.follow(symbol)
         followed.waiting.append(then)
-        self._spawn(self._give_up_waiting(followed))
+        self._spawn(self._give_up_waiting(followed, then))
         return True
 
     def mailbox(self, symbol: str) -> Mailbox[Top]:
@@ -202,10 +202,11 @@ class MarketData:
                 log.warning("price_not_written", symbol=symbol, error=str(error))
             await self._sleep(PUBLISH_EVERY_S)
 
-    async def _give_up_waiting(self, followed: Followed) -> None:
+    async def _give_up_waiting(self, followed: Followed, then: Callable[[], None]) -> None:
+        """One command has waited long enough; it is decided without a price."""
         await self._sleep(FOLLOW_PATIENCE_S)
-        waiting, followed.waiting = followed.waiting, []
-        for then in waiting:
+        if then in followed.waiting:
+            followed.waiting.remove(then)
             then()
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:

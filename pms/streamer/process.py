@@ -228,6 +228,8 @@ class Streamer:
             renewed = self._world.monotonic()
 
     async def _leave(self) -> None:
+        self._market.close()
+        self._engine.agenda.close()
         try:
             async with asyncio.timeout(1):
                 await self._lead.leave()
