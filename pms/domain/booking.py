@@ -79,6 +79,13 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
     )
 
 
+def note(desk: Desk, order: Order, *, at: int) -> Posting:
+    """Journal an order as it stands in memory."""
+    draft = desk.draft("order", at=at)
+    _note_order(desk, draft, order, at=at)
+    return Posting(entry=desk.sealed(draft).entry())
+
+
 def _guard(client_order_id: str, fact: Fact) -> Unsent | Unused | None:
     """What must still hold when a proof of absence is journaled."""
     match fact:

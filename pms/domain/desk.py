@@ -396,8 +396,8 @@ def position_from(row: PositionRow) -> Position:
     )
 
 
-def order_row(order: Order) -> OrderRow:
-    """An order as it is journaled."""
+def order_row(order: Order, *, unwanted: bool = False) -> OrderRow:
+    """An order as it is journaled; `unwanted` tells a cancel that memory does not know of yet."""
     spec = order.spec
     return OrderRow(
         client_order_id=spec.client_order_id,
@@ -418,7 +418,7 @@ def order_row(order: Order) -> OrderRow:
         exchange_order_id=order.exchange_order_id,
         filled_qty=order.filled_qty,
         filled_quote=order.filled_quote,
-        cancel_wanted=order.cancel_wanted,
+        cancel_wanted=order.cancel_wanted or unwanted,
         epoch=spec.epoch,
         deadline=spec.deadline,
         admitted_at=spec.admitted_at,

@@ -21,7 +21,7 @@ from pms.contract.commands import Trade as TradeCommand
 from pms.contract.results import Result
 from pms.domain.admission import Asked, admit, incident, refuse
 from pms.domain.adoption import ours
-from pms.domain.booking import Trade, book, observe, unvoid
+from pms.domain.booking import Trade, book, note, observe, unvoid
 from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
 from pms.domain.desk import Desk
 from pms.domain.orders import (
@@ -147,12 +147,7 @@ class Engine:
             if isinstance(command, LOCAL_COMMANDS):
                 self.local(asked, command)
                 return
-            symbol = getattr(command, "symbol", None)
-            if (
-                symbol
-                and self.gate.closed_because is None
-                and self.follow(symbol, lambda: self.decide(arrived))
-            ):
+            if patient and self._waits_for_price(arrived, command):
                 return
             posting = admit(self.desk, asked, command)
         except Refusal as refusal:
@@ -175,7 +170,21 @@ class Engine:
         if not held:
             return
         for row in posting.entry.rows.orders:
+            if row.cancel_wanted:
+                self._want_cancelled(row.client_order_id, since=posting.entry.seq)
             self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
+
+    def _want_cancelled(self, client_order_id: str, *, since: int) -> None:
+        """A cancel is decided: from here on the order is unwanted.
+
+        Rows of the order that were written while the decision was on its way do not say so yet.
+        """
+        order = self.desk.orders.get(client_order_id)
+        if order is None or order.cancel_wanted:
+            return
+        order.cancel_wanted = True
+        if self.desk.last_seq != since:
+            self.outbox.add(note(self.desk, order, at=self._now()))
 
     # --- what REST said ---
 
