@@ -255,9 +255,10 @@ class Socket:
             self._loop.at(self._loop.now + rule.ms / 1000, self._take, payload)
 
     def abort(self) -> None:
-        """Break without a close frame."""
+        """Break without a close frame; who is writing just now finds out later, as with a real socket."""
         self.close_code = 1006
-        self.break_off()
+        self._silent = True
+        self._loop.at(self._loop.now, self.break_off)
 
     async def drained(self) -> None:
         """Nothing gathers here."""

@@ -88,6 +88,8 @@ async def _play(world: World, invariants: Invariants, injector: Injector, steps:
         await asyncio.sleep(EXTRA_S / 2)
         if invariants.violation is not None:
             raise _Stopped
+        if exchange.done():
+            exchange.result()
         _punctual(world, invariants, injector)
         why = settled.unquiet(world, invariants)
         if why is not None or world.loop.now < faults.CALM_MS / 1000 * bool(injector.planned):
