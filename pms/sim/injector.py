@@ -138,6 +138,9 @@ class Injector:
     def _lose_tail(self, fault: Fault) -> bool:
         return self._end_redis(60, self._kept.pop(fault))
 
+    def _empty_redis(self, fault: Fault) -> bool:
+        return self._end_redis(fault.ms, Keyspace(self._world.server.now_ms))
+
     def _end_redis(self, ms: int, keys: Keyspace | None) -> bool:
         server, loop = self._world.server, self._world.loop
         if not server.up:
@@ -222,6 +225,7 @@ _ACTS: dict[str, Act] = {
     "redis_paused": Injector._pause_redis,
     "redis_restarted": Injector._restart_redis,
     "redis_tail_lost": Injector._lose_tail,
+    "redis_emptied": Injector._empty_redis,
     "postgres_away": Injector._database_away,
     "listen_key_expired": Injector._expire_key,
     "open_orders_hidden": Injector._hide,

@@ -81,6 +81,11 @@ class Invariants:
         if self.violation is None:
             self.violation = Violation(invariant, detail, self._now(), subjects)
 
+    def retract(self) -> Violation | None:
+        """Take the violation back, for a world that may still heal."""
+        found, self.violation = self.violation, None
+        return found
+
     def _watch(self, words: Words, reply: Reply) -> None:
         look = self._commands.get(words[0])
         if look is not None:

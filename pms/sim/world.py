@@ -73,7 +73,7 @@ class World:
         self.server = Server(self.loop, scripts(), began_ms=BEGAN_MS, rng=Random(f"{seed}:redis"))
         self.exchange = SimExchange(self.loop, began_ms=BEGAN_MS, rng=Random(f"{seed}:exchange"))
         self.books = Books(self.loop, self.network, opening())
-        self.streamer: Streamer | None = None
+        self._streamers: dict[Process, Streamer] = {}
         self.living: dict[str, Process] = {}
         self.restarts = 0
         self._ids = Random(f"{seed}:ids")
@@ -153,7 +153,7 @@ class World:
 
     def new_streamer(self, process: Process) -> Streamer:
         """One life of a streamer: from lease to step-down."""
-        self.streamer = Streamer(
+        made = self._streamers[process] = Streamer(
             self.settings,
             Surroundings(
                 nonce=f"{self._ids.getrandbits(96):024x}",
@@ -167,7 +167,12 @@ class World:
                 new_id=self.new_id,
             ),
         )
-        return self.streamer
+        return made
+
+    @property
+    def streamer(self) -> Streamer | None:
+        """The newest streamer's present life."""
+        return self._streamers.get(self.living["streamer"])
 
     def venue_faults_over(self) -> None:
         """The exchange lists all open orders again."""

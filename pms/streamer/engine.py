@@ -330,8 +330,13 @@ class Engine:
                     return
                 for row in posting.entry.rows.orders:
                     order = self.desk.orders.get(row.client_order_id)
-                    if order is not None:
+                    if order is None:
+                        continue
+                    if self.desk.last_seq == posting.entry.seq:
                         self.desk.forget_order(order)
+                    else:
+                        # A later entry may already speak of it, a cancel of all: then it must be seen to end.
+                        self.void(order, "its command was over before it was decided")
             case Unsent(client_order_id) | Unused(client_order_id):
                 order = self.desk.orders.get(client_order_id)
                 if order is not None:

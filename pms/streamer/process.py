@@ -201,7 +201,8 @@ class Streamer:
             await asyncio.sleep(0.25)
         before = await self._lead.previous()
         epoch = await self._lead.open()
-        self._attention.same_redis = before is None or before.run_id == epoch.run_id
+        # No epoch at all is no proof either: whatever PostgreSQL remembers may have been sent.
+        self._attention.same_redis = before is not None and before.run_id == epoch.run_id
         log.info("leading", same_redis=self._attention.same_redis)
         return epoch
 
