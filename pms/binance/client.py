@@ -200,6 +200,18 @@ class ExchangeClient:
             "GET", "/fapi/v1/openOrders", list[OrderAnswer], _of(symbol), weight=1 if symbol else 40
         )
 
+    async def orders_since(self, symbol: str, since_ms: int) -> list[OrderAnswer]:
+        """List all orders of a symbol from a time on, finished ones too; at most 7 days back."""
+        found: list[OrderAnswer] = []
+        start = ("startTime", str(since_ms))
+        while True:
+            params = [("symbol", symbol), start, ("limit", "1000")]
+            page = await self._private("GET", "/fapi/v1/allOrders", list[OrderAnswer], params, weight=5)
+            found += page
+            if len(page) < 1000:
+                return found
+            start = ("orderId", str(page[-1].order_id + 1))
+
     async def open_algo_orders(self, symbol: str | None = None) -> list[AlgoOrder]:
         """List the conditional orders that have not triggered; openOrders does not show them."""
         return await self._private(

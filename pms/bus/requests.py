@@ -46,6 +46,8 @@ class Record:
     result: bytes | None
     order: bytes | None
     #: what to send, where the decision admitted a single order
+    run_id: str
+    #: the life of Redis in which it was recorded
 
 
 class Requests:
@@ -102,6 +104,7 @@ class Requests:
             answer=fields.get(b"answer"),
             result=fields.get(b"result"),
             order=fields.get(b"order"),
+            run_id=fields.get(b"run", b"").decode(),
         )
 
     async def settle(self, request_id: str) -> bytes | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -27,6 +27,9 @@ from pms.domain.posting import Draft, Posting, Undecided
 
 ZERO = Decimal(0)
 _quantity: TypeAdapter[Decimal] = TypeAdapter(Number)
+NEVER = 2**53
+"""A deadline that never comes, ms; the greatest whole number that a Lua number holds."""
+
 MAX_OPEN_ORDERS = 200
 """Live orders a sub-account may have."""
 
@@ -373,11 +376,31 @@ def _place(
     return decided(desk, draft, asked, result, decision="admitted", final=False, orders=(order,))
 
 
+def met_again(desk: Desk, asked: Asked) -> Posting | None:
+    """Answer a command whose order exists already: Redis forgot the command, the exchange did not.
+
+    None if there is no such order. Whatever the time is: what was done is not undone by a deadline.
+    """
+    for kind in ("M", "C"):
+        for account in desk.accounts:
+            order = desk.orders.get(client_order_id(account, kind, asked.request_id))
+            if order is not None:
+                return _met_again(desk, replace(asked, deadline=NEVER), order)
+    return None
+
+
+def recalled(desk: Desk, answer: Result) -> Result:
+    """The answer that was given, brought up to what its order has become since."""
+    order = desk.orders.get(answer.order_id or "")
+    if order is None or answer.state != State.PLACING:
+        return answer
+    return answer.model_copy(update=_became(order))
+
+
 def _met_again(desk: Desk, asked: Asked, order: Order) -> Posting:
-    """Answer a command whose order exists already: Redis forgot the command, the exchange did not."""
     spec = order.spec
     result = Result(
-        success=order.state not in {State.REJECTED, State.VOID},
+        success=True,
         request_id=asked.request_id,
         command=asked.command,
         sub_account_id=spec.sub_account_id,
@@ -385,12 +408,22 @@ def _met_again(desk: Desk, asked: Asked, order: Order) -> Posting:
         side=spec.side,
         quantity=spec.quantity,
         order_id=spec.client_order_id,
-        exchange_order_id=_text(order.exchange_order_id),
-        state=order.state.value,
-        error=order.why,
-    )
+    ).model_copy(update=_became(order))
     draft = desk.draft("met_again", at=asked.now)
     return decided(desk, draft, asked, result, decision="admitted", final=True)
+
+
+def _became(order: Order) -> dict[str, object]:
+    """What an answer says of an order as it stands."""
+    failed = order.state in {State.REJECTED, State.VOID}
+    code = (Code.NOT_SENT if order.state is State.VOID else Code.EXCHANGE_REFUSED) if failed else None
+    return {
+        "success": not failed,
+        "state": order.state.value,
+        "exchange_order_id": _text(order.exchange_order_id),
+        "error": order.why if failed else None,
+        "code": code,
+    }
 
 
 def _admission_open(asked: Asked) -> None:

@@ -15,6 +15,7 @@ from pms.sim.redis.server import Words
 from pms.sim.world import World
 
 LEASE_S = 6.2
+FORGETFUL_MS = 14_000
 _PUSHES = (b"LPUSH", b"RPUSH")
 _SLOWS_ANSWERS = ("redis_", "queue_", "killed", "paused", "postgres", "commit")
 
@@ -151,6 +152,8 @@ class Injector:
 
     def _start_redis(self, keys: Keyspace | None) -> None:
         self._world.server.start(keys)
+        # What a Redis may have forgotten is answered only once the exchange would have told of it.
+        self._disturb(FORGETFUL_MS)
         self._world.note("life", f"redis lives again{', without its tail' if keys else ''}")
         if keys is not None:
             self._invariants.forget_lost()

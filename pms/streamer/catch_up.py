@@ -20,6 +20,7 @@ from pms.streamer.engine import Engine
 
 log = structlog.get_logger()
 PAGE = 1000
+DAY_MS = 86_400_000
 OVERLAP_MS = 10_000
 """A trade younger than this may still have an older one hidden behind it; the cursor stays before it."""
 
@@ -42,6 +43,15 @@ class CatchUp:
         await self._ask_unlisted({order.client_order_id for order in listed})
         await self.account()
         return booked
+
+    async def all_orders(self) -> None:
+        """Take in every order of the last day, finished ones too: a repeat of a command that Redis forgot
+        must meet the order that came of it."""
+        since = self.client.exchange_now_ms() - DAY_MS
+        for symbol in sorted(self._symbols()):
+            for order in await self.client.orders_since(symbol, since):
+                if ours(order.client_order_id):
+                    self._take(order)
 
     async def trades(self, symbol: str) -> int:
         """Book a symbol's trades from the proven cursor on, and prove what the pages showed."""

@@ -16,10 +16,10 @@ from pms.binance.frames import AccountUpdate, OrderUpdate
 from pms.bus.inbox import Arrived, Attend, BadCommand, Conflict, Message, Outcome
 from pms.bus.requests import echo
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Command, read_command
+from pms.contract.commands import Close, Command, read_command
 from pms.contract.commands import Trade as TradeCommand
 from pms.contract.results import Result
-from pms.domain.admission import Asked, admit, incident, refuse
+from pms.domain.admission import Asked, admit, incident, met_again, recalled, refuse
 from pms.domain.adoption import ours
 from pms.domain.booking import Trade, book, note, observe, unvoid
 from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
@@ -64,6 +64,10 @@ class Gate:
     default_leverage: int = 10
     stale_after_ms: int = 5000
     most_lag_ms: int = 50
+    run_id: str = ""
+    #: the life of Redis in which this streamer leads
+    signatures_live_ms: int = 5000
+    #: so long behind a deadline an order that was sent in time can still reach the exchange and be told
 
 
 class Engine:
@@ -86,6 +90,7 @@ class Engine:
         self.local: Callable[[Asked, Command], None]
         self.follow: Callable[[str, Callable[[], None]], bool]
         self.repeat: Callable[[Result], None]
+        self.answer: Callable[[Result], None]
         self.behind: Callable[[], None]
         #: the exchange knows an order of ours that we do not: catch up with it
         self._now = redis_now_ms
@@ -147,12 +152,45 @@ class Engine:
             if isinstance(command, LOCAL_COMMANDS):
                 self.local(asked, command)
                 return
+            if isinstance(command, TradeCommand | Close) and arrived.run_id not in {"", self.gate.run_id}:
+                # Redis may have forgotten that it was admitted and sent: `recall` finds out.
+                return
             if patient and self._waits_for_price(arrived, command):
                 return
             posting = admit(self.desk, asked, command)
         except Refusal as refusal:
             posting = refuse(self.desk, asked, refusal, echoed=echo(arrived.text.encode()))
         self.outbox.add(posting, lambda held: self._decided(posting, held=held))
+
+    def recall(self, arrived: Arrived) -> None:
+        """Answer a command whose decision, if there was one, was lost with an earlier life of Redis.
+
+        An order may have come of it: none is placed now, and nothing is denied before the exchange
+        would have told of it.
+        """
+        known = self.desk.requests.get(arrived.request_id)
+        if known is not None:
+            self.answer(recalled(self.desk, known[1]))
+            return
+        if arrived.command not in {TradeCommand.name, Close.name}:
+            self.decide(arrived)
+            return
+        now = self._now()
+        asked = Asked(
+            request_id=arrived.request_id,
+            command=arrived.command,
+            text=arrived.text,
+            at=arrived.at,
+            deadline=arrived.deadline,
+            now=now,
+        )
+        posting = met_again(self.desk, asked)
+        if posting is None:
+            if now <= arrived.deadline + self.gate.signatures_live_ms:
+                return
+            lost = Refusal(Code.EXPIRED, "the command was lost with Redis; proven: nothing was sent")
+            posting = refuse(self.desk, asked, lost, echoed=echo(arrived.text.encode()))
+        self.outbox.add(posting)
 
     def _waits_for_price(self, arrived: Arrived, command: Command) -> bool:
         if self.gate.closed_because is not None or not isinstance(command, TradeCommand):

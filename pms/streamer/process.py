@@ -24,9 +24,10 @@ from pms.bus.requests import Requests
 from pms.bus.rights import Rights
 from pms.config import ConfigError, Settings
 from pms.contract.results import Result
-from pms.domain.booking import prove_cursor
+from pms.domain.booking import note, prove_cursor
 from pms.domain.desk import Desk
 from pms.flows.place import Placing
+from pms.flows.resolve import PROOF_MARGIN_MS
 from pms.streamer.agenda import Agenda
 from pms.streamer.attention import Attention
 from pms.streamer.catch_up import CatchUp
@@ -75,6 +76,8 @@ class Streamer:
         self._up = asyncio.Event()
         self._behind = asyncio.Event()
         self._gap = False
+        self._opened = 0.0
+        self._answering: set[asyncio.Task[None]] = set()
         self._wire()
 
     def _wire(self) -> None:
@@ -85,6 +88,7 @@ class Streamer:
             default_leverage=settings.default_leverage,
             stale_after_ms=settings.stale_price_ms,
             most_lag_ms=settings.most_lag_ms,
+            signatures_live_ms=settings.recv_window_ms + PROOF_MARGIN_MS,
         )
         self._desk = Desk(epoch=self._nonce)
         self._outbox = Outbox(self._journal, withdraw=self._withdraw, sleep=asyncio.sleep)
@@ -130,6 +134,7 @@ class Streamer:
         )
         self._engine.follow = self._market.follow_for
         self._engine.repeat = self._repeat
+        self._engine.answer = self._answer
         self._engine.behind = self._behind.set
         self._catch_up = CatchUp(self._engine, self._client)
         base = self._settings.binance_ws_url or ""
@@ -203,6 +208,8 @@ class Streamer:
         epoch = await self._lead.open()
         # No epoch at all is no proof either: whatever PostgreSQL remembers may have been sent.
         self._attention.same_redis = before is not None and before.run_id == epoch.run_id
+        self._engine.gate.run_id = epoch.run_id
+        self._opened = self._world.monotonic()
         log.info("leading", same_redis=self._attention.same_redis)
         return epoch
 
@@ -257,13 +264,24 @@ class Streamer:
         )
         self._outbox.add(opening)
         for order in list(self._desk.live.values()):
+            if not self._attention.same_redis:
+                # Its projection may be gone.
+                self._outbox.add(note(self._desk, order, at=self._clock.now_ms()))
             self._engine.agenda.put(order.spec.client_order_id, in_s=0)
 
     async def _until_caught_up(self) -> None:
         """Catch up over REST, then apply what the feed said meanwhile; again until both went through."""
+        remembered = self._attention.same_redis
+        if not remembered and self._desk.orders:
+            # Redis is another: what was sent and forgotten may still be on its way to the exchange.
+            live_s = self._engine.gate.signatures_live_ms / 1000
+            await asyncio.sleep(max(0.0, self._opened + live_s - self._world.monotonic()))
         while True:
             try:
                 await self._up.wait()
+                if not remembered:
+                    await self._catch_up.all_orders()
+                    remembered = True
                 booked = await self._catch_up.run()
             except (ExchangeError, OSError) as error:
                 log.warning("catch_up_failed", error=str(error))
@@ -365,13 +383,17 @@ class Streamer:
             await asyncio.sleep(SWEEP_EVERY_S)
             before = self._clock.now_ms() - int(SWEEP_EVERY_S * 1000)
             for request_id in await self._requests.open_since(before):
-                if request_id in self._desk.requests:
+                if request_id in self._desk.requests and self._attention.same_redis:
                     continue
                 record = await self._requests.read(request_id)
-                if record is None or record.decision is not None or request_id in self._desk.requests:
+                if record is None or record.decision is not None:
                     continue
                 text = record.text.decode(errors="replace")
-                self._hear_one(Arrived(request_id, record.command, text, record.at, record.deadline))
+                arrived = Arrived(request_id, record.command, text, record.at, record.deadline, record.run_id)
+                if record.run_id != self._engine.gate.run_id:
+                    self._engine.recall(arrived)
+                elif request_id not in self._desk.requests:
+                    self._hear_one(arrived)
 
     # --- small things ---
 
@@ -387,7 +409,18 @@ class Streamer:
     def _repeat(self, answer: Result) -> None:
         """A repeat that reached us: Redis has its answer, unless it forgot."""
         if answer.state != "placing":
-            asyncio.get_running_loop().create_task(self._requests.answer(answer))
+            self._answer(answer)
+
+    def _answer(self, answer: Result) -> None:
+        task = asyncio.get_running_loop().create_task(self._give(answer))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _give(self, answer: Result) -> None:
+        try:
+            await self._requests.answer(answer)
+        except (RedisError, OSError) as error:
+            log.warning("answer_not_given", request=answer.request_id, error=str(error))
 
     async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run a service for ever; its failure is logged and it is run again, with a pause."""

@@ -6,7 +6,7 @@
 --       4 seconds to keep the result  5 grace after the deadline, ms
 --
 -- Returns the answer, or false while it is too early.
-local record = redis.call('HMGET', KEYS[1], 'deadline', 'decision', 'result', 'answer', 'claimed')
+local record = redis.call('HMGET', KEYS[1], 'deadline', 'decision', 'result', 'answer', 'claimed', 'run')
 if not record[1] then
   redis.call('ZREM', KEYS[3], ARGV[1])
   return false
@@ -22,6 +22,8 @@ if late <= 0 then return false end
 local answer
 if not record[2] then
   if record[5] then return false end  -- the streamer is deciding, and will when it is back
+  -- Redis was restarted since, and may have forgotten a decision: only the streamer can tell.
+  if record[6] ~= string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') then return false end
   redis.call('HSET', KEYS[1], 'decision', 'expired', 'answer', ARGV[2])
   answer = ARGV[2]
 elseif record[2] ~= 'admitted' then
