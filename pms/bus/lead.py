@@ -49,6 +49,11 @@ class Lead:
         if not (await self._call("base", seq))[0]:
             raise NotLeading("the lease was lost during recovery")
 
+    async def all_known(self) -> None:
+        """Say that what an earlier life of Redis may have forgotten is known again, from the exchange."""
+        if not (await self._call("known"))[0]:
+            raise NotLeading("the lease was lost during recovery")
+
     async def previous(self) -> Epoch | None:
         """The epoch that stands in Redis now, before this one is opened."""
         nonce, run_id = await self._redis.hmget(names.EPOCH, "nonce", "run_id")

@@ -108,11 +108,16 @@ class Requests:
         )
 
     async def settle(self, request_id: str) -> bytes | None:
-        """Answer a command whose deadline is over; None while it is too early."""
+        """Answer a command whose deadline is over; None while it is too early or only the streamer knows."""
         record = await self.read(request_id)
         expired = _answer(request_id, record, code=Code.EXPIRED)
         placing = _answer(request_id, record, code=None)
-        keys = [names.request_key(request_id), names.result_key(request_id), names.OPEN_REQUESTS]
+        keys = [
+            names.request_key(request_id),
+            names.result_key(request_id),
+            names.OPEN_REQUESTS,
+            names.EPOCH,
+        ]
         answer: bytes | None = await self._scripts.call(
             "settle", keys, request_id, expired, placing, names.RESULT_TTL_S, SETTLE_GRACE_MS
         )

@@ -173,8 +173,18 @@ def client_order_id(account: str, kind: str, request_id: str) -> str:
     The parent is the request's id, hashed to twenty characters: 120 bits, so that a repeat of the
     request is a repeat of the order.
     """
+    return f"PMS_{tag(account)}_{kind}_{parent_of(request_id)}"
+
+
+def kind_of(order_id: str) -> str:
+    """What an order is: M placed by a command, C closing a position. The parent may contain either letter."""
+    return order_id.split("_", 3)[2]
+
+
+def parent_of(request_id: str) -> str:
+    """The part of a client order id that names the command."""
     digest = hashlib.blake2b(UUID(request_id).bytes, digest_size=15).digest()
-    return f"PMS_{tag(account)}_{kind}_{base64.urlsafe_b64encode(digest).decode()}"
+    return base64.urlsafe_b64encode(digest).decode()
 
 
 def _admit_trade(desk: Desk, asked: Asked, command: Trade) -> Posting:
@@ -381,12 +391,8 @@ def met_again(desk: Desk, asked: Asked) -> Posting | None:
 
     None if there is no such order. Whatever the time is: what was done is not undone by a deadline.
     """
-    for kind in ("M", "C"):
-        for account in desk.accounts:
-            order = desk.orders.get(client_order_id(account, kind, asked.request_id))
-            if order is not None:
-                return _met_again(desk, replace(asked, deadline=NEVER), order)
-    return None
+    order = desk.by_parent.get(parent_of(asked.request_id))
+    return None if order is None else _met_again(desk, replace(asked, deadline=NEVER), desk.orders[order])
 
 
 def recalled(desk: Desk, answer: Result) -> Result:

@@ -15,9 +15,9 @@ from pms.contract.account import Account
 from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
 from pms.contract.journal import CursorRow, FillRow
-from pms.contract.names import HOUSE
+from pms.contract.names import HOUSE, Task
 from pms.contract.results import Result
-from pms.domain.admission import note_incident
+from pms.domain.admission import kind_of, note_incident
 from pms.domain.desk import Desk, order_row, position_id, position_row, position_view
 from pms.domain.orders import Accepted, Amended, Fact, Filled, NotExecuted, Order, Seen, State, Voided
 from pms.domain.posting import Draft, Posting, Unsent, Unused
@@ -355,7 +355,7 @@ def _answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code
         Result(
             success=not failed,
             request_id=spec.request_id,
-            command="pms.close" if "_C_" in spec.client_order_id else "pms.trade",
+            command=Task.CLOSE if kind_of(spec.client_order_id) == "C" else Task.TRADE,
             sub_account_id=spec.sub_account_id,
             symbol=spec.symbol,
             side=spec.side,

@@ -29,6 +29,9 @@ KEPT_REQUESTS = 200_000
 KEPT_CLOSED_ORDERS = 100_000
 """Memory bounds: a late message older than these finds PostgreSQL's unique keys instead."""
 
+PARENT_LENGTH = 20
+"""Characters at the end of a client order id that name the command it came of."""
+
 TAKER_FEE = Decimal("0.0005")
 """Binance USDⓈ-M taker commission at VIP 0; only an estimate, the exchange's own is booked."""
 
@@ -102,6 +105,8 @@ class Desk:
     orders: dict[str, Order] = field(default_factory=dict)
     live: dict[str, Order] = field(default_factory=dict)
     by_exchange: dict[tuple[str, int], str] = field(default_factory=dict)
+    by_parent: dict[str, str] = field(default_factory=dict)
+    #: the order that came of a command, by the part of its id that names the command
     by_number: dict[int, set[str]] = field(default_factory=dict)
     by_position_id: dict[str, Position] = field(default_factory=dict)
     positions: dict[tuple[str, str], Position] = field(default_factory=dict)
@@ -215,6 +220,7 @@ class Desk:
         """Index an order; a live one reserves margin."""
         coid = order.spec.client_order_id
         self.orders[coid] = order
+        self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.learn_exchange_id(order)
         if not order.state.terminal:
             self.position(order.spec.sub_account_id, order.spec.symbol).leverage = order.spec.leverage
@@ -266,6 +272,7 @@ class Desk:
         order.state = State.VOID
         self.reserve(order)
         self.orders.pop(order.spec.client_order_id, None)
+        self.by_parent.pop(order.spec.client_order_id[-PARENT_LENGTH:], None)
         self.closed.pop(order.spec.client_order_id, None)
 
     def _assumed_price(self, spec: OrderSpec) -> Decimal:
@@ -281,6 +288,7 @@ class Desk:
         while len(self.closed) > KEPT_CLOSED_ORDERS:
             oldest, _ = self.closed.popitem(last=False)
             order = self.orders.pop(oldest, None)
+            self.by_parent.pop(oldest[-PARENT_LENGTH:], None)
             if order is not None and order.exchange_order_id is not None:
                 self.by_exchange.pop((order.spec.symbol, order.exchange_order_id), None)
                 self.by_number.pop(order.exchange_order_id, None)

@@ -157,10 +157,14 @@ class Engine:
                 return
             if patient and self._waits_for_price(arrived, command):
                 return
-            posting = admit(self.desk, asked, command)
+            posting = self._met_again(asked, command) or admit(self.desk, asked, command)
         except Refusal as refusal:
             posting = refuse(self.desk, asked, refusal, echoed=echo(arrived.text.encode()))
         self.outbox.add(posting, lambda held: self._decided(posting, held=held))
+
+    def _met_again(self, asked: Asked, command: Command) -> Posting | None:
+        """The answer to a command that Redis forgot and whose order is there, whatever else forbids it."""
+        return met_again(self.desk, asked) if isinstance(command, TradeCommand | Close) else None
 
     def recall(self, arrived: Arrived) -> None:
         """Answer a command whose decision, if there was one, was lost with an earlier life of Redis.

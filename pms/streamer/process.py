@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -24,6 +24,7 @@ from pms.bus.requests import Requests
 from pms.bus.rights import Rights
 from pms.config import ConfigError, Settings
 from pms.contract.results import Result
+from pms.domain.admission import recalled
 from pms.domain.booking import note, prove_cursor
 from pms.domain.desk import Desk
 from pms.flows.place import Placing
@@ -190,6 +191,8 @@ class Streamer:
                     self._market.follow(symbol)
                 await self._outbox.drained()
                 await self._until_caught_up()
+                await self._sweep_once()
+                await self._lead.all_known()
                 await self._watch.until_open(patience_s=3.0)
                 log.info("recovered", seq=self._desk.last_seq)
                 group.create_task(self._supervised("inbox", self._hear))
@@ -381,19 +384,25 @@ class Streamer:
         """Take up recorded commands that nobody brought us: a lost message, or an earlier life."""
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
-            before = self._clock.now_ms() - int(SWEEP_EVERY_S * 1000)
-            for request_id in await self._requests.open_since(before):
-                if request_id in self._desk.requests and self._attention.same_redis:
-                    continue
-                record = await self._requests.read(request_id)
-                if record is None or record.decision is not None:
-                    continue
-                text = record.text.decode(errors="replace")
-                arrived = Arrived(request_id, record.command, text, record.at, record.deadline, record.run_id)
-                if record.run_id != self._engine.gate.run_id:
-                    self._engine.recall(arrived)
-                elif request_id not in self._desk.requests:
-                    self._hear_one(arrived)
+            await self._sweep_once()
+
+    async def _sweep_once(self) -> None:
+        before = self._clock.now_ms() - int(SWEEP_EVERY_S * 1000)
+        for request_id in await self._requests.open_since(before):
+            if request_id in self._desk.requests and self._attention.same_redis:
+                continue
+            record = await self._requests.read(request_id)
+            if record is None or record.decision is not None:
+                continue
+            text = record.text.decode(errors="replace")
+            arrived = Arrived(request_id, record.command, text, record.at, record.deadline, record.run_id)
+            if record.run_id != self._engine.gate.run_id:
+                self._engine.recall(arrived)
+            elif request_id not in self._desk.requests:
+                self._hear_one(arrived)
+            elif not len(self._outbox):
+                # Decided before Redis forgot it, and submitted again.
+                self._engine.recall(arrived)
 
     # --- small things ---
 
@@ -408,11 +417,23 @@ class Streamer:
 
     def _repeat(self, answer: Result) -> None:
         """A repeat that reached us: Redis has its answer, unless it forgot."""
-        if answer.state != "placing":
-            self._answer(answer)
+        self._background(self._repeated(answer))
+
+    async def _repeated(self, answer: Result) -> None:
+        try:
+            record = await self._requests.read(answer.request_id)
+        except (RedisError, OSError) as error:
+            log.warning("repeat_not_answered", request=answer.request_id, error=str(error))
+            return
+        forgotten = record is not None and record.decision is None and not len(self._outbox)
+        if forgotten or answer.state != "placing":
+            await self._give(recalled(self._desk, answer))
 
     def _answer(self, answer: Result) -> None:
-        task = asyncio.get_running_loop().create_task(self._give(answer))
+        self._background(self._give(answer))
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 

@@ -2,6 +2,7 @@
 -- admitted and is not yet proven is 'placing'.
 --
 -- KEYS  1 pms:request:{requestId}  2 pms:result:{requestId}  3 pms:requests:open
+--       4 pms:epoch                 hash: nonce run_id base known
 -- ARGV  1 requestId  2 answer if expired  3 answer if admitted and unproven
 --       4 seconds to keep the result  5 grace after the deadline, ms
 --
@@ -22,8 +23,10 @@ if late <= 0 then return false end
 local answer
 if not record[2] then
   if record[5] then return false end  -- the streamer is deciding, and will when it is back
-  -- Redis was restarted since, and may have forgotten a decision: only the streamer can tell.
-  if record[6] ~= string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') then return false end
+  -- Redis was restarted and may have forgotten a decision: only a streamer that has since asked the
+  -- exchange can tell, of this command or of the one that it repeats.
+  local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  if record[6] ~= run_id or redis.call('HGET', KEYS[4], 'known') ~= run_id then return false end
   redis.call('HSET', KEYS[1], 'decision', 'expired', 'answer', ARGV[2])
   answer = ARGV[2]
 elseif record[2] ~= 'admitted' then
