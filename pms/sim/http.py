@@ -278,9 +278,12 @@ class Socket:
         self._loop.at(self._last_s, self._take, payload)
 
     def _take(self, payload: bytes) -> None:
-        if not self._broken:
-            self._frames.append(payload)
-            self._something.set()
+        if self._broken:
+            return
+        if self._network.heard is not None:
+            self._network.heard(self._line, payload)
+        self._frames.append(payload)
+        self._something.set()
 
 
 def _payload(frame: bytes) -> bytes:

@@ -32,6 +32,7 @@ class Injector:
         self._looked = world.server.watch
         world.server.watch = self._watch
         self._spare = spare
+        self.used: list[Fault] = list(plan)
         self._rules: list[tuple[Rule, str]] = []
         loop = world.loop
         for fault in plan:
@@ -47,6 +48,7 @@ class Injector:
         """Too few rules have met a message: so much goes wrong by itself."""
         missing = LEAST - self.count()
         for fault in self._spare[: max(0, missing)]:
+            self.used.append(fault)
             self._world.loop.at(fault.at_ms / 1000, self._do, fault)
 
     def count(self) -> int:

@@ -231,6 +231,8 @@ class Invariants:
             return
         self.checked["one send right an order"] += 1
         before, coid = self._rights.get(key), key[len(RIGHT) :].decode()
+        if value != b"void":
+            self._permitted(coid)
         self._rights[key] = value
         if before is None or value == b"void":
             return
@@ -239,6 +241,16 @@ class Invariants:
         if not again:
             detail = f"{coid}: {before.decode()}, then {value.decode()}"
             self.fail("one send right an order", detail, coid)
+
+    def _permitted(self, coid: str) -> None:
+        """A right is of the present epoch, and in time."""
+        keys = self._server.keys
+        order: dict[bytes, bytes] = keys.of_kind(names.order_key(coid).encode(), dict) or {}
+        epoch: dict[bytes, bytes] = keys.of_kind(names.EPOCH.encode(), dict) or {}
+        if order.get(b"epoch") != epoch.get(b"nonce") or epoch.get(b"run_id") != self._server.run_id.encode():
+            self.fail("one send right an order", f"{coid} was given a right of an older epoch", coid)
+        if int(order.get(b"deadline", b"0")) < self._server.now_ms():
+            self.fail("one send right an order", f"{coid} was given a right after its deadline", coid)
 
     # --- the exchange's door ---
 

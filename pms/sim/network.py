@@ -30,6 +30,8 @@ class Network:
     rng: Random
     note: Note
     rules: dict[str, list[Rule]] = field(default_factory=dict)
+    heard: Callable[[str, bytes], None] | None = None
+    """Told each frame as it reaches a process."""
 
     def arm(self, rule: Rule) -> Rule:
         """Put a rule in force; it fires once."""

@@ -72,7 +72,7 @@ def run(
         checked=invariants.checked,
         virtual_s=world.loop.now,
         steps=world.loop.steps,
-        plan=faulty,
+        plan=tuple(injector.used),
     )
 
 

@@ -60,6 +60,7 @@ def check(world: World, invariants: Invariants) -> None:
     _orders(world, invariants)
     _fills(world, invariants)
     _sums(world, invariants)
+    _own_money(invariants)
     _memory(desk, invariants)
     _database(world, invariants)
     _projections(world, invariants, desk)
@@ -136,6 +137,25 @@ def _sums(world: World, invariants: Invariants) -> None:
             invariants.fail(
                 "conservation", f"{name}: its lines make {lines.get(name)}, its balance {balance}"
             )
+
+
+def _own_money(invariants: Invariants) -> None:
+    """Each sub-account's balance follows from its own trades: what was paid, less fees, plus what is open."""
+    tables = invariants.journal.tables
+    computed: dict[str, Decimal] = {}
+    for line in tables["ledger"].values():
+        if line.reason in ("OPENING", "TRANSFER"):
+            computed[line.sub_account_id] = computed.get(line.sub_account_id, ZERO) + line.amount
+    for fill in tables["fills"].values():
+        signed = fill.quantity if fill.side == "BUY" else -fill.quantity
+        flow = -signed * fill.price - fill.commission
+        computed[fill.sub_account_id] = computed.get(fill.sub_account_id, ZERO) + flow
+    for row in tables["positions"].values():
+        computed[row.sub_account_id] = computed.get(row.sub_account_id, ZERO) + row.cost
+    for (name,), row in tables["sub_accounts"].items():
+        if name != HOUSE and row.balance != computed.get(name, ZERO):
+            detail = f"{name}: its trades make {computed.get(name)}, its balance is {row.balance}"
+            invariants.fail("conservation", detail)
 
 
 def _memory(desk: Desk, invariants: Invariants) -> None:
