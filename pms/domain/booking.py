@@ -343,7 +343,7 @@ def _answer(desk: Desk, draft: Draft, order: Order, *, before: State, code: Code
     spec = order.spec
     if spec.request_id is None or before.terminal or order.unproven:
         return
-    if not order.state.terminal and (spec.type == "MARKET" or spec.time_in_force in {"IOC", "FOK"}):
+    if not order.state.terminal and order.momentary:
         return
     if not order.state.terminal and before not in {State.PLACING, State.UNKNOWN}:
         return

@@ -224,6 +224,11 @@ class Order:
         return max(self.venue_filled, self.filled_qty) + remaining
 
     @property
+    def momentary(self) -> bool:
+        """It cannot rest: a word that it is over follows at once, or was lost."""
+        return self.spec.type == "MARKET" or self.spec.time_in_force in {"IOC", "FOK"}
+
+    @property
     def trades_missing(self) -> bool:
         """The exchange counts more than we have booked: userTrades must be read."""
         return self.venue_filled > self.filled_qty

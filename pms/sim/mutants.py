@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
-from uuid import uuid5
+from uuid import NAMESPACE_OID, uuid5
 
 from redis.exceptions import RedisError
 
@@ -24,9 +24,11 @@ from pms.domain import admission, booking
 from pms.domain.desk import Desk
 from pms.domain.orders import Order, Refused, Seen, State
 from pms.domain.positions import Position
+from pms.flows.cancel import cancel
 from pms.streamer import attention, engine, process
 from pms.streamer.catch_up import CatchUp
 from pms.streamer.outbox import Outbox
+from pms.streamer.start import load_desk
 
 Patch = tuple[Any, str, Any]
 ZERO = Decimal(0)
@@ -116,7 +118,7 @@ def void_of_a_sent_order() -> Sequence[Patch]:
 def repeat_is_another_order() -> Sequence[Patch]:
     made = iter(range(1 << 30))
     real = admission.client_order_id
-    space = uuid5(__import__("uuid").NAMESPACE_OID, "again")
+    space = uuid5(NAMESPACE_OID, "again")
 
     def fresh(account: str, kind: str, request_id: str) -> str:
         return real(account, kind, str(uuid5(space, f"{request_id}{next(made)}")))
@@ -129,7 +131,7 @@ def repeat_is_another_order() -> Sequence[Patch]:
 
 @mutant("every 5xx is taken for a refusal")
 def unknown_is_refused() -> Sequence[Patch]:
-    real = client.classify
+    real = errors.classify
 
     def classify(status: int, headers: Any, body: bytes) -> errors.ExchangeError:
         if status >= 500:
@@ -186,7 +188,7 @@ def trades_not_awaited() -> Sequence[Patch]:
 @mutant("a cancel is asked for once")
 def cancel_asked_once() -> Sequence[Patch]:
     async def once(self: Any, order: Order, care: Any) -> None:
-        await attention.cancel(
+        await cancel(
             self.client, self.inbox, symbol=order.spec.symbol, client_order_id=order.spec.client_order_id
         )
 
@@ -198,7 +200,7 @@ def cancel_asked_once() -> Sequence[Patch]:
 
 @mutant("a fill after a rejection is dropped")
 def fill_dropped_after_end() -> Sequence[Patch]:
-    real = engine.book
+    real = booking.book
 
     def book(desk: Desk, trade: booking.Trade, *, fact: Seen | None = None) -> Any:
         order = desk.orders.get(trade.client_order_id or "")
@@ -323,7 +325,7 @@ def margin_not_released() -> Sequence[Patch]:
 
 @mutant("seqs go on from what Redis has, even if it lost its tail")
 def seq_reset() -> Sequence[Patch]:
-    real = process.load_desk
+    real = load_desk
 
     async def load(desk: Desk, **named: Any) -> int:
         seq = await real(desk, **named)

@@ -5,6 +5,7 @@ never sent, over or unwanted        void it: the journal script proves that no r
 sent, no word of it                 ask the exchange, until it is found or proven absent
 trades missing                      read userTrades
 cancel wanted                       send a cancel, again and again until it is terminal
+cannot rest, and not over           ask the exchange: its last word was lost
 """
 
 from __future__ import annotations
@@ -27,12 +28,9 @@ from pms.domain.orders import Doubtful, NotExecuted, Order, Seen
 from pms.flows.cancel import cancel
 from pms.flows.place import Placing, place
 from pms.flows.resolve import Absent, look_up, proves_absence
-from pms.streamer.engine import TAKE_OVER_S, Engine
+from pms.streamer.engine import SILENCE_S, TAKE_OVER_S, Engine
 
 log = structlog.get_logger()
-
-SILENCE_S = 1.0
-"""A sent order without any word for this long is asked about."""
 
 ALARM_AFTER_MS = 30_000
 MOST_TAKE_OVERS_PER_S = 50
@@ -81,6 +79,8 @@ class Attention:
                 return await self._ask(order, care)
             if order.cancel_wanted:
                 return await self._cancel(order, care)
+            if order.momentary:
+                return await self._ask(order, care) or SILENCE_S
         except (ExchangeError, RedisError, OSError) as error:
             log.info("attention_interrupted", order=client_order_id, error=str(error))
             care.queries += 1

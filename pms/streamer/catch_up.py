@@ -70,6 +70,19 @@ class CatchUp:
             if len(page) < PAGE:
                 return booked
 
+    async def unlisted(self) -> None:
+        """Ask by id about every order that rests with us and not at the exchange: its last word was lost.
+
+        The newest trade of a symbol is told by nothing else: no later one shows that it is missing.
+        """
+        resting = [order for order in self.engine.desk.live.values() if not order.unproven]
+        if not resting:
+            return
+        listed = {order.client_order_id for order in await self.client.open_orders()}
+        for order in resting:
+            if order.spec.client_order_id not in listed and not order.state.terminal:
+                await self._ask(order)
+
     async def account(self) -> None:
         """Read the wallet and the net positions, to be compared with our own sums."""
         venue = self.engine.venue

@@ -42,6 +42,9 @@ from pms.streamer.outbox import Outbox
 
 log = structlog.get_logger()
 
+SILENCE_S = 1.0
+"""An order without the word that must follow is asked about after so long."""
+
 TAKE_OVER_S = 0.25
 """A command without visible progress for this long is sent by the streamer itself."""
 
@@ -176,10 +179,11 @@ class Engine:
         if known is not None:
             self.answer(recalled(self.desk, known[1]))
             return
-        if arrived.command not in {TradeCommand.name, Close.name}:
+        now = self._now()
+        is_order = arrived.command in {TradeCommand.name, Close.name}
+        if not is_order and now <= arrived.deadline:
             self.decide(arrived)
             return
-        now = self._now()
         asked = Asked(
             request_id=arrived.request_id,
             command=arrived.command,
@@ -188,9 +192,9 @@ class Engine:
             deadline=arrived.deadline,
             now=now,
         )
-        posting = met_again(self.desk, asked)
+        posting = met_again(self.desk, asked) if is_order else None
         if posting is None:
-            if now <= arrived.deadline + self.gate.signatures_live_ms:
+            if is_order and now <= arrived.deadline + self.gate.signatures_live_ms:
                 return
             lost = Refusal(Code.EXPIRED, "the command was lost with Redis; proven: nothing was sent")
             posting = refuse(self.desk, asked, lost, echoed=echo(arrived.text.encode()))
@@ -265,6 +269,8 @@ class Engine:
             self.outbox.add(posting, lambda held: self._observed(order, before=before, held=held))
         if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
             self.agenda.put(order.spec.client_order_id, in_s=0.5)
+        elif order.momentary and not order.state.terminal:
+            self.agenda.put(order.spec.client_order_id, in_s=SILENCE_S)
 
     def void(self, order: Order, reason: str) -> None:
         """Close an order that was never sent, if that proves true; else it is looked at again."""
@@ -321,6 +327,8 @@ class Engine:
             self.observe(order, seen, at=trade.at)
         if order is not None and order.trades_missing:
             self.agenda.put(order.spec.client_order_id, in_s=0.5)
+        elif order is not None and order.momentary and not order.state.terminal:
+            self.agenda.put(order.spec.client_order_id, in_s=SILENCE_S)
         return posting is not None
 
     def account_update(self, update: AccountUpdate) -> None:

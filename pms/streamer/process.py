@@ -207,10 +207,8 @@ class Streamer:
         await self._clock.sync()
         while not await self._lead.take():  # noqa: ASYNC110  the lease runs out at Redis, which tells nobody
             await asyncio.sleep(0.25)
-        before = await self._lead.previous()
         epoch = await self._lead.open()
-        # No epoch at all is no proof either: whatever PostgreSQL remembers may have been sent.
-        self._attention.same_redis = before is not None and before.run_id == epoch.run_id
+        self._attention.same_redis = await self._lead.remembered() == epoch.run_id
         self._engine.gate.run_id = epoch.run_id
         self._opened = self._world.monotonic()
         log.info("leading", same_redis=self._attention.same_redis)
@@ -308,6 +306,7 @@ class Streamer:
                     await self._behind.wait()
             except TimeoutError:
                 await self._prove_cursors()
+                await self._catch_up.unlisted()
                 continue
             self._behind.clear()
             try:
