@@ -191,7 +191,7 @@ class Streamer:
                     self._market.follow(symbol)
                 await self._outbox.drained()
                 await self._until_caught_up()
-                await self._sweep_once()
+                await self._answer_forgotten()
                 await self._lead.all_known()
                 await self._watch.until_open(patience_s=3.0)
                 log.info("recovered", seq=self._desk.last_seq)
@@ -385,7 +385,13 @@ class Streamer:
             await asyncio.sleep(SWEEP_EVERY_S)
             await self._sweep_once()
 
-    async def _sweep_once(self) -> None:
+    async def _answer_forgotten(self) -> None:
+        """Answer what earlier lives decided and Redis forgot, before anybody may call it expired."""
+        await self._sweep_once(recovering=True)
+        await self._outbox.drained()
+        await asyncio.gather(*self._answering)
+
+    async def _sweep_once(self, *, recovering: bool = False) -> None:
         before = self._clock.now_ms() - int(SWEEP_EVERY_S * 1000)
         for request_id in await self._requests.open_since(before):
             if request_id in self._desk.requests and self._attention.same_redis:
@@ -399,7 +405,7 @@ class Streamer:
                 self._engine.recall(arrived)
             elif request_id not in self._desk.requests:
                 self._hear_one(arrived)
-            elif not len(self._outbox):
+            elif recovering or not len(self._outbox):
                 # Decided before Redis forgot it, and submitted again.
                 self._engine.recall(arrived)
 
