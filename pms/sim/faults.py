@@ -16,6 +16,7 @@ FAULTS = 8
 LEAST = 5
 """So many faults each seed takes; reserves make up for rules that nothing met."""
 BEGIN_MS, LENGTH_MS = 300, 3300
+RESERVES_MS = 3600
 CALM_MS = 4600
 """From here on nothing goes wrong any more."""
 
@@ -184,5 +185,4 @@ def reserves(seed: int, *, only: str | None = None) -> list[Fault]:
     """Faults that need no message to hit, for a seed whose rules met too few."""
     rng = Random(f"{seed}:reserves")
     kinds = [kind for kind in _RESERVES if only is None or kind.startswith(only)] or list(_RESERVES[2:4])
-    at_ms = BEGIN_MS + LENGTH_MS
-    return [KINDS[kind][0](rng, kind, at_ms + 90 * n) for n, kind in enumerate(rng.choices(kinds, k=LEAST))]
+    return [KINDS[kind][0](rng, kind, RESERVES_MS) for kind in rng.choices(kinds, k=2 * LEAST)]

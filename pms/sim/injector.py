@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from pms.sim.exchange import ACCOUNT
 from pms.sim.faults import CALM_MS, LEAST, Fault
@@ -15,6 +16,7 @@ from pms.sim.redis.server import Words
 from pms.sim.world import World
 
 LEASE_S = 6.2
+MAKE_UP_EVERY_S = 0.09
 FORGETFUL_MS = 14_000
 _PUSHES = (b"LPUSH", b"RPUSH")
 _SLOWS_ANSWERS = ("redis_", "queue_", "killed", "paused", "postgres", "commit")
@@ -31,7 +33,7 @@ class Injector:
         self.disturbed_until_s = 0.0
         self._looked = world.server.watch
         world.server.watch = self._watch
-        self._spare = spare
+        self._spare = list(spare)
         self.used: list[Fault] = list(plan)
         self._rules: list[tuple[Rule, str]] = []
         loop = world.loop
@@ -45,11 +47,14 @@ class Injector:
         self._kept: dict[Fault, Keyspace] = {}
 
     def _make_up(self) -> None:
-        """Too few rules have met a message: so much goes wrong by itself."""
-        missing = LEAST - self.count()
-        for fault in self._spare[: max(0, missing)]:
-            self.used.append(fault)
-            self._world.loop.at(fault.at_ms / 1000, self._do, fault)
+        """Too few rules have met a message: something goes wrong by itself, one thing after the other."""
+        if self.count() >= LEAST or not self._spare:
+            return
+        loop = self._world.loop
+        fault = replace(self._spare.pop(0), at_ms=round(loop.now * 1000))
+        self.used.append(fault)
+        self._do(fault)
+        loop.at(loop.now + MAKE_UP_EVERY_S, self._make_up)
 
     def count(self) -> int:
         """How many faults were taken so far."""
