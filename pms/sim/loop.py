@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 KEPT_TASKS = 256
+MOST_STEPS = 150_000
+"""Twenty times what a seed takes: something runs in circles without any time passing."""
 UNWINDINGS = 20
 """How often a coroutine may suspend once more while it is closed."""
 
@@ -207,7 +209,7 @@ class Loop(asyncio.AbstractEventLoop):  # the part of one that is ever asked for
         return self.call_at(when, callback, *args, context=self._contexts[self.world])
 
     def run(self, work: Coroutine[Any, Any, T], *, until: float) -> T:
-        """Run the world until its own work is done. Raises Stuck, TimeoutError at a virtual time."""
+        """Run the world until its own work is done. Raises Stuck; TimeoutError at a virtual time."""
         asyncio._set_running_loop(self)
         try:
             task = self.run_in(self.world, work)
@@ -215,6 +217,8 @@ class Loop(asyncio.AbstractEventLoop):  # the part of one that is ever asked for
                 self._step()
                 if self.now > until:
                     raise TimeoutError(f"the world was not done at {until:g} s")
+                if self.steps > MOST_STEPS:
+                    raise TimeoutError(f"the world took {MOST_STEPS} steps and is at {self.now:g} s")
             return task.result()
         finally:
             self._dispose()

@@ -60,6 +60,8 @@ def run(
         world.loop.run(_play(world, invariants, injector, steps), until=BOUND_S + 5)
     except _Stopped:
         pass
+    except TimeoutError as error:
+        invariants.fail("all comes to rest", str(error))
     except Exception as error:
         invariants.fail("the simulator", f"{type(error).__name__}: {error}")
     for fault in world.loop.faults:

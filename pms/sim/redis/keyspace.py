@@ -116,7 +116,7 @@ class Keyspace:
         """When a key ends, ms."""
         return self._expiries.get(key)
 
-    def keys(self) -> list[bytes]:
+    def living(self) -> list[bytes]:
         """Every living key."""
         return [key for key in list(self._values) if self.get(key) is not None]
 

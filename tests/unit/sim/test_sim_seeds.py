@@ -17,15 +17,15 @@ from pms.sim.prove import find
 from pms.sim.run import run
 from pms.sim.timeline import logs, tell
 
-QUICK = {
-    "absent_once_is_proof": 0,
-    "cancel_asked_once": 0,
-    "commission_forgotten": 0,
-    "netting_forgotten": 0,
-    "projection_forgotten": 0,
-    "repeat_is_another_order": 0,
-    "trade_lite_booked": 0,
-}
+QUICK = (
+    "absent_once_is_proof",
+    "commission_forgotten",
+    "double_send",
+    "lost_is_unsent",
+    "netting_forgotten",
+    "repeat_is_another_order",
+    "trade_lite_booked",
+)
 """Planted bugs that the first seeds find; `make prove` looks for all."""
 
 TRACE = """
@@ -77,9 +77,9 @@ def test_a_seed_is_the_same_run_in_every_interpreter() -> None:
     assert len(told) == 1
 
 
-@pytest.mark.parametrize("name", sorted(QUICK))
+@pytest.mark.parametrize("name", QUICK)
 def test_a_planted_bug_is_found(name: str) -> None:
-    proof = find(name, first=QUICK[name], most=12)
+    proof = find(name, most=12)
     assert proof.seed is not None, f"{name} was not found"
 
 
