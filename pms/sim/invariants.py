@@ -186,10 +186,16 @@ class Invariants:
         elif state.terminal or state in (State.ACTIVE, State.PARTIALLY_FILLED):
             if theirs is None:
                 self.fail("no end without evidence", f"{coid} was told {state}, and was never there", coid)
+            elif state.terminal and self._executed(theirs) != order.filled_qty:
+                detail = f"{coid} ended with {order.filled_qty} booked of {self._executed(theirs)}"
+                self.fail("no end without evidence", detail, coid)
             elif state.terminal and WORDS[theirs.status] is not state:
                 self.fail("no end without evidence", f"{coid} was told {state}, and is {theirs.status}", coid)
         if before is not None and State(before.state).terminal and not state.terminal:
             self.fail("no end without evidence", f"{coid} was {before.state} and is {state} again", coid)
+
+    def _executed(self, order: venue.Order) -> Decimal:
+        return self._exchange.venue.exchange.markets[order.symbol].symbol.quantity(order.executed)
 
     def _proven(self, symbol: str, trade_id: int) -> None:
         """Behind a proven cursor every trade is booked."""
