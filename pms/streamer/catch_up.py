@@ -124,6 +124,7 @@ class CatchUp:
                 price=answer.price or None,
                 time_in_force=answer.time_in_force,
                 word=answer.status,
+                filled=answer.executed_qty,
                 at=answer.update_time,
             )
             engine.outbox.add(posting)
