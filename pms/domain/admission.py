@@ -20,7 +20,7 @@ from pms.contract.journal import CommandRow, IncidentRow
 from pms.contract.money import Number, booked, encode, plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
-from pms.domain.desk import TAKER_FEE, Desk, Top, order_row, position_view, tag
+from pms.domain.desk import TAKER_FEE, Desk, Top, order_row, position_row, position_view, tag
 from pms.domain.instrument import Instrument, InstrumentError
 from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.posting import Draft, Posting, Undecided
@@ -370,6 +370,9 @@ def _place(
         )
     draft = desk.draft("admitted", at=asked.now)
     draft.orders[spec.client_order_id] = order_row(order)
+    if position.quantity and leverage != old_leverage:
+        # The open position's margin is another from now on, whatever becomes of the order.
+        draft.positions[spec.sub_account_id, spec.symbol] = position_row(position)
     held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
     result = Result(
         success=True,

@@ -86,6 +86,13 @@ def note(desk: Desk, order: Order, *, at: int) -> Posting:
     return Posting(entry=desk.sealed(draft).entry())
 
 
+def note_position(desk: Desk, account: str, symbol: str, *, at: int) -> Posting:
+    """Journal a position as it stands in memory."""
+    draft = desk.draft("position", at=at)
+    draft.positions[account, symbol] = position_row(desk.position(account, symbol))
+    return Posting(entry=desk.sealed(draft).entry())
+
+
 def _guard(client_order_id: str, fact: Fact) -> Unsent | Unused | None:
     """What must still hold when a proof of absence is journaled."""
     match fact:

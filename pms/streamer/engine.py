@@ -21,7 +21,7 @@ from pms.contract.commands import Trade as TradeCommand
 from pms.contract.results import Result
 from pms.domain.admission import Asked, admit, incident, met_again, recalled, refuse
 from pms.domain.adoption import ours
-from pms.domain.booking import Trade, book, note, observe, unvoid
+from pms.domain.booking import Trade, book, note, note_position, observe, unvoid
 from pms.domain.custody import LOCAL_COMMANDS, keep, wallet_moved
 from pms.domain.desk import Desk
 from pms.domain.orders import (
@@ -378,6 +378,10 @@ class Engine:
                 self.desk.requests.pop(request_id, None)
                 if posting.entry.kind != "admitted":
                     return
+                for held in posting.entry.rows.positions:
+                    # The leverage that came with the command stays; memory and journal must agree on it.
+                    account, symbol = held.sub_account_id, held.symbol
+                    self.outbox.add(note_position(self.desk, account, symbol, at=self._now()))
                 for row in posting.entry.rows.orders:
                     order = self.desk.orders.get(row.client_order_id)
                     if order is None:

@@ -233,3 +233,27 @@ def fill(desk: Desk, posting: object, *, price: str) -> None:
         at=2000,
     )
     assert book(desk, done, fact=seen) is not None
+
+
+def test_a_command_that_changes_an_open_positions_leverage_journals_it() -> None:
+    """Otherwise the margin would be another after a restart."""
+    desk = desk_at()
+    first = trade(desk, quantity="0.010", leverage=10).entry.rows.orders[0]
+    fill = Trade(
+        symbol="BTCUSDT",
+        exchange_order_id=1,
+        trade_id=1,
+        client_order_id=first.client_order_id,
+        side="BUY",
+        price=D(60000),
+        quantity=D("0.010"),
+        commission=D(0),
+        commission_asset="USDT",
+        realized_pnl=D(0),
+        maker=False,
+        at=1,
+    )
+    book(desk, fill)
+    assert trade(desk, quantity="0.001", leverage=10).entry.rows.positions == ()
+    (position,) = trade(desk, quantity="0.001", leverage=20).entry.rows.positions
+    assert (position.leverage, position.quantity) == (20, D("0.010"))
