@@ -9,6 +9,7 @@ from dataclasses import replace
 from pms.sim.exchange import ACCOUNT
 from pms.sim.faults import CALM_MS, LEAST, Fault
 from pms.sim.invariants import Invariants
+from pms.sim.loop import Process
 from pms.sim.network import Rule
 from pms.sim.redis.commands import Reply
 from pms.sim.redis.keyspace import Keyspace
@@ -118,10 +119,15 @@ class Injector:
             return False
         loop, wakes = world.loop, world.loop.now + LEASE_S + fault.ms / 1000
         loop.pause(old)
-        loop.at(loop.now + LEASE_S - 0.5, world.start, "streamer")
+        loop.at(loop.now + LEASE_S - 0.5, self._succeed, old)
         loop.at(wakes, loop.resume, old)
         loop.at(wakes + 1.0, loop.kill, old)
         return True
+
+    def _succeed(self, old: Process) -> None:
+        """Start a second streamer beside a sleeping one, unless that one has died meanwhile."""
+        if old.alive and self._world.living["streamer"] is old:
+            self._world.start("streamer")
 
     # --- servers ---
 
