@@ -11,8 +11,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from redis.exceptions import RedisError
-
 import pms.flows.place as placing
 from pms.binance import client, errors
 from pms.binance.frames import decode_user
@@ -23,10 +21,7 @@ from pms.domain import admission, booking
 from pms.domain.desk import Desk
 from pms.domain.orders import Order, Refused, Seen, State
 from pms.domain.positions import Position
-from pms.flows.cancel import cancel
 from pms.streamer import attention, engine, process
-from pms.streamer.catch_up import CatchUp
-from pms.streamer.outbox import Outbox
 from pms.streamer.start import load_desk
 
 Patch = tuple[Any, str, Any]
@@ -123,11 +118,6 @@ def void_leaves_right_open() -> Sequence[Patch]:
     return _script("journal", "redis.call('SET', guard[2], 'void', 'EX', guard[3])", "")
 
 
-@mutant("a right that was given does not stop an order from being called void")
-def void_of_a_sent_order() -> Sequence[Patch]:
-    return _script("journal", "~= guard[4] then return false end", "~= guard[4] then end")
-
-
 @mutant("a repeated command makes another order")
 def repeat_is_another_order() -> Sequence[Patch]:
     made = iter(range(1 << 30))
@@ -199,30 +189,19 @@ def trades_not_awaited() -> Sequence[Patch]:
     return [(Order, "trades_missing", property(lambda self: False))]
 
 
-@mutant("a cancel is asked for once")
-def cancel_asked_once() -> Sequence[Patch]:
-    async def once(self: Any, order: Order, care: Any) -> None:
-        await cancel(
-            self.client, self.inbox, symbol=order.spec.symbol, client_order_id=order.spec.client_order_id
-        )
-
-    return [(attention.Attention, "_cancel", once)]
-
-
 # --- booking ---
 
 
-@mutant("a fill after a rejection is dropped")
-def fill_dropped_after_end() -> Sequence[Patch]:
+@mutant("an order without an answer is rejected by a timer, and the fill that follows is dropped")
+def fill_dropped_after_reject() -> Sequence[Patch]:
     real = booking.book
 
     def book(desk: Desk, trade: booking.Trade, *, fact: Seen | None = None) -> Any:
         order = desk.orders.get(trade.client_order_id or "")
-        if order is not None and order.state in (State.UNKNOWN, State.REJECTED, State.VOID):
-            return None
-        return real(desk, trade, fact=fact)
+        dropped = order is not None and order.refused is not None
+        return None if dropped else real(desk, trade, fact=fact)
 
-    return [(engine, "book", book)]
+    return [(engine, "book", book), *timer_makes_terminal()]
 
 
 @mutant("a trade that comes twice is booked twice")
@@ -357,31 +336,6 @@ def decided_twice() -> Sequence[Patch]:
 @mutant("an admitted command that nobody has proven expires")
 def admitted_expires() -> Sequence[Patch]:
     return _script("settle", "if not record[2] then", "if not record[2] or record[2] == 'admitted' then")
-
-
-@mutant("whoever wrote the journal last is not looked at: two streamers write")
-def two_writers() -> Sequence[Patch]:
-    return _script("journal", "if epoch[1] ~= ARGV[1] then return {'nonce'} end", "")
-
-
-@mutant("an entry whose reply was lost is taken for written")
-def lost_reply_is_written() -> Sequence[Patch]:
-    async def append(self: Any, postings: list[Any]) -> list[bool]:
-        try:
-            held: list[bool] = await self._journal.append(postings)
-        except (RedisError, OSError):
-            return [True] * len(postings)
-        return held
-
-    return [(Outbox, "_append", append)]
-
-
-@mutant("catching up reads no trades")
-def gap_not_closed() -> Sequence[Patch]:
-    async def none(self: CatchUp, symbol: str) -> int:
-        return 0
-
-    return [(CatchUp, "trades", none)]
 
 
 @mutant("a recovered order without a right is called void though Redis is another")
