@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python -m
 ARGS ?=
 
-.PHONY: help up down demo bench clients test unit lint check format setup setup-dev clean
+.PHONY: help up down demo bench clients sim prove test unit lint check format setup setup-dev clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,8 @@ help:
 	@echo 'make demo    a scripted trading session, checked to the last digit'
 	@echo 'make test    every test, on real servers'
 	@echo 'make check   format, lint, types, floors and unit tests'
+	@echo 'make sim     the system under simulated faults (ARGS="--seeds 10000")'
+	@echo 'make prove   plant known bugs, and see that the simulator finds each'
 	@echo 'make bench   the figures of docs/performance.md (ARGS=NAME: one of them)'
 	@echo 'make clients environments for the order books that bench ticks compares with (ARGS=NAME: one of them)'
 
@@ -33,6 +35,12 @@ bench: setup
 
 clients: setup
 	@exec $(RUN) benchmarks.clients $(ARGS)
+
+sim: setup
+	@exec $(RUN) pms.cli.main sim $(ARGS)
+
+prove: setup
+	@exec $(RUN) pms.cli.main sim --prove $(ARGS)
 
 test: setup-dev
 	@exec $(RUN) pytest -n 2 --dist loadscope $(ARGS)

@@ -45,6 +45,7 @@ from pms.binance.errors import (
     Overloaded,
     Refused,
     Throttled,
+    TimestampRefused,
     Unknown,
     Unsent,
     classify,
@@ -260,6 +261,18 @@ class ExchangeClient:
             "GET", "/fapi/v1/openOrders", list[OrderAnswer], params, weight=weight, lane=lane
         )
 
+    async def orders_since(self, symbol: str, since_ms: int) -> list[OrderAnswer]:
+        """List all orders of a symbol from a time on, finished ones too; at most 7 days back."""
+        found: list[OrderAnswer] = []
+        start = ("startTime", str(since_ms))
+        while True:
+            params = [("symbol", symbol), start, ("limit", "1000")]
+            page = await self._private("GET", "/fapi/v1/allOrders", list[OrderAnswer], params, weight=5)
+            found += page
+            if len(page) < 1000:
+                return found
+            start = ("orderId", str(page[-1].order_id + 1))
+
     async def open_algo_orders(self, symbol: str | None = None) -> list[AlgoOrder]:
         """List the conditional orders that have not triggered; openOrders does not show them."""
         return await self._private(
@@ -431,10 +444,29 @@ class ExchangeClient:
         account: str = "",
         timeout: aiohttp.ClientTimeout = QUICK,
     ) -> T:
-        request = self._signed(
-            method, path, params, weight=weight, orders=orders, lane=lane, account=account, timeout=timeout
-        )
-        return await self._exchange(request, answer)
+        """Sign and send; a refused timestamp proves that nothing was executed, so it is signed anew, once.
+
+        Trap: either clock can be set at any time. Without this a machine whose clock was stepped could
+        neither cancel nor ask for anything until its process was started again.
+        """
+
+        def signed() -> Request:
+            return self._signed(
+                method,
+                path,
+                params,
+                weight=weight,
+                orders=orders,
+                lane=lane,
+                account=account,
+                timeout=timeout,
+            )
+
+        try:
+            return await self._exchange(signed(), answer)
+        except TimestampRefused:
+            await self.sync_time()
+            return await self._exchange(signed(), answer)
 
     def _signed(
         self,

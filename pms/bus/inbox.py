@@ -24,6 +24,8 @@ class Arrived(msgspec.Struct, frozen=True, tag_field="kind", tag="command"):
     text: str
     at: int
     deadline: int
+    run_id: str = ""
+    #: the life of Redis in which it was recorded
 
 
 class Conflict(msgspec.Struct, frozen=True, tag_field="kind", tag="conflict"):

@@ -49,10 +49,19 @@ class Lead:
         if not (await self._call("base", seq))[0]:
             raise NotLeading("the lease was lost during recovery")
 
-    async def previous(self) -> Epoch | None:
-        """The epoch that stands in Redis now, before this one is opened."""
-        nonce, run_id = await self._redis.hmget(names.EPOCH, "nonce", "run_id")
-        return Epoch(nonce.decode(), run_id.decode()) if nonce and run_id else None
+    async def all_known(self) -> None:
+        """Say that what an earlier life of Redis may have forgotten is known again, from the exchange."""
+        if not (await self._call("known"))[0]:
+            raise NotLeading("the lease was lost during recovery")
+
+    async def remembered(self) -> str | None:
+        """The life of Redis of which a streamer has said that all is known; None before the first.
+
+        Trap: that an earlier streamer led in it is not enough. It may have died before it had asked the
+        exchange what Redis forgot.
+        """
+        known = await self._redis.hget(names.EPOCH, "known")
+        return None if known is None else str(known.decode())
 
     async def renew(self) -> str:
         """Prolong the lease; returns Redis' run_id; raises NotLeading when another holds it."""

@@ -46,6 +46,8 @@ class Record:
     result: bytes | None
     order: bytes | None
     #: what to send, where the decision admitted a single order
+    run_id: str
+    #: the life of Redis in which it was recorded
 
 
 class Requests:
@@ -102,16 +104,22 @@ class Requests:
             answer=fields.get(b"answer"),
             result=fields.get(b"result"),
             order=fields.get(b"order"),
+            run_id=fields.get(b"run", b"").decode(),
         )
 
     async def settle(self, request_id: str) -> bytes | None:
-        """Answer a command whose deadline is over; None while it is too early."""
+        """Answer a command whose deadline is over; None while it is too early or only the streamer knows."""
         record = await self.read(request_id)
         expired = _answer(request_id, record, code=Code.EXPIRED)
         placing = _answer(request_id, record, code=None)
         if record is not None and record.answer is not None and record.command in _TOLD_BY_DECISION:
             placing = record.answer
-        keys = [names.request_key(request_id), names.result_key(request_id), names.OPEN_REQUESTS]
+        keys = [
+            names.request_key(request_id),
+            names.result_key(request_id),
+            names.OPEN_REQUESTS,
+            names.EPOCH,
+        ]
         answer: bytes | None = await self._scripts.call(
             "settle", keys, request_id, expired, placing, names.RESULT_TTL_S, SETTLE_GRACE_MS
         )
@@ -138,20 +146,23 @@ class Requests:
     async def result(self, request_id: str, *, timeout_s: float) -> bytes | None:
         """Await the result of a command; None if the time is over first.
 
-        Subscribes before it reads, so that an answer between the two is not missed.
+        Trap: redis-py's `subscribe` only writes the request. The record is read once Redis has confirmed
+        it, or an answer between the two would be heard by nobody.
         """
         key = names.result_key(request_id)
         async with self._redis.pubsub() as listener:
             await listener.subscribe(key)
-            found = await self._redis.hget(names.request_key(request_id), "result")
-            if found is not None:
-                return bytes(found)
             try:
                 async with asyncio.timeout(timeout_s):
                     while True:
-                        message = await listener.get_message(ignore_subscribe_messages=True, timeout=1.0)
-                        if message is not None:
+                        message = await listener.get_message(timeout=1.0)
+                        if message is None:
+                            continue
+                        if message["type"] == "message":
                             return bytes(message["data"])
+                        found = await self._redis.hget(names.request_key(request_id), "result")
+                        if found is not None:
+                            return bytes(found)
             except TimeoutError:
                 return None
 

@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "drain": ("pms.cli.drain", "Restart parts one after the other, losing nothing."),
     "demo": ("pms.cli.demo", "A scripted trading session, compared to the last digit."),
     "bench": ("pms.cli.bench", "Measure one path beside its floor."),
+    "sim": ("pms.cli.sim", "Simulate the system under faults, deterministically."),
     "import": ("pms.cli.importing", "Take over positions and balances from CSV or JSON."),
     "venue": ("pms.venue.command", "Serve our own exchange alone."),
     "streamer": ("pms.cli.streamer", "Run the streamer alone."),

@@ -63,12 +63,13 @@ def _admit_cancel_all(desk: Desk, asked: Asked, command: CancelAll) -> Posting:
 
 
 def _want_cancelled(desk: Desk, asked: Asked, orders: list[Order], *, single: bool) -> Posting:
-    """Note the wish on each order; a wish noted by a decision that came too late does no harm."""
+    """Write the wish into each order's row; memory has it once the decision is known to stand.
+
+    Until then nobody may act on it: a decision that came too late tells the trader that nothing was done.
+    """
     draft = desk.draft("cancel_wanted", at=asked.now)
     for order in orders:
-        order.cancel_wanted = True
-        order.updated_at = asked.now
-        draft.orders[order.spec.client_order_id] = order_row(order)
+        draft.orders[order.spec.client_order_id] = order_row(order, unwanted=True)
     first = orders[0] if single else None
     result = Result(
         success=True,

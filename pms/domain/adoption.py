@@ -34,9 +34,13 @@ def adopt(
     price: Decimal | None,
     time_in_force: str | None,
     word: str,
+    filled: Decimal,
     at: int,
 ) -> tuple[Order, Posting]:
-    """Take in an order of ours that we do not know, to be cancelled if it lives."""
+    """Take in an order of ours that we do not know, to be cancelled if it lives.
+
+    `filled` is what the exchange counts: an order that traded is over only once its trades are booked.
+    """
     account = desk.tags.get(client_order_id[len(PREFIX) :].split("_", 1)[0], HOUSE)
     held = desk.held.get(account, {}).get(symbol)
     spec = OrderSpec(
@@ -58,7 +62,7 @@ def adopt(
         admitted_at=at,
     )
     order = Order(spec=spec, quantity=quantity, price=price, cancel_wanted=True, updated_at=at)
-    order.receive(Seen(exchange_order_id, word, Decimal(0)))
+    order.receive(Seen(exchange_order_id, word, filled))
     desk.add_order(order)
     draft = desk.draft("adopted", at=at)
     draft.orders[client_order_id] = order_row(order)

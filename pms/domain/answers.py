@@ -9,6 +9,7 @@ from pms.contract.money import plain
 from pms.contract.names import Task
 from pms.contract.results import Result
 from pms.domain.batching import tell_leg
+from pms.domain.decisions import kind_of
 from pms.domain.desk import Desk, position_view
 from pms.domain.orders import AmendEnd, Amendment, Order, State
 from pms.domain.posting import Draft
@@ -41,7 +42,7 @@ def answer(
         Result(
             success=not order.failed,
             request_id=spec.request_id,
-            command=Task.CLOSE if "_C_" in spec.client_order_id else Task.TRADE,
+            command=Task.CLOSE if kind_of(spec.client_order_id) == "C" else Task.TRADE,
             sub_account_id=spec.sub_account_id,
             symbol=spec.symbol,
             side=spec.side,

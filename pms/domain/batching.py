@@ -20,7 +20,7 @@ from pms.domain.checks import check_open, trading_account
 from pms.domain.decisions import Asked, decided, order_id_for
 from pms.domain.desk import Desk, order_row
 from pms.domain.orders import Order, State
-from pms.domain.placing import Judged, judge_close, judge_trade, register
+from pms.domain.placing import Judged, Leverages, judge_close, judge_trade, register
 from pms.domain.posting import Posting
 
 _LEG = "0123456789ABCDEFGHIJ"
@@ -42,10 +42,18 @@ def admit_batch(desk: Desk, asked: Asked, command: Batch) -> Posting:
         for terms in command.orders
     ]
     planned = [
-        (order_id_for(desk, asked, account, kind=f"B{_LEG[number]}"), {"symbol": trade.symbol}, trade)
-        for number, trade in enumerate(trades)
+        (coid, {"symbol": trade.symbol}, trade)
+        for coid, trade in zip(batch_ids(desk, asked, command), trades, strict=True)
     ]
     return _admit_each(desk, asked, planned, lambda trade: judge_trade(desk, asked, trade), account=account)
+
+
+def batch_ids(desk: Desk, asked: Asked, command: Batch) -> list[str]:
+    """The ids of a batch's orders, in its order."""
+    return [
+        order_id_for(desk, asked, command.sub_account_id, kind=f"B{_LEG[number]}")
+        for number in range(len(command.orders))
+    ]
 
 
 def admit_close_all(desk: Desk, asked: Asked, command: CloseAll) -> Posting:
@@ -93,12 +101,11 @@ def _admit_each(
     """Judge and register one order after the other, so that each sees what those before it reserved."""
     told: list[dict[str, Any]] = []
     orders: list[Order] = []
+    leverages = Leverages(desk)
     for coid, about, subject in planned:
         known = desk.orders.get(coid)
         try:
-            order = known or register(
-                desk, asked, judge(subject), client_order_id=coid, request_id=None, parent_id=asked.request_id
-            )
+            order = known or _registered(desk, asked, judge(subject), coid=coid, leverages=leverages)
         except Refusal as refusal:
             told.append({**about, **_refused(refusal)})
             continue
@@ -117,6 +124,7 @@ def _admit_each(
     draft = desk.draft("admitted" if admitted else "refused", at=asked.now)
     for order in orders:
         draft.orders[order.spec.client_order_id] = order_row(order)
+    leverages.note(draft)
     if orders:
         desk.legs[asked.request_id] = result
     return decided(
@@ -128,6 +136,11 @@ def _admit_each(
         final=not orders,
         orders=tuple(orders),
     )
+
+
+def _registered(desk: Desk, asked: Asked, judged: Judged, *, coid: str, leverages: Leverages) -> Order:
+    leverages.before(judged)
+    return register(desk, asked, judged, client_order_id=coid, request_id=None, parent_id=asked.request_id)
 
 
 def tell_leg(desk: Desk, order: Order, *, parent: str, code: str | None) -> Result | None:

@@ -139,6 +139,20 @@ def confirm(desk: Desk, order: Order, *, at: int, code: Code | None = None) -> P
     return Posting(entry=desk.sealed(draft).entry(), results=tuple(draft.results))
 
 
+def note(desk: Desk, order: Order, *, at: int) -> Posting:
+    """Journal an order as it stands in memory."""
+    draft = desk.draft("order", at=at)
+    _note_order(desk, draft, order, at=at)
+    return Posting(entry=desk.sealed(draft).entry())
+
+
+def note_position(desk: Desk, account: str, symbol: str, *, at: int) -> Posting:
+    """Journal a position as it stands in memory."""
+    draft = desk.draft("position", at=at)
+    draft.positions[account, symbol] = position_row(desk.position(account, symbol))
+    return Posting(entry=desk.sealed(draft).entry())
+
+
 def _guard(client_order_id: str, fact: Fact) -> Unsent | Unused | None:
     """What must still hold when a proof of absence is journaled."""
     match fact:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -15,11 +15,14 @@ from pms.contract.journal import CommandRow
 from pms.contract.money import Number, encode
 from pms.contract.results import Result
 from pms.domain.desk import Desk, tag
-from pms.domain.orders import Order
+from pms.domain.orders import Order, State
 from pms.domain.posting import Draft, Posting, Undecided
 
 ID_PERIOD_MS = 86_400_000
 """As long as a requestId is remembered: two uses further apart never fall into the same period."""
+
+NEVER = 2**53
+"""A deadline that never comes, ms; the greatest whole number that a Lua number holds."""
 
 _quantity: TypeAdapter[Decimal] = TypeAdapter(Number)
 
@@ -130,9 +133,22 @@ def client_order_id(account: str, kind: str, request_id: str, *, at: int, part: 
     again when everyone has forgotten it, after 24 hours, never meets the first order's id again. `part`
     tells the orders of one request apart.
     """
+    return f"PMS_{tag(account)}_{kind}_{parent_of(request_id, at=at, part=part)}"
+
+
+def parent_of(request_id: str, *, at: int, part: str = "") -> str:
+    """The part of a client order id that names the command, and the day of its arrival."""
     day = (at // ID_PERIOD_MS).to_bytes(8, signed=True)
     digest = hashlib.blake2b(UUID(request_id).bytes + day + part.encode(), digest_size=15).digest()
-    return f"PMS_{tag(account)}_{kind}_{base64.urlsafe_b64encode(digest).decode()}"
+    return base64.urlsafe_b64encode(digest).decode()
+
+
+def kind_of(order_id: str) -> str:
+    """What an order is: M placed by a command, C closing a position, B and its place in a batch.
+
+    The parent may contain any of these letters.
+    """
+    return order_id.split("_", 3)[2]
 
 
 def order_id_for(desk: Desk, asked: Asked, account: str, *, kind: str, part: str = "") -> str:
@@ -142,6 +158,39 @@ def order_id_for(desk: Desk, asked: Asked, account: str, *, kind: str, part: str
         for at in (asked.at, asked.at - ID_PERIOD_MS)
     )
     return yesterday if yesterday in desk.orders and today not in desk.orders else today
+
+
+def answer_of(asked: Asked, order: Order) -> Result:
+    """What the command of one order is told once it is known what became of it."""
+    spec = order.spec
+    return Result(
+        success=True,
+        request_id=asked.request_id,
+        command=asked.command,
+        sub_account_id=spec.sub_account_id,
+        symbol=spec.symbol,
+        side=spec.side,
+        quantity=spec.quantity,
+        order_id=spec.client_order_id,
+    ).model_copy(update=became(order))
+
+
+def met(desk: Desk, asked: Asked, result: Result) -> Posting:
+    """Decide a command by the orders that came of it: what was done is not undone by a deadline."""
+    draft = desk.draft("met_again", at=asked.now)
+    return decided(desk, draft, replace(asked, deadline=NEVER), result, decision="admitted", final=True)
+
+
+def became(order: Order) -> dict[str, object]:
+    """What an answer says of an order as it stands."""
+    code = (Code.NOT_SENT if order.state is State.VOID else Code.EXCHANGE_REFUSED) if order.failed else None
+    return {
+        "success": not order.failed,
+        "state": order.state.value,
+        "exchange_order_id": order.exchange_text,
+        "error": order.why if order.failed else None,
+        "code": code,
+    }
 
 
 def _expired(asked: Asked, result: Result) -> Result:

@@ -32,6 +32,9 @@ KEPT_REQUESTS = 200_000
 KEPT_CLOSED_ORDERS = 100_000
 """Memory bounds: a late message older than these finds PostgreSQL's unique keys instead."""
 
+PARENT_LENGTH = 20
+"""Characters at the end of a client order id that name the command it came of."""
+
 TAKER_FEE = Decimal("0.0005")
 """Binance USDⓈ-M taker commission at VIP 0; only an estimate, the exchange's own is booked."""
 
@@ -105,6 +108,8 @@ class Desk:
     orders: dict[str, Order] = field(default_factory=dict)
     live: dict[str, Order] = field(default_factory=dict)
     by_exchange: dict[tuple[str, int], str] = field(default_factory=dict)
+    by_parent: dict[str, str] = field(default_factory=dict)
+    #: the order that came of a command, by the part of its id that names the command
     by_number: dict[int, set[str]] = field(default_factory=dict)
     by_position_id: dict[str, Position] = field(default_factory=dict)
     positions: dict[tuple[str, str], Position] = field(default_factory=dict)
@@ -257,6 +262,7 @@ class Desk:
         """Index an order; a live one reserves margin."""
         coid = order.spec.client_order_id
         self.orders[coid] = order
+        self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.learn_exchange_id(order)
         if not order.state.terminal:
             self.position(order.spec.sub_account_id, order.spec.symbol).leverage = order.spec.leverage
@@ -306,6 +312,7 @@ class Desk:
         order.state = State.VOID
         self.reserve(order)
         self.orders.pop(order.spec.client_order_id, None)
+        self._forget_parent(order.spec.client_order_id)
         self.closed.pop(order.spec.client_order_id, None)
 
     def _rest(self, order: Order) -> None:
@@ -335,6 +342,7 @@ class Desk:
         while len(self.closed) > KEPT_CLOSED_ORDERS:
             oldest, _ = self.closed.popitem(last=False)
             order = self.orders.pop(oldest, None)
+            self._forget_parent(oldest)
             if order is not None:
                 self._forget(order)
 
@@ -350,6 +358,11 @@ class Desk:
         same.discard(order.spec.client_order_id)
         if not same:
             self.by_number.pop(number, None)
+
+    def _forget_parent(self, coid: str) -> None:
+        """Forget of which command an order came; the orders of a batch share theirs."""
+        if self.by_parent.get(coid[-PARENT_LENGTH:]) == coid:
+            del self.by_parent[coid[-PARENT_LENGTH:]]
 
     # --- halts ---
 
@@ -481,8 +494,8 @@ def position_from(row: PositionRow) -> Position:
     )
 
 
-def order_row(order: Order) -> OrderRow:
-    """An order as it is journaled."""
+def order_row(order: Order, *, unwanted: bool = False) -> OrderRow:
+    """An order as it is journaled; `unwanted` tells a cancel that memory does not know of yet."""
     spec, wish = order.spec, order.amend
     return OrderRow(
         client_order_id=spec.client_order_id,
@@ -503,7 +516,7 @@ def order_row(order: Order) -> OrderRow:
         exchange_order_id=order.exchange_order_id,
         filled_qty=order.filled_qty,
         filled_quote=order.filled_quote,
-        cancel_wanted=order.cancel_wanted,
+        cancel_wanted=order.cancel_wanted or unwanted,
         epoch=spec.epoch,
         deadline=spec.deadline,
         admitted_at=spec.admitted_at,

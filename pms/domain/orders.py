@@ -206,6 +206,11 @@ class Order:
         return None if self.exchange_order_id is None else str(self.exchange_order_id)
 
     @property
+    def momentary(self) -> bool:
+        """It cannot rest: a word that it is over follows at once, or was lost."""
+        return self.spec.type == "MARKET" or self.spec.time_in_force in {"IOC", "FOK"}
+
+    @property
     def trades_missing(self) -> bool:
         """The exchange counts more than we have booked: userTrades must be read."""
         return self.venue_filled > self.filled_qty
@@ -223,8 +228,7 @@ class Order:
     @property
     def answerable(self) -> bool:
         """Its outcome is proven: for what cannot rest, `active` would be true for a moment only."""
-        cannot_rest = self.spec.type == "MARKET" or self.spec.time_in_force in {"IOC", "FOK"}
-        return self.state.terminal if cannot_rest else not self.unproven
+        return self.state.terminal if self.momentary else not self.unproven
 
     @property
     def unproven(self) -> bool:

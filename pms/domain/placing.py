@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
@@ -25,12 +25,12 @@ from pms.domain.checks import (
     touch,
     trading_account,
 )
-from pms.domain.decisions import Asked, decided, order_id_for
-from pms.domain.desk import TAKER_FEE, Desk, order_row, position_view
+from pms.domain.decisions import Asked, answer_of, decided, met, order_id_for
+from pms.domain.desk import TAKER_FEE, Desk, order_row, position_row, position_view
 from pms.domain.halts import refuse_halted
-from pms.domain.orders import Order, OrderSpec, State
+from pms.domain.orders import Order, OrderSpec
 from pms.domain.positions import Position
-from pms.domain.posting import Posting
+from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import signed
 
 ZERO = Decimal(0)
@@ -187,6 +187,26 @@ def register(
     return order
 
 
+@dataclass(slots=True)
+class Leverages:
+    """The leverage of positions before a command's orders, which may have given them another."""
+
+    desk: Desk
+    was: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def before(self, judged: Judged) -> None:
+        """Remember the leverage of the position that an order is for."""
+        key = judged.trade.sub_account_id, judged.trade.symbol
+        self.was.setdefault(key, self.desk.position(*key).leverage)
+
+    def note(self, draft: Draft) -> None:
+        """Journal the open positions whose margin is another from now on, whatever becomes of the order."""
+        for key, leverage in self.was.items():
+            position = self.desk.position(*key)
+            if position.quantity and position.leverage != leverage:
+                draft.positions[key] = position_row(position)
+
+
 def _carried(desk: Desk, order: Order) -> None:
     """Whether the exchange account itself can carry the order; what only reduces is left to it."""
     spec, headroom = order.spec, desk.headroom
@@ -207,11 +227,14 @@ def _place(desk: Desk, asked: Asked, judged: Judged, *, kind: str) -> Posting:
     """Register and journal one order."""
     coid = order_id_for(desk, asked, judged.trade.sub_account_id, kind=kind)
     if coid in desk.orders:
-        return _met_again(desk, asked, desk.orders[coid])
+        return met(desk, asked, answer_of(asked, desk.orders[coid]))
+    leverages = Leverages(desk)
+    leverages.before(judged)
     order = register(desk, asked, judged, client_order_id=coid, request_id=asked.request_id)
     spec = order.spec
     draft = desk.draft("admitted", at=asked.now)
     draft.orders[coid] = order_row(order)
+    leverages.note(draft)
     held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
     result = Result(
         success=True,
@@ -226,23 +249,3 @@ def _place(desk: Desk, asked: Asked, judged: Judged, *, kind: str) -> Posting:
         position=position_view(held) if held else None,
     )
     return decided(desk, draft, asked, result, decision="admitted", final=False, orders=(order,))
-
-
-def _met_again(desk: Desk, asked: Asked, order: Order) -> Posting:
-    """Answer a command whose order exists already: Redis forgot the command, the exchange did not."""
-    spec = order.spec
-    result = Result(
-        success=order.state not in {State.REJECTED, State.VOID},
-        request_id=asked.request_id,
-        command=asked.command,
-        sub_account_id=spec.sub_account_id,
-        symbol=spec.symbol,
-        side=spec.side,
-        quantity=spec.quantity,
-        order_id=spec.client_order_id,
-        exchange_order_id=order.exchange_text,
-        state=order.state.value,
-        error=order.why,
-    )
-    draft = desk.draft("met_again", at=asked.now)
-    return decided(desk, draft, asked, result, decision="admitted", final=True)

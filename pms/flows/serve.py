@@ -7,7 +7,7 @@ wrote it, is what it acts on, and a command that nobody decides is expired by a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +92,25 @@ async def _hold(deps: Serving, send: Coroutine[Any, Any, Any]) -> None:
     await asyncio.wait([sending], timeout=HOLD_S)
     if sending.done():
         sending.result()
+
+
+async def serve_message(
+    deps: Serving,
+    command: str,
+    args: Sequence[object],
+    fields: dict[str, object],
+    *,
+    task_id: str,
+    stale: bool,
+    want_result: bool,
+) -> bytes | None:
+    """Serve a task, whichever of the two messages it is: a recorded command's id, or the command itself."""
+    if len(args) == 1 and is_request_id(args[0]) and not fields:
+        return await serve(deps, str(args[0]), want_result=want_result)
+    carried: object = fields
+    if args:
+        carried = args[0] if len(args) == 1 and not fields else args
+    return await serve_plain(deps, command, carried, task_id=task_id, stale=stale, want_result=want_result)
 
 
 async def serve_plain(

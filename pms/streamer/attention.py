@@ -6,6 +6,7 @@ sent, no word of it                 ask the exchange, until it is found or prove
 trades missing                      read userTrades
 cancel wanted                       send a cancel, again and again until it is terminal
 amendment in flight                 send it where no worker has; sent, ask until the feed or a query ends it
+cannot rest, and not over           ask the exchange: its last word was lost
 """
 
 from __future__ import annotations
@@ -32,12 +33,9 @@ from pms.flows.amend import amend
 from pms.flows.cancel import cancel
 from pms.flows.place import Placing, place
 from pms.flows.resolve import PROOF_MARGIN_MS, Absent, look_up, proves_absence
-from pms.streamer.engine import TAKE_OVER_S, Engine
+from pms.streamer.engine import SILENCE_S, TAKE_OVER_S, Engine
 
 log = structlog.get_logger()
-
-SILENCE_S = 1.0
-"""A sent order without any word for this long is asked about."""
 
 ALARM_AFTER_MS = 30_000
 MOST_TAKE_OVERS_PER_S = 50
@@ -106,6 +104,8 @@ class Attention:
             return await self._cancel(order, care)
         if order.amend is not None:
             return await self._amending(order, order.amend, care)
+        if order.momentary:
+            return await self._ask(order, care) or SILENCE_S
         return None
 
     async def _unproven(self, order: Order, care: Care) -> float | None:

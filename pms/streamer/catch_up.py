@@ -23,6 +23,7 @@ from pms.streamer.engine import Engine
 log = structlog.get_logger()
 PAGE = 1000
 ENDS = frozenset(("FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"))
+DAY_MS = 86_400_000
 TRADES_WEIGHT = 5
 ACCOUNT_WEIGHT = 10
 MOST_READS = 3
@@ -57,6 +58,15 @@ class CatchUp:
         await self.account()
         return booked
 
+    async def all_orders(self) -> None:
+        """Take in every order of the last day, finished ones too: a repeat of a command that Redis forgot
+        must meet the order that came of it."""
+        since = self.client.exchange_now_ms() - DAY_MS
+        for symbol in sorted(self._symbols()):
+            for order in await self.client.orders_since(symbol, since):
+                if ours(order.client_order_id) and not self._forgotten(order):
+                    self.take(order)
+
     async def trades(self, symbol: str, *, prove: bool = True, take: bool = True) -> int:
         """Book a symbol's trades from the proven cursor on; returns how many were new.
 
@@ -81,6 +91,16 @@ class CatchUp:
             after = max(row.id for row in page)
             if len(page) < PAGE:
                 return booked
+
+    async def unlisted(self) -> None:
+        """Ask by id about every order that rests with us and not at the exchange: its last word was lost.
+
+        The newest trade of a symbol is told by nothing else: no later one shows that it is missing.
+        """
+        if all(order.unproven for order in self.engine.desk.live.values()):
+            return
+        async with self.alone:
+            await self._ask_unlisted({order.client_order_id for order in await self.client.open_orders()})
 
     async def account(self) -> None:
         """Read the wallets and the net positions, to be compared with our own sums.
@@ -145,6 +165,7 @@ class CatchUp:
                 price=answer.price or None,
                 time_in_force=answer.time_in_force,
                 word=answer.status,
+                filled=answer.executed_qty,
                 at=answer.update_time,
             )
             engine.outbox.add(posting)
@@ -155,7 +176,7 @@ class CatchUp:
     async def _ask_unlisted(self, listed: set[str]) -> None:
         """Ask by id about every order that we think alive and the list does not show."""
         for order in list(self.engine.desk.live.values()):
-            if order.spec.client_order_id in listed:
+            if order.spec.client_order_id in listed or order.state.terminal:
                 continue
             if order.unproven:
                 self.engine.agenda.put(order.spec.client_order_id, in_s=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 import structlog
 
@@ -27,13 +28,22 @@ from pms.bus.inbox import (
 from pms.bus.requests import echo
 from pms.contract import names
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Batch, Command, read_command
+from pms.contract.commands import Batch, Close, CloseAll, Command, Halt, read_command
 from pms.contract.commands import Trade as TradeCommand
 from pms.contract.results import Result
 from pms.domain.admission import admit
 from pms.domain.adoption import ours
 from pms.domain.amending import withdraw_amend
-from pms.domain.booking import Trade, book, confirm, foreign_kind, observe, unvoid
+from pms.domain.booking import (
+    Trade,
+    book,
+    confirm,
+    foreign_kind,
+    note,
+    note_position,
+    observe,
+    unvoid,
+)
 from pms.domain.custody import LOCAL_COMMANDS, keep
 from pms.domain.decisions import Asked, refuse
 from pms.domain.desk import Desk
@@ -51,6 +61,7 @@ from pms.domain.orders import (
     Voided,
 )
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
+from pms.domain.recalling import met_again, recalled
 from pms.streamer.agenda import Agenda
 from pms.streamer.outbox import Outbox
 from pms.streamer.restate import restate
@@ -59,6 +70,9 @@ log = structlog.get_logger()
 
 KEPT_FOREIGN = 10_000
 """Orders of others that were alarmed about; an older one would be again."""
+
+SILENCE_S = 1.0
+"""An order without the word that must follow is asked about after so long."""
 
 TAKE_OVER_S = 0.25
 """A command without visible progress for this long is sent by the streamer itself."""
@@ -95,7 +109,14 @@ class Gate:
     most_lag_ms: int = 50
     multi_assets: bool = False
     #: the exchange account was switched to multi-assets mode, on which every sum here would be wrong
+    run_id: str = ""
+    #: the life of Redis in which this streamer leads
+    signatures_live_ms: int = 5000
+    #: so long behind a deadline an order that was sent in time can still reach the exchange and be told
 
+
+PLACING = (TradeCommand, Close, Batch, CloseAll)
+"""The commands of which orders come."""
 
 _REFUSED_BY = {
     "refused": Code.EXCHANGE_REFUSED,
@@ -125,6 +146,7 @@ class Engine:
         self.local: Callable[[Asked, Command], None]
         self.follow: Callable[[str, Callable[[], None]], bool]
         self.repeat: Callable[[Result], None]
+        self.answer: Callable[[Result], None]
         self.behind: Callable[[], None]
         #: the exchange knows an order of ours that we do not: catch up with it
         self.reconcile: Callable[[Reconcile], None]
@@ -168,10 +190,10 @@ class Engine:
                         message.incident, message.severity, message.detail, subject=message.subject
                     )
 
-    def decide(self, arrived: Arrived, *, patient: bool = True) -> None:
+    def decide(self, arrived: Arrived, *, waited_for: tuple[str, ...] = ()) -> None:
         """Admit or refuse a command; a repeat gets its first answer again.
 
-        While `patient`, a command for a symbol without a price waits a moment for one.
+        A command for a symbol without a price waits a moment for one, once a symbol.
         """
         known = self.desk.requests.get(arrived.request_id)
         if known is not None:
@@ -203,19 +225,67 @@ class Engine:
             if isinstance(command, LOCAL_COMMANDS):
                 self.local(asked, command)
                 return
-            if self.gate.closed_because is None and any(
-                self.follow(symbol, lambda: self.decide(arrived)) for symbol in _symbols_of(command)
-            ):
+            if isinstance(command, PLACING) and arrived.run_id not in {"", self.gate.run_id}:
+                # Redis may have forgotten that it was admitted and sent: `recall` finds out.
                 return
-            posting = admit(self.desk, asked, command)
+            if self._waits_for_price(arrived, command, waited_for):
+                return
+            posting = self._met_again(asked, command) or admit(self.desk, asked, command)
         except Refusal as refusal:
             posting = refuse(self.desk, asked, refusal, echoed=echo(arrived.text.encode()))
         self.outbox.add(posting, lambda held: self._decided(posting, held=held))
 
-    def _waits_for_price(self, arrived: Arrived, command: Command) -> bool:
-        if self.gate.closed_because is not None or not isinstance(command, TradeCommand):
+    def _met_again(self, asked: Asked, command: Command) -> Posting | None:
+        """The answer to a command that Redis forgot and whose orders are there, whatever else forbids it.
+
+        Those of a close of all are looked for only once Redis has forgotten: it takes all orders there are.
+        """
+        return None if isinstance(command, CloseAll) else met_again(self.desk, asked, command)
+
+    def recall(self, arrived: Arrived) -> None:
+        """Answer a command whose decision, if there was one, was lost with an earlier life of Redis.
+
+        An order may have come of it: none is placed now, and nothing is denied before the exchange
+        would have told of it.
+        """
+        known = self.desk.requests.get(arrived.request_id)
+        if known is not None:
+            self.answer(recalled(self.desk, known[1]))
+            return
+        now = self.now()
+        try:
+            command = read_command(arrived.command, arrived.text)
+        except Refusal:
+            command = None
+        places = isinstance(command, PLACING)
+        # A halt holds by the door alone; the decision may come at any time.
+        if command is None or isinstance(command, Halt) or (not places and now <= arrived.deadline):
+            self.decide(arrived)
+            return
+        asked = Asked(
+            request_id=arrived.request_id,
+            command=arrived.command,
+            text=arrived.text,
+            at=arrived.at,
+            deadline=arrived.deadline,
+            now=now,
+        )
+        posting = met_again(self.desk, asked, command)
+        if posting is None:
+            if places and now <= arrived.deadline + self.gate.signatures_live_ms:
+                return
+            lost = Refusal(Code.EXPIRED, "the command was lost with Redis; proven: nothing was sent")
+            posting = refuse(self.desk, asked, lost, echoed=echo(arrived.text.encode()))
+        self.outbox.add(posting)
+
+    def _waits_for_price(self, arrived: Arrived, command: Command, waited_for: tuple[str, ...]) -> bool:
+        if self.gate.closed_because is not None or not isinstance(command, TradeCommand | Batch):
             return False
-        return self.follow(command.symbol, lambda: self.decide(arrived, patient=False))
+        return any(
+            self.follow(symbol, partial(self.decide, arrived, waited_for=(*waited_for, symbol)))
+            for symbol in _symbols_of(command)
+            if symbol not in waited_for
+        )
 
     def decide_local(self, asked: Asked, command: Command) -> Posting:
         """Decide a claimed command that leaves no trace at the exchange."""
@@ -228,7 +298,21 @@ class Engine:
         if not held:
             return
         for row in posting.entry.rows.orders:
+            if row.cancel_wanted:
+                self._want_cancelled(row.client_order_id, since=posting.entry.seq)
             self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
+
+    def _want_cancelled(self, client_order_id: str, *, since: int) -> None:
+        """A cancel is decided: from here on the order is unwanted.
+
+        Rows of the order that were written while the decision was on its way do not say so yet.
+        """
+        order = self.desk.orders.get(client_order_id)
+        if order is None or order.cancel_wanted:
+            return
+        order.cancel_wanted = True
+        if self.desk.last_seq != since:
+            self.outbox.add(note(self.desk, order, at=self.now()))
 
     # --- what REST said ---
 
@@ -282,6 +366,8 @@ class Engine:
             self.outbox.add(posting, lambda held: self._observed(order, proof=proof, held=held, code=code))
         if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
             self.agenda.put(order.spec.client_order_id, in_s=0.5)
+        elif order.momentary and not order.state.terminal:
+            self.agenda.put(order.spec.client_order_id, in_s=SILENCE_S)
 
     def void(self, order: Order, reason: str) -> None:
         """Close an order that was never sent, if that proves true; else it is looked at again."""
@@ -358,6 +444,8 @@ class Engine:
             self.observe(order, seen, at=trade.at)
         if order is not None and order.trades_missing:
             self.agenda.put(order.spec.client_order_id, in_s=0.5)
+        elif order is not None and order.momentary and not order.state.terminal:
+            self.agenda.put(order.spec.client_order_id, in_s=SILENCE_S)
         return posting is not None
 
     def account_update(self, update: AccountUpdate) -> None:
@@ -444,16 +532,34 @@ class Engine:
             case Undecided(request_id):
                 self.desk.requests.pop(request_id, None)
                 self.desk.legs.pop(request_id, None)
-                for row in posting.entry.rows.orders:
-                    order = self.desk.orders.get(row.client_order_id)
-                    if order is not None and posting.entry.kind == "admitted":
-                        self.desk.forget_order(order)
-                    elif order is not None and posting.entry.kind == "amend_wanted":
-                        withdraw_amend(self.desk, order, number=row.amends)
+                self._withdraw(posting)
             case Unsent(client_order_id) | Unused(client_order_id):
                 order = self.desk.orders.get(client_order_id)
                 if order is not None:
                     unvoid(self.desk, order)
+
+    def _withdraw(self, posting: Posting) -> None:
+        """Take back the orders and the amendment of a decision that came too late."""
+        entry = posting.entry
+        # A later entry may already speak of them; then it must be followed by one that says the truth.
+        told = self.desk.last_seq != entry.seq
+        if entry.kind == "admitted":
+            for held in entry.rows.positions:
+                # The leverage that came with the command stays; memory and journal must agree on it.
+                account, symbol = held.sub_account_id, held.symbol
+                self.outbox.add(note_position(self.desk, account, symbol, at=self.now()))
+        for row in entry.rows.orders:
+            order = self.desk.orders.get(row.client_order_id)
+            if order is None:
+                continue
+            if entry.kind == "amend_wanted":
+                withdraw_amend(self.desk, order, number=row.amends)
+                if told:
+                    self.outbox.add(note(self.desk, order, at=self.now()))
+            elif entry.kind == "admitted" and told:
+                self.void(order, "its command was over before it was decided")
+            elif entry.kind == "admitted":
+                self.desk.forget_order(order)
 
 
 def _symbols_of(command: Command) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 
 import structlog
 
@@ -15,29 +16,34 @@ from pms.streamer.world import open_world
 log = structlog.get_logger()
 
 
-async def serve(settings: Settings, *, standby: bool = False) -> None:
-    """Run streamers until TERM or INT; a standby waits for the lease as long as it takes.
+async def live(new_life: Callable[[bool], Streamer], *, standby: bool = False) -> None:
+    """Run one life after the other; raises what ended one that must not be followed by another.
 
     A streamer that led and lost the lease becomes a standby: another leads now, or it leads again.
     """
+    while True:
+        try:
+            await new_life(standby).run()
+        except NotLeading as fault:
+            log.warning("stepping_down", reason=str(fault))
+            standby = True
+        await asyncio.sleep(0.2)
+
+
+async def serve(settings: Settings, *, standby: bool = False) -> None:
+    """Run streamers until TERM or INT; a standby waits for the lease as long as it takes."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    while not stop.is_set():
-        life = asyncio.create_task(Streamer(settings, open_world(settings), standby=standby).run())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([life, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not life.done():
-            life.cancel()
-            await asyncio.wait([life], timeout=4)
-            return
-        fault = life.exception()
-        if isinstance(fault, NotLeading):
-            log.warning("stepping_down", reason=str(fault))
-            standby = True
-            await asyncio.sleep(0.2)
-            continue
-        if fault is not None:
-            raise fault
+    living = asyncio.create_task(
+        live(lambda standby: Streamer(settings, open_world(settings), standby=standby), standby=standby)
+    )
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([living, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if living.done():
+        living.result()
+        return
+    living.cancel()
+    await asyncio.wait([living], timeout=4)

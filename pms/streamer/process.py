@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
@@ -26,11 +27,13 @@ from pms.config import ConfigError, Settings
 from pms.contract import names
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
-from pms.domain.booking import prove_cursor
+from pms.domain.booking import note, prove_cursor
 from pms.domain.dead_man import DeadManSwitch
 from pms.domain.desk import Desk
 from pms.domain.fees import price_symbol
+from pms.domain.recalling import recalled
 from pms.flows.place import Placing
+from pms.flows.resolve import PROOF_MARGIN_MS
 from pms.streamer.agenda import Agenda
 from pms.streamer.attention import Attention
 from pms.streamer.catch_up import CatchUp
@@ -89,6 +92,9 @@ class Streamer:
         self._behind = asyncio.Event()
         self._gap = False
         self._heard = 0
+        self._opened = 0.0
+        self._early: list[str] | None = []
+        self._answering: set[asyncio.Task[Any]] = set()
         self._wire()
 
     def _wire(self) -> None:
@@ -99,6 +105,7 @@ class Streamer:
             default_leverage=settings.default_leverage,
             stale_after_ms=settings.stale_price_ms,
             most_lag_ms=settings.most_lag_ms,
+            signatures_live_ms=settings.recv_window_ms + PROOF_MARGIN_MS,
         )
         self._desk = Desk(epoch=self._nonce)
         self._outbox = Outbox(self._journal, withdraw=self._withdraw, sleep=asyncio.sleep)
@@ -106,7 +113,7 @@ class Streamer:
         self._tasks = Supervision(
             monotonic=monotonic,
             sleep=asyncio.sleep,
-            alarm=lambda detail: self._engine.raise_incident("task_failed", "critical", detail),
+            alarm=self._alarm,
         )
         self._outbox.failed = lambda error: self._tasks.tell("outbox", error)
         self._ledger = LedgerWake(
@@ -160,6 +167,7 @@ class Streamer:
         )
         self._engine.follow = self._market.follow_for
         self._engine.repeat = self._repeat
+        self._engine.answer = self._answer
         self._engine.behind = self._behind.set
         self._catch_up = CatchUp(self._engine, self._client)
         self._reconciler = Reconciler(
@@ -264,6 +272,8 @@ class Streamer:
         await self._until_caught_up()
         await self._outside.catch_up_once()
         await self._outbox.drained()
+        await self._answer_forgotten()
+        await self._lead.all_known()
         keep("dead_man", self._dead_man.run)
         await self._watch.until_open(patience_s=3.0)
         log.info("recovered", seq=self._desk.last_seq)
@@ -288,9 +298,10 @@ class Streamer:
         )
         await wait.win()
         await self._clock.sync()
-        before = await self._lead.previous()
         epoch = await self._lead.open()
-        self._attention.same_redis = before is None or before.run_id == epoch.run_id
+        self._attention.same_redis = await self._lead.remembered() == epoch.run_id
+        self._engine.gate.run_id = epoch.run_id
+        self._opened = self._world.monotonic()
         log.info("leading", same_redis=self._attention.same_redis)
         return epoch
 
@@ -348,6 +359,9 @@ class Streamer:
             now_us=self._clock.now_ms() * 1000,
         )
         await self._lead.begin_from(seq)
+        early, self._early = self._early or [], None
+        for detail in early:
+            self._alarm(detail)
         await self._halts.begin()
         opening = await first_books(
             self._desk, self._client, symbols=self._settings.symbol_list, at=self._client.exchange_now_ms()
@@ -356,13 +370,24 @@ class Streamer:
         await self._journal.show_incidents(self._desk.incidents.rows())
         await self._outside.read_settings()
         for order in list(self._desk.live.values()):
+            if not self._attention.same_redis:
+                # Its projection may be gone.
+                self._outbox.add(note(self._desk, order, at=self._clock.now_ms()))
             self._engine.agenda.put(order.spec.client_order_id, in_s=0)
 
     async def _until_caught_up(self) -> None:
         """Catch up over REST, then apply what the feed said meanwhile; again until both went through."""
+        remembered = self._attention.same_redis
+        if not remembered and self._desk.orders:
+            # Redis is another: what was sent and forgotten may still be on its way to the exchange.
+            live_s = self._engine.gate.signatures_live_ms / 1000
+            await asyncio.sleep(max(0.0, self._opened + live_s - self._world.monotonic()))
         while True:
             try:
                 await self._up.wait()
+                if not remembered:
+                    await self._catch_up.all_orders()
+                    remembered = True
                 booked = await self._close_gap()
             except (ExchangeError, OSError) as error:
                 log.warning("catch_up_failed", error=str(error))
@@ -386,6 +411,7 @@ class Streamer:
                     await self._behind.wait()
             except TimeoutError:
                 await self._prove_cursors()
+                await self._catch_up.unlisted()
                 continue
             self._behind.clear()
             try:
@@ -495,15 +521,31 @@ class Streamer:
         """Take up recorded commands that nobody brought us: a lost message, or an earlier life."""
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
-            before = self._clock.now_ms() - int(SWEEP_EVERY_S * 1000)
-            for request_id in await self._requests.open_since(before):
-                if request_id in self._desk.requests:
-                    continue
-                record = await self._requests.read(request_id)
-                if record is None or record.decision is not None or request_id in self._desk.requests:
-                    continue
-                text = record.text.decode(errors="replace")
-                self._hear_one(Arrived(request_id, record.command, text, record.at, record.deadline))
+            await self._sweep_once()
+
+    async def _answer_forgotten(self) -> None:
+        """Answer what earlier lives decided and Redis forgot, before anybody may call it expired."""
+        await self._sweep_once(recovering=True)
+        await self._outbox.drained()
+        await asyncio.gather(*self._answering)
+
+    async def _sweep_once(self, *, recovering: bool = False) -> None:
+        before = self._clock.now_ms() - int(SWEEP_EVERY_S * 1000)
+        for request_id in await self._requests.open_since(before):
+            if request_id in self._desk.requests and self._attention.same_redis:
+                continue
+            record = await self._requests.read(request_id)
+            if record is None or record.decision is not None:
+                continue
+            text = record.text.decode(errors="replace")
+            arrived = Arrived(request_id, record.command, text, record.at, record.deadline, record.run_id)
+            if record.run_id != self._engine.gate.run_id:
+                self._engine.recall(arrived)
+            elif request_id not in self._desk.requests:
+                self._hear_one(arrived)
+            elif recovering or not len(self._outbox):
+                # Decided before Redis forgot it, and submitted again.
+                self._engine.recall(arrived)
 
     # --- small things ---
 
@@ -525,10 +567,40 @@ class Streamer:
     def _progress(self) -> dict[str, Any]:
         return {"recovering": not self._watch.recovered, "heard": self._heard, "lagMs": self._watch.lag_ms}
 
+    def _alarm(self, detail: str) -> None:
+        """Tell that a task failed; what fails before the books are loaded has no place in the journal yet."""
+        if self._early is None:
+            self._engine.raise_incident("task_failed", "critical", detail)
+        else:
+            self._early.append(detail)
+
     def _withdraw(self, posting: Any) -> None:
         self._engine.withdraw(posting)
 
     def _repeat(self, answer: Result) -> None:
         """A repeat that reached us: Redis has its answer, unless it forgot."""
-        if answer.state not in {"placing", "amending"}:
-            self._tasks.spawn("repeated answer", self._requests.answer(answer))
+        self._background(self._repeated(answer))
+
+    async def _repeated(self, answer: Result) -> None:
+        try:
+            record = await self._requests.read(answer.request_id)
+        except (RedisError, OSError) as error:
+            log.warning("repeat_not_answered", request=answer.request_id, error=str(error))
+            return
+        forgotten = record is not None and record.decision is None and not len(self._outbox)
+        if forgotten or answer.state not in {"placing", "amending"}:
+            await self._give(recalled(self._desk, answer))
+
+    def _answer(self, answer: Result) -> None:
+        self._background(self._give(answer))
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks.spawn("answer", work)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _give(self, answer: Result) -> None:
+        try:
+            await self._requests.answer(answer)
+        except (RedisError, OSError) as error:
+            log.warning("answer_not_given", request=answer.request_id, error=str(error))

@@ -11,11 +11,10 @@ from typing import Any
 import msgspec
 from celery import Task as CeleryTask
 
-from pms.contract.commands import is_request_id
 from pms.contract.names import Task
 from pms.domain.custody import LOCAL_COMMANDS
 from pms.flows.place import place
-from pms.flows.serve import serve, serve_plain
+from pms.flows.serve import serve_message
 from pms.tasks.app import app
 from pms.tasks.runtime import runtime
 from pms.tasks.waiting import found_waiting
@@ -25,28 +24,20 @@ def _served(task: CeleryTask, args: tuple[Any, ...], fields: dict[str, Any]) -> 
     """Serve whichever of the two messages it is."""
     deps = runtime()
     want_result = not task.request.ignore_result
-    if len(args) == 1 and is_request_id(args[0]) and not fields:
-        answer = deps.run(serve(deps.serving, args[0], want_result=want_result))
-    else:
-        redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
-        answer = deps.run(
-            serve_plain(
-                deps.serving,
-                task.name,
-                _carried(args, fields),
-                task_id=str(task.request.id),
-                stale=redelivered or found_waiting(str(task.request.id)),
-                want_result=want_result,
-            )
+    task_id = str(task.request.id)
+    redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
+    answer = deps.run(
+        serve_message(
+            deps.serving,
+            task.name,
+            args,
+            fields,
+            task_id=task_id,
+            stale=redelivered or found_waiting(task_id),
+            want_result=want_result,
         )
+    )
     return msgspec.json.decode(answer) if answer and want_result else None
-
-
-def _carried(args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
-    """The command that a plain message carries: its one argument, or its keyword arguments."""
-    if not args:
-        return fields
-    return args[0] if len(args) == 1 and not fields else args
 
 
 @app.task(name=Task.TRADE, bind=True)

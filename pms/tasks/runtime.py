@@ -26,15 +26,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pms.binance.client import ExchangeClient, open_session
 from pms.binance.limits import RateBudget
 from pms.bus.connection import connect
-from pms.bus.decisions import Decisions
-from pms.bus.inbox import Inbox
-from pms.bus.requests import Requests
-from pms.bus.rights import Rights
-from pms.bus.stale import Stale
 from pms.config import ConfigError, Settings, load_settings
 from pms.db.engine import create
-from pms.flows.place import Placing
 from pms.flows.serve import Serving
+from pms.tasks.wiring import wire
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -89,35 +84,21 @@ def runtime() -> Runtime:
 
 async def _build(loop: asyncio.AbstractEventLoop) -> Runtime:
     settings = load_settings()
-    if settings.redis_url is None or settings.binance_rest_url is None:
-        raise ConfigError("PMS_REDIS_URL and PMS_BINANCE_REST_URL are not set: is `pms up` running?")
-    sender = f"worker:{socket.gethostname()}:{os.getpid()}"
+    if settings.redis_url is None:
+        raise ConfigError("PMS_REDIS_URL is not set: is `pms up` running?")
     redis = connect(settings.redis_url, name="worker", connections=64)
     session = open_session()
-    budget = RateBudget(redis, share=settings.rate_share, monotonic=time.monotonic)
-    client = ExchangeClient(
-        base_url=settings.binance_rest_url,
-        api_key=settings.binance_api_key,
-        api_secret=settings.binance_api_secret,
-        session=session,
-        clock_ms=lambda: time.time_ns() // 1_000_000,
-        budget=budget,
-    )
-    requests = Requests(redis, new_id=lambda: str(uuid4()))
-    inbox = Inbox(redis)
-    placing = Placing(
+    wired = wire(
+        settings,
         redis=redis,
-        client=client,
-        rights=Rights(redis, sender=sender),
-        inbox=inbox,
-        sender=sender,
-        recv_window_ms=settings.recv_window_ms,
-        sleep=asyncio.sleep,
+        decisions_redis=connect(settings.redis_url, name="decisions", connections=2),
+        session=session,
+        sender=f"worker:{socket.gethostname()}:{os.getpid()}",
+        monotonic=time.monotonic,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        new_id=lambda: str(uuid4()),
     )
-    decisions = Decisions(connect(settings.redis_url, name="decisions", connections=2))
+    decisions = wired.serving.decisions
     decisions.task = loop.create_task(decisions.run())
-    await client.sync_time()
-    serving = Serving(
-        redis=redis, requests=requests, decisions=decisions, placing=placing, stale=Stale(redis)
-    )
-    return Runtime(settings, loop, redis, session, client, budget, serving)
+    await wired.client.sync_time()
+    return Runtime(settings, loop, redis, session, wired.client, wired.budget, wired.serving)

@@ -16,31 +16,21 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-import msgspec
 import structlog
 from aiohttp import web
 from pydantic import SecretStr
 
-from pms.venue import user_events
-from pms.venue.acts import Acts
-from pms.venue.auth import Credential, Credentials
+from pms.venue import core
+from pms.venue.auth import Credential
 from pms.venue.background import synthetic
 from pms.venue.background.recording import Recording, RecordingError, load
 from pms.venue.background.replay import Replay, ReplayWait
 from pms.venue.background.synthetic import SyntheticMarket
-from pms.venue.countdown import Countdowns
 from pms.venue.exchange import Exchange
-from pms.venue.faults import Faults
-from pms.venue.feeds.hub import Hub
-from pms.venue.feeds.publisher import Feeds
-from pms.venue.funding import Fundings
 from pms.venue.journal import FileJournal, JournalBroken, JournalError, MemoryJournal
-from pms.venue.limits import RateLimits
-from pms.venue.listen_keys import ListenKeys
-from pms.venue.market import Market
 from pms.venue.rest.admin import AdminFace
 from pms.venue.rest.server import RestFace
-from pms.venue.restore import Remembered, restore
+from pms.venue.restore import Remembered
 from pms.venue.settlement import Fees
 from pms.venue.symbols import SHIPPED, SymbolFileError, SymbolTable
 from pms.venue.venue import Venue
@@ -48,10 +38,7 @@ from pms.venue.ws.server import WebSocketFace
 
 log = structlog.get_logger(__name__)
 
-encode = msgspec.json.Encoder().encode
 ALPHABET = string.ascii_letters + string.digits
-LISTEN_KEY_LENGTH = 64
-CHECKPOINT_S = 30.0
 # Clients keep connections for long; closing an idle one under a client's POST would look like a lost answer
 KEEPALIVE_S = 3600.0
 
@@ -241,56 +228,29 @@ async def _assemble(
         memory = Remembered.fold(journal.read())
         memory.prune(clock())
         journal.restart(memory.facts())
-    markets = {
-        symbol.name: Market(symbol, start_price=synthetic.start_price(symbol))
-        for symbol in symbols.by_name.values()
-    }
-    hub, faults = Hub(), Faults()
-
-    def expired(key: str) -> None:
-        event = encode(user_events.listen_key_expired(key, time=clock()))
-        hub.publish_user(key, "listenKeyExpired", event)
-
-    keys = ListenKeys(
-        memory.keys.values(),
+    venue = core.build(
+        symbols,
+        credentials=[Credential(each.name, each.key, each.secret) for each in config.accounts],
         journal=journal,
-        clock=clock,
-        token=lambda: _token(LISTEN_KEY_LENGTH),
-        expired=expired,
-    )
-    feeds = Feeds(
-        markets, hub=hub, faults=faults, key_of=keys.of, clock=clock, monotonic_ns=time.monotonic_ns
-    )
-    exchange = Exchange(markets, journal=journal, publisher=feeds, clock=clock, fees=config.fees)
-    for order in restore(exchange, memory):
-        log.warning("venue.unlisted_order", symbol=order.symbol, order=order.order_id)
-    _open_accounts(exchange, config)
-    acts = Acts(exchange)
-    venue = Venue(
-        exchange=exchange,
-        acts=acts,
-        fundings=Fundings(exchange, acts),
-        feeds=feeds,
-        symbols=symbols,
-        credentials=Credentials([Credential(each.name, each.key, each.secret) for each in config.accounts]),
-        limits=RateLimits(enforced=config.limits == "binance", clock=clock),
-        keys=keys,
-        countdowns=Countdowns(memory.countdowns.values(), exchange=exchange, journal=journal),
-        faults=faults,
+        memory=memory,
         clock=clock,
         monotonic_ns=time.monotonic_ns,
         token=_token,
+        fees=config.fees,
+        limited=config.limits == "binance",
         legacy_acks=config.legacy_acks,
     )
-    sockets = WebSocketFace(hub, limited=config.limits == "binance")
+    exchange = venue.exchange
+    _open_accounts(exchange, config)
+    sockets = WebSocketFace(venue.feeds.hub, limited=config.limits == "binance")
     replays = _replays(config, recordings, venue, sockets)
     synthetics = _synthetics(config, exchange, {each.symbol for each in recordings})
     runner = await _serve_http(venue, sockets, replays, listener)
     work = [
-        feeds.run(),
+        venue.feeds.run(),
         venue.countdowns.run(),
         venue.fundings.run(),
-        _housekeeping(venue),
+        core.keep_house(venue),
         synthetic.run(exchange, synthetics),
         *(replay.run() for replay in replays),
     ]
@@ -355,15 +315,3 @@ async def _serve_http(
     await runner.setup()
     await web.SockSite(runner, listener, backlog=1024).start()
     return runner
-
-
-async def _housekeeping(venue: Venue) -> None:
-    """Expire listen keys every second; note the last prices now and then."""
-    loop = asyncio.get_running_loop()
-    noted = loop.time()
-    while True:
-        await asyncio.sleep(1.0)
-        venue.keys.expire()
-        if loop.time() - noted >= CHECKPOINT_S:
-            noted = loop.time()
-            venue.exchange.checkpoint()

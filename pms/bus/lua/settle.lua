@@ -2,12 +2,13 @@
 -- admitted and is not yet proven is 'placing'.
 --
 -- KEYS  1 pms:request:{requestId}  2 pms:result:{requestId}  3 pms:requests:open
+--       4 pms:epoch                 hash: nonce run_id base known
 -- ARGV  1 requestId  2 answer if expired
 --       3 answer if admitted and unproven, or in force by the door alone (pms.halt)
 --       4 seconds to keep the result  5 grace after the deadline, ms
 --
 -- Returns the answer, or false while it is too early.
-local record = redis.call('HMGET', KEYS[1], 'deadline', 'decision', 'result', 'answer', 'claimed')
+local record = redis.call('HMGET', KEYS[1], 'deadline', 'decision', 'result', 'answer', 'claimed', 'run')
 if not record[1] then
   redis.call('ZREM', KEYS[3], ARGV[1])
   return false
@@ -27,6 +28,10 @@ if not record[2] and record[5] == 'door' then
   answer = ARGV[3]
 elseif not record[2] then
   if record[5] then return false end  -- the streamer is deciding, and will when it is back
+  -- Redis was restarted and may have forgotten a decision: only a streamer that has since asked the
+  -- exchange can tell, of this command or of the one that it repeats.
+  local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  if record[6] ~= run_id or redis.call('HGET', KEYS[4], 'known') ~= run_id then return false end
   redis.call('HSET', KEYS[1], 'decision', 'expired', 'answer', ARGV[2])
   answer = ARGV[2]
 elseif record[2] ~= 'admitted' then

@@ -1,7 +1,7 @@
 -- Record a command, then wake whoever decides it and whoever sends it: one step, so that no wake-up
 -- exists without its record and no record without being listed as open.
 --
--- KEYS  1 pms:request:{requestId}   hash: command text at deadline door [decision answer result]
+-- KEYS  1 pms:request:{requestId}   hash: command text at deadline door run [decision answer result]
 --       2 pms:requests:open         zset: requestId by Redis time, ms
 --       3 pms:inbox                 list: the streamer's
 --       4 the Celery queue          list: named by the message's own routing key
@@ -47,12 +47,15 @@ local function halt()
 end
 
 local deadline = now + tonumber(ARGV[4])
-redis.call('HSET', KEYS[1], 'command', ARGV[2], 'text', ARGV[3], 'at', now, 'deadline', deadline, 'door', ARGV[7])
+local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+redis.call('HSET', KEYS[1], 'command', ARGV[2], 'text', ARGV[3], 'at', now, 'deadline', deadline, 'door', ARGV[7],
+  'run', run_id)
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 if ARGV[2] == 'pms.halt' then halt() end
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('RPUSH', KEYS[3], cjson.encode({
-  kind = 'command', request_id = ARGV[1], command = ARGV[2], text = ARGV[3], at = now, deadline = deadline}))
+  kind = 'command', request_id = ARGV[1], command = ARGV[2], text = ARGV[3], at = now, deadline = deadline,
+  run_id = run_id}))
 if ARGV[6] ~= '' then
   redis.call('LPUSH', KEYS[4], ARGV[6])
 end

@@ -1,10 +1,9 @@
-"""One dispatcher for all REST endpoints: count, weigh, authorise, answer; faults where they belong."""
+"""The REST face: requests off the wire to the dispatcher and back; faults where they belong."""
 
 from __future__ import annotations
 
 import asyncio
 
-import msgspec
 import structlog
 from aiohttp import web
 
@@ -12,24 +11,11 @@ from pms.venue import errors
 from pms.venue.errors import VenueError
 from pms.venue.faults import AFTER, BEFORE, Fault, FaultKind
 from pms.venue.params import Params
-from pms.venue.rest import account, batches, market_data, orders, settings
-from pms.venue.rest.endpoint import Call, Endpoint, Security
+from pms.venue.rest import batches
+from pms.venue.rest.dispatch import Answer, Asked, dispatch, encode, refused
 from pms.venue.venue import Arrival, Venue
 
 log = structlog.get_logger(__name__)
-encode = msgspec.json.Encoder().encode
-
-TABLE: dict[tuple[str, str], Endpoint] = {
-    (endpoint.method, endpoint.path): endpoint
-    for rows in (
-        market_data.ENDPOINTS,
-        orders.ENDPOINTS,
-        batches.ENDPOINTS,
-        account.ENDPOINTS,
-        settings.ENDPOINTS,
-    )
-    for endpoint in rows
-}
 PLACE = ("POST", "/fapi/v1/order")
 PLACE_BATCH = ("POST", "/fapi/v1/batchOrders")
 
@@ -49,6 +35,7 @@ class RestFace:
         raw = await request.read() if request.can_read_body else b""
         body = raw.decode("utf-8", "surrogateescape")
         headers: dict[str, str] = {}
+        asked = Asked(method, path, query, body, request.headers.get("X-MBX-APIKEY"), request.remote or "")
         try:
             params = Params(query, body)
             subject = _client_order_id(params)
@@ -59,17 +46,15 @@ class RestFace:
                 self._venue.requests.arrivals.extend(arrived)
             if self._venue.faults.rules and (fault := self._fault(BEFORE, method, path, subject)):
                 await self._suffer(fault, request)
-            result = self._answer(request, query, body, params, headers)
+            result = dispatch(self._venue, asked, params, headers)
             if self._venue.faults.rules and (fault := self._fault(AFTER, method, path, subject)):
                 await self._suffer(fault, request)
         except VenueError as error:
-            if error.retry_after is not None:
-                headers["Retry-After"] = str(error.retry_after)
-            return _json(error.body(), status=error.status, headers=headers)
+            return _written(refused(error, headers))
         except _BadGateway as fault_answer:
             if fault_answer.retry_after:
                 headers["Retry-After"] = str(fault_answer.retry_after)
-            return _json(fault_answer.body, status=fault_answer.status, headers=headers)
+            return _written(Answer(fault_answer.status, headers, encode(fault_answer.body)))
         except _Cut:
             # Nobody is left to read it; aiohttp wants something to write
             return web.Response()
@@ -77,32 +62,8 @@ class RestFace:
             raise
         except Exception:
             log.exception("rest.failed", method=method, path=path)
-            return _json(errors.refusal(-1000).body(), status=500, headers=headers)
-        return _json(result, status=200, headers=headers)
-
-    def _answer(
-        self, request: web.Request, query: str, body: str, params: Params, headers: dict[str, str]
-    ) -> object:
-        venue, method, path = self._venue, request.method, request.path
-        endpoint = TABLE.get((method, path))
-        if endpoint is None:
-            raise VenueError(-5000, f"Path {path}, Method {method} is invalid", status=404)
-        used = venue.limits.charge(request.remote or "", endpoint.weigh(params))
-        headers["X-MBX-USED-WEIGHT-1M"] = str(used)
-        if endpoint.security is Security.NONE:
-            return endpoint.handler(Call(venue, params))
-        key = request.headers.get("X-MBX-APIKEY")
-        if endpoint.security is Security.KEY:
-            credential = venue.credentials.identify(key)
-        else:
-            credential = venue.credentials.authorise(
-                key, query=query, body=body, params=params, now=venue.clock()
-            )
-        if any(endpoint.orders):
-            short, long = venue.limits.charge_order(credential.account, *endpoint.orders)
-            headers["X-MBX-ORDER-COUNT-10S"] = str(short)
-            headers["X-MBX-ORDER-COUNT-1M"] = str(long)
-        return endpoint.handler(Call(venue, params, venue.account(credential.account)))
+            return _written(Answer(500, headers, encode(errors.refusal(-1000).body())))
+        return _written(Answer(200, headers, encode(result)))
 
     def _fault(self, kinds: tuple[FaultKind, ...], method: str, path: str, subject: str) -> Fault | None:
         return self._venue.faults.on_request(
@@ -146,5 +107,7 @@ def _client_order_id(params: Params) -> str:
     return ""
 
 
-def _json(body: object, *, status: int, headers: dict[str, str]) -> web.Response:
-    return web.Response(body=encode(body), status=status, headers=headers, content_type="application/json")
+def _written(answer: Answer) -> web.Response:
+    return web.Response(
+        body=answer.body, status=answer.status, headers=answer.headers, content_type="application/json"
+    )

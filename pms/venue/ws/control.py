@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pms.venue.ws.connection import Connection
 from pms.venue.ws.routes import Route
@@ -40,6 +41,33 @@ def handle(connection: Connection, route: Route, text: str) -> bool:
         fatal = error.fatal
     connection.answer(json.dumps(answer, separators=(",", ":")).encode())
     return not fatal
+
+
+def subscribe_from_path(connection: Connection, streams: str, query: str) -> None:
+    """Begin what the address asks for: streams in its path or query, listen keys with their events."""
+    names = [name for name in streams.split("/") if name]
+    pairs = parse_qsl(query)
+    if connection.route is not Route.PRIVATE:
+        listed = [value for name, value in pairs if name == "streams"] if connection.combined else []
+        for name in [*names, *(each for value in listed for each in value.split("/") if each)]:
+            connection.subscribe(name)
+        return
+    for key in names:
+        connection.follow(key)
+    events: frozenset[str] = frozenset()
+    # `events` belongs to the listenKey beside it, whichever of the two comes first
+    pending: str | None = None
+    for name, value in [*pairs, ("listenKey", "")]:
+        if name == "listenKey":
+            if pending:
+                connection.follow(pending, events)
+                events = frozenset()
+            pending = value
+        elif name == "events":
+            events = frozenset(value.split("/"))
+        elif name == "streams":
+            for key in value.split("/"):
+                connection.follow(key)
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -5,17 +5,55 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from urllib.parse import parse_qsl
 
+import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from pms.venue.feeds.hub import Hub
 from pms.venue.ws.connection import Connection
-from pms.venue.ws.control import handle
+from pms.venue.ws.control import handle, subscribe_from_path
 from pms.venue.ws.routes import Route
 
+log = structlog.get_logger(__name__)
+
+MAX_BUFFERED = 64 * 1024 * 1024
 PING_EVERY_S = 180.0
 MESSAGES_PER_SECOND = 10
+
+
+class TransportPipe:
+    """Frames straight onto an aiohttp transport, without waiting.
+
+    What a client does not read gathers in the transport's buffer; beyond a limit the connection is cut,
+    so that one slow reader costs memory of its own and nobody's time.
+    """
+
+    def __init__(self, request: web.Request) -> None:
+        transport = request.transport
+        assert transport is not None
+        self._transport = transport
+        self._writer = request.writer
+        self._remote = request.remote
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame, or drop it if the client has gone."""
+        if self._transport.is_closing():
+            return
+        self._transport.write(frame)
+        if self._transport.get_write_buffer_size() > MAX_BUFFERED:
+            log.warning("ws.slow_consumer_cut", remote=self._remote)
+            self._transport.abort()
+
+    def abort(self) -> None:
+        """Cut the connection without a close frame."""
+        self._transport.abort()
+
+    async def drained(self) -> None:
+        """Return when the client has read nearly all it was sent, or has gone."""
+        try:
+            await self._writer.drain()
+        except ConnectionError:
+            return
 
 
 class WebSocketFace:
@@ -39,7 +77,7 @@ class WebSocketFace:
     async def drained(self) -> None:
         """Return when every client has read nearly all it was sent, or has gone."""
         for connection in list(self.connections):
-            await connection.drained()
+            await connection.pipe.drained()
 
     def counts(self) -> dict[str, int]:
         """Connections by route; the unrouted ones under "unrouted"."""
@@ -52,7 +90,7 @@ class WebSocketFace:
         """Cut all connections, or those of one route, without a close frame; returns how many."""
         found = [each for each in self.connections if route is None or each.route.value == route]
         for connection in found:
-            connection.abort()
+            connection.pipe.abort()
         return len(found)
 
     async def close(self) -> None:
@@ -67,11 +105,11 @@ class WebSocketFace:
         async def serve(request: web.Request) -> web.WebSocketResponse:
             socket = web.WebSocketResponse(autoping=True, compress=False, timeout=0.5, max_msg_size=65_536)
             await socket.prepare(request)
-            connection = Connection(request, self._hub, route, combined=combined)
+            connection = Connection(TransportPipe(request), self._hub, route, combined=combined)
             self.connections[connection] = socket
             pinger = asyncio.create_task(_ping_forever(socket))
             try:
-                _subscribe_from_path(connection, route, request)
+                subscribe_from_path(connection, request.match_info.get("streams", ""), request.query_string)
                 await self._listen(connection, route, socket)
             finally:
                 pinger.cancel()
@@ -95,32 +133,6 @@ class WebSocketFace:
             if not handle(connection, route, message.data):
                 await socket.close()
                 return
-
-
-def _subscribe_from_path(connection: Connection, route: Route, request: web.Request) -> None:
-    names = [name for name in request.match_info.get("streams", "").split("/") if name]
-    pairs = parse_qsl(request.query_string)
-    if route is not Route.PRIVATE:
-        listed = [value for name, value in pairs if name == "streams"] if connection.combined else []
-        for name in [*names, *(each for value in listed for each in value.split("/") if each)]:
-            connection.subscribe(name)
-        return
-    for key in names:
-        connection.follow(key)
-    events: frozenset[str] = frozenset()
-    # `events` belongs to the listenKey beside it, whichever of the two comes first
-    pending: str | None = None
-    for name, value in [*pairs, ("listenKey", "")]:
-        if name == "listenKey":
-            if pending:
-                connection.follow(pending, events)
-                events = frozenset()
-            pending = value
-        elif name == "events":
-            events = frozenset(value.split("/"))
-        elif name == "streams":
-            for key in value.split("/"):
-                connection.follow(key)
 
 
 async def _ping_forever(socket: web.WebSocketResponse) -> None:

@@ -26,6 +26,7 @@ async def epoch_of(redis: Redis, nonce: str) -> Lead:
     lead = Lead(redis, nonce=nonce)
     assert await lead.take()
     await lead.open()
+    await lead.all_known()
     return lead
 
 

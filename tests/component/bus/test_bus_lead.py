@@ -36,18 +36,17 @@ async def test_who_lost_the_lease_can_do_nothing_with_it(redis: Redis) -> None:
     with pytest.raises(NotLeading):
         await old.renew()
     await new.take()
-    opened = await new.open()
+    await new.open()
     for attempt in (old.renew(), old.open(), old.begin_from(7)):
         with pytest.raises(NotLeading):
             await attempt
     await old.leave()
     assert await redis.get(names.LEASE) == b"new", "leaving frees only one's own lease"
-    assert await old.previous() == opened
+    assert await redis.hget(names.EPOCH, "nonce") == b"new"
 
 
 async def test_opening_an_epoch_ends_the_one_before(redis: Redis) -> None:
     one = Lead(redis, nonce="one")
-    assert await one.previous() is None
     await one.take()
     first = await one.open()
     await one.begin_from(41)
@@ -55,6 +54,21 @@ async def test_opening_an_epoch_ends_the_one_before(redis: Redis) -> None:
     await one.leave()
     two = Lead(redis, nonce="two")
     await two.take()
-    assert await two.previous() == first
     assert await two.open() == Epoch("two", first.run_id)
     assert await redis.hget(names.EPOCH, "base") == b"0"
+
+
+async def test_a_life_of_redis_is_known_only_once_a_streamer_has_said_so(redis: Redis) -> None:
+    """One that led and died before it had asked the exchange vouches for nothing."""
+    one = Lead(redis, nonce="one")
+    await one.take()
+    opened = await one.open()
+    assert await one.remembered() is None
+    await one.all_known()
+    await one.leave()
+    two = Lead(redis, nonce="two")
+    await two.take()
+    await two.open()
+    assert await two.remembered() == opened.run_id
+    with pytest.raises(NotLeading):
+        await one.all_known()

@@ -173,6 +173,39 @@ async def test_an_admitted_order_is_never_expired_and_is_placing_after_the_grace
     assert (answer["success"], answer["state"], answer["code"]) == (True, "placing", None)
 
 
+async def test_nothing_expires_while_nobody_knows_what_redis_forgot(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    """A Redis that was restarted: the command may have been admitted and sent before."""
+    request_id = await recorded(requests)
+    await late(redis, request_id, 1)
+    await redis.hdel(names.EPOCH, "known")
+    assert await requests.settle(request_id) is None
+    await redis.hset(names.EPOCH, "known", "another life")
+    assert await requests.settle(request_id) is None
+    assert await chain.write(guard=Undecided(request_id, await redis_ms(redis) + 60_000))
+
+
+async def test_a_record_of_an_earlier_life_of_redis_is_left_to_the_streamer(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    request_id = await recorded(requests)
+    await late(redis, request_id, 1)
+    await redis.hset(names.request_key(request_id), "run", "an earlier life")
+    assert await requests.settle(request_id) is None
+
+
+async def test_a_result_between_asking_and_listening_is_not_missed(requests: Requests, redis: Redis) -> None:
+    """redis-py's subscribe only writes the request: the record is read once Redis has confirmed it."""
+    for _ in range(20):
+        request_id = await recorded(requests)
+        waiting = asyncio.create_task(requests.result(request_id, timeout_s=5))
+        await asyncio.sleep(0)
+        await requests.answer(result(request_id, state="filled"))
+        async with asyncio.timeout(1):
+            assert await waiting is not None
+
+
 async def test_a_refusal_is_answered_as_it_was_journaled(
     requests: Requests, redis: Redis, chain: Chain
 ) -> None:

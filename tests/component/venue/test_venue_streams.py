@@ -148,7 +148,7 @@ async def test_listen_keys_are_shared_and_die_silently(client: VenueClient) -> N
 async def test_a_slow_reader_is_cut_and_stops_nobody(
     client: VenueClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pms.venue.ws.connection.MAX_BUFFERED", 100_000)
+    monkeypatch.setattr("pms.venue.ws.server.MAX_BUFFERED", 100_000)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(client.url.rpartition(":")[2]))
     writer.write(
         b"GET /public/ws/btcusdt@depth@0ms HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from desk_maker import decide, desk_at, move_price, trade
 
 from pms.contract.codes import Code, Refusal
+from pms.contract.commands import read_command
 from pms.domain.booking import Trade, book, observe
-from pms.domain.decisions import client_order_id
+from pms.domain.decisions import Asked, client_order_id, kind_of
 from pms.domain.desk import Desk
 from pms.domain.orders import Seen
+from pms.domain.posting import Undecided
+from pms.domain.recalling import met_again
 
 D = Decimal
 
@@ -88,6 +93,43 @@ def test_a_closed_gate_admits_no_trade_but_every_cancel() -> None:
     assert refused.value.code is Code.NOT_READY
     cancel = decide(desk, "pms.cancel", orderId=order, closed_because="the feed is stale")
     assert cancel.entry.rows.orders[0].cancel_wanted
+
+
+def test_a_cancel_is_wanted_only_once_its_decision_stands() -> None:
+    """A decision that came too late tells that nothing was done; then nobody may act on it."""
+    desk = desk_at()
+    order = trade(desk, type="LIMIT", price="59000").entry.rows.orders[0].client_order_id
+    cancel = decide(desk, "pms.cancel", orderId=order)
+    assert cancel.entry.rows.orders[0].cancel_wanted
+    assert not desk.orders[order].cancel_wanted
+
+
+def test_a_command_that_redis_forgot_meets_its_order_whatever_else_forbids_it() -> None:
+    desk = desk_at()
+    first = trade(desk, quantity="0.002")
+    asked = Asked(
+        request_id=first.entry.rows.commands[0].request_id,
+        command="pms.trade",
+        text="{}",
+        at=1,
+        deadline=2,
+        now=1000,
+        closed_because="the streamer is recovering",
+    )
+    desk.requests.clear()
+    command = read_command("pms.trade", first.entry.rows.commands[0].text)
+    again = met_again(desk, asked, command)
+    assert again is not None
+    (answer,) = again.results
+    assert (answer.success, answer.order_id) == (True, first.entry.rows.orders[0].client_order_id)
+    assert isinstance(again.guard, Undecided)
+    assert again.guard.deadline > 10**15, "what was done is not undone by a deadline"
+    assert met_again(desk, replace(asked, request_id=str(uuid4())), command) is None
+
+
+def test_a_parent_that_looks_like_a_kind_is_none() -> None:
+    assert kind_of("PMS_alice_M_xx_C_yyyyyyyyyyyyyyy") == "M"
+    assert kind_of("PMS_alice_C_xx_M_yyyyyyyyyyyyyyy") == "C"
 
 
 def test_open_orders_hold_their_margin_back() -> None:
@@ -194,3 +236,27 @@ def fill(desk: Desk, posting: object, *, price: str) -> None:
         at=2000,
     )
     assert book(desk, done, fact=seen) is not None
+
+
+def test_a_command_that_changes_an_open_positions_leverage_journals_it() -> None:
+    """Otherwise the margin would be another after a restart."""
+    desk = desk_at()
+    first = trade(desk, quantity="0.010", leverage=10).entry.rows.orders[0]
+    fill = Trade(
+        symbol="BTCUSDT",
+        exchange_order_id=1,
+        trade_id=1,
+        client_order_id=first.client_order_id,
+        side="BUY",
+        price=D(60000),
+        quantity=D("0.010"),
+        commission=D(0),
+        commission_asset="USDT",
+        realized_pnl=D(0),
+        maker=False,
+        at=1,
+    )
+    book(desk, fill)
+    assert trade(desk, quantity="0.001", leverage=10).entry.rows.positions == ()
+    (position,) = trade(desk, quantity="0.001", leverage=20).entry.rows.positions
+    assert (position.leverage, position.quantity) == (20, D("0.010"))

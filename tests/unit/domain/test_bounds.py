@@ -30,6 +30,7 @@ BOUNDS = {
     "Desk.orders": ORDERS,
     "Desk.by_exchange": ORDERS,
     "Desk.by_number": ORDERS,
+    "Desk.by_parent": ORDERS,
     "Desk.live": LIVE,
     "Desk.reserved": LIVE,
     "Desk.legs": LIVE,
@@ -83,6 +84,8 @@ BOUNDS = {
     "Conservation.now": SYMBOLS,
     "Conservation._since": SYMBOLS,
     "Reconciler._asked": "MOST_WAITING",
+    "Streamer._answering": "answers on their way to Redis",
+    "Streamer._early": "services of this process, once a minute of its recovery",
     "Streamer._buffer": "the feed of one recovery",
 }
 FILES = [

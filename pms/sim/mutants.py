@@ -1,0 +1,359 @@
+"""Bugs planted on purpose, so that it is known what the simulator finds. Each is a bug that was made once,
+somewhere; each is patched into this process only, for the time of a `with`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+import pms.flows.place as placing
+from pms.binance import client, errors
+from pms.binance.frames import decode_user
+from pms.binance.user_messages import TradeLite
+from pms.bus import journal, scripts
+from pms.contract.names import HOUSE
+from pms.domain import booking, decisions, recalling
+from pms.domain.desk import Desk
+from pms.domain.orders import Order, Refused, Seen, State
+from pms.domain.positions import Position
+from pms.streamer import attention, engine, process
+from pms.streamer.start import load_desk
+
+Patch = tuple[Any, str, Any]
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One bug: what is wrong, and the names that are replaced while it is planted."""
+
+    name: str
+    what: str
+    patches: Callable[[], Sequence[Patch]]
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """Have the bug for a while."""
+        with ExitStack() as stack:
+            for target, name, value in self.patches():
+                stack.enter_context(_replaced(target, name, value))
+            yield
+
+
+@contextmanager
+def _replaced(target: Any, name: str, value: Any) -> Iterator[None]:
+    """An attribute that is another for a while; one that the class only declares is put back as it was."""
+    before = target.__dict__.get(name, _ABSENT)
+    setattr(target, name, value)
+    try:
+        yield
+    finally:
+        if before is _ABSENT:
+            delattr(target, name)
+        else:
+            setattr(target, name, before)
+
+
+_ABSENT = object()
+MUTANTS: list[Mutant] = []
+
+
+def mutant(what: str) -> Callable[[Callable[[], Sequence[Patch]]], Callable[[], Sequence[Patch]]]:
+    """Enter a bug under its function's name."""
+
+    def enter(patches: Callable[[], Sequence[Patch]]) -> Callable[[], Sequence[Patch]]:
+        MUTANTS.append(Mutant(patches.__name__, what, patches))
+        return patches
+
+    return enter
+
+
+def _script(name: str, old: str, new: str) -> Sequence[Patch]:
+    """One script with a part of it changed; the part must be there, or the bug would be none."""
+    real = scripts.source
+    text = real(name)
+    assert old in text, f"{name}.lua no longer says {old!r}"
+    changed = text.replace(old, new)
+    return [(scripts, "source", lambda asked: changed if asked == name else real(asked))]
+
+
+# --- sending ---
+
+
+@mutant("a placement whose outcome is unknown is sent again")
+def double_send() -> Sequence[Patch]:
+    send = client.ExchangeClient.send
+
+    async def twice(self: Any, signed: Any) -> Any:
+        try:
+            return await send(self, signed)
+        except errors.Unknown:
+            return await send(self, signed)
+
+    return [(client.ExchangeClient, "send", twice)]
+
+
+@mutant("the send right is given to whoever asks")
+def right_given_twice() -> Sequence[Patch]:
+    return _script("take_right", "then return 'taken' end", "then end")
+
+
+@mutant("the send right survives the epoch that it was admitted under")
+def right_survives_epoch() -> Sequence[Patch]:
+    return _script("take_right", "then return 'epoch' end", "then end")
+
+
+@mutant("the send right is given after the deadline")
+def right_after_deadline() -> Sequence[Patch]:
+    return _script("take_right", "then return 'late' end", "then end")
+
+
+@mutant("a void order can still be sent: its right is not closed")
+def void_leaves_right_open() -> Sequence[Patch]:
+    return _script("journal", "redis.call('SET', guard[2], 'void', 'EX', guard[3])", "")
+
+
+@mutant("a repeated command makes another order")
+def repeat_is_another_order() -> Sequence[Patch]:
+    made = iter(range(1 << 30))
+    real = decisions.client_order_id
+    space = uuid5(NAMESPACE_OID, "again")
+
+    def fresh(account: str, kind: str, request_id: str, *, at: int, part: str = "") -> str:
+        return real(account, kind, str(uuid5(space, f"{request_id}{next(made)}")), at=at, part=part)
+
+    return [(decisions, "client_order_id", fresh), (recalling, "parent_of", lambda *_, **__: "")]
+
+
+# --- what the exchange said ---
+
+
+@mutant("every 5xx is taken for a refusal")
+def unknown_is_refused() -> Sequence[Patch]:
+    real = errors.classify
+
+    def classify(status: int, headers: Any, body: bytes) -> errors.ExchangeError:
+        if status >= 500:
+            return errors.Refused(f"HTTP {status}", http=status)
+        return real(status, headers, body)
+
+    return [(client, "classify", classify)]
+
+
+@mutant("a lost connection is taken for a request that was never sent")
+def lost_is_unsent() -> Sequence[Patch]:
+    real = placing.report_error
+
+    async def report(deps: Any, order: str, error: Exception) -> None:
+        unsent = errors.Unsent("no connection") if isinstance(error, errors.Unknown) else error
+        await real(deps, order, unsent)  # type: ignore[arg-type]
+
+    return [(placing, "report_error", report)]
+
+
+@mutant("one absence proves that an order was not executed")
+def absent_once_is_proof() -> Sequence[Patch]:
+    async def absent(self: Any, order: Order, care: Any, found: Any, *, signed_at: int | None) -> None:
+        self.engine.observe(order, Refused("not found"))
+
+    return [(attention.Attention, "_absent", absent)]
+
+
+@mutant("an order without an answer is rejected by a timer")
+def timer_makes_terminal() -> Sequence[Patch]:
+    async def give_up(self: Any, order: Order, care: Any) -> float | None:
+        if self.redis_now_ms() - order.spec.admitted_at < 600:
+            return 0.3
+        self.engine.observe(order, Refused("no answer in time"))
+        return None
+
+    return [(attention.Attention, "_unproven", give_up)]
+
+
+@mutant("the newest word sets the state, however weak it is")
+def stale_word_regresses() -> Sequence[Patch]:
+    def hear(self: Order, fact: Seen) -> None:
+        self.exchange_order_id, self.doubt, self.word = fact.exchange_order_id, False, fact.word
+        self.venue_filled = max(self.venue_filled, fact.filled)
+
+    return [(Order, "_hear", hear)]
+
+
+@mutant("an order is over though trades of it are missing")
+def trades_not_awaited() -> Sequence[Patch]:
+    return [(Order, "trades_missing", property(lambda self: False))]
+
+
+# --- booking ---
+
+
+@mutant("an order without an answer is rejected by a timer, and the fill that follows is dropped")
+def fill_dropped_after_reject() -> Sequence[Patch]:
+    real = booking.book
+
+    def book(desk: Desk, trade: booking.Trade, *, fact: Seen | None = None) -> Any:
+        order = desk.orders.get(trade.client_order_id or "")
+        dropped = order is not None and order.refused is not None
+        return None if dropped else real(desk, trade, fact=fact)
+
+    return [(engine, "book", book), *timer_makes_terminal()]
+
+
+@mutant("a trade that comes twice is booked twice")
+def fill_booked_twice() -> Sequence[Patch]:
+    real = Desk.first_sight
+
+    def always(self: Desk, symbol: str, exchange_order_id: int, trade_id: int) -> bool:
+        real(self, symbol, exchange_order_id, trade_id)
+        return True
+
+    return [(Desk, "first_sight", always)]
+
+
+@mutant("a trade is known by its id alone, whatever its symbol")
+def trade_known_by_number() -> Sequence[Patch]:
+    real = Desk.first_sight
+
+    def by_number(self: Desk, symbol: str, exchange_order_id: int, trade_id: int) -> bool:
+        if any(each[2] == trade_id for each in self.trades):
+            return False
+        return real(self, symbol, exchange_order_id, trade_id)
+
+    return [(Desk, "first_sight", by_number)]
+
+
+@mutant("TRADE_LITE is booked as a fill")
+def trade_lite_booked() -> Sequence[Patch]:
+    real = process.Streamer._user_frame
+
+    def frame(self: Any, raw: bytes) -> None:
+        event = decode_user(raw) if self._buffer is None else None
+        if not isinstance(event, TradeLite):
+            real(self, raw)
+            return
+        trade = booking.Trade(
+            symbol=event.symbol,
+            exchange_order_id=event.order_id,
+            trade_id=event.trade_id,
+            client_order_id=event.client_order_id,
+            side=event.side,
+            price=event.last_price,
+            quantity=event.last_quantity,
+            commission=ZERO,
+            commission_asset="USDT",
+            realized_pnl=ZERO,
+            maker=event.maker,
+            at=event.time,
+        )
+        self._engine.book(trade)
+
+    return [(process.Streamer, "_user_frame", frame)]
+
+
+@mutant("a fill of the feed moves the proven cursor")
+def cursor_moved_by_feed() -> Sequence[Patch]:
+    real = engine.Engine.book
+
+    def book(self: Any, trade: booking.Trade, *, seen: Seen | None = None) -> bool:
+        new = real(self, trade, seen=seen)
+        self.outbox.add(booking.prove_cursor(self.desk, trade.symbol, trade.trade_id, at=trade.at))
+        return new
+
+    return [(engine.Engine, "book", book)]
+
+
+@mutant("commissions are not booked")
+def commission_forgotten() -> Sequence[Patch]:
+    return [(booking, "_commission", lambda *args, **named: None)]
+
+
+@mutant("what netting earns or costs is booked to nobody")
+def netting_forgotten() -> Sequence[Patch]:
+    real = Desk.post
+
+    def post(self: Desk, draft: Any, **named: Any) -> None:
+        if named["reason"] != "NETTING":
+            real(self, draft, **named)
+
+    return [(Desk, "post", post)]
+
+
+@mutant("a position that is crossed keeps the old one's cost")
+def flip_keeps_cost() -> Sequence[Patch]:
+    real = Position.trade
+
+    def trade(self: Position, signed_quantity: Decimal, price: Decimal) -> Any:
+        before, cost = self.quantity, self.cost
+        move = real(self, signed_quantity, price)
+        if before * self.quantity < 0:
+            self.cost += cost
+        return move
+
+    return [(Position, "trade", trade)]
+
+
+@mutant("a fill of a known order goes to the house")
+def fill_to_the_house() -> Sequence[Patch]:
+    real = booking._settle
+
+    def settle(desk: Desk, draft: Any, trade: Any, *, owner: str, order: Order | None) -> None:
+        real(desk, draft, trade, owner=HOUSE if trade.maker else owner, order=order)
+
+    return [(booking, "_settle", settle)]
+
+
+@mutant("a finished order keeps its margin")
+def margin_not_released() -> Sequence[Patch]:
+    leaves = property(lambda self: max(self.quantity - self.filled_qty, ZERO))
+    return [(Order, "leaves", leaves)]
+
+
+# --- the journal and recovery ---
+
+
+@mutant("seqs go on from what Redis has, even if it lost its tail")
+def seq_reset() -> Sequence[Patch]:
+    real = load_desk
+
+    async def load(desk: Desk, **named: Any) -> int:
+        seq = await real(desk, **named)
+        desk.first_seq_after = 0
+        return seq
+
+    return [(process, "load_desk", load)]
+
+
+@mutant("a command is decided though it has a decision")
+def decided_twice() -> Sequence[Patch]:
+    return _script("journal", "return not record[1] and (now", "return true or (now")
+
+
+@mutant("an admitted command that nobody has proven expires")
+def admitted_expires() -> Sequence[Patch]:
+    return _script("settle", "if not record[2] then", "if not record[2] or record[2] == 'admitted' then")
+
+
+@mutant("a recovered order without a right is called void though Redis is another")
+def forgotten_right_is_none() -> Sequence[Patch]:
+    return [(attention.Attention, "same_redis", _AlwaysTrue())]
+
+
+@mutant("an order's projection is written once")
+def projection_forgotten() -> Sequence[Patch]:
+    real = journal._project
+    return [(journal, "_project", lambda order: real(order) if order.state == State.PLACING else [])]
+
+
+class _AlwaysTrue:
+    """An attribute that is true whatever is assigned to it."""
+
+    def __get__(self, owner: object, kind: type | None = None) -> bool:
+        return True
+
+    def __set__(self, owner: object, value: bool) -> None:
+        """Forget it."""

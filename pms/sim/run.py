@@ -1,0 +1,127 @@
+"""One seed, from its first step to its verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pms.contract.names import Task
+from pms.sim import faults, settled, workload
+from pms.sim.faults import Fault
+from pms.sim.injector import Injector
+from pms.sim.invariants import Invariants, Violation
+from pms.sim.world import World
+
+BOUND_S = 50.0
+"""By then a world without any more faults must be quiet."""
+HEALED_S = 22.0
+"""So long after the last fault a lost word may take to be found: cursors are proven every 15 s."""
+EXTRA_S = 0.2
+LATE_S = 3.2
+"""An answer may be later than its deadline and a second by the sweep's period, and a moment."""
+Note = Callable[[str, str], None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a seed."""
+
+    seed: int
+    violation: Violation | None
+    orders: int
+    faults: Counter[str]
+    checked: Counter[str]
+    virtual_s: float
+    steps: int
+    plan: Sequence[Fault] = field(default_factory=tuple)
+
+
+def run(
+    seed: int,
+    *,
+    plan: Sequence[Fault] | None = None,
+    only: str | None = None,
+    note: Note | None = None,
+    started: Callable[[World], None] | None = None,
+) -> Outcome:
+    """Run one seed; with a `plan` of its own exactly those faults happen."""
+    steps = workload.draw(seed)
+    faulty = list(faults.draw(seed, only=only) if plan is None else plan)
+    spare = faults.reserves(seed, only=only) if plan is None else []
+    world = World(seed, note=note or _nobody)
+    invariants = Invariants(world.server, world.exchange, now=lambda: world.loop.now)
+    invariants.reads_books(lambda: world.books.fold)
+    injector = Injector(world, invariants, faulty, spare)
+    if started is not None:
+        started(world)
+    try:
+        world.loop.run(_play(world, invariants, injector, steps), until=BOUND_S + 5)
+    except _Stopped:
+        pass
+    except TimeoutError as error:
+        invariants.fail("all comes to rest", str(error))
+    except Exception as error:
+        invariants.fail("the simulator", f"{type(error).__name__}: {error}")
+    for fault in world.loop.faults:
+        invariants.fail("no service dies unnoticed", f"{type(fault).__name__}: {fault}")
+    return Outcome(
+        seed=seed,
+        violation=invariants.violation,
+        orders=sum(asked.command in (Task.TRADE, Task.CLOSE) for asked in world.gateway.asked.values()),
+        faults=injector.kinds(),
+        checked=invariants.checked,
+        virtual_s=world.loop.now,
+        steps=world.loop.steps,
+        plan=tuple(injector.used),
+    )
+
+
+class _Stopped(Exception):
+    """A violation was found: nothing that follows matters."""
+
+
+async def _play(world: World, invariants: Invariants, injector: Injector, steps: list[workload.Step]) -> None:
+    loop = asyncio.get_running_loop()
+    exchange = loop.create_task(world.run_exchange())
+    world.start_all(lists=any(step.door == "list" for step in steps))
+    playing = loop.create_task(world.gateway.play(steps))
+    calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
+    while True:
+        await asyncio.sleep(EXTRA_S)
+        if invariants.violation is not None:
+            raise _Stopped
+        if exchange.done():
+            exchange.result()
+        _punctual(world, invariants, injector)
+        why = (
+            settled.unquiet(world, invariants) or (world.loop.now < calm_s and "the plan is not over") or None
+        )
+        if why is None:
+            settled.check(world, invariants)
+            wrong = invariants.retract()
+            if wrong is None:
+                break
+            if world.loop.now > calm_s + HEALED_S:
+                invariants.violation = wrong
+                raise _Stopped
+        elif world.loop.now > BOUND_S:
+            invariants.fail("all comes to rest", why)
+    await playing
+    exchange.cancel()
+
+
+def _punctual(world: World, invariants: Invariants, injector: Injector) -> None:
+    """Every command for the exchange is answered by its deadline and a second."""
+    now = world.loop.now
+    for asked in world.gateway.unanswered():
+        if asked.request_id in invariants.answered_s or asked.command not in settled.ON_THE_EXCHANGE:
+            continue
+        due = max(asked.recorded_s + asked.ttl_ms / 1000 + 1.0, injector.disturbed_until_s) + LATE_S
+        if now > due:
+            invariants.fail("answered in time", f"{asked.request_id} has no answer", asked.request_id)
+
+
+def _nobody(kind: str, text: str) -> None:
+    """Nobody takes notes."""

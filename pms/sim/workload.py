@@ -1,0 +1,94 @@
+"""What traders do in one seed: drawn before anything runs, so that faults can be taken out of the plan
+without changing what is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from random import Random
+from typing import Literal
+
+from pms.sim.exchange import SYMBOLS
+
+ACCOUNTS = ("alpha", "bravo", "carol")
+FUNDS = Decimal(100_000)
+ORDERS = 21
+BEGIN_MS, LENGTH_MS = 700, 2600
+Kind = Literal[
+    "market", "near", "far", "ioc", "post", "close", "cancel", "cancel_all", "repeat", "reuse", "transfer"
+]
+Door = Literal["record", "task", "list"]
+_ORDERS: tuple[tuple[Kind, int], ...] = (
+    ("market", 42),
+    ("near", 20),
+    ("far", 18),
+    ("ioc", 8),
+    ("post", 4),
+    ("close", 8),
+)
+_REST: tuple[tuple[Kind, int], ...] = (
+    ("cancel", 6),
+    ("repeat", 2),
+    ("cancel_all", 1),
+    ("reuse", 1),
+    ("transfer", 1),
+)
+_TTLS = (5000, 5000, 3000, 1500, 600)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One wish of one trader; numbers are drawn here and turned into prices when its time has come."""
+
+    number: int
+    at_ms: int
+    kind: Kind
+    account: str
+    symbol: str
+    side: Literal["BUY", "SELL"]
+    lots: int
+    away: int
+    ttl_ms: int
+    door: Door
+    target: int
+    """Which earlier order a cancel or repeat is about, counted back from this step."""
+
+
+def draw(seed: int) -> list[Step]:
+    """The steps of a seed, by time."""
+    rng = Random(f"{seed}:workload")
+    kinds = [_one(rng, _ORDERS) for _ in range(ORDERS)]
+    kinds += [_one(rng, _REST) for _ in range(rng.randrange(4, 9))]
+    lists = rng.random() < 0.25
+    times = sorted(BEGIN_MS + rng.randrange(LENGTH_MS) for _ in kinds)
+    rng.shuffle(kinds)
+    return [
+        Step(
+            number=number,
+            at_ms=at_ms,
+            kind=kind,
+            account=rng.choice(ACCOUNTS),
+            symbol=rng.choice((SYMBOLS[0], *SYMBOLS)),
+            side="BUY" if rng.random() < 0.5 else "SELL",
+            lots=rng.choice((1, 2, 5, 20, 120)) * rng.randrange(4, 9),
+            away=rng.randrange(1, 6),
+            ttl_ms=rng.choice(_TTLS),
+            door=_door(rng, lists=lists),
+            target=rng.randrange(1, 12),
+        )
+        for number, (at_ms, kind) in enumerate(zip(times, kinds, strict=True))
+    ]
+
+
+def _one(rng: Random, weighted: tuple[tuple[Kind, int], ...]) -> Kind:
+    kinds, weights = zip(*weighted, strict=True)
+    chosen: Kind = rng.choices(kinds, weights)[0]
+    return chosen
+
+
+def _door(rng: Random, *, lists: bool) -> Door:
+    chance = rng.random()
+    if chance < 0.12:
+        return "task"
+    return "list" if lists and chance < 0.3 else "record"

@@ -1,0 +1,239 @@
+"""One simulated world: Redis, exchange, database, network, and every process of ours around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import structlog
+from pydantic import SecretStr
+
+from pms.config import Settings
+from pms.contract.journal import FORMAT, CursorRow, Entry, LedgerRow, ProgressRow, Rows, SubAccountRow
+from pms.contract.names import HOUSE
+from pms.domain.treasury import INCOME
+from pms.sim.books import Books
+from pms.sim.exchange import KEY, SECRET, SYMBOLS, WALLET, SimExchange
+from pms.sim.gateway import Gateway
+from pms.sim.http import Session
+from pms.sim.loop import Loop, Process
+from pms.sim.network import Network
+from pms.sim.redis.client import Client
+from pms.sim.redis.scripts import Scripts
+from pms.sim.redis.server import Server
+from pms.sim.workers import beat, ferry, work
+from pms.sim.workload import ACCOUNTS, FUNDS
+from pms.streamer.lives import live
+from pms.streamer.process import Streamer
+from pms.streamer.world import World as Surroundings
+
+log = structlog.get_logger()
+
+BEGAN_MS = 1_767_571_251_000
+"""A fixed moment, 51 s into a minute: within the run a minute and tens of seconds turn."""
+
+RESTART_S = 0.4
+Main = Callable[["World", Process], Any]
+
+
+@cache
+def settings() -> Settings:
+    """The settings of every simulated process."""
+    return Settings(
+        home=Path("/nowhere"),
+        redis_url="redis://simulated",
+        database_url="postgresql://simulated",
+        binance_rest_url="http://127.0.0.1:1",
+        binance_ws_url="ws://127.0.0.1:1",
+        binance_api_key=SecretStr(KEY),
+        binance_api_secret=SecretStr(SECRET),
+        symbols=",".join(SYMBOLS),
+    )
+
+
+@cache
+def scripts() -> Scripts:
+    """One Lua interpreter for all worlds."""
+    return Scripts()
+
+
+class World:
+    """Everything of one seed."""
+
+    def __init__(self, seed: int, *, note: Callable[[str, str], None]) -> None:
+        self.seed = seed
+        self.note = note
+        self.settings = settings()
+        self.loop = Loop()  # type: ignore[abstract]
+        self.network = Network(Random(f"{seed}:network"), note)
+        self.server = Server(self.loop, scripts(), began_ms=BEGAN_MS, rng=Random(f"{seed}:redis"))
+        self.exchange = SimExchange(self.loop, began_ms=BEGAN_MS, rng=Random(f"{seed}:exchange"))
+        self.books = Books(self.loop, self.network, opening())
+        self._streamers: dict[Process, Streamer] = {}
+        self.living: dict[str, Process] = {}
+        self.restarts = 0
+        self._ids = Random(f"{seed}:ids")
+        self._jitter = Random(f"{seed}:jitter")
+        self._mains: dict[str, Main] = {}
+        self.skews: dict[str, int] = {}
+        self.loop.killed = self._killed
+        self.gateway = Gateway(
+            self.redis(self.loop.world),
+            self.exchange,
+            rng=Random(f"{seed}:gateway"),
+            now_ms=lambda: self.now_ms(self.loop.world),
+            new_id=self.new_id,
+        )
+
+    # --- what processes are given ---
+
+    def redis(self, process: Process, *, timeout_s: float = 2.0) -> Any:
+        """A client of the world's Redis."""
+        return Client(self.server, self.network, self.loop, process, timeout_s=timeout_s)
+
+    def session(self, process: Process) -> Any:
+        """A session with the world's exchange."""
+        return Session(self.exchange, self.network, self.loop, process)
+
+    def now_ms(self, process: Process) -> int:
+        """The clock of the process's machine, wrong by its skew."""
+        return BEGAN_MS + int(self.loop.now * 1000) + self.skews.get(process.name, 0)
+
+    def monotonic(self) -> float:
+        """The clock that never steps."""
+        return self.loop.now + 1000.0
+
+    def new_id(self) -> str:
+        """A UUID out of the seed."""
+        return str(UUID(int=self._ids.getrandbits(128), version=4))
+
+    # --- processes ---
+
+    def start_all(self, *, lists: bool) -> None:
+        """Start every process of ours."""
+        mains: dict[str, Main] = {
+            "streamer": _stream,
+            **{role: _working(role) for role in ("orders", "urgent", "ledger", "schedule")},
+            "beat": beat,
+        }
+        if lists:
+            mains["bridge"] = ferry
+        self._mains = mains
+        for name in mains:
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        """Start one life of a process."""
+        before = self.living.get(name)
+        process = Process(name, life=before.life + 1 if before else 1)
+        self.loop.admit(process)
+        self.living[name] = process
+        self.note("life", f"{process} starts")
+        self.loop.run_in(process, self._supervised(name, process))
+
+    async def _supervised(self, name: str, process: Process) -> None:
+        """Run a process; one that ends is a dead one."""
+        try:
+            await self._mains[name](self, process)
+        except Exception as error:
+            log.error("process_failed", process=str(process), error=repr(error))
+            self.note("life", f"{process} fails: {error!r}")
+        self.loop.at(self.loop.now, self.loop.kill, process)
+
+    def _killed(self, process: Process) -> None:
+        """The supervisor starts a dead process anew, after a moment."""
+        self.note("life", f"{process} is dead")
+        if self.living.get(process.name) is process:
+            self.restarts += 1
+            self.loop.at(self.loop.now + RESTART_S, self.start, process.name)
+
+    def new_streamer(self, process: Process, *, standby: bool) -> Streamer:
+        """One life of a streamer: from lease to step-down."""
+        made = self._streamers[process] = Streamer(
+            self.settings,
+            Surroundings(
+                nonce=f"{self._ids.getrandbits(96):024x}",
+                redis=self.redis(process),
+                inbox_redis=self.redis(process, timeout_s=5.0),
+                session=self.session(process),
+                read_books=self.books.read,
+                monotonic=self.monotonic,
+                now_ms=lambda: self.now_ms(process),
+                jitter=self._jitter.random,
+                new_id=self.new_id,
+            ),
+            standby=standby,
+        )
+        return made
+
+    @property
+    def streamer(self) -> Streamer | None:
+        """The newest streamer's present life."""
+        return self._streamers.get(self.living["streamer"])
+
+    def venue_faults_over(self) -> None:
+        """The exchange lists all open orders again."""
+        self.exchange.venue.faults.rules.clear()
+
+    async def run_exchange(self) -> None:
+        """The exchange's own work."""
+        venue = self.exchange.venue
+        async with asyncio.TaskGroup() as group:
+            group.create_task(venue.feeds.run())
+            group.create_task(self.exchange.trade_on())
+
+
+async def _stream(world: World, process: Process) -> None:
+    await live(lambda standby: world.new_streamer(process, standby=standby))
+
+
+def _working(role: str) -> Main:
+    async def main(world: World, process: Process) -> None:
+        await work(role, world, process)
+
+    return main
+
+
+@cache
+def opening() -> Entry:
+    """The books as they stand when the world begins: funded sub-accounts, and the house with the rest."""
+    at, seq = BEGAN_MS - 10_000, (BEGAN_MS - 10_000) * 1000
+    balances = {HOUSE: WALLET - FUNDS * len(ACCOUNTS), **dict.fromkeys(ACCOUNTS, FUNDS)}
+    return Entry(
+        v=FORMAT,
+        seq=seq,
+        prev=0,
+        at=at,
+        kind="opening",
+        rows=Rows(
+            sub_accounts=tuple(
+                SubAccountRow(id=name, label="", status="ACTIVE", balance=balance, created_at=at)
+                for name, balance in balances.items()
+            ),
+            ledger=tuple(
+                _funded(seq, line, name, balance, at) for line, (name, balance) in enumerate(balances.items())
+            ),
+            cursors=tuple(CursorRow(symbol=symbol, trade_id=0, updated_at=at) for symbol in SYMBOLS),
+            # The deposit of the exchange's first moment is what these books begin with.
+            progress=(ProgressRow(name=INCOME, at=BEGAN_MS + 1),),
+        ),
+    )
+
+
+def _funded(seq: int, line: int, account: str, amount: Decimal, at: int) -> LedgerRow:
+    return LedgerRow(
+        seq=seq,
+        line=line,
+        sub_account_id=account,
+        asset="USDT",
+        amount=amount,
+        reason="OPENING",
+        reference=None,
+        at=at,
+    )

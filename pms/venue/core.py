@@ -1,0 +1,100 @@
+"""The core of a venue put together: everything but its doors. Clocks, chance and journal come in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from pms.venue import user_events
+from pms.venue.acts import Acts
+from pms.venue.auth import Credential, Credentials
+from pms.venue.background import synthetic
+from pms.venue.countdown import Countdowns
+from pms.venue.exchange import Exchange
+from pms.venue.faults import Faults
+from pms.venue.feeds.hub import Hub
+from pms.venue.feeds.publisher import Feeds
+from pms.venue.funding import Fundings
+from pms.venue.limits import RateLimits
+from pms.venue.listen_keys import ListenKeys
+from pms.venue.market import Market
+from pms.venue.restore import Remembered, restore
+from pms.venue.settlement import Fees
+from pms.venue.symbols import SymbolTable
+from pms.venue.transaction import Journal
+from pms.venue.venue import Venue
+
+log = structlog.get_logger(__name__)
+
+encode = msgspec.json.Encoder().encode
+LISTEN_KEY_LENGTH = 64
+CHECKPOINT_S = 30.0
+
+
+def build(
+    symbols: SymbolTable,
+    *,
+    credentials: Sequence[Credential],
+    journal: Journal,
+    memory: Remembered,
+    clock: Callable[[], int],
+    monotonic_ns: Callable[[], int],
+    token: Callable[[int], str],
+    fees: Fees,
+    limited: bool,
+    legacy_acks: bool = False,
+) -> Venue:
+    """Build a venue that goes on from what it remembers."""
+    markets = {
+        symbol.name: Market(symbol, start_price=synthetic.start_price(symbol))
+        for symbol in symbols.by_name.values()
+    }
+    hub, faults = Hub(), Faults()
+
+    def expired(key: str) -> None:
+        event = encode(user_events.listen_key_expired(key, time=clock()))
+        hub.publish_user(key, "listenKeyExpired", event)
+
+    keys = ListenKeys(
+        memory.keys.values(),
+        journal=journal,
+        clock=clock,
+        token=lambda: token(LISTEN_KEY_LENGTH),
+        expired=expired,
+    )
+    feeds = Feeds(markets, hub=hub, faults=faults, key_of=keys.of, clock=clock, monotonic_ns=monotonic_ns)
+    exchange = Exchange(markets, journal=journal, publisher=feeds, clock=clock, fees=fees)
+    for order in restore(exchange, memory):
+        log.warning("venue.unlisted_order", symbol=order.symbol, order=order.order_id)
+    acts = Acts(exchange)
+    return Venue(
+        exchange=exchange,
+        acts=acts,
+        fundings=Fundings(exchange, acts),
+        feeds=feeds,
+        symbols=symbols,
+        credentials=Credentials(list(credentials)),
+        limits=RateLimits(enforced=limited, clock=clock),
+        keys=keys,
+        countdowns=Countdowns(memory.countdowns.values(), exchange=exchange, journal=journal),
+        faults=faults,
+        clock=clock,
+        monotonic_ns=monotonic_ns,
+        token=token,
+        legacy_acks=legacy_acks,
+    )
+
+
+async def keep_house(venue: Venue) -> None:
+    """Expire listen keys every second; note the last prices now and then. For ever."""
+    loop = asyncio.get_running_loop()
+    noted = loop.time()
+    while True:
+        await asyncio.sleep(1.0)
+        venue.keys.expire()
+        if loop.time() - noted >= CHECKPOINT_S:
+            noted = loop.time()
+            venue.exchange.checkpoint()

@@ -1,0 +1,61 @@
+"""What the simulator has found: for each bug the traders and the faults that showed it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pms.sim.faults import Fault
+from pms.sim.run import run
+from pms.sim.timeline import logs
+
+FOUND: dict[str, tuple[int, list[Fault]]] = {
+    "a cancel that was told expired is not half remembered": (
+        0,
+        [Fault(1263, "redis_restarted", ms=900), Fault(1279, "killed", "streamer")],
+    ),
+    "a cancel of all lets no order live whose own command was over": (
+        11,
+        [Fault(1303, "usurped", "streamer", ms=2500), Fault(2777, "killed", "streamer", steps=24)],
+    ),
+    "a machine whose clock was set still cancels and catches up": (
+        26,
+        [
+            Fault(1249, "clock_skewed", "streamer", ms=4000),
+            Fault(2400, "ws_cut", "private"),
+            Fault(3600, "listen_key_expired"),
+        ],
+    ),
+    "a life that ended leaves nothing behind that asks with a closed session": (
+        8,
+        [Fault(2684, "redis_tail_lost", ms=105), Fault(2900, "market_cut", "public")],
+    ),
+    "a market order whose last fill was lost is asked about at once": (
+        45,
+        [Fault(2700, "ws_lost", "private", '"X":"FILLED"'), Fault(3000, "ws_lost", "private", '"x":"TRADE"')],
+    ),
+    "a command that Redis forgot is answered before anybody expires it": (
+        260,
+        [Fault(1590, "killed", "orders"), Fault(1646, "redis_tail_lost", ms=823)],
+    ),
+    "a Redis that forgot is not trusted by the second streamer either": (
+        1265,
+        [
+            Fault(2300, "redis_tail_lost", ms=900),
+            Fault(2500, "killed", "streamer"),
+            Fault(3300, "killed", "streamer"),
+        ],
+    ),
+    "a transfer that nobody decided before Redis was another is answered": (
+        1009,
+        [Fault(1403, "killed", "streamer"), Fault(3282, "redis_tail_lost", ms=927)],
+    ),
+    "an emptied Redis costs no order, no fill and no answer": (86, [Fault(1500, "redis_emptied", ms=60)]),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_found_is_survived(name: str) -> None:
+    seed, plan = FOUND[name]
+    with logs(None):
+        outcome = run(seed, plan=plan)
+    assert outcome.violation is None, outcome.violation
