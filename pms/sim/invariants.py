@@ -61,6 +61,7 @@ class Invariants:
         self.answered_s: dict[str, float] = {}
         self.tail_lost = 0
         self.placed: Counter[str] = Counter()
+        self._sent_for: dict[str, str] = {}
         self._decisions: dict[bytes, bytes] = {}
         self._results: dict[bytes, bytes] = {}
         self._rights: dict[bytes, bytes] = {}
@@ -277,6 +278,9 @@ class Invariants:
         if intent is None:
             self.fail("one order an intent", f"{coid} was placed before it was journaled", coid)
             return
+        first = self._sent_for.setdefault(intent.request_id or coid, coid)
+        if first != coid:
+            self.fail("one order an intent", f"{intent.request_id} placed {first} and {coid}", coid, first)
         price = "" if intent.price is None else str(intent.price)
         sent = (fields["symbol"], fields["side"], Decimal(fields["quantity"]), fields.get("price", ""))
         meant = (intent.symbol, intent.side, intent.quantity, price)
