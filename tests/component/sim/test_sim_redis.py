@@ -213,7 +213,7 @@ steps = st.one_of(
     commands,
 )
 SOURCES = {"limits": limits._SCRIPT, "tell": fold._TELL}
-_VOLATILE = re.compile(rb"(run|run_id|at|deadline|start:\d|late:\d|used:\d|share|blocked\w*)$")
+_VOLATILE = re.compile(rb"(run|run_id|known|at|deadline|start:\d|late:\d|used:\d|share|blocked\w*)$")
 
 _BY_THE_CLOCK = {key.encode() for key in names.RATE_ASKED}
 """Which of the two is written depends on whether the ten seconds are even."""
@@ -239,7 +239,7 @@ async def do(client: Any, step: Step) -> Any:
 def told(step: Step, reply: Any) -> Any:
     """A reply without what depends on the clock or the server's life."""
     if step[0] == "text" and step[1] == "limits":
-        # When there may be room, and how much is had in advance, depends on where in its windows a clock stands.
+        # When there may be room, and what is had in advance, depends on where in its windows a clock is.
         return reply[1], reply[14:17], len(reply)
     if step[0] == "script" and step[1] == "lead":
         return reply[0]

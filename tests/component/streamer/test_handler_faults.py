@@ -34,7 +34,7 @@ async def streamer(redis_url: str) -> AsyncIterator[Any]:
     )
     world = open_world(settings)
     one: Any = Streamer(settings, world)
-    one._buffer = None
+    one._buffer = one._early = None
     yield one
     await world.close()
 
