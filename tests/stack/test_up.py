@@ -104,6 +104,12 @@ class Desk:
     def addresses(self) -> dict[str, str]:
         return {name: value or "" for name, value in dotenv_values(self.home / "run" / "stack.env").items()}
 
+    def deaths(self, part: str) -> str:
+        """What the supervisor said about a part, and the end of the part's log."""
+        said = (self.home / "logs" / "up.log").read_text().splitlines()
+        log = (self.home / "logs" / f"{part}.log").read_text().splitlines()
+        return "\n".join([*(line for line in said if line.startswith(part)), *log[-80:]])
+
     def processes(self) -> dict[str, psutil.Process]:
         return {part["name"]: psutil.Process(part["pid"]) for part in self.status()["parts"]}
 
@@ -265,7 +271,8 @@ def test_a_streamer_that_hangs_is_ended_and_started_again_with_its_orders(runnin
     while not (running.status().get("health") or {}).get("admission"):
         time.sleep(0.1)
     again = part_of(running, "streamer")
-    assert (again["restarts"], again["pid"] != hung.pid) == (before["restarts"] + 1, True)
+    restarts = (again["restarts"], again["pid"] != hung.pid)
+    assert restarts == (before["restarts"] + 1, True), running.deaths("streamer")
     log = (running.home / "logs" / "watchdog.log").read_text()
     assert "ended_what_hung" in log
     assert "its heartbeat has stood still" in log
