@@ -20,7 +20,7 @@ from benchmarks import empty_task, floor_consumer
 from benchmarks.samples import Progress, Samples, ratio, turns
 from benchmarks.system import Bench, bench
 from pms.bus.wake import wake_up
-from pms.domain.admission import client_order_id
+from pms.domain.decisions import client_order_id
 
 TURNS, EVERY_S = 8, 0.01
 TURN = (("path", 125), ("floor", 100), ("path", 125), ("celery", 100))
@@ -107,7 +107,7 @@ def _path(system: Bench) -> Send:
             "quantity": "0.002",
             "leverage": 20,
         }
-        order = client_order_id(ACCOUNT, "M", request)
+        order = client_order_id(ACCOUNT, "M", request, at=time.time_ns() // 1_000_000)
         sent[order] = time.monotonic_ns()
         await system.requests.submit("pms.trade", command, door="bench")
 

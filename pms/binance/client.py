@@ -334,9 +334,7 @@ class ExchangeClient:
 
     async def leverage_brackets(self) -> list[dict[str, Any]]:
         """Read the leverage brackets of all symbols, as `parse_instruments` takes them."""
-        answer: Any = await self._private(
-            "GET", "/fapi/v1/leverageBracket", Any, timeout=BULK, lane="background"
-        )
+        answer: Any = await self._private("GET", "/fapi/v1/leverageBracket", Any, timeout=BULK)
         return answer if isinstance(answer, list) else [answer]
 
     async def set_leverage(self, symbol: str, leverage: int) -> LeverageSet:
@@ -355,23 +353,19 @@ class ExchangeClient:
 
     async def position_mode(self) -> bool:
         """Whether the account is in hedge mode."""
-        answer = await self._private(
-            "GET", "/fapi/v1/positionSide/dual", HedgeMode, weight=30, lane="background"
-        )
+        answer = await self._private("GET", "/fapi/v1/positionSide/dual", HedgeMode, weight=30)
         return answer.dual_side_position
 
     async def multi_assets_mode(self) -> bool:
         """Whether the account is in multi-assets mode."""
-        answer = await self._private(
-            "GET", "/fapi/v1/multiAssetsMargin", MultiAssets, weight=30, lane="background"
-        )
+        answer = await self._private("GET", "/fapi/v1/multiAssetsMargin", MultiAssets, weight=30)
         return answer.multi_assets_margin
 
     # --- market ---
 
     async def exchange_info(self) -> dict[str, Any]:
         """Read symbols and limits, as `parse_instruments` takes them; the budget learns its limits."""
-        info = await self._public("/fapi/v1/exchangeInfo", dict[str, Any], timeout=BULK)
+        info = await self._public("/fapi/v1/exchangeInfo", dict[str, Any], lane="query", timeout=BULK)
         limits = info.get("rateLimits")
         if isinstance(limits, list) and all(isinstance(row, dict) for row in limits):
             self._budget.learn(limits)
@@ -381,7 +375,7 @@ class ExchangeClient:
         """Read a snapshot of the book; limit is 5, 10, 20, 50, 100, 500 or 1000."""
         weight = next((weight for most, weight in DEPTH_WEIGHTS if limit <= most), 20)
         params = [("symbol", symbol), ("limit", str(limit))]
-        return await self._public("/fapi/v1/depth", DepthSnapshot, params, weight=weight)
+        return await self._public("/fapi/v1/depth", DepthSnapshot, params, weight=weight, lane="query")
 
     async def premium_index(self, symbol: str) -> PremiumIndex:
         """Read a symbol's mark price and funding."""

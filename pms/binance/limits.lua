@@ -11,8 +11,9 @@
 --                  told[3] sent since the last call in the windows that began at starts[3],
 --                  counted[3] by the exchange in those windows, block[2] ms for which nobody must send
 --                  anything, or any order, limits[3] of the exchange (empty: not told),
---                  ahead (of Redis, of the exchange's clock, where it was just learnt), account, reduces, open[3] and reduce[3]: those lanes' caps, advance[2]: weight and orders
---                  that may be had beyond the need, calm: weight below which they are given
+--                  ahead (of Redis, of the exchange's clock, where it was just learnt), account, reduces,
+--                  open[3] and reduce[3]: those lanes' caps, advance[2]: weight and orders that may be had
+--                  beyond the need, calm: weight below which they are given
 --
 -- Time is Redis' clock set to the exchange's; windows begin at its whole minutes and tens of seconds. What was
 -- given in a window's last second may arrive in the next, so it counts there again. A report of a window

@@ -304,7 +304,7 @@ class RateBudget:
             "reduces": lane == "reduce",
             "open": tally.caps("open"),
             "reduce": tally.caps("reduce"),
-            "advance": self._credit_wanted(wants),
+            "advance": self._credit_wanted(wants, lane),
             "calm": int(tally.ours(0) * CALM),
         }
         try:
@@ -332,8 +332,10 @@ class RateBudget:
             tally.limits = (reply[14], reply[15], reply[16])
         return reply[3], reply[2]
 
-    def _credit_wanted(self, wants: Counts) -> tuple[int, int]:
-        weight = int(self._tally.ours(0) * CREDIT) if wants[0] and self._tally.ours(0) != UNLIMITED else 0
+    def _credit_wanted(self, wants: Counts, lane: Lane) -> tuple[int, int]:
+        """Ahead of need, weight and orders; work in the background can afford to ask each time."""
+        hurried = wants[0] and lane != "background" and self._tally.ours(0) != UNLIMITED
+        weight = int(self._tally.ours(0) * CREDIT) if hurried else 0
         return weight, CREDIT_ORDERS if wants[2] else 0
 
 

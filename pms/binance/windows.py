@@ -15,8 +15,9 @@ Lanes, each with a part of our share that it may fill up to; what is above is ke
     cancel         95 %          a cancel takes no order count
     reduce         90 %  100 %   what makes a position smaller
     open           85 %   85 %
-    query          75 %          evidence about orders, trades and balances
-    background     60 %          books, settings, sweeps
+    query          75 %          evidence about orders, trades and balances; order books, without which
+                                 nothing trades; what a streamer reads before it leads
+    background     60 %          incomes, fundings, mark prices, sweeps
 
 So what closes risk is never starved by what opens it. Times are ms of the shared clock.
 """
@@ -42,8 +43,12 @@ PARTS: Final[Mapping[Lane, tuple[Decimal, Decimal]]] = {
 CALM: Final = Decimal("0.5")
 """Below this part of our share requests are credited ahead; every lane may still spend there."""
 
-CREDIT: Final = Decimal("0.05")
-"""What a process is credited at once, as a part of our share of the weight."""
+CREDIT: Final = Decimal("0.01")
+"""What a process is credited at once, as a part of our share of the weight.
+
+Little, because what a process does not spend is lost to all others until the window is over: with
+forty processes it is two fifths of the minute.
+"""
 
 CREDIT_ORDERS: Final = 4
 """How many orders of one sub-account a process is credited at once, where its right is ample."""

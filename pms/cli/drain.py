@@ -22,7 +22,7 @@ from pms.stack.places import Places
 from pms.stack.processes import ROLES
 
 DRAINED_WITHIN_S = 30.0
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 90.0
 LOOK_EVERY_S = 0.05
 _LAST = "streamer"
 

@@ -219,17 +219,16 @@ def _show_health(out: Console, seen: pulse.Pulse) -> None:
 def _show_budget(out: Console, seen: pulse.Pulse) -> None:
     if seen.budget is None:
         return
-    limited = [count for count in seen.budget["counts"] if count["limit"] is not None]
-    parts = []
-    for count in limited:
-        lanes = ("cancel", "query") if count["name"].startswith("weight") else ("reduce", "open")
-        rooms = ", ".join(f"{lane} {count['lanes'][lane]}" for lane in lanes)
-        parts.append(f"{count['name']} {count['used']} of {count['limit']}, room to {rooms}")
     blocked = seen.budget["blockedMs"]
     if blocked:
-        parts.insert(0, f"the exchange turned us away, nothing is sent for {blocked / 1000:.1f} s")
-    text = "; ".join(parts) or "the exchange names no limits"
-    out.print(Text(f"rate budget: {text}", style="red" if blocked else ""), soft_wrap=True)
+        text = f"the exchange turned us away: nothing is sent for {blocked / 1000:.1f} s"
+        out.print(Text(text, style="bold red"))
+    for count in seen.budget["counts"]:
+        if count["limit"] is None:
+            continue
+        lanes = ("cancel", "query") if count["name"].startswith("weight") else ("reduce", "open")
+        rooms = ", ".join(f"{lane} {count['lanes'][lane]}" for lane in lanes)
+        out.print(f"budget: {count['name']} {count['used']} of {count['limit']}, room to {rooms}")
 
 
 def _span(seconds: float) -> str:

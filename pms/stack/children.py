@@ -12,7 +12,7 @@ from pms.stack.errors import StackError
 from pms.stack.logs import last_lines
 from pms.stack.processes import Runnable
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 90.0
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
 CALM_S = 60.0

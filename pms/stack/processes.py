@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psycopg
 from pydantic import SecretStr
@@ -136,19 +136,24 @@ class Heartbeats:
     _client: Redis | None = field(default=None, repr=False)
 
     def of(self, name: str) -> Callable[[int], bool]:
-        """A probe: whether the process with this id has beaten lately."""
-        return lambda pid: self.pid(name) == pid
+        """A probe: whether the process with this id has beaten lately, and does not recover any more."""
 
-    def pid(self, name: str) -> int | None:
-        """Who beats under a name; None if nobody does, or Redis does not answer."""
+        def ready(pid: int) -> bool:
+            beat = self._beat(name)
+            return beat is not None and beat.get("pid") == pid and not beat.get("recovering")
+
+        return ready
+
+    def _beat(self, name: str) -> dict[str, Any] | None:
+        """The last heartbeat under a name; None if nobody beats, or Redis does not answer."""
         if self._client is None:
             self._client = Redis.from_url(
                 self.url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
             )
         try:
             found = self._client.get(ready_key(name))
-            return int(json.loads(found)["pid"]) if isinstance(found, bytes | str) else None
-        except (RedisError, OSError, ValueError, KeyError):
+            return dict(json.loads(found)) if isinstance(found, bytes | str) else None
+        except (RedisError, OSError, ValueError):
             return None
 
 

@@ -50,7 +50,14 @@ from pms.streamer.outbox import Outbox
 from pms.streamer.outside import Outside
 from pms.streamer.reconcile import Reconciler
 from pms.streamer.redis_clock import RedisClock
-from pms.streamer.start import first_books, learn_exchange, load_desk, newest_trade, traded_since
+from pms.streamer.start import (
+    first_books,
+    given_room,
+    learn_exchange,
+    load_desk,
+    newest_trade,
+    traded_since,
+)
 from pms.streamer.supervision import Supervision
 from pms.streamer.world import World
 
@@ -350,8 +357,8 @@ class Streamer:
 
     async def _recover(self) -> None:
         """Load, learn, and open the books of a new system; the feed is buffered meanwhile."""
-        await self._client.sync_time()
-        await learn_exchange(self._desk, self._client)
+        await given_room(self._client.sync_time)
+        await given_room(lambda: learn_exchange(self._desk, self._client))
         seq = await load_desk(
             self._desk,
             state=await self._world.read_books(),
@@ -363,8 +370,13 @@ class Streamer:
         for detail in early:
             self._alarm(detail)
         await self._halts.begin()
-        opening = await first_books(
-            self._desk, self._client, symbols=self._settings.symbol_list, at=self._client.exchange_now_ms()
+        opening = await given_room(
+            lambda: first_books(
+                self._desk,
+                self._client,
+                symbols=self._settings.symbol_list,
+                at=self._client.exchange_now_ms(),
+            )
         )
         self._outbox.add(opening)
         await self._journal.show_incidents(self._desk.incidents.rows())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import TypeVar
 
 import structlog
 
 from pms.binance.client import ExchangeClient
+from pms.binance.errors import Throttled
 from pms.binance.instruments import parse_instruments
 from pms.bus.journal import Journal
 from pms.contract.journal import Rows
@@ -23,10 +26,25 @@ from pms.streamer.income import recent_incomes
 
 log = structlog.get_logger()
 AT_ONCE = 1000
+LEAST_WAIT_S = 0.5
+T = TypeVar("T")
 
 
 class CannotStart(Exception):
     """Something that only an operator can put right; the text says what to do."""
+
+
+async def given_room(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the exchange, waiting for as long as the rate budget has no room.
+
+    A streamer that ended instead would be started again, and spend again what it had read already.
+    """
+    while True:
+        try:
+            return await ask()
+        except Throttled as fault:
+            log.warning("start_waits_for_room", error=str(fault))
+            await asyncio.sleep(max(fault.retry_after, LEAST_WAIT_S))
 
 
 async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us: int) -> int:

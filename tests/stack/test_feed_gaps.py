@@ -12,13 +12,17 @@ from system import System, until
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
-async def resting_bid(system: System, *, quantity: str = "0.02") -> tuple[str, Decimal]:
-    """A resting order of alice at the best bid, as the exchange's feed told it."""
-    price = await system.bid("BTCUSDT")
+async def resting_bid(system: System, price: Decimal, *, quantity: str = "0.02") -> str:
+    """A resting order of alice, as the exchange's feed told it."""
     result = await system.trade("alice", type="LIMIT", price=str(price), quantity=quantity)
     assert result["success"], result
     await system.event_of("order_active", result["orderId"], seconds=5)
-    return result["orderId"], price
+    return str(result["orderId"])
+
+
+async def lonely_price(system: System) -> Decimal:
+    """A price far behind the market's, where nobody else rests."""
+    return await system.bid("BTCUSDT") - 100
 
 
 async def health(system: System) -> dict[str, Any]:
@@ -26,7 +30,8 @@ async def health(system: System) -> dict[str, Any]:
 
 
 async def test_the_listen_key_expires_between_two_fills(system: System) -> None:
-    order, price = await resting_bid(system)
+    price = await lonely_price(system)
+    order = await resting_bid(system, price)
     await system.sweep_to(price, "0.01")
     await system.event_of("order_partially_filled", order, seconds=5)
     await system.admin("POST", "listenKey/expire", account="desk")
@@ -39,8 +44,8 @@ async def test_the_listen_key_expires_between_two_fills(system: System) -> None:
 async def test_a_half_open_stream_is_found_out_and_its_fills_are_read_from_the_cursor(system: System) -> None:
     """The socket answers every ping and brings nothing: two orders are filled behind its back."""
     await until(system.admitting, "admission")
-    first, price = await resting_bid(system)
-    second, _ = await resting_bid(system)
+    price = await lonely_price(system)
+    first, second = [await resting_bid(system, price) for _ in range(2)]
     await system.admin("POST", "faults", kind="withhold_event", account="desk", count=-1)
     await system.sweep_to(price, "0.04")
 

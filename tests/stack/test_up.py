@@ -104,6 +104,12 @@ class Desk:
     def addresses(self) -> dict[str, str]:
         return {name: value or "" for name, value in dotenv_values(self.home / "run" / "stack.env").items()}
 
+    def deaths(self, part: str) -> str:
+        """What the supervisor said about a part, and the end of the part's log."""
+        said = (self.home / "logs" / "up.log").read_text().splitlines()
+        log = (self.home / "logs" / f"{part}.log").read_text().splitlines()
+        return "\n".join([*(line for line in said if line.startswith(part)), *log[-80:]])
+
     def processes(self) -> dict[str, psutil.Process]:
         return {part["name"]: psutil.Process(part["pid"]) for part in self.status()["parts"]}
 
@@ -246,6 +252,10 @@ def test_a_rolling_restart_loses_no_command(running: Desk) -> None:
     running.pms("audit", "--settle", "20")
 
 
+def part_of(running: Desk, name: str) -> dict[str, Any]:
+    return next(part for part in running.status()["parts"] if part["name"] == name)
+
+
 def test_a_streamer_that_hangs_is_ended_and_started_again_with_its_orders(running: Desk) -> None:
     running.pms("accounts", "create", "alice", "--fund", "10000")
     redis = Redis.from_url(running.addresses()["PMS_REDIS_URL"])
@@ -254,13 +264,15 @@ def test_a_streamer_that_hangs_is_ended_and_started_again_with_its_orders(runnin
         "trade", "BTCUSDT", "buy", "0.01", "--account", "alice", "--price", f"{far:.1f}", "--json"
     )
     order = json.loads(said)["orderId"]
+    before = part_of(running, "streamer")
     hung = running.processes()["streamer"]
     hung.suspend()
     assert ProcessId.of(hung.pid).ended_within(60), "the watchdog ends it"
     while not (running.status().get("health") or {}).get("admission"):
         time.sleep(0.1)
-    again = next(part for part in running.status()["parts"] if part["name"] == "streamer")
-    assert (again["restarts"], again["pid"] != hung.pid) == (1, True)
+    again = part_of(running, "streamer")
+    restarts = (again["restarts"], again["pid"] != hung.pid)
+    assert restarts == (before["restarts"] + 1, True), running.deaths("streamer")
     log = (running.home / "logs" / "watchdog.log").read_text()
     assert "ended_what_hung" in log
     assert "its heartbeat has stood still" in log

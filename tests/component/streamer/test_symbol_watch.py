@@ -98,7 +98,13 @@ async def market(redis_url: str) -> AsyncIterator[Market]:
             """Nothing was traded before."""
 
         made.data = MarketData(
-            desk, client, redis, now_ms=lambda: made.now, sleep=made.sleep, prepare=prepare
+            desk,
+            client,
+            redis,
+            now_ms=lambda: made.now,
+            sleep=made.sleep,
+            prepare=prepare,
+            spawn=lambda name, work: asyncio.create_task(work, name=name),
         )
         made.data.stream = MarketStream(
             venue.url.replace("http", "ws"),
