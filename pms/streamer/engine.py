@@ -363,7 +363,11 @@ class Engine:
         posting = observe(self.desk, order, fact, at=self.now() if at is None else at, code=code)
         if posting is not None:
             proof = posting.guard is not None
-            self.outbox.add(posting, lambda held: self._observed(order, proof=proof, held=held, code=code))
+            self.outbox.add(
+                posting,
+                lambda held: self._observed(order, proof=proof, held=held, code=code),
+                followed=order.momentary and not order.state.terminal and not proof,
+            )
         if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
             self.agenda.put(order.spec.client_order_id, in_s=0.5)
         elif order.momentary and not order.state.terminal:
