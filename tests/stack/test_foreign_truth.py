@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from decimal import Decimal
 from typing import Any
@@ -134,6 +135,7 @@ async def test_what_was_missed_while_down_is_read_from_the_histories_once(system
         await system.admin("POST", "deposit", account="desk", asset=asset, amount=amount)
     for symbol, rate in (("BTCUSDT", "0.0001"), ("ETHUSDT", "-0.0002"), ("BTCUSDT", "0.0003")):
         await system.admin("POST", "funding", symbol=symbol, rate=rate)
+        await asyncio.sleep(0.01)  # a symbol's fundings are told apart by their moments
     # A symbol that the engine never looked at.
     await system.admin("POST", "order", account="desk", symbol="SOLUSDT", side="BUY", quantity="3")
     await system.admin("POST", "close", account="desk", symbol="SOLUSDT", why="liquidation", quantity="1")

@@ -79,7 +79,7 @@ def test_a_seed_is_the_same_run_in_every_interpreter() -> None:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_planted_bug_is_found(name: str) -> None:
-    proof = find(name, most=12)
+    proof = find(name, most=60)
     assert proof.seed is not None, f"{name} was not found"
 
 
@@ -93,7 +93,7 @@ def test_there_are_bugs_enough_and_all_can_be_planted() -> None:
 
 def test_a_timeline_tells_faults_lives_and_the_order_in_question() -> None:
     mutant = next(each for each in MUTANTS if each.name == "absent_once_is_proof")
-    proof = find(mutant.name, most=12)
+    proof = find(mutant.name, most=60)
     assert proof.seed is not None
     with mutant.planted():
         with logs(None):
