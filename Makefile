@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python -m
 ARGS ?=
 
-.PHONY: help up down demo bench clients sim prove test unit lint check format setup setup-dev clean
+.PHONY: help up down demo bench clients sim prove test soak unit lint check format setup setup-dev clean
 .DEFAULT_GOAL := help
 
 help:
@@ -44,6 +44,9 @@ prove: setup
 
 test: setup-dev
 	@exec $(RUN) pytest -n 2 --dist loadscope $(ARGS)
+
+soak: setup-dev
+	@exec $(RUN) pytest -q tests/stack/test_soak.py --soak-seconds 600 $(ARGS)
 
 unit: setup-dev
 	@exec $(RUN) pytest -q tests/unit $(ARGS)

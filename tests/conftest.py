@@ -107,6 +107,13 @@ def _judged(report: Report) -> Report:
     return report
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak-seconds", type=float, default=60, help="How long the soak goes on.")
+    parser.addoption("--soak-seed", type=int, help="The soak's seed; a random one otherwise.")
+    parser.addoption("--soak-only", default="", help="Only faults that begin so, as `kill` or `cut workers`.")
+    parser.addoption("--soak-keep", action="store_true", help="Keep the soak's directories with all logs.")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("CI"):
         config.pluginmanager.register(SkipPolicy())

@@ -147,7 +147,8 @@ class Requests:
         """Await the result of a command; None if the time is over first.
 
         Trap: redis-py's `subscribe` only writes the request. The record is read once Redis has confirmed
-        it, or an answer between the two would be heard by nobody.
+        it, or an answer between the two would be heard by nobody. Trap: whoever waits holds one connection
+        and needs a second for a moment; a pool must have more than twice as many as wait at once.
         """
         key = names.result_key(request_id)
         async with self._redis.pubsub() as listener:

@@ -74,7 +74,7 @@ class System:
             "PMS_LOG_LEVEL": "INFO",
             "NO_COLOR": "1",
         }
-        self.redis: Any = connect(redis_url, name="test", connections=64)
+        self.redis: Any = connect(redis_url, name="test", connections=1024)
         self.requests = Requests(self.redis, new_id=lambda: str(uuid4()))
         self.http = aiohttp.ClientSession()
         self.other_session = open_session()

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from relay import Relay
+from relay import TcpRelay
 from system import KEY, SECRET, System, until
 
 from pms.cli.reconcile import as_object
@@ -30,11 +30,11 @@ WHY = "found at the exchange by hand"
 class Desk(System):
     """A system whose way to the exchange leads through a relay of the test's."""
 
-    relay: Relay
+    relay: TcpRelay
 
     async def begin_behind_relay(self, *parts: str) -> None:
         await self.begin()
-        self.relay = Relay(self.venue_url)
+        self.relay = TcpRelay(self.venue_url)
         await self.relay.mend()
         self.environment["PMS_BINANCE_REST_URL"] = self.relay.url
         self.environment["PMS_BINANCE_WS_URL"] = self.relay.url.replace("http", "ws")
