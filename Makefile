@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python -m
 ARGS ?=
 
-.PHONY: help up down demo bench clients sim prove test soak unit lint check format setup setup-dev clean
+.PHONY: help up down demo bench clients sim prove test soak outage unit lint check format setup setup-dev clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo 'make check   format, lint, types, floors and unit tests'
 	@echo 'make sim     the system under simulated faults (ARGS="--seeds 10000")'
 	@echo 'make prove   plant known bugs, and see that the simulator finds each'
+	@echo 'make soak    ten minutes of kills, stops and cuts under load; make outage: ten without an exchange'
 	@echo 'make bench   the figures of docs/performance.md (ARGS=NAME: one of them)'
 	@echo 'make clients environments for the order books that bench ticks compares with (ARGS=NAME: one of them)'
 
@@ -47,6 +48,9 @@ test: setup-dev
 
 soak: setup-dev
 	@exec $(RUN) pytest -q tests/stack/test_soak.py --soak-seconds 600 $(ARGS)
+
+outage: setup-dev
+	@exec $(RUN) pytest -q tests/stack/test_reconciliation.py -k test_f4 --outage-seconds 600 $(ARGS)
 
 unit: setup-dev
 	@exec $(RUN) pytest -q tests/unit $(ARGS)
