@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -75,13 +75,13 @@ async def run() -> dict[str, Any]:
     }
 
 
-Send = Callable[[dict[str, int]], Awaitable[None]]
+Send = Callable[[dict[str, int]], Coroutine[Any, Any, None]]
 
 
 async def _block(send: Send, sent: dict[str, int], number: int) -> None:
     """Send at fixed times, whatever became of the ones before."""
     began = time.monotonic()
-    running = []
+    running: list[asyncio.Task[None]] = []
     for turn in range(number):
         await asyncio.sleep(max(0.0, began + turn * EVERY_S - time.monotonic()))
         running.append(asyncio.create_task(send(sent)))

@@ -8,7 +8,7 @@ import threading
 import uvloop
 from celery import Celery
 from celery.signals import worker_ready
-from kombu import Exchange, Queue
+from kombu.entity import Exchange, Queue
 
 import celeryconfig
 from benchmarks.poster import Poster

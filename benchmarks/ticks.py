@@ -103,7 +103,7 @@ def _bests(frames: list[bytes], snapshot: Any) -> list[Best]:
     """Our book's best bid and ask after each diff; raises if the frames do not follow each other."""
     book = LocalBook("BTCUSDT")
     book.snapshot(*snapshot)
-    bests = []
+    bests: list[Best] = []
     for frame in frames:
         top = book.apply(_decoded(frame))
         if top is None:
