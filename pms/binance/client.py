@@ -330,7 +330,9 @@ class ExchangeClient:
         ]
         if kind is not None:
             params.append(("incomeType", kind))
-        return await self._private("GET", "/fapi/v1/income", list[IncomeAnswer], params, weight=30)
+        return await self._private(
+            "GET", "/fapi/v1/income", list[IncomeAnswer], params, weight=30, lane="background"
+        )
 
     async def leverage_brackets(self) -> list[dict[str, Any]]:
         """Read the leverage brackets of all symbols, as `parse_instruments` takes them."""

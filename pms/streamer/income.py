@@ -55,15 +55,21 @@ class IncomeReader:
     engine: Engine
     client: ExchangeClient
 
-    async def read(self) -> set[str]:
-        """Book what is new; returns the symbols that were traded and of which no trade is known to us."""
+    async def read(self, *, since: int = 0) -> set[str]:
+        """Book what is new; returns the symbols that were traded and of which no trade is known to us.
+
+        With `since` only from there on: on a busy account all since the cursor takes two dozen requests,
+        a third of a minute's weight. The cursor stays then.
+        """
         desk, now = self.engine.desk, self.client.exchange_now_ms()
-        start = desk.treasury.progress.get(INCOME, now)
+        cursor = desk.treasury.progress.get(INCOME, now)
+        start = max(cursor, since)
         rows = await self._rows(start, now + AHEAD_MS)
         untold = [_income(row) for row in rows if row.income_type not in TRADED]
         for first in range(0, len(untold), BATCH):
             self.engine.outbox.add(book_incomes(desk, untold[first : first + BATCH], at=now))
-        self.engine.outbox.add(book_incomes(desk, (), proven=now - LAG_MS, at=now))
+        if start == cursor:
+            self.engine.outbox.add(book_incomes(desk, (), proven=now - LAG_MS, at=now))
         traded = {row.symbol for row in rows if row.income_type in TRADED and row.symbol}
         return traded - desk.cursors.keys() - desk.newest_trades.keys()
 

@@ -27,6 +27,15 @@ log = structlog.get_logger()
 BEAT_S = 1.0
 FUNDING_EVERY_S = 5.0
 INCOME_EVERY_S = 600.0
+INCOME_FIRST_S = 60.0
+"""So long after the start, or a failure, the income history is read from its cursor on."""
+
+SETTLE_S = 1.0
+"""After a gap was closed the wallets have so long to agree with our sums by what is still on its way."""
+
+BEFORE_MS = 60_000
+"""So far behind the moment when money last agreed its difference is looked for."""
+
 INCOME_RETRIES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 MARGIN_BUSY_S = 3.0
 MARGIN_IDLE_S = 30.0
@@ -48,7 +57,10 @@ class Outside:
     fundings: FundingReader = field(init=False)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _income_at: float = 0.0
-    _income_tries: int = 0
+    _missing_at: float = float("inf")
+    _missing_tries: int = 0
+    _agreed_at: int = 0
+    #: when money last agreed, by the exchange's clock
     _margin_at: float = 0.0
     _funding_at: float = 0.0
     _settings_stale: bool = True
@@ -62,8 +74,15 @@ class Outside:
 
     def income_heard(self) -> None:
         """Money moved without a trade: read the income history now, and look for fundings."""
-        self._income_at = self._funding_at = 0.0
-        self._income_tries = 0
+        self._missing_at = self._funding_at = 0.0
+        self._missing_tries = 0
+        self._all_fundings = True
+        self._woken.set()
+
+    def gap_closed(self) -> None:
+        """The stream was away: look for fundings, and for income if the wallets say that some was missed."""
+        self._missing_at, self._funding_at = self.monotonic() + SETTLE_S, 0.0
+        self._missing_tries = 0
         self._all_fundings = True
         self._woken.set()
 
@@ -96,7 +115,8 @@ class Outside:
 
     async def catch_up_once(self) -> None:
         """Read at start what was missed while down; what fails is left to the loop."""
-        for duty in (self._read_margin, self._read_income, self._read_fundings):
+        self._income_at = self.monotonic() + INCOME_FIRST_S
+        for duty in (self._read_margin, self._look_for_missing, self._read_fundings):
             await self._guarded(duty)
 
     async def run(self) -> None:
@@ -112,21 +132,33 @@ class Outside:
             now = self.monotonic()
             if self._settings_stale:
                 await self._guarded(self.read_settings)
+            if not money_differs(self.engine.desk, self.engine.venue):
+                self._agreed_at = self.client.exchange_now_ms()
             if now >= self._income_at:
                 await self._guarded(self._read_income)
+            if now >= self._missing_at:
+                await self._guarded(self._look_for_missing)
             if now >= self._funding_at:
                 await self._guarded(self._read_fundings)
             if now >= self._margin_at or (self.engine.venue.moved and now >= self._margin_busy()):
                 await self._guarded(self._read_margin)
 
     async def _read_income(self) -> None:
-        venue, tries = self.engine.venue, self._income_tries
-        self._income_at = self.monotonic() + INCOME_RETRIES_S[min(tries, len(INCOME_RETRIES_S) - 1)]
-        self._income_tries += 1
+        self._income_at = self.monotonic() + INCOME_FIRST_S
         for symbol in sorted(await self.incomes.read()):
             await self.catch_up.trades(symbol)
-        if not money_differs(self.engine.desk, venue) or self._income_tries > len(INCOME_RETRIES_S):
-            self._income_at = self.monotonic() + INCOME_EVERY_S
+        self._income_at = self.monotonic() + INCOME_EVERY_S
+
+    async def _look_for_missing(self) -> None:
+        """Read what may explain a difference of money, again and again for a while, as long as it lasts."""
+        tries = self._missing_tries
+        self._missing_at = float("inf")
+        if tries == len(INCOME_RETRIES_S) or not money_differs(self.engine.desk, self.engine.venue):
+            return
+        self._missing_at = self.monotonic() + INCOME_RETRIES_S[tries]
+        self._missing_tries += 1
+        for symbol in sorted(await self.incomes.read(since=self._agreed_at - BEFORE_MS)):
+            await self.catch_up.trades(symbol)
 
     async def _read_fundings(self) -> None:
         self._funding_at = self.monotonic() + FUNDING_EVERY_S

@@ -432,7 +432,7 @@ class Streamer:
                 self._behind.set()
                 raise
             self._gap = self._behind.is_set()
-            self._outside.income_heard()
+            self._outside.gap_closed()
 
     async def _close_gap(self) -> int:
         began = self._client.exchange_now_ms()

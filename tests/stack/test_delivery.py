@@ -114,3 +114,27 @@ async def test_f3_an_intent_that_has_expired_is_refused_however_often_it_comes(s
     assert await results(system, requests) == answers
     assert await system.placed() == before
     await system.audit()
+
+
+async def test_f6_an_order_that_is_there_already_is_a_success(system: System) -> None:
+    """The request goes twice on its way and the second comes to be answered: -4116, and one order rests."""
+    price = await system.bid("BTCUSDT") - 1000
+    before = await system.placed()
+    fault = await system.admin(
+        "POST", "faults", kind="delay_before", path="/fapi/v1/order", method="POST", ms=1000
+    )
+    fields = command(0, ttl_ms=8000) | {"type": "LIMIT", "price": str(price)}
+    await system.requests.submit(Task.TRADE, fields, door="test")
+    await system.admin("GET", f"faults/{fault['id']}?hits=1&timeout=5")
+    decided = await system.requests.read(fields["requestId"])
+    assert decided is not None
+    (order,) = decided.orders
+    await system.own_order("BTCUSDT", "BUY", fields["quantity"], price, name=order)
+
+    answer = (await results(system, [fields["requestId"]]))[fields["requestId"]]
+    assert (answer["success"], answer["state"], answer["orderId"]) == (True, "active", order)
+    assert await system.placed() == before + 2
+    assert (await at_the_venue(system))[order] == 1
+    assert (await system.ask("pms.cancel", orderId=order))["success"]
+    assert (await system.trade("bob"))["state"] == "filled"
+    await system.audit()

@@ -91,7 +91,7 @@ class Reaper:
         self.system.start(name, command=KILLING)
 
 
-async def test_two_thousand_orders_under_kills(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_f2_two_thousand_orders_under_kills(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     system.kill("worker-orders")
     for number in range(PRODUCERS):
         await system.account(f"desk{number}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from decimal import Decimal
 from typing import Any
@@ -29,7 +30,7 @@ async def health(system: System) -> dict[str, Any]:
     return dict(json.loads(await system.redis.get("pms:health")))
 
 
-async def test_the_listen_key_expires_between_two_fills(system: System) -> None:
+async def test_f7_the_listen_key_expires_between_two_fills(system: System) -> None:
     price = await lonely_price(system)
     order = await resting_bid(system, price)
     await system.sweep_to(price, "0.01")
@@ -41,7 +42,9 @@ async def test_the_listen_key_expires_between_two_fills(system: System) -> None:
     await system.audit()
 
 
-async def test_a_half_open_stream_is_found_out_and_its_fills_are_read_from_the_cursor(system: System) -> None:
+async def test_f7_a_half_open_stream_is_found_out_and_its_fills_are_read_from_the_cursor(
+    system: System,
+) -> None:
     """The socket answers every ping and brings nothing: two orders are filled behind its back."""
     await until(system.admitting, "admission")
     price = await lonely_price(system)
@@ -70,3 +73,41 @@ async def test_the_rate_budget_is_told(system: System) -> None:
     budget = json.loads(await system.redis.get("pms:budget"))
     assert [count["name"] for count in budget["counts"]] == ["weight_1m", "orders_1m", "orders_10s"]
     assert budget["known"]
+
+
+async def test_a_gap_in_which_no_money_was_missed_costs_no_reading_of_the_income_history(
+    system: System,
+) -> None:
+    """It weighs 30 a page, two dozen pages on a busy account: a third of a minute for every reconnect."""
+
+    async def closed() -> int:
+        return system.log("streamer").count("caught_up")
+
+    async def asked() -> int:
+        counts = (await system.admin("GET", "requests"))["counts"]
+        return int(counts.get("GET /fapi/v1/income", 0))
+
+    async def trades() -> bool:
+        return bool((await system.trade("alice"))["state"] == "filled")
+
+    await until(trades, "a fill")
+    read, gaps = await asked(), await closed()
+    for _ in range(3):
+        await until(trades, "a fill")
+        await system.admin("POST", "sockets/cut", route="private")
+
+        async def one_more(than: int = gaps) -> bool:
+            return await closed() > than
+
+        await until(one_more, "the gap to be closed", seconds=20)
+        gaps = await closed()
+    await asyncio.sleep(2.5)
+    assert await asked() == read
+    await system.admin("POST", "deposit", account="desk", amount="5")
+
+    async def booked() -> bool:
+        return bool(await system.rows("select 1 from pms.incomes where amount = 5"))
+
+    await until(booked, "the deposit")
+    assert await asked() > read
+    await system.audit()

@@ -37,7 +37,7 @@ async def soaked(pytestconfig: pytest.Config) -> AsyncIterator[SoakSystem]:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-async def test_a_soak_ends_with_books_that_agree(
+async def test_f2_a_soak_ends_with_books_that_agree(
     soaked: SoakSystem, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = pytestconfig.getoption("--soak-seed")

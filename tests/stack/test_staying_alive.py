@@ -151,7 +151,7 @@ async def test_a_halt_set_by_hand_is_taken_into_the_journal(system: System) -> N
     assert not await system.redis.exists("pms:halt")
 
 
-async def test_a_dead_engine_leaves_no_resting_order(system: System) -> None:
+async def test_f12_a_dead_engine_leaves_no_resting_order(system: System) -> None:
     """The exchange's countdown cancels it; for us it is alive until the exchange says otherwise."""
     system.kill("streamer")
     await system.redis.delete("pms:ready:streamer")

@@ -256,7 +256,7 @@ def part_of(running: Desk, name: str) -> dict[str, Any]:
     return next(part for part in running.status()["parts"] if part["name"] == name)
 
 
-def test_a_streamer_that_hangs_is_ended_and_started_again_with_its_orders(running: Desk) -> None:
+def test_f12_a_streamer_that_hangs_is_ended_and_started_again_with_its_orders(running: Desk) -> None:
     running.pms("accounts", "create", "alice", "--fund", "10000")
     redis = Redis.from_url(running.addresses()["PMS_REDIS_URL"])
     far = json.loads(redis.get("pms:price:BTCUSDT") or b"{}")["bid"] - 1000  # type: ignore[arg-type]

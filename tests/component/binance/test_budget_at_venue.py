@@ -92,7 +92,7 @@ async def processes(venue: RunningVenue, redis_url: str) -> AsyncIterator[Proces
         yield made
 
 
-async def test_floods_of_orders_and_reads_are_never_turned_away_and_cancels_find_room(
+async def test_f11_floods_of_orders_and_reads_are_never_turned_away_and_cancels_find_room(
     processes: Processes,
 ) -> None:
     """Three processes flood with one sub-account and with reads; another trades and cancels."""
@@ -148,7 +148,7 @@ async def test_floods_of_orders_and_reads_are_never_turned_away_and_cancels_find
     assert len(placed["greedy"]) > 100
 
 
-async def test_a_429_stops_all_until_its_time_is_over(processes: Processes, venue: RunningVenue) -> None:
+async def test_f11_a_429_stops_all_until_its_time_is_over(processes: Processes, venue: RunningVenue) -> None:
     """One request is answered so for two seconds; whoever went on sending would be banned."""
     clients = [await processes.client() for _ in range(3)]
     answered: list[float] = []

@@ -53,7 +53,7 @@ async def place(client: ExchangeClient) -> None:
 
 
 @pytest.mark.parametrize("how", LOST)
-async def test_what_was_lost_is_found_by_asking(how: str, serve: Serve, client_of: MakeClient) -> None:
+async def test_f5_what_was_lost_is_found_by_asking(how: str, serve: Serve, client_of: MakeClient) -> None:
     server = await serve(
         LOST[how], Reply(answer(200, json.dumps(ORDER))), Reply(answer(200, json.dumps([TRADE])))
     )
@@ -101,7 +101,7 @@ async def test_absent_is_what_neither_kind_of_order_knows(serve: Serve, client_o
         (418, -1003, Throttled),
     ],
 )
-async def test_what_an_order_is_answered_with_is_told_apart(
+async def test_f5_what_an_order_is_answered_with_is_told_apart(
     status: int, code: int, kind: type[ExchangeError], serve: Serve, client_of: MakeClient
 ) -> None:
     body = json.dumps({"code": code, "msg": "said"})

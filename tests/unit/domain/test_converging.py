@@ -119,7 +119,7 @@ def courses(draw: st.DrawFn) -> list[tuple[str, int]]:
 
 @settings(max_examples=300, deadline=None)
 @given(courses(), st.data())
-def test_every_interleaving_converges(course: list[tuple[str, int]], data: st.DataObject) -> None:
+def test_f1_every_interleaving_converges(course: list[tuple[str, int]], data: st.DataObject) -> None:
     desk = desk_at()
     coid = trade(desk, type="LIMIT", price="59000", quantity="0.010").entry.rows.orders[0].client_order_id
     order = desk.orders[coid]
