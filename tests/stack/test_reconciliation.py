@@ -115,6 +115,7 @@ async def test_f4_an_outage_ends_nothing_and_one_pass_makes_all_exact(
         str((await desk.trade("alice", type="LIMIT", price=str(price), quantity="0.05"))["orderId"])
         for price in (near, far, far - 1)
     ]
+    await until(lambda: _armed(desk), "the countdown to run")
     desk.relay.cut()
     await until(lambda: _closed(desk), "admission to close")
     unsent = await desk.trade("bob", timeout_s=12)
@@ -317,6 +318,10 @@ async def open_rows(desk: Desk) -> int:
 
 async def _hit(desk: Desk, fault: int) -> bool:
     return bool((await desk.admin("GET", f"faults/{fault}"))["hits"])
+
+
+async def _armed(desk: Desk) -> bool:
+    return bool(json.loads(await desk.redis.get("pms:health") or b"{}").get("deadMan") == "armed")
 
 
 async def _closed(desk: Desk) -> bool:

@@ -23,7 +23,6 @@ QUICK = (
     "double_send",
     "lost_is_unsent",
     "netting_forgotten",
-    "repeat_is_another_order",
     "trade_lite_booked",
 )
 """Planted bugs that the first seeds find; `make prove` looks for all."""
