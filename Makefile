@@ -44,7 +44,7 @@ prove: setup
 	@exec $(RUN) pms.cli.main sim --prove $(ARGS)
 
 test: setup-dev
-	@exec $(RUN) pytest -n 2 --dist loadscope $(ARGS)
+	@exec $(RUN) pytest -n 3 --dist loadscope $(ARGS)
 
 soak: setup-dev
 	@exec $(RUN) pytest -q tests/stack/test_soak.py --soak-seconds 600 $(ARGS)

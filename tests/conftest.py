@@ -120,17 +120,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SkipPolicy())
 
 
-class TwoLanes(LoadScopeScheduling):
-    """Whole systems one after the other, and beside them everything else.
+LONG = ("test_up.py", "test_demo.py", "test_soak.py", "test_exactly_once.py", "test_bad_input.py")
 
-    The replay at recorded speed waits most of its minute, so it goes with the second lane.
+
+class ThreeLanes(LoadScopeScheduling):
+    """Two whole systems at a time, for they wait more than they work, and beside them everything else.
+
+    The replay at recorded speed waits most of its minute, so it goes with the third lane.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        whole = nodeid.startswith("tests/stack/")
-        return "systems" if whole and "test_real_input.py" not in nodeid else "parts"
+        path, name = nodeid.split("::")[0].rsplit("/", 1)
+        if path != "tests/stack" or name == "test_real_input.py":
+            return "parts"
+        return "long" if name in LONG else "systems"
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoLanes:
-    return TwoLanes(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ThreeLanes:
+    return ThreeLanes(config, log)
