@@ -130,7 +130,7 @@ class ThreeLanes(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        path, name = nodeid.split("::")[0].rsplit("/", 1)
+        path, name = nodeid.split("::", maxsplit=1)[0].rsplit("/", 1)
         if path != "tests/stack" or name == "test_real_input.py":
             return "parts"
         return "long" if name in LONG else "systems"

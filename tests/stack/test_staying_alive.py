@@ -88,6 +88,42 @@ async def test_every_worker_takes_the_canary_of_each_of_its_queues(system: Syste
     await until(taken, "every canary to be taken")
 
 
+async def test_a_worker_that_stopped_consuming_is_ended_and_takes_again(system: System) -> None:
+    """It beats and answers, as one does whose consumer did not survive a reconnect to Redis; it takes nothing."""
+    deaf = system.processes["worker-schedule"]
+    told = await celery(
+        system, "control", "cancel_consumer", "schedule", "-d", f"schedule@{socket.gethostname()}"
+    )
+    assert "no longer consuming from schedule" in told
+    system.start("watchdog", command=[sys.executable, "-m", "pms.stack.watchdog"])
+
+    async def ended() -> bool:
+        return deaf.poll() is not None
+
+    await until(ended, "the deaf worker to be ended", seconds=60, tell=lambda: system.log("watchdog"))
+    system.kill("watchdog")
+    assert "it beats, but" in system.log("watchdog")
+    assert await system.redis.llen("schedule") > 0
+    system.start("worker-schedule")
+    await system.ready("worker-schedule")
+
+    async def taken() -> bool:
+        return bool(await system.redis.llen("schedule") == 0)
+
+    await until(taken, "its successor to take what waited")
+
+
+async def celery(system: System, *words: str) -> str:
+    """Run Celery's own command line."""
+    done = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "celery", "-A", "pms.tasks.app", *words),
+        env=system.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    return (await done.communicate())[0].decode()
+
+
 async def test_a_halt_stops_what_is_admitted_while_the_streamer_hangs(system: System) -> None:
     system.processes["worker-orders"].send_signal(signal.SIGSTOP)
     request, order = await admitted_and_unsent(system)
