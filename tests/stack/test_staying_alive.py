@@ -89,7 +89,7 @@ async def test_every_worker_takes_the_canary_of_each_of_its_queues(system: Syste
 
 
 async def test_a_worker_that_stopped_consuming_is_ended_and_takes_again(system: System) -> None:
-    """It beats and answers, as one does whose consumer did not survive a reconnect to Redis; it takes nothing."""
+    """It beats and answers and takes nothing: its consumer did not survive a reconnect to Redis."""
     deaf = system.processes["worker-schedule"]
     told = await celery(
         system, "control", "cancel_consumer", "schedule", "-d", f"schedule@{socket.gethostname()}"
