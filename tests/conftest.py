@@ -130,8 +130,8 @@ class ThreeLanes(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        path, name = nodeid.split("::", maxsplit=1)[0].rsplit("/", 1)
-        if path != "tests/stack" or name == "test_real_input.py":
+        folder, _, name = nodeid.split("::", maxsplit=1)[0].rpartition("/")
+        if folder != "tests/stack" or name == "test_real_input.py":
             return "parts"
         return "long" if name in LONG else "systems"
 
