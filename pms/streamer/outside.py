@@ -59,8 +59,9 @@ class Outside:
     _income_at: float = 0.0
     _missing_at: float = float("inf")
     _missing_tries: int = 0
+    _told: int = 0
     _agreed_at: int = 0
-    #: when money last agreed, by the exchange's clock
+    #: the time of the exchange's last word of money that agreed with our sums
     _margin_at: float = 0.0
     _funding_at: float = 0.0
     _settings_stale: bool = True
@@ -132,8 +133,7 @@ class Outside:
             now = self.monotonic()
             if self._settings_stale:
                 await self._guarded(self.read_settings)
-            if not money_differs(self.engine.desk, self.engine.venue):
-                self._agreed_at = self.client.exchange_now_ms()
+            self._note_agreement()
             if now >= self._income_at:
                 await self._guarded(self._read_income)
             if now >= self._missing_at:
@@ -142,6 +142,18 @@ class Outside:
                 await self._guarded(self._read_fundings)
             if now >= self._margin_at or (self.engine.venue.moved and now >= self._margin_busy()):
                 await self._guarded(self._read_margin)
+
+    def _note_agreement(self) -> None:
+        """Note that money agreed when the exchange last spoke of it.
+
+        Trap: its silence says nothing. While the stream is away or half open both sums stand still and
+        seem to agree, whatever moves meanwhile.
+        """
+        venue = self.engine.venue
+        if venue.told != self._told:
+            self._told = venue.told
+            if not money_differs(self.engine.desk, venue):
+                self._agreed_at = venue.heard_at
 
     async def _read_income(self) -> None:
         self._income_at = self.monotonic() + INCOME_FIRST_S
