@@ -120,9 +120,7 @@ async def test_f6_an_order_that_is_there_already_is_a_success(system: System) ->
     """The request goes twice on its way and the second comes to be answered: -4116, and one order rests."""
     price = await system.bid("BTCUSDT") - 1000
     before = await system.placed()
-    fault = await system.admin(
-        "POST", "faults", kind="delay_before", path="/fapi/v1/order", method="POST", ms=1000
-    )
+    fault = await system.admin("POST", "faults", kind="hang_before", path="/fapi/v1/order", method="POST")
     fields = command(0, ttl_ms=8000) | {"type": "LIMIT", "price": str(price)}
     await system.requests.submit(Task.TRADE, fields, door="test")
     await system.admin("GET", f"faults/{fault['id']}?hits=1&timeout=5")
@@ -130,6 +128,7 @@ async def test_f6_an_order_that_is_there_already_is_a_success(system: System) ->
     assert decided is not None
     (order,) = decided.orders
     await system.own_order("BTCUSDT", "BUY", fields["quantity"], price, name=order)
+    await system.admin("DELETE", "faults")
 
     answer = (await results(system, [fields["requestId"]]))[fields["requestId"]]
     assert (answer["success"], answer["state"], answer["orderId"]) == (True, "active", order)
