@@ -35,6 +35,8 @@ class LocalCommands:
     sleep: Callable[[float], Awaitable[None]]
     monotonic: Callable[[], float]
     spawn: Callable[[str, Coroutine[Any, Any, None]], object]
+    hurry: Callable[[], None]
+    #: the ledger, for somebody waits
 
     def serve(self, asked: Asked, command: Command) -> None:
         """Begin to serve a command; the engine goes on meanwhile."""
@@ -54,6 +56,7 @@ class LocalCommands:
         self.engine.outbox.add(posting, journaled.set_result)
         answered = any(result.request_id == asked.request_id for result in posting.results)
         if await journaled and not answered:
+            self.hurry()
             await self._answer(posting)
 
     async def _answer(self, posting: Posting) -> None:

@@ -130,7 +130,7 @@ class Streamer:
             sleep=asyncio.sleep,
             archive=Reader(settings.archive_dir),
         )
-        self._outbox.flushed = self._ledger.flushed.set
+        self._outbox.flushed = self._ledger.journaled
         rights, inbox = Rights(self._redis, sender=SENDER), Inbox(self._redis)
         placing = Placing(
             redis=self._redis,
@@ -161,6 +161,7 @@ class Streamer:
             sleep=asyncio.sleep,
             monotonic=monotonic,
             spawn=self._tasks.spawn,
+            hurry=self._ledger.hurry,
         )
         self._engine.local = local.serve
         self._market = MarketData(
