@@ -58,6 +58,7 @@ from pms.domain.orders import (
     Order,
     Refused,
     Seen,
+    State,
     Voided,
 )
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
@@ -366,7 +367,6 @@ class Engine:
             self.outbox.add(
                 posting,
                 lambda held: self._observed(order, proof=proof, held=held, code=code),
-                followed=order.momentary and not order.state.terminal and not proof,
             )
         if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
             self.agenda.put(order.spec.client_order_id, in_s=0.5)
@@ -427,6 +427,10 @@ class Engine:
                 self.behind()
             elif not over:
                 self.foreign(update.symbol, update.order_id, update.client_order_id)
+            return
+        if word == "NEW" and order.momentary and order.state is State.PLACING:
+            # Its end follows in the same breath and says all that this says: an entry less before the fill.
+            self.agenda.put(order.spec.client_order_id, in_s=SILENCE_S)
             return
         if update.execution == "AMENDMENT":
             self.observe(

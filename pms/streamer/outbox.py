@@ -2,16 +2,12 @@
 
 While Redis is away entries wait here and fills are booked on. A call whose reply was lost is made
 again as it was: the script finds itself written.
-
-What another word is sure to follow at once may wait for it a moment (`LINGER_S`), so that both leave in one
-call: a fill's way to its subscriber is then one call and not two.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -23,7 +19,6 @@ from pms.domain.posting import Posting
 log = structlog.get_logger()
 BATCH = 64
 RETRY_S = 0.2
-LINGER_S = 0.002
 
 
 @dataclass(slots=True)
@@ -47,31 +42,19 @@ class Outbox:
         self._sleep = sleep
         self._waiting: list[_Waiting] = []
         self._something = asyncio.Event()
-        self._urgent = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
         self.connected = True
         self.flushed: Callable[[], None] = _nothing
         self.failed: Callable[[Exception], None] = _ignored
 
-    def add(
-        self,
-        posting: Posting | None,
-        confirmed: Callable[[bool], None] | None = None,
-        *,
-        followed: bool = False,
-    ) -> None:
-        """Queue a posting; `confirmed` is called with whether its guard held, once it is journaled.
-
-        One that is sure to be `followed` by another at once may wait for it.
-        """
+    def add(self, posting: Posting | None, confirmed: Callable[[bool], None] | None = None) -> None:
+        """Queue a posting; `confirmed` is called with whether its guard held, once it is journaled."""
         if posting is None:
             return
         self._waiting.append(_Waiting(posting, confirmed))
         self._empty.clear()
         self._something.set()
-        if not followed:
-            self._urgent.set()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -84,14 +67,8 @@ class Outbox:
         """Flush for ever; raises NotLeading when this streamer must step down."""
         while True:
             await self._something.wait()
-            if not self._urgent.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LINGER_S):
-                        await self._urgent.wait()
             # One turn of the loop: frames that came in the same breath leave in the same call.
             await self._sleep(0)
-            if len(self._waiting) <= BATCH:
-                self._urgent.clear()
             batch = self._waiting[:BATCH]
             held = await self._append([waiting.posting for waiting in batch])
             del self._waiting[: len(batch)]
