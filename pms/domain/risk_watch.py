@@ -1,6 +1,6 @@
 """The watch over all accounts: after a tick it looks at those whom the tick may concern, and at no other.
 
-Trap: what is found must be looked at and then put back with `wait`, or it is not watched any more.
+Trap: whoever is due must be judged, or it is not watched any more.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.bounds import bounds
 from pms.domain.desk import Desk
+from pms.domain.liquidation import liquidate
+from pms.domain.posting import Posting
 from pms.domain.tiers import Tier, Tiers
 from pms.domain.triggers import SymbolTriggers
-from pms.domain.weighing import weigh_account
+from pms.domain.weighing import Weighed, blocked, weigh_account
 
 NEVER = frozenset({HOUSE, INSURANCE})
 """The house is liquidated by the exchange alone, and the insurance holds money only."""
@@ -48,10 +50,30 @@ class RiskWatch:
         found -= NEVER
         return sorted(found) if len(found) > 1 else list(found)
 
-    def wait(self, account: str) -> None:
-        """Let an account wait for the prices at which it will be in another tier; it is weighed anew."""
-        weighed = weigh_account(self.desk, account)
-        tiers, tier = self.tiers_of(account), Tier(self.desk.accounts[account].tier)
+    def judge(self, account: str, *, now: int) -> Posting | str | None:
+        """Weigh an account, do what its weight asks for, and let it wait anew.
+
+        Returns what was done, or why nothing could be done yet: then it is due with each tick of its symbols.
+        """
+        weighed, tiers = weigh_account(self.desk, account), self.tiers_of(account)
+        tier = Tier(self.desk.accounts[account].tier)
+        if tiers.standing(weighed.weight, tier) is tier:
+            self._wait(account, weighed, tiers)
+            return None
+        reasons = (blocked(self.desk, exposure.symbol, now=now) for exposure in weighed.exposures)
+        reason = next((each for each in reasons if each is not None), None)
+        if reason is not None:
+            self._wait(account, weighed, tiers)
+            for exposure in weighed.exposures:
+                self.waiting.setdefault(exposure.symbol, set()).add(account)
+            return reason
+        posting = liquidate(self.desk, account, weighed, tiers, now=now)
+        self._wait(account, weigh_account(self.desk, account), tiers)
+        return posting
+
+    def _wait(self, account: str, weighed: Weighed, tiers: Tiers) -> None:
+        """Let an account wait for the prices at which it will be in another tier."""
+        tier = Tier(self.desk.accounts[account].tier)
         found = bounds(
             weighed.exposures,
             weighed.prices,
@@ -66,8 +88,3 @@ class RiskWatch:
             self.triggers.setdefault(symbol, SymbolTriggers()).put(account, between)
         if found:
             self._symbols[account] = tuple(found)
-
-    def wait_for_ticks(self, account: str) -> None:
-        """Look at an account again with the next tick of any of its symbols."""
-        for symbol in self.desk.held.get(account, {}):
-            self.waiting.setdefault(symbol, set()).add(account)

@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from pms.domain.liquidation import liquidate
 from pms.domain.posting import Posting
 from pms.domain.risk_watch import RiskWatch
-from pms.domain.tiers import Tier, Tiers
-from pms.domain.weighing import Weighed, blocked, weigh_account
+from pms.domain.tiers import Tiers
 from pms.streamer.engine import Engine
 
 log = structlog.get_logger()
@@ -59,27 +57,14 @@ class RiskGuard:
                 return
 
     def _judge(self, account: str) -> None:
-        desk, tiers, now = self.engine.desk, self.tiers_of(account), self.engine.now()
-        weighed = weigh_account(desk, account)
-        before = Tier(desk.accounts[account].tier)
-        if tiers.standing(weighed.weight, before) is not before:
-            reason = self._blocked(weighed, now)
-            if reason is not None:
-                self.watch.wait(account)
-                self.watch.wait_for_ticks(account)
-                detail = f"{account} has crossed a line, but {reason}"
-                self.engine.raise_incident(WAITS, "critical", detail, subject=account)
-                return
-            posting = liquidate(desk, account, weighed, tiers, now=now)
-            if posting is not None:
-                self.engine.outbox.add(posting, lambda held: self._journaled(posting, held=held))
+        done = self.watch.judge(account, now=self.engine.now())
+        if isinstance(done, str):
+            detail = f"{account} has crossed a line, but {done}"
+            self.engine.raise_incident(WAITS, "critical", detail, subject=account)
+            return
+        if done is not None:
+            self.engine.outbox.add(done, lambda held: self._journaled(done, held=held))
         self.engine.settle_incident(WAITS, account, "its prices may be acted on again")
-        self.watch.wait(account)
-
-    def _blocked(self, weighed: Weighed, now: int) -> str | None:
-        """Why one of an account's prices may not be acted on."""
-        reasons = (blocked(self.engine.desk, exposure.symbol, now=now) for exposure in weighed.exposures)
-        return next((reason for reason in reasons if reason is not None), None)
 
     def _journaled(self, posting: Posting, *, held: bool) -> None:
         """Only now may anything leave for the exchange: cancels, and the house's own orders."""
