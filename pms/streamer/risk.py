@@ -47,7 +47,7 @@ class RiskGuard:
         """Judge whom a tick concerns."""
         if not self._on:
             return
-        for account in self.watch.due(symbol):
+        for account in self.watch.due(symbol, self.engine.desk.last_tops[symbol].mid):
             try:
                 self._judge(account)
             except Exception as error:
