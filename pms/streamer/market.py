@@ -50,6 +50,8 @@ class Followed:
     told: Top | None = None
     heard_at: int = 0
     #: our clock, ms: a diff came, or a snapshot showed that there was none
+    said_at: int = 0
+    #: the exchange's time of the last diff
     syncing: asyncio.Task[Any] | None = None
     waiting: list[Callable[[], None]] = field(default_factory=list)
     consumers: list[Mailbox[Top]] = field(default_factory=list)
@@ -129,7 +131,7 @@ class MarketData:
         followed = self._followed.get(update.symbol)
         if followed is None:
             return
-        followed.heard_at = self._now_ms()
+        followed.heard_at, followed.said_at = self._now_ms(), update.time
         best = followed.book.apply(update)
         if best is not None:
             self._tell(update.symbol, followed, best, at=update.time)
@@ -244,7 +246,8 @@ class MarketData:
                 return
             best = followed.book.snapshot(snapshot.last_update_id, snapshot.bids, snapshot.asks)
             if best is not None:
-                self._tell(symbol, followed, best, at=self._now_ms())
+                # The book that fits is as old as the last diff in it, and no younger.
+                self._tell(symbol, followed, best, at=followed.said_at or self._now_ms())
 
     async def _publish(self, symbol: str, followed: Followed) -> None:
         """Write the price key: at most ten times a second, at least every five seconds while in sync."""
