@@ -136,6 +136,17 @@ export interface CreateAccount {
   label?: string;
 }
 
+/** Give a sub-account money that the house holds; served in every state, for it only makes it safer. */
+export interface Deposit {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
+  amount: number | string;
+  reason?: string;
+}
+
 /** Freeze a sub-account, so that it may only reduce, or lift the freeze. */
 export interface Freeze {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -378,6 +389,22 @@ export interface Resume {
   actor: string;
 }
 
+/**
+ * Change a sub-account's leverage in a symbol, whatever it holds and has resting there.
+ *
+ * It stands until another command, or an order that names one, changes it.
+ */
+export interface SetLeverage {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
+  symbol: string;
+  leverage: number;
+  reason?: string;
+}
+
 /** Place one order for a sub-account. */
 export interface Trade {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -412,6 +439,17 @@ export interface Transfer {
   reason?: string;
 }
 
+/** Take money that a sub-account can spare back to the house; from a frozen one nothing goes. */
+export interface Withdraw {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
+  amount: number | string;
+  reason?: string;
+}
+
 /** What each task takes. */
 export interface Commands {
   "pms.trade": Trade;
@@ -425,6 +463,9 @@ export interface Commands {
   "pms.resume": Resume;
   "pms.create_account": CreateAccount;
   "pms.transfer": Transfer;
+  "pms.deposit": Deposit;
+  "pms.withdraw": Withdraw;
+  "pms.leverage": SetLeverage;
   "pms.freeze": Freeze;
   "pms.import_position": ImportPosition;
   "pms.acknowledge": Acknowledge;

@@ -20,7 +20,7 @@ from typing import TypeVar
 ZERO = Decimal(0)
 WALLET = "USDT"
 HOUSE = "house"
-GIVEN = frozenset(("TRANSFER", "FUNDING", "FEE", "ADJUSTMENT"))
+GIVEN = frozenset(("TRANSFER", "DEPOSIT", "WITHDRAW", "FUNDING", "FEE", "ADJUSTMENT"))
 """Reasons that are proved by comparisons of their own."""
 Name = TypeVar("Name")
 TradeKey = tuple[str, int, int]

@@ -192,6 +192,40 @@ class Transfer(Command):
     reason: str = Field("", max_length=200)
 
 
+class Deposit(Command):
+    """Give a sub-account money that the house holds; served in every state, for it only makes it safer."""
+
+    name: ClassVar[str] = "pms.deposit"
+
+    sub_account_id: AccountId
+    amount: Number
+    reason: str = Field("", max_length=200)
+
+
+class Withdraw(Command):
+    """Take money that a sub-account can spare back to the house; from a frozen one nothing goes."""
+
+    name: ClassVar[str] = "pms.withdraw"
+
+    sub_account_id: AccountId
+    amount: Number
+    reason: str = Field("", max_length=200)
+
+
+class SetLeverage(Command):
+    """Change a sub-account's leverage in a symbol, whatever it holds and has resting there.
+
+    It stands until another command, or an order that names one, changes it.
+    """
+
+    name: ClassVar[str] = "pms.leverage"
+
+    sub_account_id: AccountId
+    symbol: Symbol
+    leverage: int = Field(ge=1, le=150)
+    reason: str = Field("", max_length=200)
+
+
 class Freeze(Command):
     """Freeze a sub-account, so that it may only reduce, or lift the freeze."""
 
@@ -290,6 +324,9 @@ COMMANDS: dict[str, type[Command]] = {
         Resume,
         CreateAccount,
         Transfer,
+        Deposit,
+        Withdraw,
+        SetLeverage,
         Freeze,
         ImportPosition,
         Acknowledge,

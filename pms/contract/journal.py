@@ -112,6 +112,8 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     realized_pnl: Decimal
     #: of this position since it was opened
     updated_at: int
+    leverage_set: bool = False
+    #: by a command of its own: it stands for the next position too
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import select, text, union_all
+from sqlalchemy import or_, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pms.contract.journal import (
@@ -46,7 +46,7 @@ class LoadedState:
     applied: int
     entry_at: int
     sub_accounts: list[SubAccountRow]
-    #: only open ones: a closed position says nothing that the next opening does not say anew
+    #: open ones, and those whose leverage stands: any other says nothing that its opening does not say anew
     positions: list[PositionRow]
     #: unfinished ones, and those finished in the last 24 h, so that late messages find their order
     orders: list[OrderRow]
@@ -134,7 +134,9 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
             ),
             positions=await fetch(
                 connection,
-                select_as(PositionRow, models.positions).where(models.positions.c.quantity != 0),
+                select_as(PositionRow, models.positions).where(
+                    or_(models.positions.c.quantity != 0, models.positions.c.leverage_set)
+                ),
                 PositionRow,
             ),
             orders=await _orders(connection, recent),

@@ -177,6 +177,7 @@ positions = Table(
     _int("opened_seq"),
     _number("realized_pnl"),
     _int("updated_at"),
+    Column("leverage_set", Boolean, nullable=False, server_default=text("false")),
     _finite("quantity"),
     _finite("cost"),
     _finite("realized_pnl"),

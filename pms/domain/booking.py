@@ -226,7 +226,7 @@ def prove_cursor(desk: Desk, symbol: str, trade_id: int, *, at: int) -> Posting 
 def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order | None) -> None:
     """Move the position and the balances, then tell it."""
     position = desk.position(owner, trade.symbol)
-    if order is not None:
+    if order is not None and not position.keeps_leverage:
         position.leverage = order.spec.leverage
     closed_view = position_view(position) if position.quantity else None
     quantity = signed(trade.side, trade.quantity)

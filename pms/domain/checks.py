@@ -129,9 +129,10 @@ def on_the_grid(
 
 
 def leverage_of(desk: Desk, asked: Asked, command: Trade, instrument: Instrument) -> int:
-    """The leverage asked for, else the position's, else the usual one."""
-    held = desk.held.get(command.sub_account_id, {}).get(command.symbol)
-    leverage = command.leverage or (held.leverage if held else asked.default_leverage)
+    """The leverage asked for, else what stands in the symbol, else the usual one."""
+    position = desk.position(command.sub_account_id, command.symbol)
+    standing = position.leverage if position.keeps_leverage else asked.default_leverage
+    leverage = command.leverage or standing
     most = instrument.max_leverage
     if most is not None and leverage > most:
         raise Refusal(

@@ -264,8 +264,9 @@ class Desk:
         self.orders[coid] = order
         self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.learn_exchange_id(order)
-        if not order.state.terminal:
-            self.position(order.spec.sub_account_id, order.spec.symbol).leverage = order.spec.leverage
+        position = self.position(order.spec.sub_account_id, order.spec.symbol)
+        if not order.state.terminal and not position.keeps_leverage:
+            position.leverage = order.spec.leverage
         self.reserve(order)
 
     def learn_exchange_id(self, order: Order) -> None:
@@ -476,6 +477,7 @@ def position_row(position: Position) -> PositionRow:
         opened_seq=position.opened_seq,
         realized_pnl=position.realized_pnl,
         updated_at=position.updated_at,
+        leverage_set=position.leverage_set,
     )
 
 
@@ -491,6 +493,7 @@ def position_from(row: PositionRow) -> Position:
         opened_seq=row.opened_seq,
         realized_pnl=row.realized_pnl,
         updated_at=row.updated_at,
+        leverage_set=row.leverage_set,
     )
 
 

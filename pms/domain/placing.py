@@ -200,10 +200,13 @@ class Leverages:
         self.was.setdefault(key, self.desk.position(*key).leverage)
 
     def note(self, draft: Draft) -> None:
-        """Journal the open positions whose margin is another from now on, whatever becomes of the order."""
+        """Journal the leverage that is another from now on, whatever becomes of the order.
+
+        A flat position's is forgotten with the order, unless a command of its own has set it.
+        """
         for key, leverage in self.was.items():
             position = self.desk.position(*key)
-            if position.quantity and position.leverage != leverage:
+            if position.keeps_leverage and position.leverage != leverage:
                 draft.positions[key] = position_row(position)
 
 

@@ -40,10 +40,17 @@ class Position:
     opened_seq: int = 0
     realized_pnl: Decimal = ZERO
     updated_at: int = 0
+    leverage_set: bool = False
+    #: by a command of its own: it outlives the position
 
     @property
     def side(self) -> str:
         return "SHORT" if self.quantity < 0 else "LONG"
+
+    @property
+    def keeps_leverage(self) -> bool:
+        """An older order that trades late must not bring its leverage back; to a new position it gives it."""
+        return bool(self.quantity) or self.leverage_set
 
     @property
     def entry_price(self) -> Decimal:

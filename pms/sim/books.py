@@ -77,7 +77,7 @@ class Fold:
             applied=self.applied,
             entry_at=self.entry_at,
             sub_accounts=list(tables["sub_accounts"].values()),
-            positions=[row for row in tables["positions"].values() if row.quantity],
+            positions=[row for row in tables["positions"].values() if row.quantity or row.leverage_set],
             orders=[
                 row
                 for row in tables["orders"].values()

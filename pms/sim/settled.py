@@ -147,7 +147,7 @@ def _own_money(invariants: Invariants) -> None:
     tables = invariants.journal.tables
     computed: dict[str, Decimal] = {}
     for line in tables["ledger"].values():
-        if line.reason in ("OPENING", "TRANSFER"):
+        if line.reason in ("OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW"):
             computed[line.sub_account_id] = computed.get(line.sub_account_id, ZERO) + line.amount
     for fill in tables["fills"].values():
         signed = fill.quantity if fill.side == "BUY" else -fill.quantity
