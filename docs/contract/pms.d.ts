@@ -248,6 +248,7 @@ export interface OrderEvent {
   lastFillPrice: number | null;
   origin: "MANUAL" | "CHASE" | "SCALPER" | "TWAP" | "TRAIL_STOP" | "BASKET" | "LIQUIDATION";
   parentId: string | null;
+  positionSide: "BOTH" | "LONG" | "SHORT";
   reason: string | null;
   /** Seconds since 1970, with milliseconds. */
   timestamp: number;
@@ -297,6 +298,8 @@ export interface PositionView {
   /** Initial margin at the entry price. */
   margin: number;
   leverage: number;
+  /** BOTH, or in hedge mode the side. */
+  positionSide: "BOTH" | "LONG" | "SHORT";
 }
 
 /** Best bid and ask of a symbol: `pms:price:{symbol}`. */

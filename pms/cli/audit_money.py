@@ -11,7 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from pms.cli.audit_checks import HOUSE, WALLET, ZERO, Check, Exchange, Ledger, Trade, TradeKey, owners_of
+from pms.cli.audit_checks import (
+    BOTH,
+    HOUSE,
+    WALLET,
+    ZERO,
+    Check,
+    Exchange,
+    Ledger,
+    Trade,
+    TradeKey,
+    owners_of,
+)
 
 CENT = Decimal("0.00000001")
 IncomeKey = tuple[str, int, str, str]
@@ -48,6 +59,7 @@ class Handed:
     symbol: str
     quantity: Decimal
     at: int
+    position_side: str = BOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ def compare_money(exchange: Exchange, ledger: Ledger, money: Money) -> list[Chec
 def drift(exchange: Exchange, ledger: Ledger, money: Money) -> dict[str, Decimal]:
     """Ours less the exchange's, by symbol and asset; only where they differ."""
     ours: dict[str, Decimal] = dict(money.ours)
-    for (_, symbol), (quantity, _) in ledger.positions.items():
+    for (_, symbol, _), (quantity, _) in ledger.positions.items():
         ours[symbol] = ours.get(symbol, ZERO) + quantity
     ours[WALLET] = sum(ledger.balances.values(), ZERO)
     theirs = {**exchange.positions, **money.theirs, WALLET: exchange.wallet}
@@ -125,11 +137,14 @@ def _incomes(money: Money) -> Check:
 def _fundings(
     money: Money, ledger: Ledger, trades: tuple[Trade, ...], owners: Mapping[TradeKey, str]
 ) -> Check:
-    """Each account paid for its own quantity; what came late was rounded once more for each time."""
+    """Each position paid for its own quantity; what came late was rounded once more for each time."""
     check = Check("fundings per sub-account", len(money.fundings))
+    # Which of a sub-account's positions a trade is of, the books alone know.
+    sides = {fill.key: fill.position_side for fill in ledger.fills}
+    places = {key: (owner, sides.get(key, BOTH)) for key, owner in owners.items()}
     owed: dict[str, Decimal] = {}
     for funding in money.fundings:
-        for account, quantity in _held(funding, money, trades, owners).items():
+        for (account, _), quantity in _held(funding, money, trades, places).items():
             amount = -quantity * funding.mark * funding.rate
             owed[account] = owed.get(account, ZERO) + amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
     paid: dict[str, Decimal] = {}
@@ -147,17 +162,19 @@ def _fundings(
 
 
 def _held(
-    funding: Funding, money: Money, trades: Iterable[Trade], owners: Mapping[TradeKey, str]
-) -> dict[str, Decimal]:
-    held: dict[str, Decimal] = {}
+    funding: Funding, money: Money, trades: Iterable[Trade], places: Mapping[TradeKey, tuple[str, str]]
+) -> dict[tuple[str, str], Decimal]:
+    """By account and position side."""
+    held: dict[tuple[str, str], Decimal] = {}
     for trade in trades:
         if trade.symbol == funding.symbol and trade.at <= funding.at:
-            owner = owners[trade.key]
-            held[owner] = held.get(owner, ZERO) + trade.signed
+            place = places[trade.key]
+            held[place] = held.get(place, ZERO) + trade.signed
     for one in money.handed:
         if one.symbol == funding.symbol and one.at <= funding.at:
-            held[one.account] = held.get(one.account, ZERO) + one.quantity
-    return {account: quantity for account, quantity in held.items() if quantity and account != HOUSE}
+            place = one.account, one.position_side
+            held[place] = held.get(place, ZERO) + one.quantity
+    return {place: quantity for place, quantity in held.items() if quantity and place[0] != HOUSE}
 
 
 def _fees(money: Money, trades: tuple[Trade, ...], owners: Mapping[TradeKey, str]) -> Check:

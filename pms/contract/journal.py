@@ -74,6 +74,8 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     amend_asked_at: int | None = None
     terms_at: int = 0
     #: exchange time since which quantity and price are these; 0 from the beginning
+    position_side: str = "BOTH"
+    #: which of the sub-account's positions in the symbol it is for: BOTH, or in hedge mode LONG or SHORT
 
 
 class FillRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,10 +97,12 @@ class FillRow(msgspec.Struct, frozen=True, kw_only=True):
     #: the exchange's, on the netted position
     maker: bool
     venue_time: int
+    position_side: str = "BOTH"
+    #: of the sub-account; the exchange knows of none
 
 
 class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A position after the entry. Key: sub_account_id, symbol; quantity 0 is a closed one."""
+    """A position after the entry. Key: sub_account_id, symbol, position_side; quantity 0 is a closed one."""
 
     sub_account_id: str
     symbol: str
@@ -114,6 +118,8 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
     leverage_set: bool = False
     #: by a command of its own: it stands for the next position too
+    position_side: str = "BOTH"
+    #: BOTH, or in hedge mode LONG, never below zero, and SHORT, never above
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,7 +184,7 @@ class IncomeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FundingRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One account's part of one funding. Key: symbol, at, sub_account_id; once.
+    """One position's part of one funding. Key: symbol, at, sub_account_id, position_side; once.
 
     The house's row is always there, even where nobody held anything: it says that this one is done.
     """
@@ -191,6 +197,7 @@ class FundingRow(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     #: signed, as held at `at`
     amount: Decimal
+    position_side: str = "BOTH"
 
 
 class FeeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,6 +226,7 @@ class MoveRow(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     quantity: Decimal
     at: int
+    position_side: str = "BOTH"
 
 
 class ProgressRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,9 @@ OPEN_REQUESTS: Final = "pms:requests:open"
 EPOCH: Final = "pms:epoch"
 LEASE: Final = "pms:lease"
 HALT: Final = "pms:halt"
+BOTH: Final = "BOTH"
+"""The position side of an account that holds one position a symbol, long or short."""
+
 EVERYTHING: Final = "*"
 """The scope of a halt that is not one sub-account's."""
 

@@ -107,11 +107,11 @@ _FILL_KEYS = text(
 
 _MOVES = text(
     """
-    SELECT f.symbol, f.venue_time AS at, f.sub_account_id,
+    SELECT f.symbol, f.venue_time AS at, f.sub_account_id, f.position_side,
         CASE f.side WHEN 'BUY' THEN f.quantity ELSE -f.quantity END AS quantity
     FROM pms.progress p JOIN pms.fills f ON p.name = 'funding:' || f.symbol AND f.venue_time > p.at
     UNION ALL
-    SELECT m.symbol, m.at, m.sub_account_id, m.quantity
+    SELECT m.symbol, m.at, m.sub_account_id, m.position_side, m.quantity
     FROM pms.progress p JOIN pms.moves m ON p.name = 'funding:' || m.symbol AND m.at > p.at
     """
 )
@@ -205,8 +205,8 @@ async def _incomes(connection: AsyncConnection) -> list[IncomeRow]:
 
 async def _moves(connection: AsyncConnection) -> dict[str, list[Move]]:
     moves: dict[str, list[Move]] = {}
-    for symbol, at, account, quantity in await connection.execute(_MOVES):
-        moves.setdefault(symbol, []).append(Move(at, account, quantity))
+    for symbol, at, account, side, quantity in await connection.execute(_MOVES):
+        moves.setdefault(symbol, []).append(Move(at, account, quantity, side))
     return moves
 
 

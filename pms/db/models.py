@@ -63,6 +63,11 @@ def _int(name: str, *, null: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=null)
 
 
+def _side(name: str, *, key: bool = False) -> Column[str]:
+    """A row of an older release is of the one position that an account had in a symbol."""
+    return Column(name, Text, primary_key=key, nullable=False, server_default=text("'BOTH'"))
+
+
 def _one_of(column: str, *values: str) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
@@ -122,6 +127,7 @@ orders = Table(
     _int("amend_deadline", null=True),
     _int("amend_asked_at", null=True),
     Column("terms_at", BigInteger, nullable=False, server_default=text("0")),
+    _side("position_side"),
     _one_of("side", "BUY", "SELL"),
     _one_of("state", "idle", "placing", "active", "partially_filled", "unknown", *TERMINAL),
     _finite("quantity", above="0"),
@@ -153,6 +159,7 @@ fills = Table(
     _number("venue_realized_pnl"),
     Column("maker", Boolean, nullable=False),
     _int("venue_time"),
+    _side("position_side"),
     _one_of("side", "BUY", "SELL"),
     _finite("price"),
     _finite("quantity", above="0"),
@@ -178,6 +185,7 @@ positions = Table(
     _number("realized_pnl"),
     _int("updated_at"),
     Column("leverage_set", Boolean, nullable=False, server_default=text("false")),
+    _side("position_side", key=True),
     _finite("quantity"),
     _finite("cost"),
     _finite("realized_pnl"),
@@ -272,6 +280,7 @@ fundings = Table(
     _number("mark"),
     _number("quantity"),
     _number("amount"),
+    _side("position_side", key=True),
     _finite("rate"),
     _finite("mark"),
     _finite("quantity"),
@@ -306,6 +315,7 @@ moves = Table(
     _text("symbol"),
     _number("quantity"),
     _int("at"),
+    _side("position_side"),
     _finite("quantity"),
     Index("moves_by_symbol", "symbol", "at"),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pms.contract.names import HOUSE
+from pms.contract.names import BOTH, HOUSE
 from pms.domain.desk import Desk, order_row
 from pms.domain.incidents import note_incident
 from pms.domain.orders import Order, OrderSpec, Seen
@@ -42,7 +42,7 @@ def adopt(
     `filled` is what the exchange counts: an order that traded is over only once its trades are booked.
     """
     account = desk.tags.get(client_order_id[len(PREFIX) :].split("_", 1)[0], HOUSE)
-    held = desk.held.get(account, {}).get(symbol)
+    held = desk.holds((account, symbol, BOTH))
     spec = OrderSpec(
         client_order_id=client_order_id,
         sub_account_id=account,

@@ -37,7 +37,7 @@ def answer(
         answer_leg(desk, draft, order, code=code)
     if spec.request_id is None:
         return
-    held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
+    held = desk.holds(spec.place)
     draft.results.append(
         Result(
             success=not order.failed,

@@ -34,7 +34,7 @@ from pms.domain.orders import (
     State,
     Voided,
 )
-from pms.domain.positions import Move, Position
+from pms.domain.positions import Move, Place, Position
 from pms.domain.posting import Draft, Posting, Unsent, Unused
 from pms.domain.superseding import give_way
 from pms.domain.treasury import WALLET, signed
@@ -146,10 +146,10 @@ def note(desk: Desk, order: Order, *, at: int) -> Posting:
     return Posting(entry=desk.sealed(draft).entry())
 
 
-def note_position(desk: Desk, account: str, symbol: str, *, at: int) -> Posting:
+def note_position(desk: Desk, place: Place, *, at: int) -> Posting:
     """Journal a position as it stands in memory."""
     draft = desk.draft("position", at=at)
-    draft.positions[account, symbol] = position_row(desk.position(account, symbol))
+    draft.positions[place] = position_row(desk.position(*place))
     return Posting(entry=desk.sealed(draft).entry())
 
 
@@ -272,7 +272,7 @@ def apply_move(
         position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
     position.updated_at = at
     desk.touch_position(position)
-    draft.positions[position.sub_account_id, position.symbol] = position_row(position)
+    draft.positions[position.place] = position_row(position)
     return move
 
 
@@ -458,6 +458,7 @@ def _tell_order(
             last_fill_price=trade.price if trade else None,
             origin=spec.origin,
             parent_id=spec.parent_id,
+            position_side=spec.position_side,
             reason=reason or order.why,
             timestamp=Decimal(draft.at) / 1000,
             account=account or desk.snapshot(spec.sub_account_id),

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Trade
 from pms.contract.money import plain
-from pms.contract.names import HOUSE
+from pms.contract.names import BOTH, HOUSE
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, SubAccount, Top
 from pms.domain.instrument import Instrument, InstrumentError
@@ -179,7 +179,7 @@ def check_reducing(
 
 def closing(desk: Desk, account: str, symbol: str, side: str) -> Decimal:
     """What live orders on a side may still trade."""
-    pending = desk.pending.get(account, {}).get(symbol)
+    pending = desk.pending.get(account, {}).get((symbol, BOTH))
     if pending is None:
         return ZERO
     return pending.buy_qty if side == "BUY" else pending.sell_qty

@@ -234,7 +234,7 @@ def _give(desk: Desk, draft: Draft, giver: Position, *, quantity: Decimal, cost:
         giver.id = position_id(HOUSE, giver.symbol, giver.side, draft.first_seq)
     giver.updated_at = draft.at
     desk.touch_position(giver)
-    draft.positions[HOUSE, giver.symbol] = position_row(giver)
+    draft.positions[giver.place] = position_row(giver)
 
 
 def _open_position(desk: Desk, draft: Draft, position: Position, *, quantity: Decimal, cost: Decimal) -> None:
@@ -242,4 +242,4 @@ def _open_position(desk: Desk, draft: Draft, position: Position, *, quantity: De
     position.opened_seq, position.updated_at = draft.first_seq, draft.at
     position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
     desk.touch_position(position)
-    draft.positions[position.sub_account_id, position.symbol] = position_row(position)
+    draft.positions[position.place] = position_row(position)

@@ -15,13 +15,13 @@ from uuid import NAMESPACE_OID, uuid5
 from pms.contract.account import Account, PositionView
 from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow
 from pms.contract.money import booked
-from pms.contract.names import HOUSE, amend_id
+from pms.contract.names import BOTH, HOUSE, amend_id
 from pms.contract.results import Result
 from pms.domain.headroom import Headroom
 from pms.domain.instrument import Instrument
 from pms.domain.open_incidents import OpenIncidents
 from pms.domain.orders import Amendment, Order, OrderSpec, State
-from pms.domain.positions import Position
+from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft
 from pms.domain.resting import RestingOrders
 from pms.domain.treasury import WALLET, Treasury
@@ -73,7 +73,7 @@ class SubAccount:
 
 @dataclass(slots=True)
 class Pending:
-    """What a sub-account's live orders in one symbol may still trade, by side."""
+    """What the live orders for one position may still trade, by side."""
 
     buy_qty: Decimal = ZERO
     buy_notional: Decimal = ZERO
@@ -112,9 +112,10 @@ class Desk:
     #: the order that came of a command, by the part of its id that names the command
     by_number: dict[int, set[str]] = field(default_factory=dict)
     by_position_id: dict[str, Position] = field(default_factory=dict)
-    positions: dict[tuple[str, str], Position] = field(default_factory=dict)
-    held: dict[str, dict[str, Position]] = field(default_factory=dict)
-    pending: dict[str, dict[str, Pending]] = field(default_factory=dict)
+    positions: dict[Place, Position] = field(default_factory=dict)
+    held: dict[str, dict[tuple[str, str], Position]] = field(default_factory=dict)
+    #: the open ones of each account, by symbol and position side
+    pending: dict[str, dict[tuple[str, str], Pending]] = field(default_factory=dict)
     reserved: dict[str, tuple[str, Decimal, Decimal]] = field(default_factory=dict)
     resting: RestingOrders = field(default_factory=RestingOrders)
     trades: OrderedDict[tuple[str, int, int], None] = field(default_factory=OrderedDict)
@@ -136,7 +137,7 @@ class Desk:
     headroom: Headroom = field(default_factory=Headroom)
     halts: dict[str, HaltRow] = field(default_factory=dict)
     #: those in force, by scope
-    _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
+    _position_ids: dict[Place, str] = field(default_factory=dict)
 
     # --- drafts ---
 
@@ -228,29 +229,35 @@ class Desk:
     def reserved_margin(self, account: str) -> Decimal:
         """What the account's open orders hold back."""
         total = ZERO
-        for symbol, pending in self.pending.get(account, {}).items():
-            position = self.position(account, symbol)
+        for (symbol, side), pending in self.pending.get(account, {}).items():
+            position = self.position(account, symbol, side)
             total += pending.margin(position.quantity, position.leverage)
         return total
 
     # --- positions ---
 
-    def position(self, account: str, symbol: str) -> Position:
+    def position(self, account: str, symbol: str, side: str = BOTH) -> Position:
         """The position, flat if there has been none."""
-        found = self.positions.get((account, symbol))
+        place = account, symbol, side
+        found = self.positions.get(place)
         if found is None:
-            found = self.positions[account, symbol] = Position(account, symbol, leverage=1)
+            found = self.positions[place] = Position(account, symbol, leverage=1, position_side=side)
         return found
+
+    def holds(self, place: Place) -> Position | None:
+        """The position, if it is open."""
+        account, symbol, side = place
+        return self.held.get(account, {}).get((symbol, side))
 
     def touch_position(self, position: Position) -> None:
         """Keep the index of open positions in step."""
         held = self.held.setdefault(position.sub_account_id, {})
-        self.by_position_id.pop(self._position_ids.pop((position.sub_account_id, position.symbol), ""), None)
-        held.pop(position.symbol, None)
+        self.by_position_id.pop(self._position_ids.pop(position.place, ""), None)
+        held.pop((position.symbol, position.position_side), None)
         if position.quantity:
-            held[position.symbol] = position
+            held[position.symbol, position.position_side] = position
             self.by_position_id[position.id] = position
-            self._position_ids[position.sub_account_id, position.symbol] = position.id
+            self._position_ids[position.place] = position.id
 
     def find_position(self, position_id: str) -> Position | None:
         """The open position with this id."""
@@ -264,7 +271,7 @@ class Desk:
         self.orders[coid] = order
         self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.learn_exchange_id(order)
-        position = self.position(order.spec.sub_account_id, order.spec.symbol)
+        position = self.position(*order.spec.place)
         if not order.state.terminal and not position.keeps_leverage:
             position.leverage = order.spec.leverage
         self.reserve(order)
@@ -288,7 +295,8 @@ class Desk:
         """Bring the sums over live orders in step with one order."""
         spec, coid = order.spec, order.spec.client_order_id
         account = self.accounts[spec.sub_account_id]
-        pending = self.pending.setdefault(spec.sub_account_id, {}).setdefault(spec.symbol, Pending())
+        key = spec.symbol, spec.position_side
+        pending = self.pending.setdefault(spec.sub_account_id, {}).setdefault(key, Pending())
         _, old_qty, old_notional = self.reserved.pop(coid, (spec.side, ZERO, ZERO))
         was_live = coid in self.live
         leaves = order.leaves
@@ -305,7 +313,7 @@ class Desk:
             account.open_orders += not was_live
         self._rest(order)
         if not pending.buy_qty and not pending.sell_qty:
-            del self.pending[spec.sub_account_id][spec.symbol]
+            del self.pending[spec.sub_account_id][key]
 
     def forget_order(self, order: Order) -> None:
         """Take back an order that was never journaled."""
@@ -415,7 +423,7 @@ class Desk:
             self.open_account(account)
         for position_row in rows.positions:
             position = position_from(position_row)
-            self.positions[position.sub_account_id, position.symbol] = position
+            self.positions[position.place] = position
             self.touch_position(position)
         for order_row in rows.orders:
             self.add_order(order_from(order_row))
@@ -462,6 +470,7 @@ def position_view(position: Position) -> PositionView:
         quantity=abs(position.quantity),
         margin=position.margin,
         leverage=position.leverage,
+        position_side=position.position_side,
     )
 
 
@@ -478,6 +487,7 @@ def position_row(position: Position) -> PositionRow:
         realized_pnl=position.realized_pnl,
         updated_at=position.updated_at,
         leverage_set=position.leverage_set,
+        position_side=position.position_side,
     )
 
 
@@ -494,6 +504,7 @@ def position_from(row: PositionRow) -> Position:
         realized_pnl=row.realized_pnl,
         updated_at=row.updated_at,
         leverage_set=row.leverage_set,
+        position_side=row.position_side,
     )
 
 
@@ -532,6 +543,7 @@ def order_row(order: Order, *, unwanted: bool = False) -> OrderRow:
         amend_deadline=wish.deadline if wish else None,
         amend_asked_at=wish.asked_at if wish else None,
         terms_at=order.terms_at,
+        position_side=spec.position_side,
     )
 
 
@@ -565,6 +577,7 @@ def order_from(row: OrderRow) -> Order:
             epoch=row.epoch,
             deadline=row.deadline,
             admitted_at=row.admitted_at,
+            position_side=row.position_side,
         ),
         quantity=row.quantity,
         price=row.price,

@@ -16,6 +16,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import SetLeverage
 from pms.contract.events import PositionEvent
 from pms.contract.money import plain
+from pms.contract.names import BOTH
 from pms.domain.checks import trading_account
 from pms.domain.decisions import Asked, kept
 from pms.domain.desk import Desk, position_row, position_view
@@ -31,7 +32,9 @@ def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:
     position = desk.position(account, symbol)
     was, before = position.leverage, desk.snapshot(account)
     stood = (
-        was if position.keeps_leverage or symbol in desk.pending.get(account, {}) else asked.default_leverage
+        was
+        if position.keeps_leverage or (symbol, BOTH) in desk.pending.get(account, {})
+        else asked.default_leverage
     )
     if leverage < was:
         check_priced(desk, account, field="leverage")
@@ -51,7 +54,7 @@ def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:
     position.leverage_set = True
     draft = desk.draft("leverage", at=asked.now)
     draft.note["reason"] = command.reason
-    draft.positions[account, symbol] = position_row(position)
+    draft.positions[position.place] = position_row(position)
     _tell(desk, draft, account, symbol)
     return kept(
         desk,

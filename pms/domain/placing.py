@@ -9,7 +9,7 @@ from uuid import UUID
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Close, Side, Trade
 from pms.contract.money import booked, plain
-from pms.contract.names import HOUSE
+from pms.contract.names import BOTH, HOUSE
 from pms.contract.results import Result
 from pms.domain.checks import (
     check_apart,
@@ -29,7 +29,7 @@ from pms.domain.decisions import Asked, answer_of, decided, met, order_id_for
 from pms.domain.desk import TAKER_FEE, Desk, order_row, position_row, position_view
 from pms.domain.halts import refuse_halted
 from pms.domain.orders import Order, OrderSpec
-from pms.domain.positions import Position
+from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import signed
 
@@ -48,6 +48,11 @@ class Judged:
     price: Decimal | None
     time_in_force: str | None
     leverage: int
+
+    @property
+    def place(self) -> Place:
+        """The position that it is for."""
+        return self.trade.sub_account_id, self.trade.symbol, BOTH
 
 
 def admit_trade(desk: Desk, asked: Asked, command: Trade) -> Posting:
@@ -160,7 +165,7 @@ def register(
         admitted_at=asked.now,
     )
     order = Order(spec=spec, quantity=spec.quantity, price=spec.price, updated_at=asked.now)
-    position = desk.position(spec.sub_account_id, spec.symbol)
+    position = desk.position(*spec.place)
     old_leverage, position.leverage = position.leverage, spec.leverage
     desk.add_order(order)
     available = desk.snapshot(spec.sub_account_id).available_margin
@@ -192,11 +197,11 @@ class Leverages:
     """The leverage of positions before a command's orders, which may have given them another."""
 
     desk: Desk
-    was: dict[tuple[str, str], int] = field(default_factory=dict)
+    was: dict[Place, int] = field(default_factory=dict)
 
     def before(self, judged: Judged) -> None:
         """Remember the leverage of the position that an order is for."""
-        key = judged.trade.sub_account_id, judged.trade.symbol
+        key = judged.place
         self.was.setdefault(key, self.desk.position(*key).leverage)
 
     def note(self, draft: Draft) -> None:
@@ -238,7 +243,7 @@ def _place(desk: Desk, asked: Asked, judged: Judged, *, kind: str) -> Posting:
     draft = desk.draft("admitted", at=asked.now)
     draft.orders[coid] = order_row(order)
     leverages.note(draft)
-    held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
+    held = desk.holds(spec.place)
     result = Result(
         success=True,
         request_id=asked.request_id,

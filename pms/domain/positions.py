@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pms.contract.money import booked
+from pms.contract.names import BOTH
 
 ZERO = Decimal(0)
 _ENTRY = Decimal("0.00000001")
+Place = tuple[str, str, str]
+"""Sub-account, symbol and position side: the key of a position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,12 @@ class Position:
     updated_at: int = 0
     leverage_set: bool = False
     #: by a command of its own: it outlives the position
+    position_side: str = BOTH
+
+    @property
+    def place(self) -> Place:
+        """What it is known by: there is one of each."""
+        return self.sub_account_id, self.symbol, self.position_side
 
     @property
     def side(self) -> str:

@@ -17,6 +17,7 @@ from pms.contract.names import HOUSE, Task
 from pms.domain.decisions import client_order_id
 from pms.domain.desk import Desk, Pending, order_row, position_row
 from pms.domain.orders import Order, State
+from pms.domain.positions import Place
 from pms.sim.books import Fold
 from pms.sim.gateway import Asked, Gateway
 from pms.sim.invariants import WORDS, Invariants
@@ -121,9 +122,9 @@ def _sums(world: World, invariants: Invariants) -> None:
         if ours.get(symbol, ZERO) != theirs:
             detail = f"{symbol}: all accounts hold {ours.get(symbol, ZERO)}, the exchange {theirs}"
             invariants.fail("conservation", detail)
-    held: dict[tuple[str, str], Decimal] = {}
+    held: dict[Place, Decimal] = {}
     for fill in tables["fills"].values():
-        place = (fill.sub_account_id, fill.symbol)
+        place = fill.sub_account_id, fill.symbol, fill.position_side
         held[place] = held.get(place, ZERO) + (fill.quantity if fill.side == "BUY" else -fill.quantity)
     for place, quantity in held.items():
         if tables["positions"][place].quantity != quantity:
@@ -171,12 +172,12 @@ def _memory(desk: Desk, invariants: Invariants) -> None:
             invariants.fail("journal = memory", f"{coid}: journal {row}, memory {order}", coid)
     if desk.orders.keys() != {coid for (coid,) in tables["orders"]}:
         invariants.fail("journal = memory", f"orders in memory only: {desk.orders.keys()}")
-    for (name, symbol), row in tables["positions"].items():
-        position = desk.positions.get((name, symbol))
+    for place, row in tables["positions"].items():
+        position, named = desk.positions.get(place), " ".join(place)
         if row.quantity and (position is None or position_row(position) != row):
-            invariants.fail("journal = memory", f"{name} {symbol}: journal {row}, memory {position}")
+            invariants.fail("journal = memory", f"{named}: journal {row}, memory {position}")
         if not row.quantity and position is not None and position.quantity:
-            invariants.fail("journal = memory", f"{name} {symbol}: closed, memory {position}")
+            invariants.fail("journal = memory", f"{named}: closed, memory {position}")
     for (name,), row in tables["sub_accounts"].items():
         if desk.accounts[name].row() != row:
             invariants.fail("journal = memory", f"{name}: journal {row}, memory {desk.accounts[name]}")
@@ -195,15 +196,15 @@ def _as_journaled(order: Order, row: OrderRow) -> OrderRow:
 def _reservations(desk: Desk, invariants: Invariants) -> None:
     """What is held back is what the live orders may still trade, no more and no less."""
     invariants.checked["margin of live orders"] += 1
-    sums: dict[tuple[str, str], Pending] = {}
+    sums: dict[Place, Pending] = {}
     for order in desk.live.values():
         if order.leaves and order.price is not None:
-            pending = sums.setdefault((order.spec.sub_account_id, order.spec.symbol), Pending())
+            pending = sums.setdefault(order.spec.place, Pending())
             pending.add(side=order.spec.side, quantity=order.leaves, notional=order.leaves * order.price)
     held = {
-        (account, symbol): pending
-        for account, symbols in desk.pending.items()
-        for symbol, pending in symbols.items()
+        (account, symbol, side): pending
+        for account, pendings in desk.pending.items()
+        for (symbol, side), pending in pendings.items()
     }
     if held != sums:
         invariants.fail("margin of live orders", f"held {held}, live orders make {sums}")
@@ -235,8 +236,11 @@ def _projections(world: World, invariants: Invariants, desk: Desk) -> None:
         if not held or name == HOUSE or raw is None:
             continue
         snapshot = json.loads(raw, parse_float=Decimal)
-        shown = {each["symbol"]: Decimal(each["quantity"]) for each in snapshot["positions"]}
-        if shown != {symbol: abs(position.quantity) for symbol, position in held.items()}:
+        shown = {
+            (each["symbol"], each["positionSide"]): Decimal(each["quantity"])
+            for each in snapshot["positions"]
+        }
+        if shown != {key: abs(position.quantity) for key, position in held.items()}:
             invariants.fail("projections", f"{name} holds {held}, shown {shown}")
 
 

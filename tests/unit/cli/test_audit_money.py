@@ -45,7 +45,10 @@ LEDGER = Ledger(
     balances={"house": D(40), "alice": D(30), "bob": D(30)},
     entries=(),
     fills=TRADES,
-    positions={("alice", "BTCUSDT"): (D(10), D(600_000)), ("bob", "BTCUSDT"): (D(-10), D(-600_000))},
+    positions={
+        ("alice", "BTCUSDT", "BOTH"): (D(10), D(600_000)),
+        ("bob", "BTCUSDT", "BOTH"): (D(-10), D(-600_000)),
+    },
     imports=(),
     open_orders=(),
 )
@@ -100,7 +103,7 @@ def test_each_way_to_be_wrong_is_found(wrong: Money, comparison: str) -> None:
 
 
 def test_drift_is_told_by_symbol_and_asset() -> None:
-    positions = LEDGER.positions | {("alice", "BTCUSDT"): (D("10.5"), D(1))}
+    positions = LEDGER.positions | {("alice", "BTCUSDT", "BOTH"): (D("10.5"), D(1))}
     wrong = replace(MONEY, ours={"BNB": D(6)})
     assert drift(replace(EXCHANGE, wallet=D(99)), replace(LEDGER, positions=positions), wrong) == {
         "BNB": D("1.01"),
