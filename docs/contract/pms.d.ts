@@ -38,6 +38,8 @@ export interface Adjust {
   quantity?: number | string | null;
   /** At which quantity changes hands; the mid price. */
   price?: number | string | null;
+  /** The sub-account's; mandatory with quantity in hedge mode. */
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
   /** Who: OS user @ host. */
   actor: string;
   /** Why, for the journal. */
@@ -214,6 +216,8 @@ export interface Health {
 /**
  * Take over one position from another system: quantity signed, at its entry price.
  *
+ * In hedge mode the sign says of which side it is.
+ *
  * The house gives the position, so that the exchange account's net is unchanged.
  */
 export interface ImportPosition {
@@ -270,6 +274,8 @@ export interface OrderTerms {
   timeInForce?: "GTC" | "IOC" | "FOK" | "GTX" | null;
   /** Judged on the sub-account's own position. */
   reduceOnly?: boolean;
+  /** Which position it is for: mandatory in hedge mode, there SELL LONG only reduces. */
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
 }
 
 /** A position opened, grew, shrank or closed. */
@@ -324,6 +330,8 @@ export interface Reassign {
   quantity?: number | string | null;
   /** The giver's average entry; a trade's price. */
   price?: number | string | null;
+  /** The sub-account's; mandatory in hedge mode. */
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
   /** With tradeId: hand over this trade. */
   exchangeOrderId?: number | null;
   tradeId?: number | null;
@@ -408,6 +416,21 @@ export interface SetLeverage {
   reason?: string;
 }
 
+/**
+ * Let a sub-account hold a long beside a short of one symbol, or again one position in each.
+ *
+ * The exchange account stays in one-way mode; refused while there are positions or live orders.
+ */
+export interface SetPositionMode {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
+  hedge: boolean;
+  reason?: string;
+}
+
 /** Place one order for a sub-account. */
 export interface Trade {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -427,6 +450,8 @@ export interface Trade {
   timeInForce?: "GTC" | "IOC" | "FOK" | "GTX" | null;
   /** Judged on the sub-account's own position. */
   reduceOnly?: boolean;
+  /** Which position it is for: mandatory in hedge mode, there SELL LONG only reduces. */
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
   subAccountId: string;
 }
 
@@ -469,6 +494,7 @@ export interface Commands {
   "pms.deposit": Deposit;
   "pms.withdraw": Withdraw;
   "pms.leverage": SetLeverage;
+  "pms.position_mode": SetPositionMode;
   "pms.freeze": Freeze;
   "pms.import_position": ImportPosition;
   "pms.acknowledge": Acknowledge;
@@ -527,6 +553,8 @@ export type RefusalCode =
   | "HOUSE_ONLY"
   | "UNKNOWN_SYMBOL"
   | "SYMBOL_STATUS"
+  | "POSITION_SIDE"
+  | "POSITION_MODE"
   | "PRICE_MISSING"
   | "PRICE_UNWANTED"
   | "PRICE_TICK"

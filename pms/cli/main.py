@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deposit": ("pms.cli.funds", "Give a sub-account money from the house."),
     "withdraw": ("pms.cli.funds", "Take a sub-account's free money back to the house."),
     "leverage": ("pms.cli.leverage", "Change a sub-account's leverage in a symbol."),
+    "position-mode": ("pms.cli.position_mode", "Let a sub-account hold a long beside a short, or not."),
     "trade": ("pms.cli.trade", "Place one order."),
     "amend": ("pms.cli.trade", "Change a resting order's price or total quantity."),
     "cancel": ("pms.cli.trade", "Cancel one order, or all."),
@@ -53,7 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "uninstall": ("pms.cli.remove", "Remove all that PMS put on this machine."),
     "completion": ("pms.cli.completion", "Print the shell's completion script."),
 }
-_ATTRIBUTES = {"import": "import_"}
+_ATTRIBUTES = {"import": "import_", "position-mode": "position_mode"}
 """Where a command's name is not its function's."""
 
 

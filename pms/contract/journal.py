@@ -35,6 +35,8 @@ class SubAccountRow(msgspec.Struct, frozen=True, kw_only=True):
     balance: Decimal
     #: always the sum of its ledger entries
     created_at: int
+    hedge: bool = False
+    #: hedge mode: a long beside a short
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):

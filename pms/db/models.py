@@ -86,6 +86,7 @@ sub_accounts = Table(
     _text("status"),
     _number("balance"),
     _int("created_at"),
+    Column("hedge", Boolean, nullable=False, server_default=text("false")),
     _one_of("status", "ACTIVE", "FROZEN"),
     _finite("balance"),
     CheckConstraint("id <> ''", name="id"),

@@ -10,10 +10,11 @@ from decimal import Decimal
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Trade
 from pms.contract.money import plain
-from pms.contract.names import BOTH, HOUSE
+from pms.contract.names import HOUSE
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, SubAccount, Top
 from pms.domain.instrument import Instrument, InstrumentError
+from pms.domain.positions import Place
 
 ZERO = Decimal(0)
 
@@ -130,9 +131,8 @@ def on_the_grid(
 
 def leverage_of(desk: Desk, asked: Asked, command: Trade, instrument: Instrument) -> int:
     """The leverage asked for, else what stands in the symbol, else the usual one."""
-    position = desk.position(command.sub_account_id, command.symbol)
-    standing = position.leverage if position.keeps_leverage else asked.default_leverage
-    leverage = command.leverage or standing
+    standing = desk.standing_leverage(command.sub_account_id, command.symbol)
+    leverage = command.leverage or standing or asked.default_leverage
     most = instrument.max_leverage
     if most is not None and leverage > most:
         raise Refusal(
@@ -154,9 +154,9 @@ def check_reducing(
     """
     if not command.reduce_only and not frozen:
         return
-    position = desk.position(command.sub_account_id, command.symbol)
+    position = desk.position(*command.place)
     opposite = position.quantity < 0 if command.side == "BUY" else position.quantity > 0
-    taken = closing(desk, command.sub_account_id, command.symbol, command.side) - replaced
+    taken = closing(desk, command.place, command.side) - replaced
     room = abs(position.quantity) - taken if opposite else ZERO
     if quantity <= room:
         return
@@ -177,9 +177,10 @@ def check_reducing(
     )
 
 
-def closing(desk: Desk, account: str, symbol: str, side: str) -> Decimal:
-    """What live orders on a side may still trade."""
-    pending = desk.pending.get(account, {}).get((symbol, BOTH))
+def closing(desk: Desk, place: Place, side: str) -> Decimal:
+    """What live orders for a position may still trade on a side."""
+    account, symbol, position_side = place
+    pending = desk.pending.get(account, {}).get((symbol, position_side))
     if pending is None:
         return ZERO
     return pending.buy_qty if side == "BUY" else pending.sell_qty

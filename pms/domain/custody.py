@@ -23,13 +23,14 @@ from pms.contract.commands import (
     Resolve,
     Resume,
     SetLeverage,
+    SetPositionMode,
     Transfer,
     Withdraw,
 )
 from pms.contract.events import PositionEvent
 from pms.contract.journal import CursorRow
 from pms.contract.money import booked, plain
-from pms.contract.names import HOUSE
+from pms.contract.names import BOTH, HOUSE, LONG, SHORT
 from pms.domain.checks import known_account
 from pms.domain.corrections import adjust, reassign, resolve
 from pms.domain.decisions import Asked, kept
@@ -39,6 +40,7 @@ from pms.domain.halting import halt, resume
 from pms.domain.incidents import acknowledge
 from pms.domain.income import Income
 from pms.domain.leverage import set_leverage
+from pms.domain.modes import set_position_mode
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import INCOME, income_key
@@ -50,6 +52,7 @@ LOCAL_COMMANDS = (
     Deposit,
     Withdraw,
     SetLeverage,
+    SetPositionMode,
     Freeze,
     ImportPosition,
     Acknowledge,
@@ -75,6 +78,8 @@ def keep(desk: Desk, asked: Asked, command: Command) -> Posting:
             return withdraw(desk, asked, command)
         case SetLeverage():
             return set_leverage(desk, asked, command)
+        case SetPositionMode():
+            return set_position_mode(desk, asked, command)
         case Freeze():
             return _freeze(desk, asked, command)
         case ImportPosition():
@@ -189,7 +194,8 @@ def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
             limit=0,
             actual=plain(command.entry_price),
         )
-    position = desk.position(account.id, command.symbol)
+    side = (LONG if command.quantity > 0 else SHORT) if account.hedge else BOTH
+    position = desk.position(account.id, command.symbol, side)
     if position.quantity:
         raise Refusal(
             Code.BAD_FIELD,
@@ -200,7 +206,11 @@ def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
     draft = desk.draft("import", at=asked.now)
     draft.note["reason"] = command.reason
     cost = booked(command.quantity * command.entry_price)
-    position.leverage = command.leverage or asked.default_leverage
+    standing = desk.standing_leverage(account.id, command.symbol)
+    desk.set_leverage(account.id, command.symbol, command.leverage or standing or asked.default_leverage)
+    for other in desk.positions_in(account.id, command.symbol):
+        if other.keeps_leverage:
+            draft.positions[other.place] = position_row(other)
     _open_position(desk, draft, position, quantity=command.quantity, cost=cost)
     giver = desk.position(HOUSE, command.symbol)
     _give(desk, draft, giver, quantity=command.quantity, cost=cost)

@@ -15,7 +15,7 @@ from uuid import NAMESPACE_OID, uuid5
 from pms.contract.account import Account, PositionView
 from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow
 from pms.contract.money import booked
-from pms.contract.names import BOTH, HOUSE, amend_id
+from pms.contract.names import BOTH, HOUSE, LONG, SHORT, amend_id
 from pms.contract.results import Result
 from pms.domain.headroom import Headroom
 from pms.domain.instrument import Instrument
@@ -64,10 +64,21 @@ class SubAccount:
     balance: Decimal = ZERO
     created_at: int = 0
     open_orders: int = 0
+    hedge: bool = False
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The positions that it can have in a symbol."""
+        return (LONG, SHORT) if self.hedge else (BOTH,)
 
     def row(self) -> SubAccountRow:
         return SubAccountRow(
-            id=self.id, label=self.label, status=self.status, balance=self.balance, created_at=self.created_at
+            id=self.id,
+            label=self.label,
+            status=self.status,
+            balance=self.balance,
+            created_at=self.created_at,
+            hedge=self.hedge,
         )
 
 
@@ -241,8 +252,27 @@ class Desk:
         place = account, symbol, side
         found = self.positions.get(place)
         if found is None:
-            found = self.positions[place] = Position(account, symbol, leverage=1, position_side=side)
+            other = self.positions.get((account, symbol, {LONG: SHORT, SHORT: LONG}.get(side, side)))
+            leverage = other.leverage if other else 1
+            found = self.positions[place] = Position(account, symbol, leverage=leverage, position_side=side)
         return found
+
+    def positions_in(self, account: str, symbol: str) -> list[Position]:
+        """All that an account can have in a symbol; they share one leverage."""
+        return [self.position(account, symbol, side) for side in self.accounts[account].sides]
+
+    def standing_leverage(self, account: str, symbol: str) -> int | None:
+        """The leverage that a new position or order takes over; None where the next order says it.
+
+        Trap: an older order that trades late must not bring its own back.
+        """
+        kept = (each.leverage for each in self.positions_in(account, symbol) if each.keeps_leverage)
+        return next(kept, None)
+
+    def set_leverage(self, account: str, symbol: str, leverage: int) -> None:
+        """Change an account's leverage in a symbol; the journal's rows are the caller's."""
+        for position in self.positions_in(account, symbol):
+            position.leverage = leverage
 
     def holds(self, place: Place) -> Position | None:
         """The position, if it is open."""
@@ -271,10 +301,13 @@ class Desk:
         self.orders[coid] = order
         self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.learn_exchange_id(order)
-        position = self.position(*order.spec.place)
-        if not order.state.terminal and not position.keeps_leverage:
-            position.leverage = order.spec.leverage
+        if not order.state.terminal:
+            self._take_leverage(order.spec)
         self.reserve(order)
+
+    def _take_leverage(self, spec: OrderSpec) -> None:
+        standing = self.standing_leverage(spec.sub_account_id, spec.symbol)
+        self.set_leverage(spec.sub_account_id, spec.symbol, standing or spec.leverage)
 
     def learn_exchange_id(self, order: Order) -> None:
         """Make an order findable by the exchange's id; ids are unique per symbol only."""
@@ -419,12 +452,16 @@ class Desk:
                 balance=account_row.balance,
                 created_at=account_row.created_at,
                 open_orders=known.open_orders if known else 0,
+                hedge=account_row.hedge,
             )
             self.open_account(account)
         for position_row in rows.positions:
             position = position_from(position_row)
             self.positions[position.place] = position
             self.touch_position(position)
+            if position.position_side != BOTH and position.keeps_leverage:
+                # The other side's open orders go by it too, and it may have no row here.
+                self.set_leverage(position.sub_account_id, position.symbol, position.leverage)
         for order_row in rows.orders:
             self.add_order(order_from(order_row))
         for fill in rows.fills:

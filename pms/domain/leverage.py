@@ -1,8 +1,8 @@
 """Leverage: what a sub-account borrows in a symbol, changed while it holds positions and has orders resting.
 
-It is one number a symbol. From the entry on it is the margin of what is open and of what may still trade;
-an order that was admitted before keeps the leverage it was placed with in its row, and that one says
-nothing any more.
+It is one number a symbol, also where a long stands beside a short. From the entry on it is the margin of
+what is open and of what may still trade; an order that was admitted before keeps in its row the leverage
+that it was placed with, and that one says nothing any more.
 
 Trap: less leverage holds more margin back. It is refused where that would leave less than nothing, and
 while a position has no price; more leverage never is, for it only frees.
@@ -16,11 +16,11 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import SetLeverage
 from pms.contract.events import PositionEvent
 from pms.contract.money import plain
-from pms.contract.names import BOTH
 from pms.domain.checks import trading_account
 from pms.domain.decisions import Asked, kept
 from pms.domain.desk import Desk, position_row, position_view
 from pms.domain.funds import check_priced
+from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 
 
@@ -29,19 +29,16 @@ def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:
     account = trading_account(desk, command.sub_account_id).id
     symbol, leverage = command.symbol, command.leverage
     _check_range(desk, symbol, leverage)
-    position = desk.position(account, symbol)
-    was, before = position.leverage, desk.snapshot(account)
-    stood = (
-        was
-        if position.keeps_leverage or (symbol, BOTH) in desk.pending.get(account, {})
-        else asked.default_leverage
-    )
+    positions = desk.positions_in(account, symbol)
+    was, before = positions[0].leverage, desk.snapshot(account)
+    ordered = any(symbol == of for of, _ in desk.pending.get(account, {}))
+    stood = was if ordered else desk.standing_leverage(account, symbol) or asked.default_leverage
     if leverage < was:
         check_priced(desk, account, field="leverage")
-    position.leverage = leverage
+    desk.set_leverage(account, symbol, leverage)
     after = desk.snapshot(account)
     if after.available_margin < min(before.available_margin, Decimal(0)):
-        position.leverage = was
+        desk.set_leverage(account, symbol, was)
         needed = after.margin_used - before.margin_used
         raise Refusal(
             Code.MARGIN,
@@ -51,11 +48,12 @@ def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:
             limit=plain(before.available_margin),
             actual=plain(needed),
         )
-    position.leverage_set = True
     draft = desk.draft("leverage", at=asked.now)
     draft.note["reason"] = command.reason
-    draft.positions[position.place] = position_row(position)
-    _tell(desk, draft, account, symbol)
+    for position in positions:
+        position.leverage_set = True
+        draft.positions[position.place] = position_row(position)
+        _tell(desk, draft, position)
     return kept(
         desk,
         draft,
@@ -85,18 +83,17 @@ def _check_range(desk: Desk, symbol: str, leverage: int) -> None:
         )
 
 
-def _tell(desk: Desk, draft: Draft, account: str, symbol: str) -> None:
+def _tell(desk: Desk, draft: Draft, position: Position) -> None:
     """An open position's margin is another now."""
-    position = desk.position(account, symbol)
     if position.quantity:
         draft.events.append(
             PositionEvent(
                 type="position_updated",
                 seq=draft.event_seq,
-                sub_account_id=account,
+                sub_account_id=position.sub_account_id,
                 position=position_view(position),
                 reason="LEVERAGE",
                 timestamp=Decimal(draft.at) / 1000,
-                account=desk.snapshot(account),
+                account=desk.snapshot(position.sub_account_id),
             )
         )

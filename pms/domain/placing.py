@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import cast
 from uuid import UUID
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Close, Side, Trade
+from pms.contract.commands import Close, PositionSide, Side, Trade
 from pms.contract.money import booked, plain
-from pms.contract.names import BOTH, HOUSE
+from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.checks import (
     check_apart,
@@ -29,6 +30,7 @@ from pms.domain.decisions import Asked, answer_of, decided, met, order_id_for
 from pms.domain.desk import TAKER_FEE, Desk, order_row, position_row, position_view
 from pms.domain.halts import refuse_halted
 from pms.domain.orders import Order, OrderSpec
+from pms.domain.position_sides import sided
 from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import signed
@@ -52,7 +54,7 @@ class Judged:
     @property
     def place(self) -> Place:
         """The position that it is for."""
-        return self.trade.sub_account_id, self.trade.symbol, BOTH
+        return self.trade.place
 
 
 def admit_trade(desk: Desk, asked: Asked, command: Trade) -> Posting:
@@ -80,6 +82,7 @@ def admit_close(desk: Desk, asked: Asked, command: Close) -> Posting:
 def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
     """Check everything about a trade but its margin; raises Refusal."""
     account = trading_account(desk, command.sub_account_id)
+    command = sided(account, command)
     refuse_halted(desk, account.id, reduce_only=command.reduce_only)
     instrument = listed(desk, command.symbol)
     check_symbol_open(desk, command)
@@ -105,7 +108,7 @@ def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
     instrument = listed(desk, position.symbol)
     top = fresh_top(desk, position.symbol)
     side: Side = "SELL" if position.quantity > 0 else "BUY"
-    taken = closing(desk, position.sub_account_id, position.symbol, side)
+    taken = closing(desk, position.place, side)
     quantity = abs(position.quantity) - taken
     if quantity <= 0:
         raise Refusal(
@@ -126,6 +129,7 @@ def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
         price=None,
         time_in_force=None,
         reduce_only=True,
+        position_side=cast("PositionSide", position.position_side),
     )
     quantity, _ = on_the_grid(instrument, trade, price=None, top=top)
     check_apart(desk, trade, price=None, top=top)
@@ -163,17 +167,18 @@ def register(
         epoch=desk.epoch,
         deadline=asked.deadline,
         admitted_at=asked.now,
+        position_side=command.place[2],
     )
     order = Order(spec=spec, quantity=spec.quantity, price=spec.price, updated_at=asked.now)
-    position = desk.position(*spec.place)
-    old_leverage, position.leverage = position.leverage, spec.leverage
+    old_leverage = desk.position(*spec.place).leverage
     desk.add_order(order)
+    desk.set_leverage(spec.sub_account_id, spec.symbol, spec.leverage)
     available = desk.snapshot(spec.sub_account_id).available_margin
     at = spec.price or touch(desk.tops[spec.symbol], spec.side)
     fee = booked(spec.quantity * at * TAKER_FEE)
     if available < fee and not spec.reduce_only:
         desk.forget_order(order)
-        position.leverage = old_leverage
+        desk.set_leverage(spec.sub_account_id, spec.symbol, old_leverage)
         before = desk.snapshot(spec.sub_account_id).available_margin
         raise Refusal(
             Code.MARGIN,
@@ -187,7 +192,7 @@ def register(
         _carried(desk, order)
     except Refusal:
         desk.forget_order(order)
-        position.leverage = old_leverage
+        desk.set_leverage(spec.sub_account_id, spec.symbol, old_leverage)
         raise
     return order
 
@@ -200,9 +205,9 @@ class Leverages:
     was: dict[Place, int] = field(default_factory=dict)
 
     def before(self, judged: Judged) -> None:
-        """Remember the leverage of the position that an order is for."""
-        key = judged.place
-        self.was.setdefault(key, self.desk.position(*key).leverage)
+        """Remember the leverage of what an order's symbol may hold."""
+        for position in self.desk.positions_in(judged.trade.sub_account_id, judged.trade.symbol):
+            self.was.setdefault(position.place, position.leverage)
 
     def note(self, draft: Draft) -> None:
         """Journal the leverage that is another from now on, whatever becomes of the order.

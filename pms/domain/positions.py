@@ -58,7 +58,7 @@ class Position:
 
     @property
     def keeps_leverage(self) -> bool:
-        """An older order that trades late must not bring its leverage back; to a new position it gives it."""
+        """It holds margin by it, or a command has set it: no order that trades changes it."""
         return bool(self.quantity) or self.leverage_set
 
     @property

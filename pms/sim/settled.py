@@ -126,9 +126,12 @@ def _sums(world: World, invariants: Invariants) -> None:
     for fill in tables["fills"].values():
         place = fill.sub_account_id, fill.symbol, fill.position_side
         held[place] = held.get(place, ZERO) + (fill.quantity if fill.side == "BUY" else -fill.quantity)
+    for move in tables["moves"].values():
+        place = move.sub_account_id, move.symbol, move.position_side
+        held[place] = held.get(place, ZERO) + move.quantity
     for place, quantity in held.items():
         if tables["positions"][place].quantity != quantity:
-            invariants.fail("conservation", f"{place}: fills make {quantity}, the position differs")
+            invariants.fail("conservation", f"{place}: fills and moves make {quantity}, the position differs")
     lines: dict[str, Decimal] = {}
     for line in tables["ledger"].values():
         lines[line.sub_account_id] = lines.get(line.sub_account_id, ZERO) + line.amount

@@ -15,7 +15,10 @@ KEYS = {
     "positions": "sub_account_id, symbol, position_side",
     "fundings": "symbol, at, sub_account_id, position_side",
 }
-LEVERAGE = "ALTER TABLE pms.positions ADD COLUMN IF NOT EXISTS leverage_set boolean NOT NULL DEFAULT false"
+SETTINGS = (
+    "ALTER TABLE pms.positions ADD COLUMN IF NOT EXISTS leverage_set boolean NOT NULL DEFAULT false",
+    "ALTER TABLE pms.sub_accounts ADD COLUMN IF NOT EXISTS hedge boolean NOT NULL DEFAULT false",
+)
 
 # As before, with one column more at the end: a view can grow, and keeps its trigger and grants.
 _ENTRY_PRICE = """
@@ -26,6 +29,9 @@ _ENTRY_PRICE = """
     END
 """
 VIEWS = {
+    "pms_accounts": """
+        SELECT id, label, status, balance, created_at, hedge FROM pms.sub_accounts
+    """,
     "pms_positions": f"""
         SELECT
             id,
@@ -76,6 +82,7 @@ def upgrade() -> None:
             f"ALTER TABLE pms.{table} DROP CONSTRAINT {table}_pkey,"
             f" ADD CONSTRAINT {table}_pkey PRIMARY KEY ({key})"
         )
-    op.execute(LEVERAGE)
+    for statement in SETTINGS:
+        op.execute(statement)
     for name, query in VIEWS.items():
         op.execute(f"CREATE OR REPLACE VIEW public.{name} AS {query}")
