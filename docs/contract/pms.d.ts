@@ -567,6 +567,7 @@ export type RefusalCode =
   | "QUANTITY_MIN"
   | "QUANTITY_MAX"
   | "MIN_NOTIONAL"
+  | "DUST"
   | "LEVERAGE_RANGE"
   | "MARGIN"
   | "EXCHANGE_MARGIN"

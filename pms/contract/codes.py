@@ -75,6 +75,8 @@ class Code(StrEnum):
     #: The quantity is above the symbol's most.
     MIN_NOTIONAL = "MIN_NOTIONAL"
     #: Price times quantity is below the symbol's least.
+    DUST = "DUST"
+    #: What is left of the position is below what the exchange takes an order for.
     LEVERAGE_RANGE = "LEVERAGE_RANGE"
     #: The leverage is above what the symbol permits.
     MARGIN = "MARGIN"

@@ -78,6 +78,8 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     #: exchange time since which quantity and price are these; 0 from the beginning
     position_side: str = "BOTH"
     #: which of the sub-account's positions in the symbol it is for: BOTH, or in hedge mode LONG or SHORT
+    venue_reduce_only: bool = False
+    #: said to the exchange too, on whose net it acts: only for what it would else find too small
 
 
 class FillRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -129,6 +129,7 @@ orders = Table(
     _int("amend_asked_at", null=True),
     Column("terms_at", BigInteger, nullable=False, server_default=text("0")),
     _side("position_side"),
+    Column("venue_reduce_only", Boolean, nullable=False, server_default=text("false")),
     _one_of("side", "BUY", "SELL"),
     _one_of("state", "idle", "placing", "active", "partially_filled", "unknown", *TERMINAL),
     _finite("quantity", above="0"),

@@ -581,6 +581,7 @@ def order_row(order: Order, *, unwanted: bool = False) -> OrderRow:
         amend_asked_at=wish.asked_at if wish else None,
         terms_at=order.terms_at,
         position_side=spec.position_side,
+        venue_reduce_only=spec.venue_reduce_only,
     )
 
 
@@ -615,6 +616,7 @@ def order_from(row: OrderRow) -> Order:
             deadline=row.deadline,
             admitted_at=row.admitted_at,
             position_side=row.position_side,
+            venue_reduce_only=row.venue_reduce_only,
         ),
         quantity=row.quantity,
         price=row.price,

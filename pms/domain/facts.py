@@ -31,6 +31,8 @@ class OrderSpec:
     #: Redis time, ms: no send right after it
     admitted_at: int
     position_side: str = BOTH
+    venue_reduce_only: bool = False
+    #: said to the exchange too, where it acts on the net
 
     @property
     def place(self) -> Place:

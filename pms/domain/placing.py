@@ -28,6 +28,7 @@ from pms.domain.checks import (
 )
 from pms.domain.decisions import Asked, answer_of, decided, met, order_id_for
 from pms.domain.desk import TAKER_FEE, Desk, order_row, position_row, position_view
+from pms.domain.dust import closable, exempt_by_exchange
 from pms.domain.halts import refuse_halted
 from pms.domain.orders import Order, OrderSpec
 from pms.domain.position_sides import sided
@@ -50,6 +51,7 @@ class Judged:
     price: Decimal | None
     time_in_force: str | None
     leverage: int
+    venue_reduce_only: bool = False
 
     @property
     def place(self) -> Place:
@@ -99,7 +101,8 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
             limit=MAX_OPEN_ORDERS,
             actual=account.open_orders,
         )
-    return Judged(command, quantity, price, tif, leverage)
+    exempt = exempt_by_exchange(desk, instrument, command, quantity=quantity, price=price)
+    return Judged(command, quantity, price, tif, leverage, exempt)
 
 
 def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
@@ -123,7 +126,7 @@ def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
         sub_account_id=position.sub_account_id,
         symbol=position.symbol,
         side=side,
-        quantity=quantity,
+        quantity=closable(instrument, quantity),
         leverage=position.leverage,
         type="MARKET",
         price=None,
@@ -133,7 +136,8 @@ def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
     )
     quantity, _ = on_the_grid(instrument, trade, price=None, top=top)
     check_apart(desk, trade, price=None, top=top)
-    return Judged(trade, quantity, None, None, position.leverage)
+    exempt = exempt_by_exchange(desk, instrument, trade, quantity=quantity, price=None)
+    return Judged(trade, quantity, None, None, position.leverage, exempt)
 
 
 def register(
@@ -168,6 +172,7 @@ def register(
         deadline=asked.deadline,
         admitted_at=asked.now,
         position_side=command.place[2],
+        venue_reduce_only=judged.venue_reduce_only,
     )
     order = Order(spec=spec, quantity=spec.quantity, price=spec.price, updated_at=asked.now)
     old_leverage = desk.position(*spec.place).leverage

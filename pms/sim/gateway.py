@@ -25,7 +25,7 @@ from pms.contract.money import encode_canonical
 from pms.contract.names import Task
 from pms.domain.decisions import client_order_id
 from pms.sim.exchange import SimExchange
-from pms.sim.workload import Step
+from pms.sim.workload import HEDGED, Step
 
 TRIES = 6
 PAUSE_S = 0.6
@@ -128,6 +128,8 @@ class Gateway:
             "quantity": market.symbol.quantity(step.lots),
             "leverage": 20,
         }
+        if step.account == HEDGED:
+            fields["positionSide"] = "LONG" if step.number % 2 else "SHORT"
         if step.kind != "market":
             fields |= {"type": "LIMIT", "price": self._price(step)}
         if step.kind == "ioc":

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from pms.contract import names
 from pms.contract.journal import OrderRow
-from pms.contract.names import HOUSE, Task
+from pms.contract.names import HOUSE, LONG, SHORT, Task
 from pms.domain.decisions import client_order_id
 from pms.domain.desk import Desk, Pending, order_row, position_row
 from pms.domain.orders import Order, State
@@ -122,6 +122,13 @@ def _sums(world: World, invariants: Invariants) -> None:
         if ours.get(symbol, ZERO) != theirs:
             detail = f"{symbol}: all accounts hold {ours.get(symbol, ZERO)}, the exchange {theirs}"
             invariants.fail("conservation", detail)
+    for row in tables["positions"].values():
+        if (row.position_side == LONG and row.quantity < 0) or (
+            row.position_side == SHORT and row.quantity > 0
+        ):
+            invariants.fail(
+                "conservation", f"{row.sub_account_id}: the {row.position_side} is {row.quantity}"
+            )
     held: dict[Place, Decimal] = {}
     for fill in tables["fills"].values():
         place = fill.sub_account_id, fill.symbol, fill.position_side

@@ -13,7 +13,7 @@ from typing import Any
 
 from desk_maker import D, decide, desk_at, move_price
 from filling import trade_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pms.contract.codes import Refusal
@@ -254,6 +254,7 @@ others = st.one_of(
 steps = st.one_of(place, place, fill, fill, fill, money, others)
 
 
+@settings(deadline=None)
 @given(st.lists(steps, min_size=25, max_size=60))
 def test_the_books_add_up_whatever_happens(taken: list[tuple[Any, ...]]) -> None:
     world = World()

@@ -1,4 +1,4 @@
-"""Hedge mode: the position side in the keys, and the leverage that a command has set.
+"""Hedge mode: the position side in the keys; leverage that a command has set; orders for less than the least.
 
 What is there is of the one position that an account had in a symbol: BOTH.
 """
@@ -17,6 +17,7 @@ KEYS = {
 }
 SETTINGS = (
     "ALTER TABLE pms.positions ADD COLUMN IF NOT EXISTS leverage_set boolean NOT NULL DEFAULT false",
+    "ALTER TABLE pms.orders ADD COLUMN IF NOT EXISTS venue_reduce_only boolean NOT NULL DEFAULT false",
     "ALTER TABLE pms.sub_accounts ADD COLUMN IF NOT EXISTS hedge boolean NOT NULL DEFAULT false",
 )
 
