@@ -16,6 +16,7 @@ from filling import trade_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pms.contract.account import Account
 from pms.contract.codes import Refusal
 from pms.contract.journal import FillRow, OrderRow, Rows, decode_entry, encode_entry
 from pms.contract.names import LONG, SHORT
@@ -173,16 +174,15 @@ class World:
         for order in self.desk.live.values():
             if order.leaves:
                 pending = sums.setdefault(order.spec.place, Pending())
-                price = order.price or self.desk.reserved[order.spec.client_order_id][2] / order.leaves
-                pending.add(side=order.spec.side, quantity=order.leaves, notional=order.leaves * price)
+                notional = self.desk.reserved[order.spec.client_order_id][2]
+                assert order.price is None or notional == order.leaves * order.price
+                pending.add(side=order.spec.side, quantity=order.leaves, notional=notional)
         held = {
             (account, symbol, side): pending
             for account, pendings in self.desk.pending.items()
             for (symbol, side), pending in pendings.items()
         }
-        assert {k: (p.buy_qty, p.sell_qty) for k, p in held.items()} == {
-            k: (p.buy_qty, p.sell_qty) for k, p in sums.items()
-        }
+        assert held == sums
 
     def recomputed(self) -> None:
         """Brute force: every position and its P&L anew from the fills, and memory anew from the journal."""
@@ -202,12 +202,19 @@ class World:
         again.load(self.before)
         for posting in self.postings:
             again.load(decode_entry(encode_entry(posting.entry)).rows)
+        for order in list(self.desk.live.values()):
+            # A market order is reserved at the touch of its admission, after a restart at that of the moment.
+            self.desk.reserve(order)
         for account in ACCOUNTS:
-            assert again.snapshot(account) == self.desk.snapshot(account)
+            assert _sorted(again.snapshot(account)) == _sorted(self.desk.snapshot(account))
         for place, position in self.desk.positions.items():
             if position.keeps_leverage:
                 assert position_row(again.positions[place]) == position_row(position)
         assert again.treasury.held_at(SYMBOL, 2000) == self.desk.treasury.held_at(SYMBOL, 2000)
+
+
+def _sorted(account: Account) -> Account:
+    return account.model_copy(update={"positions": sorted(account.positions, key=lambda view: view.id)})
 
 
 def _replayed(plain: dict[tuple[str, str], Plain], fill: FillRow) -> Decimal:
