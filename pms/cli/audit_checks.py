@@ -20,7 +20,7 @@ from typing import TypeVar
 ZERO = Decimal(0)
 WALLET = "USDT"
 HOUSE = "house"
-BOTH = "BOTH"
+BOTH, LONG = "BOTH", "LONG"
 GIVEN = frozenset(("TRANSFER", "DEPOSIT", "WITHDRAW", "FUNDING", "FEE", "ADJUSTMENT"))
 """Reasons that are proved by comparisons of their own."""
 Name = TypeVar("Name")

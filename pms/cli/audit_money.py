@@ -14,6 +14,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from pms.cli.audit_checks import (
     BOTH,
     HOUSE,
+    LONG,
     WALLET,
     ZERO,
     Check,
@@ -90,6 +91,7 @@ def compare_money(exchange: Exchange, ledger: Ledger, money: Money) -> list[Chec
         _incomes(money),
         _fundings(money, ledger, trades, owners),
         _fees(money, trades, owners),
+        _sides(money, ledger),
     ]
 
 
@@ -200,4 +202,24 @@ def _fees(money: Money, trades: tuple[Trade, ...], owners: Mapping[TradeKey, str
             CENT, rounding=ROUND_HALF_EVEN
         ):
             check.faults.append(f"{key}: {fee.commission} at {fee.price} is not {fee.amount}")
+    return check
+
+
+def _sides(money: Money, ledger: Ledger) -> Check:
+    """A hedged account's long and short are what their own fills and moves make them, never beyond zero."""
+    sided = {place: quantity for place, (quantity, _) in ledger.positions.items() if place[2] != BOTH}
+    check = Check("longs and shorts of hedged accounts", len(sided))
+    computed: dict[tuple[str, str, str], Decimal] = {}
+    for fill in ledger.fills:
+        place = fill.owner or HOUSE, fill.symbol, fill.position_side
+        computed[place] = computed.get(place, ZERO) + fill.signed
+    for one in money.handed:
+        place = one.account, one.symbol, one.position_side
+        computed[place] = computed.get(place, ZERO) + one.quantity
+    for place in sorted(sided.keys() | {place for place in computed if place[2] != BOTH}):
+        named, quantity = " ".join(place), sided.get(place, ZERO)
+        if computed.get(place, ZERO) != quantity:
+            check.faults.append(f"{named}: computed {computed.get(place, ZERO)}, booked {quantity}")
+        if quantity and (quantity > 0) != (place[2] == LONG):
+            check.faults.append(f"{named} is {quantity}")
     return check

@@ -110,3 +110,17 @@ def test_drift_is_told_by_symbol_and_asset() -> None:
         "BTCUSDT": D("0.5"),
         "USDT": D(1),
     }
+
+
+@pytest.mark.parametrize(
+    ("quantity", "fault"),
+    [(D("0.5"), None), (D("0.6"), "computed 0.5, booked 0.6"), (D("-0.5"), "is -0.5")],
+)
+def test_a_long_is_what_its_own_trades_and_moves_make_it(quantity: Decimal, fault: str | None) -> None:
+    bought = replace(LEDGER.fills[0], owner="alice", position_side="LONG", side="BUY", quantity=D("0.7"))
+    taken = Handed("alice", bought.symbol, D("-0.2"), 5, "LONG")
+    place = ("alice", bought.symbol, "LONG")
+    ledger = replace(LEDGER, fills=(bought,), positions={place: (quantity, D(1))})
+    check = compare_money(EXCHANGE, ledger, replace(MONEY, handed=(taken,)))[-1]
+    assert [fault in each for each in check.faults][-1:] == ([True] if fault else [])
+    assert check.agrees is (fault is None)
