@@ -354,4 +354,5 @@ def _done(
         state="done",
         details={**details, "balance": plain(desk.accounts[account].balance)},
     )
-    return decided(desk, draft, asked, result, decision="admitted", final=False)
+    shown = tuple(each for each in desk.snapshots(draft) if each[0] != HOUSE)
+    return decided(desk, draft, asked, result, decision="admitted", final=False, snapshots=shown)

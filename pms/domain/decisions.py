@@ -14,6 +14,7 @@ from pms.contract.account import Account
 from pms.contract.codes import Code, Refusal
 from pms.contract.journal import CommandRow
 from pms.contract.money import Number, encode, plain
+from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.desk import Desk, tag
 from pms.domain.orders import Order, State
@@ -133,10 +134,12 @@ def kept(
 ) -> Posting:
     """Seal a decision that leaves no trace at the exchange; answered when PostgreSQL has it.
 
-    What a browser is shown of the accounts that it moved is renewed with it.
+    What a browser is shown of the sub-accounts that it moved is renewed with it. Not the house's: trades of
+    others move its balance, and no event would renew what is shown of it.
     """
     snapshot = desk.snapshot(account)
     moved = {**dict(desk.snapshots(draft)), account: snapshot}
+    moved.pop(HOUSE, None)
     result = Result(
         success=True,
         request_id=asked.request_id,
