@@ -122,13 +122,12 @@ def _sums(world: World, invariants: Invariants) -> None:
         if ours.get(symbol, ZERO) != theirs:
             detail = f"{symbol}: all accounts hold {ours.get(symbol, ZERO)}, the exchange {theirs}"
             invariants.fail("conservation", detail)
+    hedged = {name for (name,), row in tables["sub_accounts"].items() if row.hedge}
     for row in tables["positions"].values():
-        if (row.position_side == LONG and row.quantity < 0) or (
-            row.position_side == SHORT and row.quantity > 0
-        ):
-            invariants.fail(
-                "conservation", f"{row.sub_account_id}: the {row.position_side} is {row.quantity}"
-            )
+        wrong = {LONG: row.quantity < 0, SHORT: row.quantity > 0}
+        mode = (row.sub_account_id in hedged) is (row.position_side in wrong)
+        if row.quantity and (wrong.get(row.position_side) or not mode):
+            invariants.fail("conservation", f"{row.sub_account_id}: {row.position_side} is {row.quantity}")
     held: dict[Place, Decimal] = {}
     for fill in tables["fills"].values():
         place = fill.sub_account_id, fill.symbol, fill.position_side
