@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
-from pms.contract.names import HOUSE
+from pms.contract.names import BOTH, HOUSE
 from pms.domain.brackets import Bracket, ladder
 from pms.domain.desk import Desk, SubAccount, Top
 from pms.domain.instrument import Instrument
@@ -70,8 +70,8 @@ def desk_of(accounts: int, *, seed: int) -> Desk:
             mid = desk.tops[symbol].mid
             quantity = (notional * weight / mid).quantize(D("0.001")) * rng.choice((-1, 1))
             position = Position(account, symbol, leverage=25, quantity=quantity, cost=quantity * mid)
-            desk.positions[account, symbol] = position
-            desk.held.setdefault(account, {})[symbol] = position
+            desk.positions[position.place] = position
+            desk.held.setdefault(account, {})[symbol, BOTH] = position
     return desk
 
 
@@ -92,8 +92,8 @@ def tape(desk: Desk, ticks: int, *, seed: int) -> Iterator[Tick]:
         fill = None
         if number % FILL_EVERY == 0:
             account = rng.choice(accounts)
-            of = rng.choice([*desk.held.get(account, {"": None})] or [""])
-            fill = (account, of, D(rng.choice((-1, 1))) * D("0.010")) if of else None
+            held = [symbol for symbol, _ in desk.held.get(account, {})]
+            fill = (account, rng.choice(held), D(rng.choice((-1, 1))) * D("0.010")) if held else None
         yield Tick(symbol, _top(mids[symbol]), number in gaps, fill)
 
 

@@ -38,6 +38,8 @@ export interface Adjust {
   quantity?: number | string | null;
   /** At which quantity changes hands; the mid price. */
   price?: number | string | null;
+  /** The sub-account's; mandatory with quantity in hedge mode. */
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
   /** Who: OS user @ host. */
   actor: string;
   /** Why, for the journal. */
@@ -136,6 +138,17 @@ export interface CreateAccount {
   label?: string;
 }
 
+/** Give a sub-account money that the house holds; served in every state, for it only makes it safer. */
+export interface Deposit {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
+  amount: number | string;
+  reason?: string;
+}
+
 /** Freeze a sub-account, so that it may only reduce, or lift the freeze. */
 export interface Freeze {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -203,6 +216,8 @@ export interface Health {
 /**
  * Take over one position from another system: quantity signed, at its entry price.
  *
+ * In hedge mode the sign says of which side it is.
+ *
  * The house gives the position, so that the exchange account's net is unchanged.
  */
 export interface ImportPosition {
@@ -237,6 +252,7 @@ export interface OrderEvent {
   lastFillPrice: number | null;
   origin: "MANUAL" | "CHASE" | "SCALPER" | "TWAP" | "TRAIL_STOP" | "BASKET" | "LIQUIDATION";
   parentId: string | null;
+  positionSide: "BOTH" | "LONG" | "SHORT";
   reason: string | null;
   /** Seconds since 1970, with milliseconds. */
   timestamp: number;
@@ -258,6 +274,8 @@ export interface OrderTerms {
   timeInForce?: "GTC" | "IOC" | "FOK" | "GTX" | null;
   /** Judged on the sub-account's own position. */
   reduceOnly?: boolean;
+  /** Which position it is for: mandatory in hedge mode, there SELL LONG only reduces. */
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
 }
 
 /** A position opened, grew, shrank or closed. */
@@ -286,6 +304,8 @@ export interface PositionView {
   /** Initial margin at the entry price. */
   margin: number;
   leverage: number;
+  /** BOTH, or in hedge mode the side. */
+  positionSide: "BOTH" | "LONG" | "SHORT";
 }
 
 /** Best bid and ask of a symbol: `pms:price:{symbol}`. */
@@ -310,6 +330,8 @@ export interface Reassign {
   quantity?: number | string | null;
   /** The giver's average entry; a trade's price. */
   price?: number | string | null;
+  /** The sub-account's; mandatory in hedge mode. */
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
   /** With tradeId: hand over this trade. */
   exchangeOrderId?: number | null;
   tradeId?: number | null;
@@ -378,6 +400,37 @@ export interface Resume {
   actor: string;
 }
 
+/**
+ * Change a sub-account's leverage in a symbol, whatever it holds and has resting there.
+ *
+ * It stands until another command, or an order that names one, changes it.
+ */
+export interface SetLeverage {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
+  symbol: string;
+  leverage: number;
+  reason?: string;
+}
+
+/**
+ * Let a sub-account hold a long beside a short of one symbol, or again one position in each.
+ *
+ * The exchange account stays in one-way mode; refused while there are positions or live orders.
+ */
+export interface SetPositionMode {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
+  hedge: boolean;
+  reason?: string;
+}
+
 /** Place one order for a sub-account. */
 export interface Trade {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -397,6 +450,8 @@ export interface Trade {
   timeInForce?: "GTC" | "IOC" | "FOK" | "GTX" | null;
   /** Judged on the sub-account's own position. */
   reduceOnly?: boolean;
+  /** Which position it is for: mandatory in hedge mode, there SELL LONG only reduces. */
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
   subAccountId: string;
 }
 
@@ -408,6 +463,17 @@ export interface Transfer {
   ttlMs?: number | null;
   fromAccountId: string;
   toAccountId: string;
+  amount: number | string;
+  reason?: string;
+}
+
+/** Take money that a sub-account can spare back to the house; from a frozen one nothing goes. */
+export interface Withdraw {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
   amount: number | string;
   reason?: string;
 }
@@ -425,6 +491,10 @@ export interface Commands {
   "pms.resume": Resume;
   "pms.create_account": CreateAccount;
   "pms.transfer": Transfer;
+  "pms.deposit": Deposit;
+  "pms.withdraw": Withdraw;
+  "pms.leverage": SetLeverage;
+  "pms.position_mode": SetPositionMode;
   "pms.freeze": Freeze;
   "pms.import_position": ImportPosition;
   "pms.acknowledge": Acknowledge;
@@ -483,6 +553,8 @@ export type RefusalCode =
   | "HOUSE_ONLY"
   | "UNKNOWN_SYMBOL"
   | "SYMBOL_STATUS"
+  | "POSITION_SIDE"
+  | "POSITION_MODE"
   | "PRICE_MISSING"
   | "PRICE_UNWANTED"
   | "PRICE_TICK"
@@ -495,6 +567,7 @@ export type RefusalCode =
   | "QUANTITY_MIN"
   | "QUANTITY_MAX"
   | "MIN_NOTIONAL"
+  | "DUST"
   | "LEVERAGE_RANGE"
   | "MARGIN"
   | "EXCHANGE_MARGIN"

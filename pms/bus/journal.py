@@ -175,6 +175,8 @@ class ToSend(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str
     account: str = ""
     reduces: bool = False
+    reduce_only: bool = False
+    #: the exchange's
 
 
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +209,7 @@ def _send_text(order: OrderRow, *, amended: bool = False) -> str:
         client_order_id=order.client_order_id,
         account=order.sub_account_id,
         reduces=order.reduce_only or order.sub_account_id == names.HOUSE,
+        reduce_only=order.venue_reduce_only,
     )
     return _text(_encoder.encode(send))
 

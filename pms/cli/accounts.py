@@ -18,6 +18,7 @@ COLUMNS = (
     Column("id", "account", long=True),
     Column("label", "label", long=True),
     Column("status", "status"),
+    Column("hedge", "mode", text=lambda hedge: "hedge" if hedge else "one-way"),
     number("balance", "balance"),
     number("equity", "equity"),
     number("marginUsed", "margin used"),

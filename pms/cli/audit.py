@@ -74,7 +74,7 @@ async def once(session: Session, reader: ExchangeReader) -> Audit:
     """Read the three books and compare them."""
     end = await journal_end(session.redis)
     ledger = await read_ledger(session.database)
-    symbols = {fill.symbol for fill in ledger.fills} | {symbol for _, symbol in ledger.positions}
+    symbols = {fill.symbol for fill in ledger.fills} | {symbol for _, symbol, _ in ledger.positions}
     exchange = await read_exchange(reader, symbols, since=ledger.opened_at)
     engine = await read_engine(session.redis, set(ledger.balances))
     money = await read_money(reader, session.database, ledger)

@@ -20,7 +20,8 @@ from typing import TypeVar
 ZERO = Decimal(0)
 WALLET = "USDT"
 HOUSE = "house"
-GIVEN = frozenset(("TRANSFER", "FUNDING", "FEE", "ADJUSTMENT", "INSURANCE"))
+BOTH, LONG = "BOTH", "LONG"
+GIVEN = frozenset(("TRANSFER", "DEPOSIT", "WITHDRAW", "FUNDING", "FEE", "ADJUSTMENT", "INSURANCE"))
 """Reasons that are proved by comparisons of their own."""
 PAYERS = frozenset(("insurance", HOUSE))
 Name = TypeVar("Name")
@@ -30,7 +31,7 @@ TradeKey = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One trade as the exchange tells it, or as PostgreSQL keeps it; `owner` only in the latter."""
+    """One trade as the exchange tells it, or as PostgreSQL keeps it; owner and side only in the latter."""
 
     symbol: str
     order_id: int
@@ -44,6 +45,7 @@ class Trade:
     maker: bool
     at: int
     owner: str | None = None
+    position_side: str = BOTH
 
     @property
     def key(self) -> TradeKey:
@@ -87,8 +89,8 @@ class Ledger:
     #: account, reason, amount of every ledger entry in USDT
     entries: tuple[tuple[str, str, Decimal], ...]
     fills: tuple[Trade, ...]
-    #: signed quantity and cost by account and symbol
-    positions: Mapping[tuple[str, str], tuple[Decimal, Decimal]]
+    #: signed quantity and cost by account, symbol and position side
+    positions: Mapping[tuple[str, str, str], tuple[Decimal, Decimal]]
     imports: tuple[Import, ...]
     #: symbol, exchange order id, client order id
     open_orders: tuple[tuple[str, int | None, str], ...]
@@ -101,7 +103,8 @@ class Snapshot:
     """A sub-account as the engine shows it to browsers."""
 
     balance: Decimal
-    positions: Mapping[str, Decimal]
+    positions: Mapping[tuple[str, str], Decimal]
+    #: by symbol and position side
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +210,7 @@ def _orders(exchange: Exchange, ledger: Ledger) -> Check:
 def _net(exchange: Exchange, ledger: Ledger) -> Check:
     """Per symbol: the exchange's trades add up to its position, and so do our sub-accounts'."""
     traded = _sum((trade.symbol, trade.signed) for trade in exchange.trades)
-    ours = _sum((symbol, quantity) for (_, symbol), (quantity, _) in ledger.positions.items())
+    ours = _sum((symbol, quantity) for (_, symbol, _), (quantity, _) in ledger.positions.items())
     symbols = sorted(traded.keys() | ours.keys() | exchange.positions.keys())
     check = Check("net positions per symbol", len(symbols))
     for symbol in symbols:
@@ -224,7 +227,10 @@ def _net(exchange: Exchange, ledger: Ledger) -> Check:
 def _positions(
     exchange: Exchange, ledger: Ledger, trades: tuple[Trade, ...], owners: Mapping[TradeKey, str]
 ) -> Check:
-    """Per sub-account: its own trades and what it was handed; the house has what is left of the net."""
+    """Per sub-account: its own trades and what it was handed; the house has what is left of the net.
+
+    The exchange knows of no long beside a short: what a hedged account holds is compared as their sum.
+    """
     expected = _sum(((owners[trade.key], trade.symbol), trade.signed) for trade in trades)
     for handed in ledger.imports:
         place = (handed.owner, handed.symbol)
@@ -232,7 +238,7 @@ def _positions(
     for symbol in {*exchange.positions, *(symbol for _, symbol in expected)}:
         others = sum((q for (owner, s), q in expected.items() if s == symbol and owner != HOUSE), ZERO)
         expected[HOUSE, symbol] = exchange.positions.get(symbol, ZERO) - others
-    kept = {place: quantity for place, (quantity, _) in ledger.positions.items()}
+    kept = _sum(((who, symbol), quantity) for (who, symbol, _), (quantity, _) in ledger.positions.items())
     check = Check("positions per sub-account", len(expected.keys() | kept.keys()))
     for place in sorted(expected.keys() | kept.keys()):
         computed, booked = expected.get(place, ZERO), kept.get(place, ZERO)
@@ -273,7 +279,7 @@ def _balances(ledger: Ledger, trades: tuple[Trade, ...], owners: Mapping[TradeKe
         owner = owners[trade.key]
         flow = -trade.signed * trade.price - _fee(trade)
         computed[owner] = computed.get(owner, ZERO) + flow
-    for (account, _), (_, cost) in ledger.positions.items():
+    for (account, *_), (_, cost) in ledger.positions.items():
         computed[account] = computed.get(account, ZERO) + cost
     for handed in ledger.imports:
         computed[handed.owner] = computed.get(handed.owner, ZERO) - handed.cost
@@ -304,10 +310,10 @@ def _engine(ledger: Ledger, engine: Engine) -> Check:
     check = Check("the engine's live view", len(engine.snapshots))
     if engine.state != "live":
         check.faults.append(f"the engine is {engine.state}")
-    held: dict[str, dict[str, Decimal]] = defaultdict(dict)
-    for (account, symbol), (quantity, _) in ledger.positions.items():
+    held: dict[str, dict[tuple[str, str], Decimal]] = defaultdict(dict)
+    for (account, symbol, side), (quantity, _) in ledger.positions.items():
         if quantity:
-            held[account][symbol] = quantity
+            held[account][symbol, side] = quantity
     for account in sorted(held.keys() - engine.snapshots.keys() - {HOUSE}):
         check.faults.append(f"{account} has positions and is not shown")
     for account, snapshot in sorted(engine.snapshots.items()):
@@ -353,5 +359,6 @@ def _named(key: TradeKey) -> str:
     return f"{key[0]} order {key[1]} trade {key[2]}"
 
 
-def _holding(positions: Mapping[str, Decimal]) -> str:
-    return ", ".join(f"{symbol} {quantity}" for symbol, quantity in sorted(positions.items())) or "nothing"
+def _holding(positions: Mapping[tuple[str, str], Decimal]) -> str:
+    told = (f"{symbol} {side} {quantity}" for (symbol, side), quantity in sorted(positions.items()))
+    return ", ".join(told).replace(f" {BOTH} ", " ") or "nothing"

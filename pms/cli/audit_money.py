@@ -11,7 +11,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from pms.cli.audit_checks import HOUSE, WALLET, ZERO, Check, Exchange, Ledger, Trade, TradeKey, owners_of
+from pms.cli.audit_checks import (
+    BOTH,
+    HOUSE,
+    LONG,
+    WALLET,
+    ZERO,
+    Check,
+    Exchange,
+    Ledger,
+    Trade,
+    TradeKey,
+    owners_of,
+)
 
 CENT = Decimal("0.00000001")
 IncomeKey = tuple[str, int, str, str]
@@ -48,6 +60,7 @@ class Handed:
     symbol: str
     quantity: Decimal
     at: int
+    position_side: str = BOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +91,14 @@ def compare_money(exchange: Exchange, ledger: Ledger, money: Money) -> list[Chec
         _incomes(money),
         _fundings(money, ledger, trades, owners),
         _fees(money, trades, owners),
+        _sides(money, ledger),
     ]
 
 
 def drift(exchange: Exchange, ledger: Ledger, money: Money) -> dict[str, Decimal]:
     """Ours less the exchange's, by symbol and asset; only where they differ."""
     ours: dict[str, Decimal] = dict(money.ours)
-    for (_, symbol), (quantity, _) in ledger.positions.items():
+    for (_, symbol, _), (quantity, _) in ledger.positions.items():
         ours[symbol] = ours.get(symbol, ZERO) + quantity
     ours[WALLET] = sum(ledger.balances.values(), ZERO)
     theirs = {**exchange.positions, **money.theirs, WALLET: exchange.wallet}
@@ -125,11 +139,14 @@ def _incomes(money: Money) -> Check:
 def _fundings(
     money: Money, ledger: Ledger, trades: tuple[Trade, ...], owners: Mapping[TradeKey, str]
 ) -> Check:
-    """Each account paid for its own quantity; what came late was rounded once more for each time."""
+    """Each position paid for its own quantity; what came late was rounded once more for each time."""
     check = Check("fundings per sub-account", len(money.fundings))
+    # Which of a sub-account's positions a trade is of, the books alone know.
+    sides = {fill.key: fill.position_side for fill in ledger.fills}
+    places = {key: (owner, sides.get(key, BOTH)) for key, owner in owners.items()}
     owed: dict[str, Decimal] = {}
     for funding in money.fundings:
-        for account, quantity in _held(funding, money, trades, owners).items():
+        for (account, _), quantity in _held(funding, money, trades, places).items():
             amount = -quantity * funding.mark * funding.rate
             owed[account] = owed.get(account, ZERO) + amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
     paid: dict[str, Decimal] = {}
@@ -147,17 +164,19 @@ def _fundings(
 
 
 def _held(
-    funding: Funding, money: Money, trades: Iterable[Trade], owners: Mapping[TradeKey, str]
-) -> dict[str, Decimal]:
-    held: dict[str, Decimal] = {}
+    funding: Funding, money: Money, trades: Iterable[Trade], places: Mapping[TradeKey, tuple[str, str]]
+) -> dict[tuple[str, str], Decimal]:
+    """By account and position side."""
+    held: dict[tuple[str, str], Decimal] = {}
     for trade in trades:
         if trade.symbol == funding.symbol and trade.at <= funding.at:
-            owner = owners[trade.key]
-            held[owner] = held.get(owner, ZERO) + trade.signed
+            place = places[trade.key]
+            held[place] = held.get(place, ZERO) + trade.signed
     for one in money.handed:
         if one.symbol == funding.symbol and one.at <= funding.at:
-            held[one.account] = held.get(one.account, ZERO) + one.quantity
-    return {account: quantity for account, quantity in held.items() if quantity and account != HOUSE}
+            place = one.account, one.position_side
+            held[place] = held.get(place, ZERO) + one.quantity
+    return {place: quantity for place, quantity in held.items() if quantity and place[0] != HOUSE}
 
 
 def _fees(money: Money, trades: tuple[Trade, ...], owners: Mapping[TradeKey, str]) -> Check:
@@ -183,4 +202,24 @@ def _fees(money: Money, trades: tuple[Trade, ...], owners: Mapping[TradeKey, str
             CENT, rounding=ROUND_HALF_EVEN
         ):
             check.faults.append(f"{key}: {fee.commission} at {fee.price} is not {fee.amount}")
+    return check
+
+
+def _sides(money: Money, ledger: Ledger) -> Check:
+    """A hedged account's long and short are what their own fills and moves make them, never beyond zero."""
+    sided = {place: quantity for place, (quantity, _) in ledger.positions.items() if place[2] != BOTH}
+    check = Check("longs and shorts of hedged accounts", len(sided))
+    computed: dict[tuple[str, str, str], Decimal] = {}
+    for fill in ledger.fills:
+        place = fill.owner or HOUSE, fill.symbol, fill.position_side
+        computed[place] = computed.get(place, ZERO) + fill.signed
+    for one in money.handed:
+        place = one.account, one.symbol, one.position_side
+        computed[place] = computed.get(place, ZERO) + one.quantity
+    for place in sorted(sided.keys() | {place for place in computed if place[2] != BOTH}):
+        named, quantity = " ".join(place), sided.get(place, ZERO)
+        if computed.get(place, ZERO) != quantity:
+            check.faults.append(f"{named}: computed {computed.get(place, ZERO)}, booked {quantity}")
+        if quantity and (quantity > 0) != (place[2] == LONG):
+            check.faults.append(f"{named} is {quantity}")
     return check

@@ -61,7 +61,7 @@ async def read_money(reader: ExchangeReader, database: AsyncEngine, ledger: Ledg
     """Read both sides of the money that no trade moved, since the books were opened."""
     entries = await queries.ledger(database, limit=None)
     incomes = await _income(reader, ledger.opened_at)
-    symbols = {symbol for _, symbol in ledger.positions}
+    symbols = {symbol for _, symbol, _ in ledger.positions}
     theirs = {asset: held for asset, held in (await read_balances(reader)).items() if asset != WALLET}
     return Money(
         theirs=theirs,
@@ -96,7 +96,7 @@ async def read_money(reader: ExchangeReader, database: AsyncEngine, ledger: Ledg
             if entry.reason == "FUNDING"
         ),
         handed=tuple(
-            Handed(row.sub_account_id, row.symbol, row.quantity, row.at)
+            Handed(row.sub_account_id, row.symbol, row.quantity, row.at, row.position_side)
             for row in await queries.every(database, MoveRow)
         ),
     )
@@ -148,11 +148,12 @@ async def read_ledger(database: AsyncEngine) -> Ledger:
                 maker=fill.maker,
                 at=fill.venue_time,
                 owner=fill.sub_account_id,
+                position_side=fill.position_side,
             )
             for fill in fills
         ),
         positions={
-            (row.sub_account_id, row.symbol): (row.quantity, row.cost)
+            (row.sub_account_id, row.symbol, row.position_side): (row.quantity, row.cost)
             for row in await queries.position_rows(database)
         },
         imports=(
@@ -242,7 +243,7 @@ def _handed(command: CommandRow) -> list[Import]:
 
 def _snapshot(fields: dict[str, Any]) -> Snapshot:
     positions = {
-        row["symbol"]: Decimal(row["quantity"]) * (1 if row["side"] == "LONG" else -1)
+        (row["symbol"], row["positionSide"]): Decimal(row["quantity"]) * (1 if row["side"] == "LONG" else -1)
         for row in fields["positions"]
     }
     return Snapshot(balance=Decimal(fields["balance"]), positions=positions)

@@ -43,6 +43,11 @@ def resolve(
 @click.option("--symbol", type=str.upper, help="With --quantity: a position.")
 @click.option("--quantity", type=AMOUNT, help="What the position changes by, signed.")
 @click.option("--price", type=AMOUNT, help="At which it changes hands; the mid price.")
+@click.option(
+    "--position-side",
+    type=click.Choice(["LONG", "SHORT"], case_sensitive=False),
+    help="In hedge mode: which.",
+)
 @correcting
 def adjust(
     *,
@@ -51,6 +56,7 @@ def adjust(
     symbol: str | None,
     quantity: Decimal | None,
     price: Decimal | None,
+    position_side: str | None,
     reason: str,
     yes: bool,
     request_id: str | None,
@@ -67,6 +73,7 @@ def adjust(
         "symbol": symbol,
         "quantity": quantity,
         "price": price,
+        "positionSide": position_side,
     }
     _send("pms.adjust", fields, reason=reason, request_id=request_id, as_json=as_json)
 
@@ -79,6 +86,11 @@ def adjust(
 @click.option("--price", type=AMOUNT, help="At which it changes hands; the giver's average entry.")
 @click.option("--order", type=int, help="Instead: all trades of this exchange order, each at its price.")
 @click.option("--trade", type=int, help="With --order: only this trade.")
+@click.option(
+    "--position-side",
+    type=click.Choice(["LONG", "SHORT"], case_sensitive=False),
+    help="In hedge mode: which.",
+)
 @correcting
 def reassign(
     *,
@@ -89,6 +101,7 @@ def reassign(
     price: Decimal | None,
     order: int | None,
     trade: int | None,
+    position_side: str | None,
     reason: str,
     yes: bool,
     request_id: str | None,
@@ -101,7 +114,12 @@ def reassign(
         raise click.UsageError("--trade goes with --order")
     what = f"the trades of order {order}" if order is not None else str(quantity or "all")
     confirm("reassign", f"This hands {what} of {symbol} from {giver} to {taker}.", yes=yes)
-    fields: dict[str, Any] = {"fromAccountId": giver, "toAccountId": taker, "symbol": symbol}
+    fields: dict[str, Any] = {
+        "fromAccountId": giver,
+        "toAccountId": taker,
+        "symbol": symbol,
+        "positionSide": position_side,
+    }
     if order is None:
         fields |= {"quantity": quantity, "price": price}
         _send("pms.reassign", fields, reason=reason, request_id=request_id, as_json=as_json)

@@ -121,7 +121,9 @@ async def _desk(session: Session, reader: ExchangeReader, symbol: str) -> Desk:
         await reader.signed("/fapi/v1/leverageBracket"),
     )
     desk.instruments = parse_instruments(info, brackets)
-    positions = [row for row in await queries.position_rows(session.database) if row.quantity]
+    positions = [
+        row for row in await queries.position_rows(session.database) if row.quantity or row.leverage_set
+    ]
     for priced in {symbol, *(row.symbol for row in positions)}:
         text = await session.redis.get(names.price_key(priced))
         if text is not None:

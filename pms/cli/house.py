@@ -24,8 +24,8 @@ WHY = {
     "ADJUSTMENT": "corrections by an operator",
     "IMPORT": "remainders of imported positions",
     "FUNDING_FEE": "funding that the exchange paid or took",
-    "DEPOSIT": "money that came to the exchange account",
-    "WITHDRAW": "money that left the exchange account",
+    "DEPOSIT": "money that came to the exchange account, less what sub-accounts were given",
+    "WITHDRAW": "money that left the exchange account, less what sub-accounts gave back",
 }
 CORRECTIONS = ("pms.adjust", "pms.reassign")
 POSITIONS = (

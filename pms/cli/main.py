@@ -17,6 +17,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("pms.cli.logs", "Show the logs of one part or of all."),
     "doctor": ("pms.cli.doctor", "Check every part and say what to do."),
     "accounts": ("pms.cli.accounts", "Sub-accounts: create, list, fund, freeze."),
+    "deposit": ("pms.cli.funds", "Give a sub-account money from the house."),
+    "withdraw": ("pms.cli.funds", "Take a sub-account's free money back to the house."),
+    "leverage": ("pms.cli.leverage", "Change a sub-account's leverage in a symbol."),
+    "position-mode": ("pms.cli.position_mode", "Let a sub-account hold a long beside a short, or not."),
     "trade": ("pms.cli.trade", "Place one order."),
     "amend": ("pms.cli.trade", "Change a resting order's price or total quantity."),
     "cancel": ("pms.cli.trade", "Cancel one order, or all."),
@@ -52,7 +56,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "uninstall": ("pms.cli.remove", "Remove all that PMS put on this machine."),
     "completion": ("pms.cli.completion", "Print the shell's completion script."),
 }
-_ATTRIBUTES = {"import": "import_"}
+_ATTRIBUTES = {"import": "import_", "position-mode": "position_mode"}
 """Where a command's name is not its function's."""
 
 

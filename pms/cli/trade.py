@@ -28,6 +28,11 @@ TIME_IN_FORCE = click.Choice(["GTC", "IOC", "FOK", "GTX"], case_sensitive=False)
 @click.option("--price", type=AMOUNT, help="A limit order at this price; without it, at market.")
 @click.option("--tif", type=TIME_IN_FORCE, help="Time in force of a limit order; GTC.")
 @click.option("--reduce-only", is_flag=True, help="Only reduce the sub-account's own position.")
+@click.option(
+    "--position-side",
+    type=click.Choice(["BOTH", "LONG", "SHORT"], case_sensitive=False),
+    help="In hedge mode: which position it is for.",
+)
 @click.option("--leverage", type=click.IntRange(1, 150), help="The sub-account's leverage in this symbol.")
 @click.option("--ttl-ms", type=click.IntRange(100, 60_000), help="Deadline after arrival.")
 @click.option("--request-id", help="Repeat a command whose answer was lost: it makes one order.")
@@ -42,6 +47,7 @@ def trade(
     price: Decimal | None,
     tif: str | None,
     reduce_only: bool,
+    position_side: str | None,
     leverage: int | None,
     ttl_ms: int | None,
     request_id: str | None,
@@ -58,6 +64,7 @@ def trade(
         "price": price,
         "timeInForce": tif.upper() if tif else None,
         "reduceOnly": reduce_only or None,
+        "positionSide": position_side,
         "leverage": leverage,
         "ttlMs": ttl_ms,
     }

@@ -28,6 +28,9 @@ class PositionView(Shape):
     quantity: Number = Field(description="Always positive; the side tells the sign.")
     margin: Number = Field(description="Initial margin at the entry price.")
     leverage: int
+    position_side: Literal["BOTH", "LONG", "SHORT"] = Field(
+        "BOTH", description="BOTH, or in hedge mode the side."
+    )
 
 
 class Account(Shape):

@@ -47,6 +47,10 @@ class Code(StrEnum):
     #: The exchange does not list this symbol.
     SYMBOL_STATUS = "SYMBOL_STATUS"
     #: The symbol does not trade at present.
+    POSITION_SIDE = "POSITION_SIDE"
+    #: Not a position side of the sub-account's mode: BOTH or none in one-way, LONG or SHORT in hedge mode.
+    POSITION_MODE = "POSITION_MODE"
+    #: The mode cannot change while the sub-account has positions or live orders.
     PRICE_MISSING = "PRICE_MISSING"
     #: The order type needs a price.
     PRICE_UNWANTED = "PRICE_UNWANTED"
@@ -71,6 +75,8 @@ class Code(StrEnum):
     #: The quantity is above the symbol's most.
     MIN_NOTIONAL = "MIN_NOTIONAL"
     #: Price times quantity is below the symbol's least.
+    DUST = "DUST"
+    #: What is left of the position is below what the exchange takes an order for.
     LEVERAGE_RANGE = "LEVERAGE_RANGE"
     #: The leverage is above what the symbol permits.
     MARGIN = "MARGIN"
@@ -100,7 +106,7 @@ class Code(StrEnum):
     BELOW_FILLED = "BELOW_FILLED"
     #: The total is not above what is filled: the exchange would cancel the order.
     NO_CHANGE = "NO_CHANGE"
-    #: The order has these terms already.
+    #: What is asked for is so already.
     BALANCE = "BALANCE"
     #: The payer's available balance is too small.
     EXCHANGE_REFUSED = "EXCHANGE_REFUSED"

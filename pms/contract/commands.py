@@ -15,11 +15,12 @@ from pydantic.alias_generators import to_camel
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.money import BadJson, Number, decode_object
-from pms.contract.names import Task
+from pms.contract.names import BOTH, Task
 
 Side = Literal["BUY", "SELL"]
 OrderType = Literal["MARKET", "LIMIT"]
 TimeInForce = Literal["GTC", "IOC", "FOK", "GTX"]
+PositionSide = Literal["BOTH", "LONG", "SHORT"]
 TTL_RANGE_MS = (100, 60_000)
 MOST_IN_BATCH = 20
 _ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9-]{0,35}$")
@@ -85,6 +86,9 @@ class OrderTerms(BaseModel):
         None, description="LIMIT only; GTC."
     )
     reduce_only: bool = Field(False, description="Judged on the sub-account's own position.")
+    position_side: Annotated[PositionSide | None, BeforeValidator(_upper)] = Field(
+        None, description="Which position it is for: mandatory in hedge mode, there SELL LONG only reduces."
+    )
 
 
 class Trade(OrderTerms, Command):
@@ -93,6 +97,11 @@ class Trade(OrderTerms, Command):
     name: ClassVar[str] = Task.TRADE
 
     sub_account_id: AccountId
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """The position that it is for."""
+        return self.sub_account_id, self.symbol, self.position_side or BOTH
 
 
 class Batch(Command):
@@ -192,6 +201,53 @@ class Transfer(Command):
     reason: str = Field("", max_length=200)
 
 
+class Deposit(Command):
+    """Give a sub-account money that the house holds; served in every state, for it only makes it safer."""
+
+    name: ClassVar[str] = "pms.deposit"
+
+    sub_account_id: AccountId
+    amount: Number
+    reason: str = Field("", max_length=200)
+
+
+class Withdraw(Command):
+    """Take money that a sub-account can spare back to the house; from a frozen one nothing goes."""
+
+    name: ClassVar[str] = "pms.withdraw"
+
+    sub_account_id: AccountId
+    amount: Number
+    reason: str = Field("", max_length=200)
+
+
+class SetLeverage(Command):
+    """Change a sub-account's leverage in a symbol, whatever it holds and has resting there.
+
+    It stands until another command, or an order that names one, changes it.
+    """
+
+    name: ClassVar[str] = "pms.leverage"
+
+    sub_account_id: AccountId
+    symbol: Symbol
+    leverage: int = Field(ge=1, le=150)
+    reason: str = Field("", max_length=200)
+
+
+class SetPositionMode(Command):
+    """Let a sub-account hold a long beside a short of one symbol, or again one position in each.
+
+    The exchange account stays in one-way mode; refused while there are positions or live orders.
+    """
+
+    name: ClassVar[str] = "pms.position_mode"
+
+    sub_account_id: AccountId
+    hedge: bool
+    reason: str = Field("", max_length=200)
+
+
 class Freeze(Command):
     """Freeze a sub-account, so that it may only reduce, or lift the freeze."""
 
@@ -204,6 +260,8 @@ class Freeze(Command):
 
 class ImportPosition(Command):
     """Take over one position from another system: quantity signed, at its entry price.
+
+    In hedge mode the sign says of which side it is.
 
     The house gives the position, so that the exchange account's net is unchanged.
     """
@@ -253,6 +311,9 @@ class Adjust(Command):
     symbol: Symbol | None = None
     quantity: Number | None = Field(None, description="Signed; what the sub-account's position changes by.")
     price: Number | None = Field(None, description="At which quantity changes hands; the mid price.")
+    position_side: Annotated[PositionSide | None, BeforeValidator(_upper)] = Field(
+        None, description="The sub-account's; mandatory with quantity in hedge mode."
+    )
     actor: Actor
     reason: Reason
 
@@ -269,6 +330,9 @@ class Reassign(Command):
         None, description="Signed, of the position; all of it. A trade's quantity, signed by its side."
     )
     price: Number | None = Field(None, description="The giver's average entry; a trade's price.")
+    position_side: Annotated[PositionSide | None, BeforeValidator(_upper)] = Field(
+        None, description="The sub-account's; mandatory in hedge mode."
+    )
     exchange_order_id: int | None = Field(None, ge=0, description="With tradeId: hand over this trade.")
     trade_id: int | None = Field(None, ge=0)
     commission: Number | None = Field(None, description="The trade's commission, in USDT; goes with it.")
@@ -290,6 +354,10 @@ COMMANDS: dict[str, type[Command]] = {
         Resume,
         CreateAccount,
         Transfer,
+        Deposit,
+        Withdraw,
+        SetLeverage,
+        SetPositionMode,
         Freeze,
         ImportPosition,
         Acknowledge,

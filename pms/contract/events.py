@@ -42,6 +42,7 @@ class OrderEvent(Shape):
     last_fill_price: Number | None = None
     origin: Origin = "MANUAL"
     parent_id: str | None = None
+    position_side: Literal["BOTH", "LONG", "SHORT"] = "BOTH"
     reason: str | None = None
     timestamp: Decimal = Field(description="Seconds since 1970, with milliseconds.")
     account: Account

@@ -37,6 +37,8 @@ class SubAccountRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     tier: int = 0
     #: the worst tier of liquidation that has fired and is not armed again; 0 is none
+    hedge: bool = False
+    #: hedge mode: a long beside a short
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,10 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     amend_asked_at: int | None = None
     terms_at: int = 0
     #: exchange time since which quantity and price are these; 0 from the beginning
+    position_side: str = "BOTH"
+    #: which of the sub-account's positions in the symbol it is for: BOTH, or in hedge mode LONG or SHORT
+    venue_reduce_only: bool = False
+    #: said to the exchange too, on whose net it acts: only for what it would else find too small
 
 
 class FillRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,10 +103,12 @@ class FillRow(msgspec.Struct, frozen=True, kw_only=True):
     #: the exchange's, on the netted position
     maker: bool
     venue_time: int
+    position_side: str = "BOTH"
+    #: of the sub-account; the exchange knows of none
 
 
 class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A position after the entry. Key: sub_account_id, symbol; quantity 0 is a closed one."""
+    """A position after the entry. Key: sub_account_id, symbol, position_side; quantity 0 is a closed one."""
 
     sub_account_id: str
     symbol: str
@@ -114,6 +122,10 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     realized_pnl: Decimal
     #: of this position since it was opened
     updated_at: int
+    leverage_set: bool = False
+    #: by a command of its own: it stands for the next position too
+    position_side: str = "BOTH"
+    #: BOTH, or in hedge mode LONG, never below zero, and SHORT, never above
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,7 +190,7 @@ class IncomeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FundingRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One account's part of one funding. Key: symbol, at, sub_account_id; once.
+    """One position's part of one funding. Key: symbol, at, sub_account_id, position_side; once.
 
     The house's row is always there, even where nobody held anything: it says that this one is done.
     """
@@ -191,6 +203,7 @@ class FundingRow(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     #: signed, as held at `at`
     amount: Decimal
+    position_side: str = "BOTH"
 
 
 class FeeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,6 +232,7 @@ class MoveRow(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     quantity: Decimal
     at: int
+    position_side: str = "BOTH"
 
 
 class ProgressRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,6 +279,7 @@ class LiquidationRow(msgspec.Struct, frozen=True, kw_only=True):
     tops: str
     #: a JSON object: by symbol the bid, the ask and their exchange time that the account was weighed at
     at: int
+    position_side: str = "BOTH"
 
 
 class UnwindRow(msgspec.Struct, frozen=True, kw_only=True):

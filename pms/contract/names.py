@@ -41,6 +41,11 @@ OPEN_REQUESTS: Final = "pms:requests:open"
 EPOCH: Final = "pms:epoch"
 LEASE: Final = "pms:lease"
 HALT: Final = "pms:halt"
+BOTH: Final = "BOTH"
+LONG: Final = "LONG"
+SHORT: Final = "SHORT"
+"""Position sides: BOTH where an account holds one position a symbol, the others in hedge mode."""
+
 EVERYTHING: Final = "*"
 """The scope of a halt that is not one sub-account's."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import select, text, union_all
+from sqlalchemy import or_, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pms.contract.journal import (
@@ -47,7 +47,7 @@ class LoadedState:
     applied: int
     entry_at: int
     sub_accounts: list[SubAccountRow]
-    #: only open ones: a closed position says nothing that the next opening does not say anew
+    #: open ones, and those whose leverage stands: any other says nothing that its opening does not say anew
     positions: list[PositionRow]
     #: unfinished ones, and those finished in the last 24 h, so that late messages find their order
     orders: list[OrderRow]
@@ -110,11 +110,11 @@ _FILL_KEYS = text(
 
 _MOVES = text(
     """
-    SELECT f.symbol, f.venue_time AS at, f.sub_account_id,
+    SELECT f.symbol, f.venue_time AS at, f.sub_account_id, f.position_side,
         CASE f.side WHEN 'BUY' THEN f.quantity ELSE -f.quantity END AS quantity
     FROM pms.progress p JOIN pms.fills f ON p.name = 'funding:' || f.symbol AND f.venue_time > p.at
     UNION ALL
-    SELECT m.symbol, m.at, m.sub_account_id, m.quantity
+    SELECT m.symbol, m.at, m.sub_account_id, m.position_side, m.quantity
     FROM pms.progress p JOIN pms.moves m ON p.name = 'funding:' || m.symbol AND m.at > p.at
     """
 )
@@ -137,7 +137,9 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
             ),
             positions=await fetch(
                 connection,
-                select_as(PositionRow, models.positions).where(models.positions.c.quantity != 0),
+                select_as(PositionRow, models.positions).where(
+                    or_(models.positions.c.quantity != 0, models.positions.c.leverage_set)
+                ),
                 PositionRow,
             ),
             orders=await _orders(connection, recent),
@@ -211,8 +213,8 @@ async def _incomes(connection: AsyncConnection) -> list[IncomeRow]:
 
 async def _moves(connection: AsyncConnection) -> dict[str, list[Move]]:
     moves: dict[str, list[Move]] = {}
-    for symbol, at, account, quantity in await connection.execute(_MOVES):
-        moves.setdefault(symbol, []).append(Move(at, account, quantity))
+    for symbol, at, account, side, quantity in await connection.execute(_MOVES):
+        moves.setdefault(symbol, []).append(Move(at, account, quantity, side))
     return moves
 
 

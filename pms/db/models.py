@@ -63,6 +63,11 @@ def _int(name: str, *, null: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=null)
 
 
+def _side(name: str, *, key: bool = False) -> Column[str]:
+    """A row of an older release is of the one position that an account had in a symbol."""
+    return Column(name, Text, primary_key=key, nullable=False, server_default=text("'BOTH'"))
+
+
 def _one_of(column: str, *values: str) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
@@ -82,6 +87,7 @@ sub_accounts = Table(
     _number("balance"),
     _int("created_at"),
     Column("tier", BigInteger, nullable=False, server_default=text("0")),
+    Column("hedge", Boolean, nullable=False, server_default=text("false")),
     _one_of("status", "ACTIVE", "FROZEN"),
     _finite("balance"),
     CheckConstraint("id <> ''", name="id"),
@@ -123,6 +129,8 @@ orders = Table(
     _int("amend_deadline", null=True),
     _int("amend_asked_at", null=True),
     Column("terms_at", BigInteger, nullable=False, server_default=text("0")),
+    _side("position_side"),
+    Column("venue_reduce_only", Boolean, nullable=False, server_default=text("false")),
     _one_of("side", "BUY", "SELL"),
     _one_of("state", "idle", "placing", "active", "partially_filled", "unknown", *TERMINAL),
     _finite("quantity", above="0"),
@@ -154,6 +162,7 @@ fills = Table(
     _number("venue_realized_pnl"),
     Column("maker", Boolean, nullable=False),
     _int("venue_time"),
+    _side("position_side"),
     _one_of("side", "BUY", "SELL"),
     _finite("price"),
     _finite("quantity", above="0"),
@@ -178,6 +187,8 @@ positions = Table(
     _int("opened_seq"),
     _number("realized_pnl"),
     _int("updated_at"),
+    Column("leverage_set", Boolean, nullable=False, server_default=text("false")),
+    _side("position_side", key=True),
     _finite("quantity"),
     _finite("cost"),
     _finite("realized_pnl"),
@@ -272,6 +283,7 @@ fundings = Table(
     _number("mark"),
     _number("quantity"),
     _number("amount"),
+    _side("position_side", key=True),
     _finite("rate"),
     _finite("mark"),
     _finite("quantity"),
@@ -306,6 +318,7 @@ moves = Table(
     _text("symbol"),
     _number("quantity"),
     _int("at"),
+    _side("position_side"),
     _finite("quantity"),
     Index("moves_by_symbol", "symbol", "at"),
 )
@@ -341,6 +354,7 @@ liquidations = Table(
     _number("maintenance"),
     _text("tops"),
     _int("at"),
+    _side("position_side"),
     _one_of("action", "WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM"),
     Index("liquidations_by_account", "sub_account_id", "seq"),
 )

@@ -45,6 +45,8 @@ class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
     realized_pnl: Decimal
     opened_seq: int
     updated_at: int
+    position_side: str
+    #: BOTH, or in hedge mode the side
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +103,9 @@ async def positions(
 ) -> list[OpenPosition]:
     """Open positions by account and symbol."""
     view = _view("pms_positions", OpenPosition)
-    statement = select_as(OpenPosition, view).order_by(view.c.sub_account_id, view.c.symbol)
+    statement = select_as(OpenPosition, view).order_by(
+        view.c.sub_account_id, view.c.symbol, view.c.position_side
+    )
     return await _read(
         engine, _only(statement, view, sub_account_id=sub_account_id, symbol=symbol), OpenPosition
     )
@@ -116,7 +120,9 @@ async def every(engine: AsyncEngine, row: type[T]) -> list[T]:
 async def position_rows(engine: AsyncEngine, *, open_only: bool = False) -> list[PositionRow]:
     """All positions as they were journaled, the closed ones too unless told otherwise."""
     rows = models.positions
-    statement = select_as(PositionRow, rows).order_by(rows.c.sub_account_id, rows.c.symbol)
+    statement = select_as(PositionRow, rows).order_by(
+        rows.c.sub_account_id, rows.c.symbol, rows.c.position_side
+    )
     if open_only:
         statement = statement.where(rows.c.quantity != 0)
     return await _read(engine, statement, PositionRow)

@@ -12,7 +12,9 @@ from pms.contract.names import HOUSE
 from pms.domain.desk import Desk, order_row
 from pms.domain.incidents import note_incident
 from pms.domain.orders import Order, OrderSpec, Seen
+from pms.domain.position_sides import side_held
 from pms.domain.posting import Posting
+from pms.domain.treasury import signed
 
 PREFIX = "PMS_"
 
@@ -42,7 +44,7 @@ def adopt(
     `filled` is what the exchange counts: an order that traded is over only once its trades are booked.
     """
     account = desk.tags.get(client_order_id[len(PREFIX) :].split("_", 1)[0], HOUSE)
-    held = desk.held.get(account, {}).get(symbol)
+    position_side = side_held(desk, account, symbol, signed(side, quantity))
     spec = OrderSpec(
         client_order_id=client_order_id,
         sub_account_id=account,
@@ -53,13 +55,14 @@ def adopt(
         price=price,
         time_in_force=time_in_force,
         reduce_only=False,
-        leverage=held.leverage if held else 1,
+        leverage=desk.standing_leverage(account, symbol) or 1,
         origin="MANUAL",
         parent_id=None,
         request_id=None,
         epoch=desk.epoch,
         deadline=0,
         admitted_at=at,
+        position_side=position_side,
     )
     order = Order(spec=spec, quantity=quantity, price=price, cancel_wanted=True, updated_at=at)
     order.receive(Seen(exchange_order_id, word, filled))

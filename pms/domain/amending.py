@@ -15,9 +15,10 @@ trade that comes between this check and the exchange can still make that happen.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import cast
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Amend, Trade
+from pms.contract.commands import Amend, PositionSide, Trade
 from pms.contract.money import booked, plain
 from pms.contract.results import Result
 from pms.domain.checks import (
@@ -128,6 +129,7 @@ def _new_terms(desk: Desk, order: Order, command: Amend) -> tuple[Decimal, Decim
         quantity=order.quantity if command.quantity is None else command.quantity,
         type="LIMIT",
         reduce_only=spec.reduce_only,
+        position_side=cast("PositionSide", spec.position_side),
     )
     price = order.price if command.price is None else command.price
     quantity, price = on_the_grid(listed(desk, spec.symbol), wished, price=price, top=top)

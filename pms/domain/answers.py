@@ -38,7 +38,7 @@ def answer(
         answer_leg(desk, draft, order, code=code)
     if spec.request_id is None:
         return
-    held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
+    held = desk.holds(spec.place)
     view = position_view(held) if held else None
     draft.results.append(_result(order, spec.request_id, view=view, code=_why(order, code)))
 

@@ -66,7 +66,7 @@ def admit_close_all(desk: Desk, asked: Asked, command: CloseAll) -> Posting:
     positions = [
         position
         for account in sorted(accounts)
-        for symbol, position in sorted(desk.held.get(account, {}).items())
+        for (symbol, _), position in sorted(desk.held.get(account, {}).items())
         if account != HOUSE and command.symbol in {None, symbol}
     ]
     planned = [

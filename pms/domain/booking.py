@@ -16,7 +16,7 @@ from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
 from pms.contract.journal import CursorRow, FeeRow, FillRow, UnwindRow
 from pms.contract.money import decode_object, plain
-from pms.contract.names import HOUSE
+from pms.contract.names import BOTH, HOUSE
 from pms.domain.answers import answer, answer_amend, answer_leg
 from pms.domain.desk import Desk, order_row, position_id, position_row, position_view
 from pms.domain.fees import charge
@@ -34,7 +34,8 @@ from pms.domain.orders import (
     State,
     Voided,
 )
-from pms.domain.positions import Move, Position
+from pms.domain.position_sides import parts_of
+from pms.domain.positions import Move, Place, Position
 from pms.domain.posting import Draft, Posting, Unsent, Unused
 from pms.domain.superseding import give_way
 from pms.domain.treasury import WALLET, signed
@@ -146,10 +147,10 @@ def note(desk: Desk, order: Order, *, at: int) -> Posting:
     return Posting(entry=desk.sealed(draft).entry())
 
 
-def note_position(desk: Desk, account: str, symbol: str, *, at: int) -> Posting:
+def note_position(desk: Desk, place: Place, *, at: int) -> Posting:
     """Journal a position as it stands in memory."""
     draft = desk.draft("position", at=at)
-    draft.positions[account, symbol] = position_row(desk.position(account, symbol))
+    draft.positions[place] = position_row(desk.position(*place))
     return Posting(entry=desk.sealed(draft).entry())
 
 
@@ -225,19 +226,26 @@ def prove_cursor(desk: Desk, symbol: str, trade_id: int, *, at: int) -> Posting 
 
 def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order | None) -> None:
     """Move the position and the balances, then tell it."""
-    position = desk.position(owner, trade.symbol)
-    if order is not None:
-        position.leverage = order.spec.leverage
-    closed_view = position_view(position) if position.quantity else None
     quantity = signed(trade.side, trade.quantity)
-    move = apply_move(desk, draft, position, quantity, trade.price, at=trade.at)
     if order is not None and owner == HOUSE:
         # Its own orders unwind what it took over; those that came with a position add to it.
         note_taken(desk, draft, trade.symbol, quantity)
+    asked = order.spec.position_side if order else None
+    parts = parts_of(desk, owner, trade.symbol, asked, quantity)
+    if order is not None and parts[-1][0].position_side != asked:
+        _tell_beyond(draft, order, *parts[-1])
+    moved = []
+    for position, part in parts:
+        if order is not None and not position.quantity:
+            standing = desk.standing_leverage(owner, trade.symbol)
+            desk.set_leverage(owner, trade.symbol, standing or order.spec.leverage)
+        view = position_view(position) if position.quantity else None
+        moved.append((position, apply_move(desk, draft, position, part, trade.price, at=trade.at), view))
+    realized = sum((move.realized for _, move, _ in moved), ZERO)
     reference = f"{trade.symbol}:{trade.exchange_order_id}:{trade.trade_id}"
-    desk.post(draft, account=owner, amount=move.realized, reason="REALIZED_PNL", reference=reference)
+    desk.post(draft, account=owner, amount=realized, reason="REALIZED_PNL", reference=reference)
     _commission(desk, draft, trade, owner=owner, reference=reference)
-    _netting(desk, draft, trade, realized=move.realized, reference=reference)
+    _netting(desk, draft, trade, realized=realized, reference=reference)
     make_up(desk, draft, owner=owner, symbol=trade.symbol, quantity=quantity, at=trade.at)
     draft.fills.append(
         FillRow(
@@ -251,17 +259,32 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
             quantity=trade.quantity,
             commission=trade.commission,
             commission_asset=trade.commission_asset,
-            realized_pnl=move.realized,
+            realized_pnl=realized,
             venue_realized_pnl=trade.realized_pnl,
             maker=trade.maker,
             venue_time=trade.at,
+            position_side=parts[0][0].position_side,
         )
     )
     account = desk.snapshot(owner)
     if order is not None:
         _tell_fill(desk, draft, order, trade, account=account)
     reason = order.spec.origin if order else "FOREIGN"
-    tell_move(desk, draft, position, move, closed_view=closed_view, reason=reason, account=account)
+    for position, move, view in moved:
+        tell_move(desk, draft, position, move, closed_view=view, reason=reason, account=account)
+
+
+def _tell_beyond(draft: Draft, order: Order, position: Position, part: Decimal) -> None:
+    """A trade did not find the position that its order was for, or not enough of it."""
+    if position.position_side == BOTH:
+        return
+    note_incident(
+        draft,
+        kind="beyond_position",
+        severity="critical",
+        detail=f"{order.spec.client_order_id} was for the {order.spec.position_side}, "
+        f"{plain(abs(part))} {position.symbol} went to the {position.position_side}",
+    )
 
 
 def apply_move(
@@ -275,7 +298,7 @@ def apply_move(
         position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
     position.updated_at = at
     desk.touch_position(position)
-    draft.positions[position.sub_account_id, position.symbol] = position_row(position)
+    draft.positions[position.place] = position_row(position)
     return move
 
 
@@ -482,6 +505,7 @@ def order_event(
         last_fill_price=trade.price if trade else None,
         origin=spec.origin,
         parent_id=spec.parent_id,
+        position_side=spec.position_side,
         reason=reason or order.why,
         timestamp=Decimal(draft.at) / 1000,
         account=account,

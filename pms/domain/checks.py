@@ -14,6 +14,7 @@ from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, SubAccount, Top
 from pms.domain.instrument import Instrument, InstrumentError
+from pms.domain.positions import Place
 
 ZERO = Decimal(0)
 
@@ -129,9 +130,9 @@ def on_the_grid(
 
 
 def leverage_of(desk: Desk, asked: Asked, command: Trade, instrument: Instrument) -> int:
-    """The leverage asked for, else the position's, else the usual one."""
-    held = desk.held.get(command.sub_account_id, {}).get(command.symbol)
-    leverage = command.leverage or (held.leverage if held else asked.default_leverage)
+    """The leverage asked for, else what stands in the symbol, else the usual one."""
+    standing = desk.standing_leverage(command.sub_account_id, command.symbol)
+    leverage = command.leverage or standing or asked.default_leverage
     most = instrument.max_leverage
     if most is not None and leverage > most:
         raise Refusal(
@@ -153,9 +154,9 @@ def check_reducing(
     """
     if not command.reduce_only and not frozen:
         return
-    position = desk.position(command.sub_account_id, command.symbol)
+    position = desk.position(*command.place)
     opposite = position.quantity < 0 if command.side == "BUY" else position.quantity > 0
-    taken = closing(desk, command.sub_account_id, command.symbol, command.side) - replaced
+    taken = closing(desk, command.place, command.side) - replaced
     room = abs(position.quantity) - taken if opposite else ZERO
     if quantity <= room:
         return
@@ -176,9 +177,10 @@ def check_reducing(
     )
 
 
-def closing(desk: Desk, account: str, symbol: str, side: str) -> Decimal:
-    """What live orders on a side may still trade."""
-    pending = desk.pending.get(account, {}).get(symbol)
+def closing(desk: Desk, place: Place, side: str) -> Decimal:
+    """What live orders for a position may still trade on a side."""
+    account, symbol, position_side = place
+    pending = desk.pending.get(account, {}).get((symbol, position_side))
     if pending is None:
         return ZERO
     return pending.buy_qty if side == "BUY" else pending.sell_qty

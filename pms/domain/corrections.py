@@ -20,7 +20,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Adjust, Reassign, Resolve
 from pms.contract.journal import IncidentRow
 from pms.contract.money import booked, canonical, decode_object, plain
-from pms.contract.names import HOUSE, INSURANCE
+from pms.contract.names import BOTH, HOUSE, INSURANCE
 from pms.contract.results import Result
 from pms.domain.booking import apply_move, note_change, tell_move
 from pms.domain.checks import known_account
@@ -29,6 +29,8 @@ from pms.domain.desk import Desk, position_view
 from pms.domain.incidents import note_incident, note_settled
 from pms.domain.instrument import Instrument, InstrumentError
 from pms.domain.orders import Fact, NotExecuted, Order, Seen
+from pms.domain.position_sides import check_side, side_for
+from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.superseding import operators_word
 
@@ -142,15 +144,15 @@ def adjust(desk: Desk, asked: Asked, command: Adjust) -> Posting:
             desk.post(draft, account=holder, amount=part, reason="ADJUSTMENT", reference=asked.request_id)
         return _done(desk, draft, asked, account=account.id, details={"amount": plain(amount)})
     symbol, quantity = command.symbol or "", command.quantity or ZERO
+    side = side_for(account, command.position_side)
     instrument = _instrument(desk, symbol)
     quantity = _steps(instrument, quantity)
     top = desk.tops.get(symbol)
     if command.price is None and top is None:
         raise Refusal(Code.PRICE_STALE, f"there is no price of {symbol}: say one", field="price")
     price = _price(instrument, command.price, otherwise=top.mid if top else ZERO)
-    return _hand_over(
-        desk, draft, asked, giver=HOUSE, taker=account.id, symbol=symbol, quantity=quantity, price=price
-    )
+    giving, taking = desk.position(HOUSE, symbol), desk.position(account.id, symbol, side)
+    return _hand_over(desk, draft, asked, giving, taking, quantity=quantity, price=price)
 
 
 def reassign(desk: Desk, asked: Asked, command: Reassign) -> Posting:
@@ -162,6 +164,10 @@ def reassign(desk: Desk, asked: Asked, command: Reassign) -> Posting:
     if (giver == HOUSE) == (taker == HOUSE):
         raise Refusal(Code.HOUSE_ONLY, "one of the two must be the house", field="toAccountId", actual=taker)
     instrument = _instrument(desk, command.symbol)
+    giving, taking = (
+        desk.position(name, command.symbol, BOTH if name == HOUSE else side_for(desk.accounts[name], side))
+        for name, side in ((giver, command.position_side), (taker, command.position_side))
+    )
     draft = desk.draft("reassigned", at=asked.now)
     draft.note.update(actor=command.actor, reason=command.reason)
     if command.trade_id is not None or command.exchange_order_id is not None:
@@ -169,14 +175,13 @@ def reassign(desk: Desk, asked: Asked, command: Reassign) -> Posting:
         trade: str | None = f"{command.exchange_order_id}:{command.trade_id}"
     else:
         commission, trade = ZERO, None
-        quantity, price = _of_position(desk, instrument, command, giver=giver)
+        quantity, price = _of_position(instrument, command, giving)
     return _hand_over(
         desk,
         draft,
         asked,
-        giver=giver,
-        taker=taker,
-        symbol=command.symbol,
+        giving,
+        taking,
         quantity=quantity,
         price=price,
         commission=commission,
@@ -184,10 +189,8 @@ def reassign(desk: Desk, asked: Asked, command: Reassign) -> Posting:
     )
 
 
-def _of_position(
-    desk: Desk, instrument: Instrument, command: Reassign, *, giver: str
-) -> tuple[Decimal, Decimal]:
-    position = desk.position(giver, command.symbol)
+def _of_position(instrument: Instrument, command: Reassign, position: Position) -> tuple[Decimal, Decimal]:
+    giver = position.sub_account_id
     if not position.quantity:
         raise Refusal(Code.UNKNOWN_POSITION, f"{giver} holds no {command.symbol}", field="symbol")
     quantity = position.quantity if command.quantity is None else _steps(instrument, command.quantity)
@@ -247,10 +250,9 @@ def _hand_over(
     desk: Desk,
     draft: Draft,
     asked: Asked,
+    giving: Position,
+    taking: Position,
     *,
-    giver: str,
-    taker: str,
-    symbol: str,
     quantity: Decimal,
     price: Decimal,
     commission: Decimal = ZERO,
@@ -258,9 +260,12 @@ def _hand_over(
 ) -> Posting:
     """Move quantity at a price: a trade on either side, which the exchange never saw."""
     realized = ZERO
-    taking, giving = desk.position(taker, symbol), desk.position(giver, symbol)
+    giver, taker, symbol = giving.sub_account_id, taking.sub_account_id, taking.symbol
+    check_side(giving, -quantity)
+    check_side(taking, quantity)
     if not taking.quantity:
-        taking.leverage = giving.leverage if giver != HOUSE else asked.default_leverage
+        usual = giving.leverage if giver != HOUSE else asked.default_leverage
+        desk.set_leverage(taker, symbol, desk.standing_leverage(taker, symbol) or usual)
     reference = asked.request_id
     told = []
     for position, signed in ((giving, -quantity), (taking, quantity)):
@@ -351,4 +356,5 @@ def _done(
         state="done",
         details={**details, "balance": plain(desk.accounts[account].balance)},
     )
-    return decided(desk, draft, asked, result, decision="admitted", final=False)
+    shown = tuple(each for each in desk.snapshots(draft) if each[0] != HOUSE)
+    return decided(desk, draft, asked, result, decision="admitted", final=False, snapshots=shown)

@@ -15,27 +15,32 @@ from pms.contract.commands import (
     Adjust,
     Command,
     CreateAccount,
+    Deposit,
     Freeze,
     Halt,
     ImportPosition,
     Reassign,
     Resolve,
     Resume,
+    SetLeverage,
+    SetPositionMode,
     Transfer,
+    Withdraw,
 )
 from pms.contract.events import PositionEvent
 from pms.contract.journal import CursorRow
-from pms.contract.money import booked, canonical, plain
-from pms.contract.names import HOUSE, INSURANCE
-from pms.contract.results import Result
+from pms.contract.money import booked, plain
+from pms.contract.names import BOTH, HOUSE, INSURANCE, LONG, SHORT
 from pms.domain.checks import known_account
 from pms.domain.corrections import adjust, reassign, resolve
-from pms.domain.decisions import Asked, decided
+from pms.domain.decisions import Asked, kept
 from pms.domain.desk import Desk, SubAccount, house, position_id, position_row, position_view, tag
+from pms.domain.funds import deposit, transfer, withdraw
 from pms.domain.halting import halt, resume
 from pms.domain.incidents import acknowledge
 from pms.domain.income import Income
-from pms.domain.insurance import open_insurance
+from pms.domain.leverage import set_leverage
+from pms.domain.modes import set_position_mode
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import INCOME, income_key
@@ -44,6 +49,10 @@ ZERO = Decimal(0)
 LOCAL_COMMANDS = (
     CreateAccount,
     Transfer,
+    Deposit,
+    Withdraw,
+    SetLeverage,
+    SetPositionMode,
     Freeze,
     ImportPosition,
     Acknowledge,
@@ -62,7 +71,15 @@ def keep(desk: Desk, asked: Asked, command: Command) -> Posting:
         case CreateAccount():
             return _create(desk, asked, command)
         case Transfer():
-            return _transfer(desk, asked, command)
+            return transfer(desk, asked, command)
+        case Deposit():
+            return deposit(desk, asked, command)
+        case Withdraw():
+            return withdraw(desk, asked, command)
+        case SetLeverage():
+            return set_leverage(desk, asked, command)
+        case SetPositionMode():
+            return set_position_mode(desk, asked, command)
         case Freeze():
             return _freeze(desk, asked, command)
         case ImportPosition():
@@ -141,41 +158,7 @@ def _create(desk: Desk, asked: Asked, command: CreateAccount) -> Posting:
     opened = SubAccount(id=account, label=command.label, created_at=asked.now)
     desk.open_account(opened)
     draft.sub_accounts[account] = opened.row()
-    return _done(desk, draft, asked, account=account)
-
-
-def _transfer(desk: Desk, asked: Asked, command: Transfer) -> Posting:
-    payer, payee, amount = command.from_account_id, command.to_account_id, canonical(command.amount)
-    for field, account in (("fromAccountId", payer), ("toAccountId", payee)):
-        if (field, account) != ("toAccountId", INSURANCE):
-            known_account(desk, account, field=field)
-    if amount <= 0 or amount != booked(amount):
-        raise Refusal(
-            Code.BAD_FIELD,
-            "amount must be above zero, with eight decimals at most",
-            field="amount",
-            limit="0.00000001",
-            actual=plain(amount),
-        )
-    if payer == payee:
-        raise Refusal(Code.BAD_FIELD, "payer and payee are the same", field="toAccountId", actual=payee)
-    available = desk.snapshot(payer).available_margin
-    available = min(available, desk.accounts[payer].balance)
-    if amount > available:
-        raise Refusal(
-            Code.BALANCE,
-            f"{payer} has {plain(available)} to give",
-            field="amount",
-            limit=plain(available),
-            actual=plain(amount),
-        )
-    draft = desk.draft("transfer", at=asked.now)
-    if payee == INSURANCE:
-        open_insurance(desk, draft)
-    draft.note["reason"] = command.reason
-    desk.post(draft, account=payer, amount=-amount, reason="TRANSFER", reference=asked.request_id)
-    desk.post(draft, account=payee, amount=amount, reason="TRANSFER", reference=asked.request_id)
-    return _done(desk, draft, asked, account=payee)
+    return kept(desk, draft, asked, account=account)
 
 
 def _freeze(desk: Desk, asked: Asked, command: Freeze) -> Posting:
@@ -186,7 +169,7 @@ def _freeze(desk: Desk, asked: Asked, command: Freeze) -> Posting:
     draft.note["reason"] = command.reason
     account.status = "FROZEN" if command.frozen else "ACTIVE"
     draft.sub_accounts[account.id] = account.row()
-    return _done(desk, draft, asked, account=account.id)
+    return kept(desk, draft, asked, account=account.id)
 
 
 def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
@@ -218,7 +201,8 @@ def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
             limit=0,
             actual=plain(command.entry_price),
         )
-    position = desk.position(account.id, command.symbol)
+    side = (LONG if command.quantity > 0 else SHORT) if account.hedge else BOTH
+    position = desk.position(account.id, command.symbol, side)
     if position.quantity:
         raise Refusal(
             Code.BAD_FIELD,
@@ -229,7 +213,11 @@ def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
     draft = desk.draft("import", at=asked.now)
     draft.note["reason"] = command.reason
     cost = booked(command.quantity * command.entry_price)
-    position.leverage = command.leverage or asked.default_leverage
+    standing = desk.standing_leverage(account.id, command.symbol)
+    desk.set_leverage(account.id, command.symbol, command.leverage or standing or asked.default_leverage)
+    for other in desk.positions_in(account.id, command.symbol):
+        if other.keeps_leverage:
+            draft.positions[other.place] = position_row(other)
     _open_position(desk, draft, position, quantity=command.quantity, cost=cost)
     giver = desk.position(HOUSE, command.symbol)
     _give(desk, draft, giver, quantity=command.quantity, cost=cost)
@@ -244,7 +232,7 @@ def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
             account=desk.snapshot(account.id),
         )
     )
-    return _done(desk, draft, asked, account=account.id)
+    return kept(desk, draft, asked, account=account.id)
 
 
 def _give(desk: Desk, draft: Draft, giver: Position, *, quantity: Decimal, cost: Decimal) -> None:
@@ -263,7 +251,7 @@ def _give(desk: Desk, draft: Draft, giver: Position, *, quantity: Decimal, cost:
         giver.id = position_id(HOUSE, giver.symbol, giver.side, draft.first_seq)
     giver.updated_at = draft.at
     desk.touch_position(giver)
-    draft.positions[HOUSE, giver.symbol] = position_row(giver)
+    draft.positions[giver.place] = position_row(giver)
 
 
 def _open_position(desk: Desk, draft: Draft, position: Position, *, quantity: Decimal, cost: Decimal) -> None:
@@ -271,17 +259,4 @@ def _open_position(desk: Desk, draft: Draft, position: Position, *, quantity: De
     position.opened_seq, position.updated_at = draft.first_seq, draft.at
     position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
     desk.touch_position(position)
-    draft.positions[position.sub_account_id, position.symbol] = position_row(position)
-
-
-def _done(desk: Desk, draft: Draft, asked: Asked, *, account: str) -> Posting:
-    snapshot = desk.snapshot(account)
-    result = Result(
-        success=True,
-        request_id=asked.request_id,
-        command=asked.command,
-        sub_account_id=account,
-        state="done",
-        details={"balance": plain(snapshot.balance), "availableMargin": plain(snapshot.available_margin)},
-    )
-    return decided(desk, draft, asked, result, decision="admitted", final=False)
+    draft.positions[position.place] = position_row(position)

@@ -10,9 +10,11 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
+from pms.contract.account import Account
 from pms.contract.codes import Code, Refusal
 from pms.contract.journal import CommandRow
-from pms.contract.money import Number, encode
+from pms.contract.money import Number, encode, plain
+from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.desk import Desk, tag
 from pms.domain.orders import Order, State
@@ -77,6 +79,7 @@ def decided(
     decision: str,
     final: bool,
     orders: tuple[Order, ...] = (),
+    snapshots: tuple[tuple[str, Account], ...] = (),
 ) -> Posting:
     """Seal a decision: it stands only if the command is still undecided and in time."""
     account = result.sub_account_id
@@ -120,8 +123,38 @@ def decided(
         events=tuple(draft.events),
         results=(*draft.results, *((result,) if final else ())),
         guard=Undecided(asked.request_id, asked.deadline),
+        snapshots=snapshots,
         otherwise=other.entry(seq=entry.seq),
         otherwise_results=(late,),
+    )
+
+
+def kept(
+    desk: Desk, draft: Draft, asked: Asked, *, account: str, symbol: str | None = None, **details: str
+) -> Posting:
+    """Seal a decision that leaves no trace at the exchange; answered when PostgreSQL has it.
+
+    What a browser is shown of the sub-accounts that it moved is renewed with it. Not the house's: trades of
+    others move its balance, and no event would renew what is shown of it.
+    """
+    snapshot = desk.snapshot(account)
+    moved = {**dict(desk.snapshots(draft)), account: snapshot}
+    moved.pop(HOUSE, None)
+    result = Result(
+        success=True,
+        request_id=asked.request_id,
+        command=asked.command,
+        sub_account_id=account,
+        symbol=symbol,
+        state="done",
+        details={
+            **details,
+            "balance": plain(snapshot.balance),
+            "availableMargin": plain(snapshot.available_margin),
+        },
+    )
+    return decided(
+        desk, draft, asked, result, decision="admitted", final=False, snapshots=tuple(moved.items())
     )
 
 

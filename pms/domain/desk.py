@@ -14,13 +14,13 @@ from uuid import NAMESPACE_OID, uuid5
 from pms.contract.account import Account, PositionView
 from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow, UnwindRow
 from pms.contract.money import booked
-from pms.contract.names import HOUSE, amend_id
+from pms.contract.names import BOTH, HOUSE, LONG, SHORT, amend_id
 from pms.contract.results import Result
 from pms.domain.headroom import Headroom
 from pms.domain.instrument import Instrument
 from pms.domain.open_incidents import OpenIncidents
 from pms.domain.orders import Amendment, Order, OrderSpec, State
-from pms.domain.positions import Position
+from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft
 from pms.domain.resting import RestingOrders
 from pms.domain.treasury import WALLET, Treasury
@@ -73,6 +73,12 @@ class SubAccount:
     tier: int = 0
     #: of its liquidation; 0 is none
     open_orders: int = 0
+    hedge: bool = False
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The positions that it can have in a symbol."""
+        return (LONG, SHORT) if self.hedge else (BOTH,)
 
     def row(self) -> SubAccountRow:
         return SubAccountRow(
@@ -82,12 +88,13 @@ class SubAccount:
             balance=self.balance,
             created_at=self.created_at,
             tier=self.tier,
+            hedge=self.hedge,
         )
 
 
 @dataclass(slots=True)
 class Pending:
-    """What a sub-account's live orders in one symbol may still trade, by side."""
+    """What the live orders for one position may still trade, by side."""
 
     buy_qty: Decimal = ZERO
     buy_notional: Decimal = ZERO
@@ -128,9 +135,10 @@ class Desk:
     #: the order that came of a command, by the part of its id that names the command
     by_number: dict[int, set[str]] = field(default_factory=dict)
     by_position_id: dict[str, Position] = field(default_factory=dict)
-    positions: dict[tuple[str, str], Position] = field(default_factory=dict)
-    held: dict[str, dict[str, Position]] = field(default_factory=dict)
-    pending: dict[str, dict[str, Pending]] = field(default_factory=dict)
+    positions: dict[Place, Position] = field(default_factory=dict)
+    held: dict[str, dict[tuple[str, str], Position]] = field(default_factory=dict)
+    #: the open ones of each account, by symbol and position side
+    pending: dict[str, dict[tuple[str, str], Pending]] = field(default_factory=dict)
     reserved: dict[str, tuple[str, Decimal, Decimal]] = field(default_factory=dict)
     resting: RestingOrders = field(default_factory=RestingOrders)
     trades: OrderedDict[tuple[str, int, int], None] = field(default_factory=OrderedDict)
@@ -159,7 +167,7 @@ class Desk:
     headroom: Headroom = field(default_factory=Headroom)
     halts: dict[str, HaltRow] = field(default_factory=dict)
     #: those in force, by scope
-    _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
+    _position_ids: dict[Place, str] = field(default_factory=dict)
 
     # --- drafts ---
 
@@ -177,7 +185,7 @@ class Desk:
         """Take the draft's seqs and positions: from here on it is part of the chain."""
         self.treasury.note(draft)
         self.unweighed.update(draft.sub_accounts)
-        self.unweighed.update(account for account, _ in draft.positions)
+        self.unweighed.update(account for account, _, _ in draft.positions)
         self.last_seq = draft.seq
         return draft
 
@@ -257,29 +265,54 @@ class Desk:
     def reserved_margin(self, account: str) -> Decimal:
         """What the account's open orders hold back."""
         total = ZERO
-        for symbol, pending in self.pending.get(account, {}).items():
-            position = self.position(account, symbol)
+        for (symbol, side), pending in self.pending.get(account, {}).items():
+            position = self.position(account, symbol, side)
             total += pending.margin(position.quantity, position.leverage)
         return total
 
     # --- positions ---
 
-    def position(self, account: str, symbol: str) -> Position:
+    def position(self, account: str, symbol: str, side: str = BOTH) -> Position:
         """The position, flat if there has been none."""
-        found = self.positions.get((account, symbol))
+        place = account, symbol, side
+        found = self.positions.get(place)
         if found is None:
-            found = self.positions[account, symbol] = Position(account, symbol, leverage=1)
+            other = self.positions.get((account, symbol, {LONG: SHORT, SHORT: LONG}.get(side, side)))
+            leverage = other.leverage if other else 1
+            found = self.positions[place] = Position(account, symbol, leverage=leverage, position_side=side)
         return found
+
+    def positions_in(self, account: str, symbol: str) -> list[Position]:
+        """All that an account can have in a symbol; they share one leverage."""
+        return [self.position(account, symbol, side) for side in self.accounts[account].sides]
+
+    def standing_leverage(self, account: str, symbol: str) -> int | None:
+        """The leverage that a new position or order takes over; None where the next order says it.
+
+        Trap: an older order that trades late must not bring its own back.
+        """
+        kept = (each.leverage for each in self.positions_in(account, symbol) if each.keeps_leverage)
+        return next(kept, None)
+
+    def set_leverage(self, account: str, symbol: str, leverage: int) -> None:
+        """Change an account's leverage in a symbol; the journal's rows are the caller's."""
+        for position in self.positions_in(account, symbol):
+            position.leverage = leverage
+
+    def holds(self, place: Place) -> Position | None:
+        """The position, if it is open."""
+        account, symbol, side = place
+        return self.held.get(account, {}).get((symbol, side))
 
     def touch_position(self, position: Position) -> None:
         """Keep the index of open positions in step."""
         held = self.held.setdefault(position.sub_account_id, {})
-        self.by_position_id.pop(self._position_ids.pop((position.sub_account_id, position.symbol), ""), None)
-        held.pop(position.symbol, None)
+        self.by_position_id.pop(self._position_ids.pop(position.place, ""), None)
+        held.pop((position.symbol, position.position_side), None)
         if position.quantity:
-            held[position.symbol] = position
+            held[position.symbol, position.position_side] = position
             self.by_position_id[position.id] = position
-            self._position_ids[position.sub_account_id, position.symbol] = position.id
+            self._position_ids[position.place] = position.id
 
     def find_position(self, position_id: str) -> Position | None:
         """The open position with this id."""
@@ -294,8 +327,12 @@ class Desk:
         self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.learn_exchange_id(order)
         if not order.state.terminal:
-            self.position(order.spec.sub_account_id, order.spec.symbol).leverage = order.spec.leverage
+            self._take_leverage(order.spec)
         self.reserve(order)
+
+    def _take_leverage(self, spec: OrderSpec) -> None:
+        standing = self.standing_leverage(spec.sub_account_id, spec.symbol)
+        self.set_leverage(spec.sub_account_id, spec.symbol, standing or spec.leverage)
 
     def learn_exchange_id(self, order: Order) -> None:
         """Make an order findable by the exchange's id; ids are unique per symbol only."""
@@ -316,7 +353,8 @@ class Desk:
         """Bring the sums over live orders in step with one order."""
         spec, coid = order.spec, order.spec.client_order_id
         account = self.accounts[spec.sub_account_id]
-        pending = self.pending.setdefault(spec.sub_account_id, {}).setdefault(spec.symbol, Pending())
+        key = spec.symbol, spec.position_side
+        pending = self.pending.setdefault(spec.sub_account_id, {}).setdefault(key, Pending())
         _, old_qty, old_notional = self.reserved.pop(coid, (spec.side, ZERO, ZERO))
         was_live = coid in self.live
         leaves = order.leaves
@@ -334,17 +372,18 @@ class Desk:
             account.open_orders += not was_live
         self._rest(order)
         if not pending.buy_qty and not pending.sell_qty:
-            del self.pending[spec.sub_account_id][spec.symbol]
+            del self.pending[spec.sub_account_id][key]
 
     def release(self, order: Order) -> None:
         """Take an order out of its account's sums; `reserve` puts it into those of whoever owns it then."""
         spec, coid = order.spec, order.spec.client_order_id
         side, quantity, notional = self.reserved.pop(coid, (spec.side, ZERO, ZERO))
-        pending = self.pending.get(spec.sub_account_id, {}).get(spec.symbol)
+        key = spec.symbol, spec.position_side
+        pending = self.pending.get(spec.sub_account_id, {}).get(key)
         if pending is not None:
             pending.add(side=side, quantity=-quantity, notional=-notional)
             if not pending.buy_qty and not pending.sell_qty:
-                del self.pending[spec.sub_account_id][spec.symbol]
+                del self.pending[spec.sub_account_id][key]
         if self.live.pop(coid, None) is not None:
             self.live_of[spec.sub_account_id].pop(coid, None)
             self.accounts[spec.sub_account_id].open_orders -= 1
@@ -461,12 +500,16 @@ class Desk:
                 created_at=account_row.created_at,
                 tier=account_row.tier,
                 open_orders=known.open_orders if known else 0,
+                hedge=account_row.hedge,
             )
             self.open_account(account)
         for position_row in rows.positions:
             position = position_from(position_row)
-            self.positions[position.sub_account_id, position.symbol] = position
+            self.positions[position.place] = position
             self.touch_position(position)
+            if position.position_side != BOTH and position.keeps_leverage:
+                # The other side's open orders go by it too, and it may have no row here.
+                self.set_leverage(position.sub_account_id, position.symbol, position.leverage)
         for order_row in rows.orders:
             self.add_order(order_from(order_row))
         for fill in rows.fills:
@@ -510,6 +553,7 @@ def position_view(position: Position) -> PositionView:
         quantity=abs(position.quantity),
         margin=position.margin,
         leverage=position.leverage,
+        position_side=position.position_side,
     )
 
 
@@ -525,6 +569,8 @@ def position_row(position: Position) -> PositionRow:
         opened_seq=position.opened_seq,
         realized_pnl=position.realized_pnl,
         updated_at=position.updated_at,
+        leverage_set=position.leverage_set,
+        position_side=position.position_side,
     )
 
 
@@ -540,6 +586,8 @@ def position_from(row: PositionRow) -> Position:
         opened_seq=row.opened_seq,
         realized_pnl=row.realized_pnl,
         updated_at=row.updated_at,
+        leverage_set=row.leverage_set,
+        position_side=row.position_side,
     )
 
 
@@ -578,6 +626,8 @@ def order_row(order: Order, *, unwanted: bool = False) -> OrderRow:
         amend_deadline=wish.deadline if wish else None,
         amend_asked_at=wish.asked_at if wish else None,
         terms_at=order.terms_at,
+        position_side=spec.position_side,
+        venue_reduce_only=spec.venue_reduce_only,
     )
 
 
@@ -611,6 +661,8 @@ def order_from(row: OrderRow) -> Order:
             epoch=row.epoch,
             deadline=row.deadline,
             admitted_at=row.admitted_at,
+            position_side=row.position_side,
+            venue_reduce_only=row.venue_reduce_only,
         ),
         quantity=row.quantity,
         price=row.price,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from pms.contract.names import BOTH
+from pms.domain.positions import Place
+
 
 @dataclass(frozen=True, slots=True)
 class OrderSpec:
@@ -27,6 +30,14 @@ class OrderSpec:
     deadline: int
     #: Redis time, ms: no send right after it
     admitted_at: int
+    position_side: str = BOTH
+    venue_reduce_only: bool = False
+    #: said to the exchange too, where it acts on the net
+
+    @property
+    def place(self) -> Place:
+        """The position that its trades move."""
+        return self.sub_account_id, self.symbol, self.position_side
 
 
 @dataclass(frozen=True, slots=True)

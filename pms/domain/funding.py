@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from pms.contract.journal import FundingRow
 from pms.contract.money import booked, plain
-from pms.contract.names import HOUSE
+from pms.contract.names import BOTH, HOUSE
 from pms.domain.desk import Desk
 from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import Rate, funding_name
@@ -24,7 +24,9 @@ ZERO = Decimal(0)
 
 
 def allot(desk: Desk, symbol: str, rate: Rate) -> Posting | None:
-    """Book one funding of a symbol to every account that held it; None if it is booked.
+    """Book one funding of a symbol to every position in it; None if it is booked.
+
+    Who is hedged pays for the long and receives for the short, each rounded for itself.
 
     Trap: fundings of a symbol are booked in the order of their times, when every trade up to then is.
     """
@@ -35,13 +37,14 @@ def allot(desk: Desk, symbol: str, rate: Rate) -> Posting | None:
     draft = desk.draft("funding", at=rate.at)
     draft.note |= {"symbol": symbol, "rate": plain(rate.rate), "mark": plain(rate.mark)}
     paid = ZERO
-    for account in sorted(held.keys() - {HOUSE}):
-        amount = share(held[account], rate)
+    house = held.pop((HOUSE, BOTH), ZERO)
+    for (account, side), quantity in sorted(held.items()):
+        amount = share(quantity, rate)
         paid += amount
         desk.post(draft, account=account, amount=amount, reason="FUNDING", reference=_reference(symbol, rate))
-        draft.fundings.append(_row(symbol, rate, account, quantity=held[account], amount=amount))
+        draft.fundings.append(_row(symbol, rate, account, side=side, quantity=quantity, amount=amount))
     desk.post(draft, account=HOUSE, amount=-paid, reason="FUNDING", reference=_reference(symbol, rate))
-    draft.fundings.append(_row(symbol, rate, HOUSE, quantity=held.get(HOUSE, ZERO), amount=-paid))
+    draft.fundings.append(_row(symbol, rate, HOUSE, side=BOTH, quantity=house, amount=-paid))
     treasury.reach(draft, funding_name(symbol), rate.at)
     treasury.funded(symbol, rate)
     return Posting(entry=desk.sealed(draft).entry(), snapshots=desk.snapshots(draft))
@@ -73,7 +76,9 @@ def _reference(symbol: str, rate: Rate) -> str:
     return f"{symbol}:{rate.at}"
 
 
-def _row(symbol: str, rate: Rate, account: str, *, quantity: Decimal, amount: Decimal) -> FundingRow:
+def _row(
+    symbol: str, rate: Rate, account: str, *, side: str, quantity: Decimal, amount: Decimal
+) -> FundingRow:
     return FundingRow(
         symbol=symbol,
         at=rate.at,
@@ -82,4 +87,5 @@ def _row(symbol: str, rate: Rate, account: str, *, quantity: Decimal, amount: De
         mark=rate.mark,
         quantity=quantity,
         amount=amount,
+        position_side=side,
     )

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pms.contract.account import Account, PositionView
 from pms.contract.events import OrderEvent
-from pms.contract.names import HOUSE
+from pms.contract.names import BOTH, HOUSE
 from pms.domain.answers import answer_as_it_stands
 from pms.domain.booking import apply_move, note_taken, order_event, tell_move
 from pms.domain.desk import Desk, order_row, position_view
@@ -76,7 +76,7 @@ def hand_orders(desk: Desk, draft: Draft, account: str, symbol: str) -> list[Ord
         told = answer_as_it_stands(order)
         draft.results += [told] if told else []
         desk.release(order)
-        order.spec = replace(order.spec, sub_account_id=HOUSE, request_id=None)
+        order.spec = replace(order.spec, sub_account_id=HOUSE, position_side=BOTH, request_id=None)
         order.cancel_wanted = True
         desk.reserve(order)
         draft.orders[order.spec.client_order_id] = order_row(order)

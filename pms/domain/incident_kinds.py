@@ -66,6 +66,11 @@ KINDS: dict[str, Kind] = {
         "An order traded more than its quantity. All of it is booked.",
         "Compare the order at the exchange; close what was not wanted.",
     ),
+    "beyond_position": Kind(
+        "An order of a hedged sub-account took more of a position than there was. All of it is booked to the "
+        "account; what was too much opened its other position.",
+        "`pms positions` shows both; `pms reassign` or an order puts right what its trader did not want.",
+    ),
     "unknown_amendment": Kind(
         "An amendment was sent over 30 s ago, and the order shows neither the new terms nor a refusal.",
         "The order lives on its old terms; margin is held for the larger ones. `pms cancel ORDER` ends both.",

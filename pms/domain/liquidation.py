@@ -21,7 +21,7 @@ from decimal import Decimal
 from pms.contract.events import LiquidationAction, LiquidationEvent
 from pms.contract.journal import LiquidationRow
 from pms.contract.money import booked, encode
-from pms.contract.names import HOUSE, INSURANCE
+from pms.contract.names import BOTH, HOUSE, INSURANCE
 from pms.domain.brackets import maintenance
 from pms.domain.desk import Desk, SubAccount
 from pms.domain.handing import (
@@ -204,6 +204,7 @@ def _tell(
                 maintenance=booked(weight.maintenance),
                 tops=tops,
                 at=draft.at,
+                position_side=part.position.position_side if part else BOTH,
             )
         )
         draft.events.append(

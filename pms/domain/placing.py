@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import cast
 from uuid import UUID
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Close, Side, Trade
+from pms.contract.commands import Close, PositionSide, Side, Trade
 from pms.contract.money import booked, plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
@@ -27,9 +28,11 @@ from pms.domain.checks import (
 )
 from pms.domain.decisions import Asked, answer_of, decided, met, order_id_for
 from pms.domain.desk import TAKER_FEE, Desk, order_row, position_row, position_view
+from pms.domain.dust import closable, exempt_by_exchange
 from pms.domain.halts import refuse_halted
 from pms.domain.orders import Order, OrderSpec
-from pms.domain.positions import Position
+from pms.domain.position_sides import sided
+from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import signed
 
@@ -48,6 +51,12 @@ class Judged:
     price: Decimal | None
     time_in_force: str | None
     leverage: int
+    venue_reduce_only: bool = False
+
+    @property
+    def place(self) -> Place:
+        """The position that it is for."""
+        return self.trade.place
 
 
 def admit_trade(desk: Desk, asked: Asked, command: Trade) -> Posting:
@@ -75,6 +84,7 @@ def admit_close(desk: Desk, asked: Asked, command: Close) -> Posting:
 def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
     """Check everything about a trade but its margin; raises Refusal."""
     account = trading_account(desk, command.sub_account_id)
+    command = sided(account, command)
     refuse_halted(desk, account.id, reduce_only=command.reduce_only)
     instrument = listed(desk, command.symbol)
     check_symbol_open(desk, command)
@@ -91,7 +101,8 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
             limit=MAX_OPEN_ORDERS,
             actual=account.open_orders,
         )
-    return Judged(command, quantity, price, tif, leverage)
+    exempt = exempt_by_exchange(desk, instrument, command, quantity=quantity, price=price)
+    return Judged(command, quantity, price, tif, leverage, exempt)
 
 
 def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
@@ -100,7 +111,7 @@ def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
     instrument = listed(desk, position.symbol)
     top = fresh_top(desk, position.symbol)
     side: Side = "SELL" if position.quantity > 0 else "BUY"
-    taken = closing(desk, position.sub_account_id, position.symbol, side)
+    taken = closing(desk, position.place, side)
     quantity = abs(position.quantity) - taken
     if quantity <= 0:
         raise Refusal(
@@ -115,16 +126,18 @@ def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
         sub_account_id=position.sub_account_id,
         symbol=position.symbol,
         side=side,
-        quantity=quantity,
+        quantity=closable(instrument, quantity),
         leverage=position.leverage,
         type="MARKET",
         price=None,
         time_in_force=None,
         reduce_only=True,
+        position_side=cast("PositionSide", position.position_side),
     )
     quantity, _ = on_the_grid(instrument, trade, price=None, top=top)
     check_apart(desk, trade, price=None, top=top)
-    return Judged(trade, quantity, None, None, position.leverage)
+    exempt = exempt_by_exchange(desk, instrument, trade, quantity=quantity, price=None)
+    return Judged(trade, quantity, None, None, position.leverage, exempt)
 
 
 def register(
@@ -158,17 +171,19 @@ def register(
         epoch=desk.epoch,
         deadline=asked.deadline,
         admitted_at=asked.now,
+        position_side=command.place[2],
+        venue_reduce_only=judged.venue_reduce_only,
     )
     order = Order(spec=spec, quantity=spec.quantity, price=spec.price, updated_at=asked.now)
-    position = desk.position(spec.sub_account_id, spec.symbol)
-    old_leverage, position.leverage = position.leverage, spec.leverage
+    old_leverage = desk.position(*spec.place).leverage
     desk.add_order(order)
+    desk.set_leverage(spec.sub_account_id, spec.symbol, spec.leverage)
     available = desk.snapshot(spec.sub_account_id).available_margin
     at = spec.price or touch(desk.tops[spec.symbol], spec.side)
     fee = booked(spec.quantity * at * TAKER_FEE)
     if available < fee and not spec.reduce_only:
         desk.forget_order(order)
-        position.leverage = old_leverage
+        desk.set_leverage(spec.sub_account_id, spec.symbol, old_leverage)
         before = desk.snapshot(spec.sub_account_id).available_margin
         raise Refusal(
             Code.MARGIN,
@@ -182,7 +197,7 @@ def register(
         _carried(desk, order)
     except Refusal:
         desk.forget_order(order)
-        position.leverage = old_leverage
+        desk.set_leverage(spec.sub_account_id, spec.symbol, old_leverage)
         raise
     return order
 
@@ -192,18 +207,21 @@ class Leverages:
     """The leverage of positions before a command's orders, which may have given them another."""
 
     desk: Desk
-    was: dict[tuple[str, str], int] = field(default_factory=dict)
+    was: dict[Place, int] = field(default_factory=dict)
 
     def before(self, judged: Judged) -> None:
-        """Remember the leverage of the position that an order is for."""
-        key = judged.trade.sub_account_id, judged.trade.symbol
-        self.was.setdefault(key, self.desk.position(*key).leverage)
+        """Remember the leverage of what an order's symbol may hold."""
+        for position in self.desk.positions_in(judged.trade.sub_account_id, judged.trade.symbol):
+            self.was.setdefault(position.place, position.leverage)
 
     def note(self, draft: Draft) -> None:
-        """Journal the open positions whose margin is another from now on, whatever becomes of the order."""
+        """Journal the leverage that is another from now on, whatever becomes of the order.
+
+        A flat position's is forgotten with the order, unless a command of its own has set it.
+        """
         for key, leverage in self.was.items():
             position = self.desk.position(*key)
-            if position.quantity and position.leverage != leverage:
+            if position.keeps_leverage and position.leverage != leverage:
                 draft.positions[key] = position_row(position)
 
 
@@ -235,7 +253,7 @@ def _place(desk: Desk, asked: Asked, judged: Judged, *, kind: str) -> Posting:
     draft = desk.draft("admitted", at=asked.now)
     draft.orders[coid] = order_row(order)
     leverages.note(draft)
-    held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
+    held = desk.holds(spec.place)
     result = Result(
         success=True,
         request_id=asked.request_id,

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pms.contract.money import booked
+from pms.contract.names import BOTH
 
 ZERO = Decimal(0)
 _ENTRY = Decimal("0.00000001")
+Place = tuple[str, str, str]
+"""Sub-account, symbol and position side: the key of a position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,23 @@ class Position:
     opened_seq: int = 0
     realized_pnl: Decimal = ZERO
     updated_at: int = 0
+    leverage_set: bool = False
+    #: by a command of its own: it outlives the position
+    position_side: str = BOTH
+
+    @property
+    def place(self) -> Place:
+        """What it is known by: there is one of each."""
+        return self.sub_account_id, self.symbol, self.position_side
 
     @property
     def side(self) -> str:
         return "SHORT" if self.quantity < 0 else "LONG"
+
+    @property
+    def keeps_leverage(self) -> bool:
+        """It holds margin by it, or a command has set it: no order that trades changes it."""
+        return bool(self.quantity) or self.leverage_set
 
     @property
     def entry_price(self) -> Decimal:

@@ -30,6 +30,7 @@ from pms.contract.journal import (
 )
 from pms.contract.results import Result
 from pms.domain.open_incidents import OpenIncidents
+from pms.domain.positions import Place
 
 Event = OrderEvent | PositionEvent | LiquidationEvent
 
@@ -96,7 +97,7 @@ class Draft:
     sub_accounts: dict[str, SubAccountRow] = field(default_factory=dict)
     orders: dict[str, OrderRow] = field(default_factory=dict)
     fills: list[FillRow] = field(default_factory=list)
-    positions: dict[tuple[str, str], PositionRow] = field(default_factory=dict)
+    positions: dict[Place, PositionRow] = field(default_factory=dict)
     ledger: list[LedgerRow] = field(default_factory=list)
     commands: list[CommandRow] = field(default_factory=list)
     cursors: list[CursorRow] = field(default_factory=list)

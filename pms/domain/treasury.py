@@ -22,6 +22,8 @@ from pms.contract.journal import (
     ProgressRow,
     Rows,
 )
+from pms.contract.names import BOTH
+from pms.domain.positions import Place
 from pms.domain.posting import Draft
 
 ZERO = Decimal(0)
@@ -31,8 +33,6 @@ INCOME = "income"
 KEPT_FUNDINGS = 48
 """Per symbol: two days of the shortest interval; a fill that is later still is an incident."""
 KEPT_FOREIGN = 10_000
-Place = tuple[str, str]
-"""Sub-account and symbol."""
 IncomeKey = tuple[str, int, str, str]
 FeeKey = tuple[str, int, int]
 
@@ -43,6 +43,7 @@ class Move(NamedTuple):
     at: int
     sub_account_id: str
     quantity: Decimal
+    position_side: str = BOTH
 
 
 class Rate(NamedTuple):
@@ -81,14 +82,14 @@ class Treasury:
         """Take in the positions that a draft leaves; what its fills do not explain becomes a move."""
         traded: dict[Place, Decimal] = {}
         for fill in draft.fills:
-            place = fill.sub_account_id, fill.symbol
+            place = fill.sub_account_id, fill.symbol, fill.position_side
             traded[place] = traded.get(place, ZERO) + signed(fill.side, fill.quantity)
         for place, row in draft.positions.items():
             change = self._hold(row)
             if not change:
                 continue
             self._begin_funding(draft, row.symbol)
-            self._moved(row.symbol, Move(draft.at, row.sub_account_id, change))
+            self._moved(row.symbol, Move(draft.at, row.sub_account_id, change, row.position_side))
             if other := change - traded.get(place, ZERO):
                 draft.moves.append(
                     MoveRow(
@@ -98,20 +99,29 @@ class Treasury:
                         symbol=row.symbol,
                         quantity=other,
                         at=draft.at,
+                        position_side=row.position_side,
                     )
                 )
 
-    def held_at(self, symbol: str, at: int) -> dict[str, Decimal]:
-        """What each account held of a symbol at a time since the symbol's last funding, `at` included."""
-        held = {account: quantity for (account, of), quantity in self.quantities.items() if of == symbol}
+    def held_at(self, symbol: str, at: int) -> dict[tuple[str, str], Decimal]:
+        """What each position of a symbol was at a time since the symbol's last funding, `at` included.
+
+        By account and position side.
+        """
+        held = {
+            (account, side): quantity
+            for (account, of, side), quantity in self.quantities.items()
+            if of == symbol
+        }
         for move in self.moves.get(symbol, ()):
             if move.at > at:
-                held[move.sub_account_id] = held.get(move.sub_account_id, ZERO) - move.quantity
-        return {account: quantity for account, quantity in held.items() if quantity}
+                key = move.sub_account_id, move.position_side
+                held[key] = held.get(key, ZERO) - move.quantity
+        return {key: quantity for key, quantity in held.items() if quantity}
 
     def concerned(self) -> list[str]:
         """The symbols whose next funding may concern an account: held, or traded since the last one."""
-        held = {symbol for (_, symbol), quantity in self.quantities.items() if quantity}
+        held = {symbol for (_, symbol, _), quantity in self.quantities.items() if quantity}
         return sorted(held | {symbol for symbol, moves in self.moves.items() if moves})
 
     # --- fundings ---
@@ -164,10 +174,12 @@ class Treasury:
         for position in rows.positions:
             self._hold(position)
         for fill in rows.fills:
-            move = Move(fill.venue_time, fill.sub_account_id, signed(fill.side, fill.quantity))
+            move = Move(
+                fill.venue_time, fill.sub_account_id, signed(fill.side, fill.quantity), fill.position_side
+            )
             self._moved(fill.symbol, move)
         for row in rows.moves:
-            self._moved(row.symbol, Move(row.at, row.sub_account_id, row.quantity))
+            self._moved(row.symbol, Move(row.at, row.sub_account_id, row.quantity, row.position_side))
         for progress in rows.progress:
             self.progress[progress.name] = progress.at
         for income in rows.incomes:
@@ -187,7 +199,7 @@ class Treasury:
         if (total := sum(balances, ZERO)) != self.total:
             wrong.append(f"balances add up to {total}, the running sum is {self.total}")
         net: dict[str, Decimal] = {}
-        for (_, symbol), quantity in positions.items():
+        for (_, symbol, _), quantity in positions.items():
             net[symbol] = net.get(symbol, ZERO) + quantity
         for symbol in net.keys() | self.net.keys():
             if net.get(symbol, ZERO) != self.net.get(symbol, ZERO):
@@ -195,7 +207,7 @@ class Treasury:
         return wrong
 
     def _hold(self, row: PositionRow) -> Decimal:
-        place = row.sub_account_id, row.symbol
+        place = row.sub_account_id, row.symbol, row.position_side
         change = row.quantity - self.quantities.get(place, ZERO)
         if row.quantity:
             self.quantities[place] = row.quantity

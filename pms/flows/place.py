@@ -154,6 +154,7 @@ def order_from(text: bytes | str | None) -> PlaceOrder | None:
         time_in_force=fields.time_in_force,
         client_order_id=fields.client_order_id,
         account=fields.account,
+        reduce_only=fields.reduce_only,
         lane="reduce" if fields.reduces else "open",
     )
 

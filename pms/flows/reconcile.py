@@ -133,11 +133,11 @@ async def _postgres(deps: Deps, books: Books) -> Compare:
     for order in await queries.orders(deps.database, open_only=True, limit=None):
         held["orders", order.client_order_id] = _order_words(order)
     for position in await queries.position_rows(deps.database, open_only=True):
-        held["positions", position.sub_account_id, position.symbol] = _position_words(position)
+        held[_position_key(position)] = _position_words(position)
     for account in await queries.accounts(deps.database):
         held["accounts", account.id] = _account_words(account)
     ours: Seen = {("orders", order.client_order_id): _order_words(order) for order in books.orders}
-    ours |= {("positions", p.sub_account_id, p.symbol): _position_words(p) for p in books.positions}
+    ours |= {_position_key(position): _position_words(position) for position in books.positions}
     ours |= {("accounts", account.id): _account_words(account) for account in books.accounts}
     return await _compared(deps, books, "rows in PostgreSQL", ours, held)
 
@@ -171,7 +171,7 @@ async def _touched(redis: Any, seq: int) -> set[tuple[str, ...]] | None:
     touched: set[tuple[str, ...]] = set()
     for entry in entries:
         touched |= {("orders", row.client_order_id) for row in entry.rows.orders}
-        touched |= {("positions", row.sub_account_id, row.symbol) for row in entry.rows.positions}
+        touched |= {_position_key(row) for row in entry.rows.positions}
         touched |= {("accounts", row.id) for row in entry.rows.sub_accounts}
     return touched
 
@@ -183,6 +183,10 @@ def _order_words(row: OrderRow) -> str:
 
 def _words(state: str, *, filled: str, number: str) -> str:
     return f"{state}, filled {plain(Decimal(filled))}, exchange id {number or 'none'}"
+
+
+def _position_key(row: PositionRow) -> tuple[str, ...]:
+    return "positions", row.sub_account_id, row.symbol, row.position_side
 
 
 def _position_words(row: PositionRow) -> str:

@@ -77,7 +77,7 @@ class Fold:
             applied=self.applied,
             entry_at=self.entry_at,
             sub_accounts=list(tables["sub_accounts"].values()),
-            positions=[row for row in tables["positions"].values() if row.quantity],
+            positions=[row for row in tables["positions"].values() if row.quantity or row.leverage_set],
             orders=[
                 row
                 for row in tables["orders"].values()
@@ -124,17 +124,19 @@ class Fold:
                 row.symbol,
                 row.venue_time,
                 row.sub_account_id,
+                row.position_side,
                 row.quantity if row.side == "BUY" else -row.quantity,
             )
             for row in self.tables["fills"].values()
         ]
         changes += [
-            (row.symbol, row.at, row.sub_account_id, row.quantity) for row in self.tables["moves"].values()
+            (row.symbol, row.at, row.sub_account_id, row.position_side, row.quantity)
+            for row in self.tables["moves"].values()
         ]
         moves: dict[str, list[Move]] = {}
-        for symbol, at, account, quantity in changes:
+        for symbol, at, account, side, quantity in changes:
             if at > self._read_to(f"funding:{symbol}"):
-                moves.setdefault(symbol, []).append(Move(at, account, quantity))
+                moves.setdefault(symbol, []).append(Move(at, account, quantity, side))
         return moves
 
     @staticmethod

@@ -25,7 +25,7 @@ from pms.contract.money import encode_canonical
 from pms.contract.names import Task
 from pms.domain.decisions import client_order_id
 from pms.sim.exchange import SimExchange
-from pms.sim.workload import Step
+from pms.sim.workload import HEDGED, Step
 
 TRIES = 6
 PAUSE_S = 0.6
@@ -114,10 +114,24 @@ class Gateway:
                 fields: dict[str, Any] = {"subAccountId": step.account}
                 return await self._ask(step, Task.CANCEL_ALL, fields)
             case "transfer":
-                fields = {"fromAccountId": "house", "toAccountId": step.account, "amount": Decimal(10)}
-                return await self._ask(step, "pms.transfer", fields)
+                return await self._move_money(step)
             case _:
                 return await self._trade(step)
+
+    async def _move_money(self, step: Step) -> dict[str, Any] | None:
+        """One of the commands that move money, or what is held back of it."""
+        account: dict[str, Any] = {"subAccountId": step.account}
+        match step.number % 4:
+            case 0:
+                fields = {"fromAccountId": "house", "toAccountId": step.account, "amount": Decimal(10)}
+                return await self._ask(step, "pms.transfer", fields)
+            case 1:
+                return await self._ask(step, "pms.deposit", {**account, "amount": Decimal(7)})
+            case 2:
+                return await self._ask(step, "pms.withdraw", {**account, "amount": Decimal("3.5")})
+            case _:
+                change = {**account, "symbol": step.symbol, "leverage": 20 + step.lots % 5}
+                return await self._ask(step, "pms.leverage", change)
 
     async def _trade(self, step: Step) -> dict[str, Any] | None:
         market = self._exchange.venue.exchange.markets[step.symbol]
@@ -128,6 +142,8 @@ class Gateway:
             "quantity": market.symbol.quantity(step.lots),
             "leverage": 20,
         }
+        if step.account == HEDGED:
+            fields["positionSide"] = "LONG" if step.number % 2 else "SHORT"
         if step.kind != "market":
             fields |= {"type": "LIMIT", "price": self._price(step)}
         if step.kind == "ioc":

@@ -11,15 +11,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
+import pms.domain.placing as admitting
 import pms.flows.place as placing
 from pms.binance import client, errors
 from pms.binance.frames import decode_user
 from pms.binance.user_messages import TradeLite
 from pms.bus import journal, scripts
-from pms.contract.names import HOUSE
+from pms.contract.commands import Trade
+from pms.contract.names import BOTH, HOUSE
 from pms.domain import booking, decisions, recalling
-from pms.domain.desk import Desk
+from pms.domain.desk import Desk, SubAccount
 from pms.domain.orders import Order, Refused, Seen, State
+from pms.domain.position_sides import side_for
 from pms.domain.positions import Position
 from pms.streamer import attention, engine, process
 from pms.streamer.start import load_desk
@@ -295,6 +298,29 @@ def flip_keeps_cost() -> Sequence[Patch]:
         return move
 
     return [(Position, "trade", trade)]
+
+
+@mutant("a SELL for the LONG is admitted and booked whatever the long is")
+def long_below_zero() -> Sequence[Patch]:
+    def sided(account: SubAccount, command: Trade) -> Trade:
+        return command.model_copy(update={"position_side": side_for(account, command.position_side)})
+
+    def parts_of(
+        desk: Desk, account: str, symbol: str, asked: str | None, quantity: Decimal
+    ) -> list[tuple[Position, Decimal]]:
+        return [(desk.position(account, symbol, asked or BOTH), quantity)]
+
+    return [(admitting, "sided", sided), (booking, "parts_of", parts_of)]
+
+
+@mutant("a trade of a hedged account moves the one position of one-way mode")
+def hedged_as_one_way() -> Sequence[Patch]:
+    def parts_of(
+        desk: Desk, account: str, symbol: str, asked: str | None, quantity: Decimal
+    ) -> list[tuple[Position, Decimal]]:
+        return [(desk.position(account, symbol), quantity)]
+
+    return [(booking, "parts_of", parts_of)]
 
 
 @mutant("a fill of a known order goes to the house")

@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from pms.contract import names
 from pms.contract.journal import OrderRow
-from pms.contract.names import HOUSE, Task
+from pms.contract.names import HOUSE, LONG, SHORT, Task
 from pms.domain.decisions import client_order_id
 from pms.domain.desk import Desk, Pending, order_row, position_row
 from pms.domain.orders import Order, State
+from pms.domain.positions import Place
 from pms.sim.books import Fold
 from pms.sim.gateway import Asked, Gateway
 from pms.sim.invariants import WORDS, Invariants
@@ -121,13 +122,22 @@ def _sums(world: World, invariants: Invariants) -> None:
         if ours.get(symbol, ZERO) != theirs:
             detail = f"{symbol}: all accounts hold {ours.get(symbol, ZERO)}, the exchange {theirs}"
             invariants.fail("conservation", detail)
-    held: dict[tuple[str, str], Decimal] = {}
+    hedged = {name for (name,), row in tables["sub_accounts"].items() if row.hedge}
+    for row in tables["positions"].values():
+        wrong = {LONG: row.quantity < 0, SHORT: row.quantity > 0}
+        mode = (row.sub_account_id in hedged) is (row.position_side in wrong)
+        if row.quantity and (wrong.get(row.position_side) or not mode):
+            invariants.fail("conservation", f"{row.sub_account_id}: {row.position_side} is {row.quantity}")
+    held: dict[Place, Decimal] = {}
     for fill in tables["fills"].values():
-        place = (fill.sub_account_id, fill.symbol)
+        place = fill.sub_account_id, fill.symbol, fill.position_side
         held[place] = held.get(place, ZERO) + (fill.quantity if fill.side == "BUY" else -fill.quantity)
+    for move in tables["moves"].values():
+        place = move.sub_account_id, move.symbol, move.position_side
+        held[place] = held.get(place, ZERO) + move.quantity
     for place, quantity in held.items():
         if tables["positions"][place].quantity != quantity:
-            invariants.fail("conservation", f"{place}: fills make {quantity}, the position differs")
+            invariants.fail("conservation", f"{place}: fills and moves make {quantity}, the position differs")
     lines: dict[str, Decimal] = {}
     for line in tables["ledger"].values():
         lines[line.sub_account_id] = lines.get(line.sub_account_id, ZERO) + line.amount
@@ -147,7 +157,7 @@ def _own_money(invariants: Invariants) -> None:
     tables = invariants.journal.tables
     computed: dict[str, Decimal] = {}
     for line in tables["ledger"].values():
-        if line.reason in ("OPENING", "TRANSFER"):
+        if line.reason in ("OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW"):
             computed[line.sub_account_id] = computed.get(line.sub_account_id, ZERO) + line.amount
     for fill in tables["fills"].values():
         signed = fill.quantity if fill.side == "BUY" else -fill.quantity
@@ -171,12 +181,12 @@ def _memory(desk: Desk, invariants: Invariants) -> None:
             invariants.fail("journal = memory", f"{coid}: journal {row}, memory {order}", coid)
     if desk.orders.keys() != {coid for (coid,) in tables["orders"]}:
         invariants.fail("journal = memory", f"orders in memory only: {desk.orders.keys()}")
-    for (name, symbol), row in tables["positions"].items():
-        position = desk.positions.get((name, symbol))
+    for place, row in tables["positions"].items():
+        position, named = desk.positions.get(place), " ".join(place)
         if row.quantity and (position is None or position_row(position) != row):
-            invariants.fail("journal = memory", f"{name} {symbol}: journal {row}, memory {position}")
+            invariants.fail("journal = memory", f"{named}: journal {row}, memory {position}")
         if not row.quantity and position is not None and position.quantity:
-            invariants.fail("journal = memory", f"{name} {symbol}: closed, memory {position}")
+            invariants.fail("journal = memory", f"{named}: closed, memory {position}")
     for (name,), row in tables["sub_accounts"].items():
         if desk.accounts[name].row() != row:
             invariants.fail("journal = memory", f"{name}: journal {row}, memory {desk.accounts[name]}")
@@ -195,15 +205,15 @@ def _as_journaled(order: Order, row: OrderRow) -> OrderRow:
 def _reservations(desk: Desk, invariants: Invariants) -> None:
     """What is held back is what the live orders may still trade, no more and no less."""
     invariants.checked["margin of live orders"] += 1
-    sums: dict[tuple[str, str], Pending] = {}
+    sums: dict[Place, Pending] = {}
     for order in desk.live.values():
         if order.leaves and order.price is not None:
-            pending = sums.setdefault((order.spec.sub_account_id, order.spec.symbol), Pending())
+            pending = sums.setdefault(order.spec.place, Pending())
             pending.add(side=order.spec.side, quantity=order.leaves, notional=order.leaves * order.price)
     held = {
-        (account, symbol): pending
-        for account, symbols in desk.pending.items()
-        for symbol, pending in symbols.items()
+        (account, symbol, side): pending
+        for account, pendings in desk.pending.items()
+        for (symbol, side), pending in pendings.items()
     }
     if held != sums:
         invariants.fail("margin of live orders", f"held {held}, live orders make {sums}")
@@ -235,8 +245,11 @@ def _projections(world: World, invariants: Invariants, desk: Desk) -> None:
         if not held or name == HOUSE or raw is None:
             continue
         snapshot = json.loads(raw, parse_float=Decimal)
-        shown = {each["symbol"]: Decimal(each["quantity"]) for each in snapshot["positions"]}
-        if shown != {symbol: abs(position.quantity) for symbol, position in held.items()}:
+        shown = {
+            (each["symbol"], each["positionSide"]): Decimal(each["quantity"])
+            for each in snapshot["positions"]
+        }
+        if shown != {key: abs(position.quantity) for key, position in held.items()}:
             invariants.fail("projections", f"{name} holds {held}, shown {shown}")
 
 

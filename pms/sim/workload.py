@@ -12,6 +12,8 @@ from typing import Literal
 from pms.sim.exchange import SYMBOLS
 
 ACCOUNTS = ("alpha", "bravo", "carol")
+HEDGED = "carol"
+"""She holds a long beside a short."""
 FUNDS = Decimal(100_000)
 ORDERS = 21
 BEGIN_MS, LENGTH_MS = 700, 2600

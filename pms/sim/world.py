@@ -28,7 +28,7 @@ from pms.sim.redis.client import Client
 from pms.sim.redis.scripts import Scripts
 from pms.sim.redis.server import Server
 from pms.sim.workers import beat, ferry, work
-from pms.sim.workload import ACCOUNTS, FUNDS
+from pms.sim.workload import ACCOUNTS, FUNDS, HEDGED
 from pms.streamer.lives import live
 from pms.streamer.process import Streamer
 from pms.streamer.world import World as Surroundings
@@ -213,7 +213,14 @@ def opening() -> Entry:
         kind="opening",
         rows=Rows(
             sub_accounts=tuple(
-                SubAccountRow(id=name, label="", status="ACTIVE", balance=balance, created_at=at)
+                SubAccountRow(
+                    id=name,
+                    label="",
+                    status="ACTIVE",
+                    balance=balance,
+                    created_at=at,
+                    hedge=name == HEDGED,
+                )
                 for name, balance in balances.items()
             ),
             ledger=tuple(

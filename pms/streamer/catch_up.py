@@ -201,5 +201,5 @@ class CatchUp:
 
     def _symbols(self) -> set[str]:
         desk = self.engine.desk
-        positions = {symbol for held in desk.held.values() for symbol in held}
+        positions = {symbol for held in desk.held.values() for symbol, _ in held}
         return set(desk.cursors) | positions | {order.spec.symbol for order in desk.live.values()}

@@ -570,8 +570,8 @@ class Engine:
         if entry.kind == "admitted":
             for held in entry.rows.positions:
                 # The leverage that came with the command stays; memory and journal must agree on it.
-                account, symbol = held.sub_account_id, held.symbol
-                self.outbox.add(note_position(self.desk, account, symbol, at=self.now()))
+                place = held.sub_account_id, held.symbol, held.position_side
+                self.outbox.add(note_position(self.desk, place, at=self.now()))
         for row in entry.rows.orders:
             order = self.desk.orders.get(row.client_order_id)
             if order is None:

@@ -606,7 +606,7 @@ class Streamer:
         return {"user": self._user.age(), **self._market.ages()}
 
     def _symbols(self) -> list[str]:
-        held = {symbol for positions in self._desk.held.values() for symbol in positions}
+        held = {symbol for positions in self._desk.held.values() for symbol, _ in positions}
         live = {order.spec.symbol for order in self._desk.live.values()}
         priced = {price_symbol(asset) for asset, balance in self._desk.treasury.assets.items() if balance}
         wanted = dict.fromkeys([*self._settings.symbol_list, *sorted(held | live | priced)])

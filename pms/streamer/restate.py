@@ -52,8 +52,8 @@ def _lay_down(desk: Desk, draft: Draft, difference: Difference) -> None:
     match difference.table, difference.key:
         case "orders", (order_id,) if order_id in desk.orders:
             draft.orders[order_id] = order_row(desk.orders[order_id])
-        case "positions", (account, symbol) if account in desk.accounts:
-            draft.positions[account, symbol] = position_row(desk.position(account, symbol))
+        case "positions", (account, symbol, side) if account in desk.accounts:
+            draft.positions[account, symbol, side] = position_row(desk.position(account, symbol, side))
         case "accounts", (account,) if account in desk.accounts:
             draft.sub_accounts[account] = desk.accounts[account].row()
         case _:

@@ -37,7 +37,13 @@ async def test_the_state_holds_what_lives_and_what_is_recent(redis: Redis, engin
                 at=NOW,
                 sub_accounts=(account(balance=D("1.50")),),
                 orders=(waiting, just_done, long_done, lost),
-                positions=(position(), position(symbol="ETHUSDT", quantity=D(0), cost=D(0))),
+                positions=(
+                    position(),
+                    position(symbol="ETHUSDT", quantity=D(0), cost=D(0)),
+                    position(
+                        symbol="ETHUSDT", quantity=D(0), cost=D(0), leverage_set=True, position_side="LONG"
+                    ),
+                ),
                 commands=(command("r1", decided_at=old), command("r2", decided_at=recent)),
                 cursors=(cursor,),
             )
@@ -48,7 +54,10 @@ async def test_the_state_holds_what_lives_and_what_is_recent(redis: Redis, engin
     assert (state.applied, state.entry_at) == (1, NOW)
     assert state.sub_accounts == [account(balance=D("1.50"))]
     assert sorted(state.orders, key=lambda row: row.client_order_id) == [waiting, just_done, lost]
-    assert state.positions == [position()]
+    assert state.positions == [
+        position(),
+        position(symbol="ETHUSDT", quantity=D(0), cost=D(0), leverage_set=True, position_side="LONG"),
+    ]
     assert state.commands == [command("r2", decided_at=recent)]
     assert state.cursors == [cursor]
     assert await applied_seq(engine) == 1

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from entries import D, account, command, entry, fill, journal, order, position
 from redis.asyncio import Redis
@@ -20,6 +21,7 @@ from pms.db.errors import Unreachable
 from pms.db.fold import OlderThanArchive
 from pms.db.load import LoadedState, applied_seq, load_state
 from pms.db.state_file import newest_seq, newest_state, read_state, write_state
+from pms.domain.treasury import Move
 from pms.flows.drain import Archive, drain
 from pms.flows.snapshot import pack_finished, snapshot
 from pms.streamer.books import Database, read_books
@@ -175,3 +177,8 @@ async def test_finished_files_are_packed_and_still_read(books: Books) -> None:
     assert await pack_finished(books.home) == 0
     books.up = False
     assert seqs(await books.read()) == (3, list(range(4, 61)))
+
+
+def test_moves_of_an_older_release_are_of_the_one_position_there_was() -> None:
+    old = msgspec.msgpack.encode([101, "alice", "-0.5"])
+    assert msgspec.msgpack.decode(old, type=Move) == Move(101, "alice", D("-0.5"), "BOTH")

@@ -72,10 +72,10 @@ BOOKS: tuple[Exchange, Ledger, Engine] = (
         ),
         fills=TRADES,
         positions={
-            ("alice", "BTCUSDT"): (D("0.1"), D(6000)),
-            ("bob-desk-2", "BTCUSDT"): (D("-0.6"), D(-36100)),
-            ("house", "BTCUSDT"): (D("0.5"), D(30000)),
-            ("alice", "ETHUSDT"): (D(0), D(0)),
+            ("alice", "BTCUSDT", "BOTH"): (D("0.1"), D(6000)),
+            ("bob-desk-2", "BTCUSDT", "BOTH"): (D("-0.6"), D(-36100)),
+            ("house", "BTCUSDT", "BOTH"): (D("0.5"), D(30000)),
+            ("alice", "ETHUSDT", "BOTH"): (D(0), D(0)),
         },
         imports=(Import("bob-desk-2", "BTCUSDT", D("-0.5"), D(-30000)),),
         open_orders=(("BTCUSDT", 109, "PMS_alice_M_o"),),
@@ -83,8 +83,8 @@ BOOKS: tuple[Exchange, Ledger, Engine] = (
     Engine(
         state="live",
         snapshots={
-            "alice": Snapshot(D(1099), {"BTCUSDT": D("0.1")}),
-            "bob-desk-2": Snapshot(D("999.5"), {"BTCUSDT": D("-0.6")}),
+            "alice": Snapshot(D(1099), {("BTCUSDT", "BOTH"): D("0.1")}),
+            "bob-desk-2": Snapshot(D("999.5"), {("BTCUSDT", "BOTH"): D("-0.6")}),
         },
     ),
 )
@@ -134,7 +134,7 @@ def dropped(fills: tuple[Trade, ...]) -> Ledger:
         (
             {
                 "ledger": replace(
-                    LEDGER, positions=LEDGER.positions | {("bob-desk-2", "ETHUSDT"): (D(1), D(1))}
+                    LEDGER, positions=LEDGER.positions | {("bob-desk-2", "ETHUSDT", "BOTH"): (D(1), D(1))}
                 )
             },
             "positions per sub-account",
@@ -147,7 +147,7 @@ def dropped(fills: tuple[Trade, ...]) -> Ledger:
         (
             {
                 "ledger": replace(
-                    LEDGER, positions=LEDGER.positions | {("alice", "BTCUSDT"): (D("0.1"), D(6001))}
+                    LEDGER, positions=LEDGER.positions | {("alice", "BTCUSDT", "BOTH"): (D("0.1"), D(6001))}
                 )
             },
             "balances per sub-account",

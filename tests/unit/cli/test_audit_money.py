@@ -45,7 +45,10 @@ LEDGER = Ledger(
     balances={"house": D(40), "alice": D(30), "bob": D(30)},
     entries=(),
     fills=TRADES,
-    positions={("alice", "BTCUSDT"): (D(10), D(600_000)), ("bob", "BTCUSDT"): (D(-10), D(-600_000))},
+    positions={
+        ("alice", "BTCUSDT", "BOTH"): (D(10), D(600_000)),
+        ("bob", "BTCUSDT", "BOTH"): (D(-10), D(-600_000)),
+    },
     imports=(),
     open_orders=(),
 )
@@ -100,10 +103,24 @@ def test_each_way_to_be_wrong_is_found(wrong: Money, comparison: str) -> None:
 
 
 def test_drift_is_told_by_symbol_and_asset() -> None:
-    positions = LEDGER.positions | {("alice", "BTCUSDT"): (D("10.5"), D(1))}
+    positions = LEDGER.positions | {("alice", "BTCUSDT", "BOTH"): (D("10.5"), D(1))}
     wrong = replace(MONEY, ours={"BNB": D(6)})
     assert drift(replace(EXCHANGE, wallet=D(99)), replace(LEDGER, positions=positions), wrong) == {
         "BNB": D("1.01"),
         "BTCUSDT": D("0.5"),
         "USDT": D(1),
     }
+
+
+@pytest.mark.parametrize(
+    ("quantity", "fault"),
+    [(D("0.5"), None), (D("0.6"), "computed 0.5, booked 0.6"), (D("-0.5"), "is -0.5")],
+)
+def test_a_long_is_what_its_own_trades_and_moves_make_it(quantity: Decimal, fault: str | None) -> None:
+    bought = replace(LEDGER.fills[0], owner="alice", position_side="LONG", side="BUY", quantity=D("0.7"))
+    taken = Handed("alice", bought.symbol, D("-0.2"), 5, "LONG")
+    place = ("alice", bought.symbol, "LONG")
+    ledger = replace(LEDGER, fills=(bought,), positions={place: (quantity, D(1))})
+    check = compare_money(EXCHANGE, ledger, replace(MONEY, handed=(taken,)))[-1]
+    assert [fault in each for each in check.faults][-1:] == ([True] if fault else [])
+    assert check.agrees is (fault is None)

@@ -130,7 +130,7 @@ def test_a_trade_of_nobody_s_order_is_the_house_s_with_an_incident() -> None:
     assert posting is not None
     assert posting.entry.rows.fills[0].sub_account_id == "house"
     assert posting.entry.rows.incidents[0].kind == "exchange_liquidation"
-    assert desk.held["house"]["BTCUSDT"].quantity == D("-0.01")
+    assert desk.position("house", "BTCUSDT").quantity == D("-0.01")
 
 
 def test_a_trade_of_a_forgotten_order_goes_to_the_account_whose_tag_it_carries() -> None:
@@ -181,6 +181,6 @@ def test_an_import_moves_the_position_from_the_house_and_no_money() -> None:
         quantity="0.5",
         entryPrice="58000",
     )
-    assert desk.held["alice"]["BTCUSDT"].quantity == D("0.5")
-    assert desk.held["house"]["BTCUSDT"].quantity == D("-0.5")
+    assert desk.position("alice", "BTCUSDT").quantity == D("0.5")
+    assert desk.position("house", "BTCUSDT").quantity == D("-0.5")
     assert sum((a.balance for a in desk.accounts.values()), D(0)) == before

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pms.contract.journal import decode_entry, encode_entry
-from pms.contract.names import HOUSE
+from pms.contract.names import BOTH, HOUSE
 from pms.domain.booking import Trade, book, observe
 from pms.domain.desk import Desk, Top
 from pms.domain.fees import settle_open
@@ -328,4 +328,4 @@ def test_a_position_that_is_handed_over_counts_from_then_on() -> None:
     move_price(desk, "60000")
     held = desk.treasury.held_at("BTCUSDT", 1)
     assert held == {}
-    assert desk.treasury.held_at("BTCUSDT", 11 * HOUR) == {"alice": D(10), "bob": D(-10)}
+    assert desk.treasury.held_at("BTCUSDT", 11 * HOUR) == {("alice", BOTH): D(10), ("bob", BOTH): D(-10)}

@@ -8,6 +8,7 @@ from desk_maker import decide, desk_at, trade
 from pms.contract.codes import Code, Refusal
 from pms.contract.halts import BY_HAND, read_standing, standing_text
 from pms.contract.journal import HaltRow, Rows
+from pms.contract.names import BOTH
 from pms.domain.booking import Trade, book
 from pms.domain.desk import Desk
 from pms.domain.halting import renew_halts
@@ -37,7 +38,7 @@ def filled(desk: Desk) -> str:
             at=1,
         ),
     )
-    return desk.held["alice"]["BTCUSDT"].id
+    return desk.held["alice"]["BTCUSDT", BOTH].id
 
 
 @pytest.mark.parametrize(("scope", "bob_stops"), [(None, True), ("alice", False)])

@@ -110,7 +110,7 @@ def test_deleveraging_brings_the_ratio_back_and_takes_no_more_than_that(desk: De
     assert posting is not None
     weight = weigh_account(desk, "alice").weight
     assert not weight.crossed(D("0.75")) or weight.slack(D("0.75")) == 0
-    held = desk.positions["alice", "BTCUSDT"]
+    held = desk.position("alice", "BTCUSDT")
     assert 0 < held.quantity < 3
     held.quantity += BTC.step
     held.cost += BTC.step * held.entry_price
@@ -125,7 +125,7 @@ def test_a_takeover_moves_all_to_the_house_at_the_bid(desk: Desk) -> None:
     assert actions(posting) == ["WARN", "CANCEL", "TAKEOVER"]
     assert posting is not None
     assert not desk.held["alice"]
-    house = desk.held[HOUSE]["BTCUSDT"]
+    house = desk.position(HOUSE, "BTCUSDT")
     assert (house.quantity, house.cost) == (3, 3 * bid)
     assert desk.unwinds == {"BTCUSDT": D(3)}
     assert desk.accounts["alice"].tier == Tier.NONE
@@ -139,7 +139,7 @@ def test_a_short_goes_at_the_ask(desk: Desk) -> None:
     hold(desk, "bob", "-5")
     move_price(desk, "65000")
     judge(desk, "bob")
-    assert desk.held[HOUSE]["BTCUSDT"].cost == -5 * desk.tops["BTCUSDT"].ask
+    assert desk.position(HOUSE, "BTCUSDT").cost == -5 * desk.tops["BTCUSDT"].ask
 
 
 def test_a_gap_leaves_a_debt_that_the_insurance_pays_and_the_house_what_that_lacks(desk: Desk) -> None:
@@ -345,3 +345,20 @@ def _held(desk: Desk) -> dict[tuple[str, str], tuple[Decimal, Decimal, str]]:
         for account, held in desk.held.items()
         for symbol, p in held.items()
     }
+
+
+def test_a_hedged_account_is_taken_over_on_both_sides() -> None:
+    desk = desk_at()
+    decide(desk, "pms.position_mode", subAccountId="alice", hedge=True, reason="for the test")
+    for side, quantity, position_side in (("BUY", "4", "LONG"), ("SELL", "1", "SHORT")):
+        posting = trade(desk, "alice", side=side, quantity=quantity, leverage=50, positionSide=position_side)
+        fill(desk, desk.orders[posting.entry.rows.orders[0].client_order_id], "60000")
+    before = sums(desk)
+    move_price(desk, "56000")
+    told = judge(desk)
+    assert told is not None
+    taken = {row.position_side: row.quantity for row in told.entry.rows.liquidations if row.symbol}
+    assert taken == {"LONG": 4, "SHORT": -1}
+    assert not desk.held["alice"]
+    assert desk.unwinds == {"BTCUSDT": D(3)}
+    assert sums(desk) == before

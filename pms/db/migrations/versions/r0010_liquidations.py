@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0010"
-down_revision = "0007"
+down_revision = "0009"
 
 TIER = "ALTER TABLE pms.sub_accounts ADD COLUMN IF NOT EXISTS tier bigint NOT NULL DEFAULT 0"
 
@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS pms.liquidations (
     maintenance numeric NOT NULL,
     tops text NOT NULL,
     at bigint NOT NULL,
+    position_side text NOT NULL DEFAULT 'BOTH',
     CONSTRAINT liquidations_pkey PRIMARY KEY (seq, line),
     CONSTRAINT liquidations_action CHECK (action IN ('WARN', 'CANCEL', 'DELEVERAGE', 'TAKEOVER', 'REARM'))
 )

@@ -1,0 +1,99 @@
+"""Leverage: what a sub-account borrows in a symbol, changed while it holds positions and has orders resting.
+
+It is one number a symbol, also where a long stands beside a short. From the entry on it is the margin of
+what is open and of what may still trade; an order that was admitted before keeps in its row the leverage
+that it was placed with, and that one says nothing any more.
+
+Trap: less leverage holds more margin back. It is refused where that would leave less than nothing, and
+while a position has no price; more leverage never is, for it only frees.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import SetLeverage
+from pms.contract.events import PositionEvent
+from pms.contract.money import plain
+from pms.domain.checks import trading_account
+from pms.domain.decisions import Asked, kept
+from pms.domain.desk import Desk, position_row, position_view
+from pms.domain.funds import check_priced
+from pms.domain.positions import Position
+from pms.domain.posting import Draft, Posting
+
+
+def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:
+    """Change the leverage and tell what it makes of the margin; raises Refusal."""
+    account = trading_account(desk, command.sub_account_id).id
+    symbol, leverage = command.symbol, command.leverage
+    _check_range(desk, symbol, leverage)
+    positions = desk.positions_in(account, symbol)
+    was, before = positions[0].leverage, desk.snapshot(account)
+    ordered = any(symbol == of for of, _ in desk.pending.get(account, {}))
+    stood = was if ordered else desk.standing_leverage(account, symbol) or asked.default_leverage
+    if leverage < was:
+        check_priced(desk, account, field="leverage")
+    desk.set_leverage(account, symbol, leverage)
+    after = desk.snapshot(account)
+    if after.available_margin < min(before.available_margin, Decimal(0)):
+        desk.set_leverage(account, symbol, was)
+        needed = after.margin_used - before.margin_used
+        raise Refusal(
+            Code.MARGIN,
+            f"leverage {leverage} holds {plain(needed)} more of margin back; "
+            f"{plain(before.available_margin)} is available",
+            field="leverage",
+            limit=plain(before.available_margin),
+            actual=plain(needed),
+        )
+    draft = desk.draft("leverage", at=asked.now)
+    draft.note["reason"] = command.reason
+    for position in positions:
+        position.leverage_set = True
+        draft.positions[position.place] = position_row(position)
+        _tell(desk, draft, position)
+    return kept(
+        desk,
+        draft,
+        asked,
+        account=account,
+        symbol=symbol,
+        leverage=str(leverage),
+        was=str(stood),
+        marginUsed=plain(after.margin_used),
+    )
+
+
+def _check_range(desk: Desk, symbol: str, leverage: int) -> None:
+    instrument = desk.instruments.get(symbol)
+    if instrument is None:
+        raise Refusal(
+            Code.UNKNOWN_SYMBOL, f"the exchange does not list {symbol}", field="symbol", actual=symbol
+        )
+    most = instrument.max_leverage
+    if most is not None and leverage > most:
+        raise Refusal(
+            Code.LEVERAGE_RANGE,
+            f"{symbol} permits leverage up to {most}",
+            field="leverage",
+            limit=most,
+            actual=leverage,
+        )
+
+
+def _tell(desk: Desk, draft: Draft, position: Position) -> None:
+    """An open position's margin is another now."""
+    if position.quantity:
+        draft.events.append(
+            PositionEvent(
+                type="position_updated",
+                seq=draft.event_seq,
+                sub_account_id=position.sub_account_id,
+                position=position_view(position),
+                reason="LEVERAGE",
+                timestamp=Decimal(draft.at) / 1000,
+                account=desk.snapshot(position.sub_account_id),
+            )
+        )

@@ -1,0 +1,86 @@
+"""Position sides: which of a sub-account's positions an order is for, and which one a trade moves.
+
+In one-way mode there is one position a symbol, BOTH. In hedge mode there are two, and each order says for
+which it is. One that takes from it, SELL for the LONG or BUY for the SHORT, only ever reduces: it is judged
+as `reduceOnly`, so that the long is never below zero nor the short above. Only our books know of this; the
+exchange account stays one-way and netted.
+
+A trade has happened, whatever the books expected, and all of it is booked to whoever owns the order. What
+exceeds the position that it should reduce opens the other one: it is what the account then owns.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import Trade
+from pms.contract.money import plain
+from pms.contract.names import BOTH, LONG, SHORT
+from pms.domain.desk import Desk, SubAccount
+from pms.domain.positions import Position
+
+ZERO = Decimal(0)
+OTHER = {LONG: SHORT, SHORT: LONG}
+
+
+def sided(account: SubAccount, command: Trade) -> Trade:
+    """The trade with its position side, and with `reduceOnly` where the side says as much."""
+    side = side_for(account, command.position_side)
+    reduces = (side, command.side) in {(LONG, "SELL"), (SHORT, "BUY")}
+    return command.model_copy(update={"position_side": side, "reduce_only": command.reduce_only or reduces})
+
+
+def side_for(account: SubAccount, asked: str | None) -> str:
+    """The position side that a command means; raises Refusal where it is not one of the account's mode."""
+    sides = account.sides
+    if asked in sides or (asked is None and not account.hedge):
+        return asked or BOTH
+    mode = "hedge" if account.hedge else "one-way"
+    raise Refusal(
+        Code.POSITION_SIDE,
+        f"{account.id} is in {mode} mode: positionSide is {' or '.join(sides)}",
+        field="positionSide",
+        limit=" or ".join(sides),
+        actual=asked or "nothing",
+    )
+
+
+def side_held(desk: Desk, account: str, symbol: str, quantity: Decimal) -> str:
+    """The side that a signed quantity is for where nobody said: it reduces first, and opens if it cannot."""
+    if not desk.accounts[account].hedge:
+        return BOTH
+    opens = LONG if quantity > 0 else SHORT
+    return OTHER[opens] if desk.holds((account, symbol, OTHER[opens])) else opens
+
+
+def parts_of(
+    desk: Desk, account: str, symbol: str, asked: str | None, quantity: Decimal
+) -> list[tuple[Position, Decimal]]:
+    """The positions that a trade moves, each by its part; the first is the one that it is booked to.
+
+    Trap: the mode may be another than when the order was admitted, if it traded after it was over.
+    """
+    side = asked if asked in desk.accounts[account].sides else side_held(desk, account, symbol, quantity)
+    if side is None or side == BOTH or (side == LONG) == (quantity > 0):
+        return [(desk.position(account, symbol, side or BOTH), quantity)]
+    position, other = desk.position(account, symbol, side), desk.position(account, symbol, OTHER[side])
+    if not position.quantity:
+        return [(other, quantity)]
+    part = min(abs(quantity), abs(position.quantity)).copy_sign(quantity)
+    rest = quantity - part
+    return [(position, part), *([(other, rest)] if rest else [])]
+
+
+def check_side(position: Position, change: Decimal) -> None:
+    """Refuse what would carry a hedged position beyond zero."""
+    after = position.quantity + change
+    if (position.position_side == LONG and after < 0) or (position.position_side == SHORT and after > 0):
+        raise Refusal(
+            Code.QUANTITY_MAX,
+            f"{position.sub_account_id}'s {position.position_side} in {position.symbol} is "
+            f"{plain(position.quantity)}",
+            field="quantity",
+            limit=plain(position.quantity),
+            actual=plain(change),
+        )

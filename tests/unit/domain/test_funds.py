@@ -1,0 +1,109 @@
+"""Money between the house and the sub-accounts: both sides in one entry, never more than can be spared."""
+
+from __future__ import annotations
+
+import pytest
+from desk_maker import D, decide, desk_at, move_price, trade
+from filling import fill
+
+from pms.contract.codes import Code, Refusal
+from pms.domain.desk import Desk
+
+
+def refused(desk: Desk, name: str, **fields: object) -> Refusal:
+    """A command that must be refused, and then change nothing."""
+    before = {name: account.balance for name, account in desk.accounts.items()}, desk.last_seq
+    closed = fields.pop("closed", None)
+    with pytest.raises(Refusal) as found:
+        decide(desk, name, closed_because=None if closed is None else str(closed), **fields)
+    assert ({name: account.balance for name, account in desk.accounts.items()}, desk.last_seq) == before
+    return found.value
+
+
+def test_a_deposit_is_two_lines_of_one_entry() -> None:
+    desk = desk_at()
+    posting = decide(desk, "pms.deposit", subAccountId="alice", amount="12.5")
+    lines = [(line.sub_account_id, line.amount, line.reason) for line in posting.entry.rows.ledger]
+    assert lines == [("house", D("-12.5"), "DEPOSIT"), ("alice", D("12.5"), "DEPOSIT")]
+    assert desk.accounts["alice"].balance == D("10012.5")
+    assert {account for account, _ in posting.snapshots} == {"alice"}
+
+
+def test_a_withdrawal_gives_it_back() -> None:
+    desk = desk_at()
+    posting = decide(desk, "pms.withdraw", subAccountId="alice", amount="10000")
+    lines = [(line.sub_account_id, line.amount, line.reason) for line in posting.entry.rows.ledger]
+    assert lines == [("alice", D(-10000), "WITHDRAW"), ("house", D(10000), "WITHDRAW")]
+    assert (desk.accounts["alice"].balance, desk.accounts["house"].balance) == (0, D(90000))
+
+
+def test_the_house_gives_what_it_holds_and_no_more() -> None:
+    desk = desk_at()
+    refusal = refused(desk, "pms.deposit", subAccountId="alice", amount="80000.00000001")
+    assert (refusal.code, refusal.field, refusal.limit) == (Code.BALANCE, "amount", "80000")
+    decide(desk, "pms.deposit", subAccountId="alice", amount="80000")
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "0.000000001"])
+@pytest.mark.parametrize("name", ["pms.deposit", "pms.withdraw"])
+def test_an_amount_must_be_one_that_can_be_booked(name: str, amount: str) -> None:
+    refusal = refused(desk_at(), name, subAccountId="alice", amount=amount)
+    assert (refusal.code, refusal.field) == (Code.BAD_FIELD, "amount")
+
+
+@pytest.mark.parametrize("name", ["pms.deposit", "pms.withdraw"])
+def test_the_house_is_the_other_side(name: str) -> None:
+    assert refused(desk_at(), name, subAccountId="house", amount="1").code is Code.HOUSE_ONLY
+    assert refused(desk_at(), name, subAccountId="nobody", amount="1").code is Code.UNKNOWN_ACCOUNT
+
+
+def test_margin_and_unrealised_profit_stay() -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="1", leverage=10), price="60000")
+    assert refused(desk, "pms.withdraw", subAccountId="alice", amount="4000.1").code is Code.BALANCE
+    move_price(desk, "70000")
+    refusal = refused(desk, "pms.withdraw", subAccountId="alice", amount="10000.01")
+    assert refusal.limit == "10000", "the profit is not realised: no more than the balance"
+    decide(desk, "pms.withdraw", subAccountId="alice", amount="10000")
+    move_price(desk, "60000")
+    assert desk.snapshot("alice").available_margin < 0
+
+
+def test_an_open_order_s_margin_stays() -> None:
+    desk = desk_at()
+    trade(desk, type="LIMIT", price="59000", quantity="1", leverage=10)
+    assert refused(desk, "pms.withdraw", subAccountId="alice", amount="4100.01").limit == "4100"
+
+
+def test_nothing_leaves_a_frozen_account_and_everything_may_come() -> None:
+    desk = desk_at()
+    decide(desk, "pms.freeze", subAccountId="alice")
+    assert refused(desk, "pms.withdraw", subAccountId="alice", amount="1").code is Code.ACCOUNT_FROZEN
+    moving = {"fromAccountId": "alice", "toAccountId": "bob", "amount": "1"}
+    assert refused(desk, "pms.transfer", **moving).code is Code.ACCOUNT_FROZEN
+    decide(desk, "pms.deposit", subAccountId="alice", amount="1")
+
+
+def test_nothing_leaves_while_trades_may_be_unbooked() -> None:
+    desk, closed = desk_at(), "the streamer is recovering"
+    assert (
+        refused(desk, "pms.withdraw", subAccountId="alice", amount="1", closed=closed).code is Code.NOT_READY
+    )
+    decide(desk, "pms.deposit", subAccountId="alice", amount="1", closed_because=closed)
+
+
+def test_nothing_leaves_while_a_loss_is_unknown() -> None:
+    desk = desk_at()
+    fill(desk, trade(desk), price="60000")
+    desk.tops.clear()
+    refusal = refused(desk, "pms.withdraw", subAccountId="alice", amount="1")
+    assert (refusal.code, refusal.actual) == (Code.PRICE_STALE, "BTCUSDT")
+    decide(desk, "pms.withdraw", subAccountId="bob", amount="1")
+    decide(desk, "pms.deposit", subAccountId="alice", amount="1")
+
+
+def test_a_halt_stops_no_money() -> None:
+    desk = desk_at()
+    decide(desk, "pms.halt", reason="r", actor="a")
+    decide(desk, "pms.deposit", subAccountId="alice", amount="1")
+    decide(desk, "pms.withdraw", subAccountId="alice", amount="1")

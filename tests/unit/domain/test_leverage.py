@@ -1,0 +1,107 @@
+"""Leverage changes what is held back at once, and stands until somebody changes it again."""
+
+from __future__ import annotations
+
+import pytest
+from desk_maker import D, decide, desk_at, move_price, trade
+from filling import fill
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.journal import Rows
+from pms.domain.desk import Desk
+
+
+def leverage(desk: Desk, value: int, account: str = "alice", symbol: str = "BTCUSDT") -> object:
+    return decide(desk, "pms.leverage", subAccountId=account, symbol=symbol, leverage=value)
+
+
+def test_margin_of_positions_and_orders_is_another_at_once() -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="0.1", leverage=10), price="60000")
+    trade(desk, quantity="0.1", leverage=10, type="LIMIT", price="59000")
+    assert desk.snapshot("alice").margin_used == D(600) + D(590)
+    posting = decide(desk, "pms.leverage", subAccountId="alice", symbol="BTCUSDT", leverage=20)
+    assert desk.snapshot("alice").margin_used == D(300) + D(295)
+    (row,) = posting.entry.rows.positions
+    assert (row.leverage, row.leverage_set) == (20, True)
+    (event,) = posting.events
+    assert (event.type, event.account) == ("position_updated", desk.snapshot("alice"))
+    assert event.account.positions[0].leverage == 20
+
+
+def test_it_is_refused_where_it_would_take_more_than_there_is() -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="1", leverage=10), price="60000")
+    before = desk.snapshot("alice")
+    with pytest.raises(Refusal) as refused:
+        leverage(desk, 5)
+    available = before.available_margin
+    assert refused.value.code is Code.MARGIN
+    assert (refused.value.limit, refused.value.actual) == (str(available.normalize()), "6000")
+    assert desk.snapshot("alice") == before
+    leverage(desk, 6)
+
+
+def test_more_leverage_is_never_refused_for_margin() -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="1", leverage=10), price="60000")
+    move_price(desk, "51000")
+    assert desk.snapshot("alice").available_margin < 0
+    with pytest.raises(Refusal):
+        leverage(desk, 9)
+    desk.tops.clear()
+    leverage(desk, 20)
+    assert desk.snapshot("alice").margin_used == D(3000)
+
+
+def test_less_leverage_waits_for_a_price() -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="0.01", leverage=10), price="60000")
+    desk.tops.clear()
+    with pytest.raises(Refusal) as refused:
+        leverage(desk, 5)
+    assert refused.value.code is Code.PRICE_STALE
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"value": 126}, Code.LEVERAGE_RANGE),
+        ({"value": 5, "symbol": "NOSUCH"}, Code.UNKNOWN_SYMBOL),
+        ({"value": 5, "account": "nobody"}, Code.UNKNOWN_ACCOUNT),
+        ({"value": 5, "account": "house"}, Code.HOUSE_ONLY),
+        ({"value": 0}, Code.BAD_FIELD),
+    ],
+)
+def test_what_cannot_be_is_refused(fields: dict[str, object], code: Code) -> None:
+    desk = desk_at()
+    seq = desk.last_seq
+    with pytest.raises(Refusal) as refused:
+        leverage(desk, **fields)  # type: ignore[arg-type]
+    assert (refused.value.code, desk.last_seq) == (code, seq)
+
+
+def test_an_order_admitted_before_does_not_bring_its_leverage_back() -> None:
+    desk = desk_at()
+    older = trade(desk, quantity="0.1", leverage=10, type="LIMIT", price="59000")
+    leverage(desk, 25)
+    fill(desk, older, price="59000", quantity="0.05")
+    fill(desk, older, price="59000", quantity="0.05")
+    assert desk.position("alice", "BTCUSDT").leverage == 25
+    assert desk.snapshot("alice").margin_used == D(236)
+
+
+def test_it_stands_for_the_next_order_and_after_a_restart() -> None:
+    desk = desk_at()
+    rows = [leverage(desk, 25).entry.rows]  # type: ignore[attr-defined]
+    order = decide(desk, "pms.trade", subAccountId="alice", symbol="BTCUSDT", side="BUY", quantity="0.1")
+    assert order.entry.rows.orders[0].leverage == 25
+    named = trade(desk, quantity="0.1", leverage=30)
+    (row,) = named.entry.rows.positions
+    assert (row.leverage, row.quantity, row.leverage_set) == (30, 0, True), "a flat one's too"
+    again = Desk(epoch="e2")
+    again.load(Rows(sub_accounts=tuple(account.row() for account in desk.accounts.values())))
+    for each in (*rows, order.entry.rows, named.entry.rows):
+        again.load(each)
+    position = again.position("alice", "BTCUSDT")
+    assert (position.leverage, position.leverage_set) == (30, True)
