@@ -132,6 +132,7 @@ async def _desk(session: Session, reader: ExchangeReader, symbol: str) -> Desk:
     desk.load(
         Rows(
             sub_accounts=tuple(await queries.accounts(session.database)),
+            limits=tuple(await queries.limits(session.database)),
             positions=tuple(positions),
             orders=tuple(await queries.orders(session.database, open_only=True, limit=None)),
         )

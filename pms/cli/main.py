@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("pms.cli.logs", "Show the logs of one part or of all."),
     "doctor": ("pms.cli.doctor", "Check every part and say what to do."),
     "accounts": ("pms.cli.accounts", "Sub-accounts: create, list, fund, freeze."),
+    "limits": ("pms.cli.limits", "Limits: what holds and why; set, unset, group."),
     "trade": ("pms.cli.trade", "Place one order."),
     "amend": ("pms.cli.trade", "Change a resting order's price or total quantity."),
     "cancel": ("pms.cli.trade", "Cancel one order, or all."),

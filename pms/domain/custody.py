@@ -18,6 +18,8 @@ from pms.contract.commands import (
     Freeze,
     Halt,
     ImportPosition,
+    JoinGroup,
+    Limits,
     Reassign,
     Resolve,
     Resume,
@@ -35,6 +37,7 @@ from pms.domain.desk import Desk, SubAccount, house, position_id, position_row, 
 from pms.domain.halting import halt, resume
 from pms.domain.incidents import acknowledge
 from pms.domain.income import Income
+from pms.domain.limiting import change_limits, join_group
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import INCOME, income_key
@@ -44,6 +47,8 @@ LOCAL_COMMANDS = (
     CreateAccount,
     Transfer,
     Freeze,
+    Limits,
+    JoinGroup,
     ImportPosition,
     Acknowledge,
     Resolve,
@@ -64,6 +69,10 @@ def keep(desk: Desk, asked: Asked, command: Command) -> Posting:
             return _transfer(desk, asked, command)
         case Freeze():
             return _freeze(desk, asked, command)
+        case Limits():
+            return change_limits(desk, asked, command)
+        case JoinGroup():
+            return join_group(desk, asked, command)
         case ImportPosition():
             return _import(desk, asked, command)
         case Acknowledge():
@@ -130,7 +139,7 @@ def _create(desk: Desk, asked: Asked, command: CreateAccount) -> Posting:
             actual=account,
         )
     draft = desk.draft("account", at=asked.now)
-    opened = SubAccount(id=account, label=command.label, created_at=asked.now)
+    opened = SubAccount(id=account, label=command.label, group=command.group, created_at=asked.now)
     desk.open_account(opened)
     draft.sub_accounts[account] = opened.row()
     return _done(desk, draft, asked, account=account)

@@ -14,11 +14,14 @@ from uuid import NAMESPACE_OID, uuid5
 
 from pms.contract.account import Account, PositionView
 from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow
+from pms.contract.limits import DEFAULT_GROUP
 from pms.contract.money import booked
 from pms.contract.names import HOUSE, amend_id
 from pms.contract.results import Result
+from pms.domain.day_results import DayResults
 from pms.domain.headroom import Headroom
 from pms.domain.instrument import Instrument
+from pms.domain.limits import LimitBook
 from pms.domain.open_incidents import OpenIncidents
 from pms.domain.orders import Amendment, Order, OrderSpec, State
 from pms.domain.positions import Position
@@ -63,11 +66,17 @@ class SubAccount:
     status: str = "ACTIVE"
     balance: Decimal = ZERO
     created_at: int = 0
+    group: str = DEFAULT_GROUP
     open_orders: int = 0
 
     def row(self) -> SubAccountRow:
         return SubAccountRow(
-            id=self.id, label=self.label, status=self.status, balance=self.balance, created_at=self.created_at
+            id=self.id,
+            label=self.label,
+            status=self.status,
+            balance=self.balance,
+            created_at=self.created_at,
+            group=self.group,
         )
 
 
@@ -136,6 +145,8 @@ class Desk:
     headroom: Headroom = field(default_factory=Headroom)
     halts: dict[str, HaltRow] = field(default_factory=dict)
     #: those in force, by scope
+    limits: LimitBook = field(default_factory=LimitBook)
+    results: DayResults = field(default_factory=DayResults)
     _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -164,6 +175,7 @@ class Desk:
         self.treasury.total += account.balance - (before.balance if before else ZERO)
         self.accounts[account.id] = account
         self.tags[tag(account.id)] = account.id
+        self.limits.join(account.id, account.group)
 
     def post(
         self,
@@ -186,6 +198,7 @@ class Desk:
             holder.balance += amount
             self.treasury.total += amount
             draft.sub_accounts[account] = holder.row()
+            self.results.note(account, amount=amount, reason=reason, at=draft.at)
         else:
             self.treasury.move_asset(draft, asset=asset, amount=amount)
         draft.ledger.append(
@@ -409,9 +422,15 @@ class Desk:
                 status=account_row.status,
                 balance=account_row.balance,
                 created_at=account_row.created_at,
+                group=account_row.group,
                 open_orders=known.open_orders if known else 0,
             )
             self.open_account(account)
+        for limit in rows.limits:
+            self.limits.take(limit)
+        for line in rows.ledger:
+            if line.asset == WALLET:
+                self.results.note(line.sub_account_id, amount=line.amount, reason=line.reason, at=line.at)
         for position_row in rows.positions:
             position = position_from(position_row)
             self.positions[position.sub_account_id, position.symbol] = position

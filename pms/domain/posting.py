@@ -19,6 +19,7 @@ from pms.contract.journal import (
     IncidentRow,
     IncomeRow,
     LedgerRow,
+    LimitRow,
     MoveRow,
     OrderRow,
     PositionRow,
@@ -108,6 +109,7 @@ class Draft:
     moves: list[MoveRow] = field(default_factory=list)
     progress: list[ProgressRow] = field(default_factory=list)
     halts: dict[str, HaltRow] = field(default_factory=dict)
+    limits: dict[tuple[str, str, str], LimitRow] = field(default_factory=dict)
 
     @property
     def first_seq(self) -> int:
@@ -149,5 +151,6 @@ class Draft:
                 moves=tuple(self.moves),
                 progress=tuple(self.progress),
                 halts=tuple(self.halts.values()),
+                limits=tuple(self.limits.values()),
             ),
         )

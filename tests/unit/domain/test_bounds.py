@@ -17,11 +17,16 @@ from pms.domain.orders import Order, Seen
 ROOT = Path(__file__).parents[3] / "pms"
 ACCOUNTS, SYMBOLS = "accounts there are", "symbols there are"
 LIVE, POSITIONS = "live orders, MAX_OPEN_ORDERS an account", "open positions"
+SETTINGS = "settings in force: scopes by limits by symbols"
 ORDERS = "live orders + KEPT_CLOSED_ORDERS"
 
 BOUNDS = {
     "Desk.accounts": ACCOUNTS,
     "Desk.halts": ACCOUNTS,
+    "LimitBook.rows": SETTINGS,
+    "LimitBook._values": SETTINGS,
+    "LimitBook._scopes": ACCOUNTS,
+    "DayResults._kept": "accounts by DAYS_KEPT",
     "Supervision._counts": "services of this process",
     "Supervision._tasks": "services, and work in the background that ends",
     "Supervision._told": "services of this process",
@@ -88,8 +93,9 @@ BOUNDS = {
     "Streamer._early": "services of this process, once a minute of its recovery",
     "Streamer._buffer": "the feed of one recovery",
 }
+DOMAIN = ("desk", "resting", "treasury", "headroom", "open_incidents", "limits", "day_results")
 FILES = [
-    *(ROOT / f"domain/{name}.py" for name in ("desk", "resting", "treasury", "headroom", "open_incidents")),
+    *(ROOT / f"domain/{name}.py" for name in DOMAIN),
     *(ROOT / "streamer").glob("*.py"),
 ]
 
