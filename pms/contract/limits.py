@@ -199,7 +199,7 @@ POSITION_QUANTITY = _most(
 POSITION_NOTIONAL = _most(
     "position.notional",
     "USDT",
-    "the same by value: what is held at mid, open orders at their prices",
+    "the same by value: at mid, an open order at its price if that is more",
     Code.POSITION_NOTIONAL,
 )
 EXPOSURE = _most(
@@ -273,7 +273,7 @@ DUPLICATE = _number_of(
     "orders.duplicate",
     "ms",
     "0",
-    "for so long an order that equals the one before in symbol, side, type, quantity and price is refused",
+    "so long after an order another of the same symbol, side, type, quantity and price is refused",
     Code.DUPLICATE_ORDER,
     most=MOST_WINDOW_MS,
 )

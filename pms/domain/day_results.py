@@ -46,9 +46,13 @@ class DayResults:
         if len(days) > DAYS_KEPT:
             del days[min(days)]
 
+    def on(self, account: str, day: int) -> Decimal:
+        """The result of a day that is kept."""
+        return self._kept.get(account, {}).get(day, ZERO)
+
     def of(self, account: str, now: int) -> Decimal:
         """The result of the day that it is now."""
-        return self._kept.get(account, {}).get(day_of(now), ZERO)
+        return self.on(account, day_of(now))
 
 
 def day_of(at: int) -> int:

@@ -24,6 +24,7 @@ from pms.domain.instrument import Instrument
 from pms.domain.limits import LimitBook
 from pms.domain.open_incidents import OpenIncidents
 from pms.domain.orders import Amendment, Order, OrderSpec, State
+from pms.domain.pace import Pace
 from pms.domain.positions import Position
 from pms.domain.posting import Draft
 from pms.domain.resting import RestingOrders
@@ -80,6 +81,13 @@ class SubAccount:
         )
 
 
+def beyond(quantity: Decimal, notional: Decimal, allowance: Decimal) -> Decimal:
+    """The notional of what exceeds an allowance, at the orders' average price."""
+    if quantity <= allowance:
+        return ZERO
+    return notional * (quantity - allowance) / quantity
+
+
 @dataclass(slots=True)
 class Pending:
     """What a sub-account's live orders in one symbol may still trade, by side."""
@@ -88,6 +96,7 @@ class Pending:
     buy_notional: Decimal = ZERO
     sell_qty: Decimal = ZERO
     sell_notional: Decimal = ZERO
+    orders: int = 0
 
     def add(self, *, side: str, quantity: Decimal, notional: Decimal) -> None:
         if side == "BUY":
@@ -99,8 +108,8 @@ class Pending:
 
     def margin(self, position: Decimal, leverage: int) -> Decimal:
         """The worse side's margin; what only reduces the position reserves nothing."""
-        buys = _beyond(self.buy_qty, self.buy_notional, max(-position, ZERO))
-        sells = _beyond(self.sell_qty, self.sell_notional, max(position, ZERO))
+        buys = beyond(self.buy_qty, self.buy_notional, max(-position, ZERO))
+        sells = beyond(self.sell_qty, self.sell_notional, max(position, ZERO))
         return booked(max(buys, sells) / leverage)
 
 
@@ -147,6 +156,7 @@ class Desk:
     #: those in force, by scope
     limits: LimitBook = field(default_factory=LimitBook)
     results: DayResults = field(default_factory=DayResults)
+    pace: Pace = field(default_factory=Pace)
     _position_ids: dict[tuple[str, str], str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -217,15 +227,12 @@ class Desk:
     def snapshot(self, account: str) -> Account:
         """The account as a trader sees it, valued at mid; at entry where there is no price."""
         held = self.held.get(account, {})
-        equity = balance = self.accounts[account].balance
+        balance, equity = self.accounts[account].balance, self.equity(account)
         margin = self.reserved_margin(account)
         views = []
         for position in held.values():
-            top = self.tops.get(position.symbol)
-            equity += position.unrealized(top.mid) if top else ZERO
             margin += position.margin
             views.append(position_view(position))
-        equity = booked(equity)
         return Account(
             balance=balance,
             equity=equity,
@@ -233,6 +240,15 @@ class Desk:
             available_margin=equity - margin,
             positions=views,
         )
+
+    def equity(self, account: str) -> Decimal:
+        """Balance and unrealised profit, valued at mid; at entry where there is no price."""
+        equity = self.accounts[account].balance
+        for position in self.held.get(account, {}).values():
+            top = self.tops.get(position.symbol)
+            if top is not None:
+                equity += position.unrealized(top.mid)
+        return booked(equity)
 
     def snapshots(self, draft: Draft) -> tuple[tuple[str, Account], ...]:
         """The accounts whose balance a draft moved, as a trader sees them now."""
@@ -254,6 +270,11 @@ class Desk:
         if found is None:
             found = self.positions[account, symbol] = Position(account, symbol, leverage=1)
         return found
+
+    def quantity(self, account: str, symbol: str) -> Decimal:
+        """What an account holds of a symbol, signed."""
+        found = self.positions.get((account, symbol))
+        return ZERO if found is None else found.quantity
 
     def touch_position(self, position: Position) -> None:
         """Keep the index of open positions in step."""
@@ -310,13 +331,15 @@ class Desk:
             self.headroom.uncounted.pop(coid, None)
             self.live.pop(coid, None)
             account.open_orders -= was_live
+            pending.orders -= was_live
             self._retire(coid)
         else:
             self.live[coid] = order
             self.reserved[coid] = (spec.side, leaves, notional)
             account.open_orders += not was_live
+            pending.orders += not was_live
         self._rest(order)
-        if not pending.buy_qty and not pending.sell_qty:
+        if not pending.orders:
             del self.pending[spec.sub_account_id][spec.symbol]
 
     def forget_order(self, order: Order) -> None:
@@ -436,7 +459,10 @@ class Desk:
             self.positions[position.sub_account_id, position.symbol] = position
             self.touch_position(position)
         for order_row in rows.orders:
-            self.add_order(order_from(order_row))
+            order = order_from(order_row)
+            if order_row.client_order_id not in self.orders:
+                self.pace.note_order(self.limits, order.spec)
+            self.add_order(order)
         for fill in rows.fills:
             self.first_sight(fill.symbol, fill.exchange_order_id, fill.trade_id)
         for cursor in rows.cursors:
@@ -619,10 +645,3 @@ def _amendment(row: OrderRow) -> Amendment | None:
 def house() -> SubAccount:
     """The account that owns whatever no other owns."""
     return SubAccount(id=HOUSE, label="the house")
-
-
-def _beyond(quantity: Decimal, notional: Decimal, allowance: Decimal) -> Decimal:
-    """The notional of what exceeds an allowance, at the orders' average price."""
-    if quantity <= allowance:
-        return ZERO
-    return notional * (quantity - allowance) / quantity

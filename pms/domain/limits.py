@@ -33,8 +33,8 @@ class LimitBook:
     """Every setting in force."""
 
     rows: dict[Key, LimitRow] = field(default_factory=dict)
-    _values: dict[Limit[Any], dict[tuple[str, str], Any]] = field(default_factory=dict)
-    #: what `rows` say, read once, by scope and symbol
+    _values: dict[Limit[Any], dict[str, dict[str, Any]]] = field(default_factory=dict)
+    #: what `rows` say, read once, by scope and then by symbol
     _scopes: dict[str, str] = field(default_factory=dict)
     #: the group's scope of each account that is in another than the default group
 
@@ -43,11 +43,14 @@ class LimitBook:
         values = self._values.get(limit)
         if not values:
             return limit.default
+        value: V
         for scope in (account, self._scopes.get(account, _DEFAULT_SCOPE), EVERYTHING):
-            for of in (symbol, "") if symbol else ("",):
-                if (scope, of) in values:
-                    value: V = values[scope, of]
-                    return value
+            found = values.get(scope)
+            if found is not None:
+                for of in (symbol, ""):
+                    if of in found:
+                        value = found[of]
+                        return value
         return limit.default
 
     def take(self, row: LimitRow) -> None:
@@ -64,10 +67,13 @@ class LimitBook:
         if limit is None:
             return
         values = self._values.setdefault(limit, {})
+        found = values.setdefault(row.scope, {})
         if row.value is None:
-            values.pop((row.scope, row.symbol), None)
+            found.pop(row.symbol, None)
         else:
-            values[row.scope, row.symbol] = limit.read(row.value)
+            found[row.symbol] = limit.read(row.value)
+        if not found:
+            del values[row.scope]
 
     def join(self, account: str, group: str) -> None:
         """Note in which group a sub-account is."""
@@ -91,5 +97,5 @@ class LimitBook:
             for of in dict.fromkeys((symbol, "")):
                 row = self.rows.get((scope, limit.name, of))
                 if row is not None:
-                    return Effective(limit, self._values[limit][scope, of], row)
+                    return Effective(limit, self._values[limit][scope][of], row)
         return Effective(limit, limit.default, None)

@@ -112,11 +112,11 @@ class Fold:
             moves=self._moves(),
             halts=[row for row in tables["halts"].values() if row.mode != "RESUMED"],
             limits=[row for row in tables["limits"].values() if row.value is not None],
-            results=self._results(),
+            results=self.results(),
         )
 
-    def _results(self) -> list[DayResult]:
-        """The ledger's results by account and day."""
+    def results(self) -> list[DayResult]:
+        """The ledger's results by account and day, of the last days."""
         since = day_of(self.entry_at) - DAYS_KEPT + 1
         sums: dict[tuple[str, int], Decimal] = {}
         for row in self.tables["ledger"].values():

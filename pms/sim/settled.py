@@ -183,6 +183,9 @@ def _memory(desk: Desk, invariants: Invariants) -> None:
     for (symbol,), row in tables["cursors"].items():
         if desk.cursors.get(symbol) != row.trade_id:
             invariants.fail("journal = memory", f"the cursor of {symbol}")
+    results = {(each.sub_account_id, each.day): each.amount for each in invariants.journal.results()}
+    if {key: desk.results.on(*key) for key in results} != results:
+        invariants.fail("journal = memory", f"results of the day: the ledger makes {results}")
     _reservations(desk, invariants)
 
 
@@ -197,8 +200,9 @@ def _reservations(desk: Desk, invariants: Invariants) -> None:
     invariants.checked["margin of live orders"] += 1
     sums: dict[tuple[str, str], Pending] = {}
     for order in desk.live.values():
-        if order.leaves and order.price is not None:
-            pending = sums.setdefault((order.spec.sub_account_id, order.spec.symbol), Pending())
+        pending = sums.setdefault((order.spec.sub_account_id, order.spec.symbol), Pending())
+        pending.orders += 1
+        if order.price is not None:
             pending.add(side=order.spec.side, quantity=order.leaves, notional=order.leaves * order.price)
     held = {
         (account, symbol): pending
