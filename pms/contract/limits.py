@@ -2,7 +2,7 @@
 
 A limit is set for everything, for a group of sub-accounts or for one, and there for one symbol or for
 all. The narrowest setting counts: sub-account over group over everything over the default, and within
-each of them the symbol over all symbols. `docs/limits.md` is generated from these rows.
+each of them the symbol over all symbols. `docs/contract/limits.md` is generated from these rows.
 
 To add one, add a row. Trap: a name is in the journal for ever; it never changes its meaning or its unit.
 """
