@@ -160,7 +160,7 @@ BOTH, REFUSE, APART = "BOTH", "REFUSE", "APART"
 STATE = _word(
     "trading.state",
     ACTIVE,
-    "what may be traded at all; REDUCE_ONLY still admits what only reduces",
+    "what is admitted at all; REDUCE_ONLY admits what only reduces. `pms halt` also stops what is admitted",
     REDUCE_ONLY,
     HALTED,
     code=Code.TRADING_STATE,

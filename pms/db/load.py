@@ -200,6 +200,12 @@ async def applied_seq(engine: AsyncEngine) -> int:
         return seq
 
 
+async def day_results(engine: AsyncEngine, *, now: int) -> list[DayResult]:
+    """What each account won or lost today and on the day before. Raises Unreachable."""
+    async with reading(engine) as connection:
+        return await _results(connection, now)
+
+
 async def _orders(connection: AsyncConnection, recent: int) -> list[OrderRow]:
     """Each half by its own partial index, whose condition must stand in the query as it is."""
     every = select_as(OrderRow, models.orders)

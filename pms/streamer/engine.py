@@ -217,7 +217,6 @@ class Engine:
             closed_because=self.gate.closed_because,
             live_guard=self.gate.live_guard,
             default_leverage=self.gate.default_leverage,
-            stale_after_ms=self.gate.stale_after_ms,
             exchange_now=self.exchange_now(),
         )
         try:
