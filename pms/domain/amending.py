@@ -137,8 +137,9 @@ def _new_terms(desk: Desk, asked: Asked, order: Order, command: Amend) -> tuple[
     price = order.price if command.price is None else command.price
     instrument = listed(desk, spec.symbol)
     quantity, price = on_the_grid(instrument, wished, price=price, top=top)
-    price = apart(desk, instrument, wished, price=price, top=top)
-    quantity, price = on_the_grid(instrument, wished, price=price, top=top)
+    away = apart(desk, instrument, wished, price=price, top=top)
+    if away != price:
+        quantity, price = on_the_grid(instrument, wished, price=away, top=top)
     assert price is not None
     filled = max(order.venue_filled, order.filled_qty)
     if quantity <= filled:

@@ -1,7 +1,7 @@
 """What each sub-account won or lost since 00:00 UTC: realised, fees and funding, by the ledger's times.
 
 Kept as entries are drafted and loaded, so that a check costs one look-up; after a restart it is the sum
-of the ledger's lines. Unrealised profit is no part of it, nor are transfers and corrections.
+of the ledger's lines. Unrealised profit is no part of it, nor are transfers and adjustments.
 
 Trap: an entry's time is the exchange's, a check's is Redis'. Around midnight one may be a day ahead of the
 other, so two days are kept; an entry of a day before them counts for nothing.

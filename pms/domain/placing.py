@@ -86,10 +86,10 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
     top = fresh_top(desk, command.symbol)
     price, tif = price_and_time(command)
     quantity, price = on_the_grid(instrument, command, price=price, top=top)
-    wished = price
-    price = apart(desk, instrument, command, price=price, top=top)
-    if price != wished:
-        quantity, price = on_the_grid(instrument, command, price=price, top=top)
+    away = apart(desk, instrument, command, price=price, top=top)
+    moved = away != price
+    if moved:
+        quantity, price = on_the_grid(instrument, command, price=away, top=top)
     leverage = leverage_of(desk, asked, command, instrument)
     check_reducing(desk, command, quantity, frozen=account.status != "ACTIVE")
     at = touch(top, command.side) if price is None else price
@@ -100,7 +100,7 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
     check_count(desk, stake)
     check_rate(desk, asked, stake)
     check_repeat(desk, asked, stake)
-    return Judged(command, quantity, price, tif, leverage, apart=price != wished)
+    return Judged(command, quantity, price, tif, leverage, apart=moved)
 
 
 def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:

@@ -54,6 +54,19 @@ async def test_a_limit_is_set_kept_shown_and_lifted(system: System) -> None:
     assert [tuple(row) for row in rows] == [("group:fast", "order.quantity", None, "ann", "a new desk")]
 
 
+async def test_a_price_is_as_old_as_the_exchange_s_clock_says(system: System) -> None:
+    why = {"actor": "ann", "reason": "only prices of this millisecond"}
+    fields = {"scope": "alice", "limit": "price.age", **why}
+    assert (await system.ask("pms.limits", action="set", value=0, **fields))["success"]
+
+    async def too_old() -> bool:
+        return (await system.trade("alice"))["code"] == "PRICE_STALE"
+
+    await until(too_old, "a price that is older than no time at all")
+    assert (await system.ask("pms.limits", action="unset", **fields))["success"]
+    assert (await system.trade("alice"))["success"]
+
+
 async def test_limits_and_the_day_s_loss_outlive_the_streamer(system: System) -> None:
     """What was lost today is the ledger's; a streamer that was killed knows it again."""
     why = {"actor": "ann", "reason": "enough for today"}
