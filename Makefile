@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python -m
 ARGS ?=
 
-.PHONY: help up down demo bench clients sim prove test soak outage unit lint check format setup setup-dev clean
+.PHONY: help up down demo bench clients sim prove test soak outage crash unit lint check format setup setup-dev clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make sim     the system under simulated faults (ARGS="--seeds 10000")'
 	@echo 'make prove   plant known bugs, and see that the simulator finds each'
 	@echo 'make soak    ten minutes of kills, stops and cuts under load; make outage: ten without an exchange'
+	@echo 'make crash   a market that falls 35 % in a minute, three times, and a judge of every liquidation'
 	@echo 'make bench   the figures of docs/performance.md (ARGS=NAME: one of them)'
 	@echo 'make clients environments for the order books that bench ticks compares with (ARGS=NAME: one of them)'
 
@@ -51,6 +52,9 @@ soak: setup-dev
 
 outage: setup-dev
 	@exec $(RUN) pytest -q tests/stack/test_reconciliation.py -k test_f4 --outage-seconds 600 $(ARGS)
+
+crash: setup-dev
+	@exec $(RUN) pytest -q tests/stack/test_crash.py --crash-seconds 60 $(ARGS)
 
 unit: setup-dev
 	@exec $(RUN) pytest -q tests/unit $(ARGS)

@@ -111,6 +111,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak-seconds", type=float, default=60, help="How long the soak goes on.")
     parser.addoption("--soak-seed", type=int, help="The soak's seed; a random one otherwise.")
     parser.addoption("--soak-only", default="", help="Only faults that begin so, as `kill` or `cut workers`.")
+    parser.addoption("--crash-seconds", type=int, default=12, help="How long each crash takes to its bottom.")
     parser.addoption("--outage-seconds", type=float, default=5, help="How long the exchange is away.")
     parser.addoption("--soak-keep", action="store_true", help="Keep the soak's directories with all logs.")
 

@@ -13,7 +13,7 @@ from pms.bus.lead import NotLeading
 from pms.bus.scripts import Scripts
 from pms.contract import names
 from pms.contract.account import Account
-from pms.contract.events import OrderEvent, PositionEvent
+from pms.contract.events import LiquidationEvent, OrderEvent, PositionEvent
 from pms.contract.halts import standing_text
 from pms.contract.journal import (
     CommandRow,
@@ -129,7 +129,7 @@ def _guard(guard: Undecided | Unsent | Unused | None) -> Any:
 
 
 def _effects(
-    entry: Entry, events: Sequence[OrderEvent | PositionEvent], results: Sequence[Result]
+    entry: Entry, events: Sequence[OrderEvent | PositionEvent | LiquidationEvent], results: Sequence[Result]
 ) -> list[Effect]:
     effects: list[Effect] = []
     for order in entry.rows.orders:
@@ -206,7 +206,7 @@ def _send_text(order: OrderRow, *, amended: bool = False) -> str:
         time_in_force=order.time_in_force,
         client_order_id=order.client_order_id,
         account=order.sub_account_id,
-        reduces=order.reduce_only,
+        reduces=order.reduce_only or order.sub_account_id == names.HOUSE,
     )
     return _text(_encoder.encode(send))
 

@@ -231,7 +231,7 @@ CONCENTRATION_FROM = _number_of(
 DAILY_LOSS = _most(
     "loss.daily",
     "USDT",
-    "the loss since 00:00 UTC, realised, fees and funding, from which on only reducing is admitted",
+    "the loss since 00:00 UTC (realised, liquidated, fees, funding), from which on only reducing is admitted",
     Code.DAILY_LOSS,
     by_symbol=False,
 )

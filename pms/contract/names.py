@@ -68,6 +68,9 @@ INCIDENTS_PUSHED: Final = "pms:incidents:push"
 HOUSE: Final = "house"
 """The sub-account that owns whatever no other owns."""
 
+INSURANCE: Final = "insurance"
+"""The account that pays what a liquidated one owes; it holds money only, and is funded by transfers."""
+
 REQUEST_TTL_S: Final = 86_400
 RIGHT_TTL_S: Final = 172_800
 RESULT_TTL_S: Final = 30

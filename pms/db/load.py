@@ -27,6 +27,7 @@ from pms.contract.journal import (
     PositionRow,
     ProgressRow,
     SubAccountRow,
+    UnwindRow,
 )
 from pms.contract.names import HOUSE
 from pms.db import models
@@ -77,6 +78,8 @@ class LoadedState:
     results: list[DayResult]
     #: entries behind `applied` that are in the archive, in order
     tail: list[Entry] = field(default_factory=list)
+    #: those that are not done; files of an older release have none
+    unwinds: list[UnwindRow] = field(default_factory=list)
 
 
 # A symbol's trades are fetched again from its proven cursor on, however long ago that was: so the
@@ -190,6 +193,11 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
                 LimitRow,
             ),
             results=await _results(connection, cursor.entry_at),
+            unwinds=await fetch(
+                connection,
+                select_as(UnwindRow, models.unwinds).where(models.unwinds.c.quantity != 0),
+                UnwindRow,
+            ),
         )
 
 

@@ -82,6 +82,7 @@ sub_accounts = Table(
     _number("balance"),
     _int("created_at"),
     Column("group", Text, nullable=False, server_default=text("'default'")),
+    Column("tier", BigInteger, nullable=False, server_default=text("0")),
     _one_of("status", "ACTIVE", "FROZEN"),
     _finite("balance"),
     CheckConstraint("id <> ''", name="id"),
@@ -338,6 +339,36 @@ limits = Table(
     _text("request_id"),
 )
 
+liquidations = Table(
+    "liquidations",
+    metadata,
+    _key("seq", BigInteger),
+    _key("line", Integer),
+    _text("sub_account_id"),
+    _text("action"),
+    _int("tier"),
+    _text("symbol", null=True),
+    _number("quantity", null=True),
+    _number("price", null=True),
+    _number("realized", null=True),
+    _number("ratio", null=True),
+    _number("equity"),
+    _number("maintenance"),
+    _text("tops"),
+    _int("at"),
+    _one_of("action", "WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM"),
+    Index("liquidations_by_account", "sub_account_id", "seq"),
+)
+
+unwinds = Table(
+    "unwinds",
+    metadata,
+    _key("symbol"),
+    _number("quantity"),
+    _int("updated_at"),
+    _finite("quantity"),
+)
+
 journal_cursor = Table(
     "journal_cursor",
     metadata,
@@ -392,4 +423,6 @@ ROW_TABLES = (
     RowTable("progress", journal.ProgressRow, progress),
     RowTable("halts", journal.HaltRow, halts),
     RowTable("limits", journal.LimitRow, limits),
+    RowTable("liquidations", journal.LiquidationRow, liquidations, once=True),
+    RowTable("unwinds", journal.UnwindRow, unwinds),
 )

@@ -1,4 +1,4 @@
-"""What each sub-account won or lost since 00:00 UTC: realised, fees and funding, by the ledger's times.
+"""What each sub-account won or lost since 00:00 UTC: realised, liquidated, fees, funding, by the ledger.
 
 Kept as entries are drafted and loaded, so that a check costs one look-up; after a restart it is the sum
 of the ledger's lines. Unrealised profit is no part of it, nor are transfers and adjustments.
@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 ZERO = Decimal(0)
 DAY_MS: Final = 86_400_000
 DAYS_KEPT: Final = 2
-RESULTS: Final = ("REALIZED_PNL", "COMMISSION", "FEE", "FUNDING")
+RESULTS: Final = ("REALIZED_PNL", "COMMISSION", "FEE", "FUNDING", "LIQUIDATION")
 """Reasons of ledger entries that are part of a day's result."""
 
 

@@ -70,6 +70,20 @@ KINDS: dict[str, Kind] = {
         "An amendment was sent over 30 s ago, and the order shows neither the new terms nor a refusal.",
         "The order lives on its old terms; margin is held for the larger ones. `pms cancel ORDER` ends both.",
     ),
+    "liquidation_waits": Kind(
+        "A sub-account has crossed a line, and a price of its symbols may not be acted on.",
+        "See that the symbol's book is in sync and near its mark price; `pms halt ACCOUNT` meanwhile.",
+        "the price may be acted on again",
+    ),
+    "master_margin": Kind(
+        "The exchange account itself is near its maintenance margin. Above 0.70 nothing is opened any more.",
+        "Put money into the exchange account, or reduce; then `pms resume`.",
+        "its margin is far again",
+    ),
+    "margin_call": Kind(
+        "The exchange warns that it is about to liquidate.",
+        "Put money into the exchange account now, or `pms panic --flatten`.",
+    ),
     "exchange_liquidation": Kind(
         "The exchange liquidated a part of the account. Its trades went to the house.",
         "Put money into the exchange account, or reduce. `pms reassign` hands the trades on.",

@@ -11,13 +11,16 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import JoinGroup, Limits
 from pms.contract.journal import LimitRow
 from pms.contract.limits import GROUP_PREFIX, LIMITS, Limit, written
-from pms.contract.names import EVERYTHING, HOUSE
+from pms.contract.names import EVERYTHING, HOUSE, INSURANCE
 from pms.contract.results import Result
 from pms.domain.checks import known_account
 from pms.domain.decisions import Asked, decided
 from pms.domain.desk import Desk
 from pms.domain.limits import Effective
 from pms.domain.posting import Posting
+
+_OURS = frozenset({HOUSE, INSURANCE})
+"""Accounts that no trader has."""
 
 
 def change_limits(desk: Desk, asked: Asked, command: Limits) -> Posting:
@@ -68,8 +71,8 @@ def change_limits(desk: Desk, asked: Asked, command: Limits) -> Posting:
 def join_group(desk: Desk, asked: Asked, command: JoinGroup) -> Posting:
     """Put a sub-account into a group; raises Refusal."""
     account = known_account(desk, command.sub_account_id, field="subAccountId")
-    if account.id == HOUSE:
-        raise Refusal(Code.HOUSE_ONLY, "the house is in no group", field="subAccountId")
+    if account.id in _OURS:
+        raise Refusal(Code.HOUSE_ONLY, f"{account.id} is in no group", field="subAccountId")
     before, account.group = account.group, command.group
     desk.limits.join(account.id, account.group)
     draft = desk.draft("account", at=asked.now)
@@ -131,8 +134,8 @@ def _is_account(scope: str) -> bool:
 
 def _check_scope(desk: Desk, scope: str) -> None:
     """A group may be without members: its limits are best set before the first one joins."""
-    if _is_account(scope) and known_account(desk, scope, field="scope").id == HOUSE:
-        raise Refusal(Code.HOUSE_ONLY, "the house has no limits", field="scope")
+    if _is_account(scope) and known_account(desk, scope, field="scope").id in _OURS:
+        raise Refusal(Code.HOUSE_ONLY, f"{scope} has no limits: it trades for nobody", field="scope")
 
 
 def _members(desk: Desk, scope: str) -> int | None:
@@ -140,7 +143,7 @@ def _members(desk: Desk, scope: str) -> int | None:
     if not scope.startswith(GROUP_PREFIX):
         return None
     group = scope.removeprefix(GROUP_PREFIX)
-    return sum(account.group == group and account.id != HOUSE for account in desk.accounts.values())
+    return sum(account.group == group and account.id not in _OURS for account in desk.accounts.values())
 
 
 def _known(name: str) -> Limit[Any]:

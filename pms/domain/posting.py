@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pms.contract.account import Account
-from pms.contract.events import OrderEvent, PositionEvent
+from pms.contract.events import LiquidationEvent, OrderEvent, PositionEvent
 from pms.contract.journal import (
     FORMAT,
     AssetRow,
@@ -20,17 +20,19 @@ from pms.contract.journal import (
     IncomeRow,
     LedgerRow,
     LimitRow,
+    LiquidationRow,
     MoveRow,
     OrderRow,
     PositionRow,
     ProgressRow,
     Rows,
     SubAccountRow,
+    UnwindRow,
 )
 from pms.contract.results import Result
 from pms.domain.open_incidents import OpenIncidents
 
-Event = OrderEvent | PositionEvent
+Event = OrderEvent | PositionEvent | LiquidationEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class Draft:
     progress: list[ProgressRow] = field(default_factory=list)
     halts: dict[str, HaltRow] = field(default_factory=dict)
     limits: dict[tuple[str, str, str], LimitRow] = field(default_factory=dict)
+    liquidations: list[LiquidationRow] = field(default_factory=list)
+    unwinds: dict[str, UnwindRow] = field(default_factory=dict)
 
     @property
     def first_seq(self) -> int:
@@ -152,5 +156,7 @@ class Draft:
                 progress=tuple(self.progress),
                 halts=tuple(self.halts.values()),
                 limits=tuple(self.limits.values()),
+                liquidations=tuple(self.liquidations),
+                unwinds=tuple(self.unwinds.values()),
             ),
         )

@@ -113,6 +113,7 @@ class Fold:
             halts=[row for row in tables["halts"].values() if row.mode != "RESUMED"],
             limits=[row for row in tables["limits"].values() if row.value is not None],
             results=self.results(),
+            unwinds=[row for row in tables["unwinds"].values() if row.quantity],
         )
 
     def results(self) -> list[DayResult]:

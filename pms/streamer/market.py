@@ -50,6 +50,8 @@ class Followed:
     told: Top | None = None
     heard_at: int = 0
     #: our clock, ms: a diff came, or a snapshot showed that there was none
+    said_at: int = 0
+    #: the exchange's time of the last diff
     syncing: asyncio.Task[Any] | None = None
     waiting: list[Callable[[], None]] = field(default_factory=list)
     consumers: list[Mailbox[Top]] = field(default_factory=list)
@@ -79,6 +81,10 @@ class MarketData:
         self._spawn_task = spawn
         self._publishers: set[asyncio.Task[Any]] = set()
         self.stream: MarketStream
+        self.followed: Callable[[str], None] = _nobody
+        #: a symbol is followed from now on
+        self.ticked: Callable[[str], None] = _nobody
+        #: a symbol's best bid or ask is another than before
         self.bad_frames = 0
         self.resyncs = 0
         self.silences = 0
@@ -92,6 +98,7 @@ class MarketData:
         self._followed[symbol] = followed
         followed.consumers.append(followed.mailbox)
         self.stream.subscribe([_stream(symbol)])
+        self.followed(symbol)
         self._spawn(self._publish(symbol, followed))
         self._resync(symbol, followed)
         return followed
@@ -124,7 +131,7 @@ class MarketData:
         followed = self._followed.get(update.symbol)
         if followed is None:
             return
-        followed.heard_at = self._now_ms()
+        followed.heard_at, followed.said_at = self._now_ms(), update.time
         best = followed.book.apply(update)
         if best is not None:
             self._tell(update.symbol, followed, best, at=update.time)
@@ -205,7 +212,8 @@ class MarketData:
         else:
             told = Top(Decimal(best.bid), Decimal(best.bid_qty), Decimal(best.ask), Decimal(best.ask_qty), at)
         followed.best, followed.told = best, told
-        self._desk.tops[symbol] = told
+        self._desk.price(symbol, told)
+        self.ticked(symbol)
         for box in followed.consumers:
             box.put(told)
         if followed.waiting:
@@ -242,7 +250,8 @@ class MarketData:
                 return
             best = followed.book.snapshot(snapshot.last_update_id, snapshot.bids, snapshot.asks)
             if best is not None:
-                self._tell(symbol, followed, best, at=self._client.exchange_now_ms())
+                # The book that fits is as old as the last diff in it, and no younger.
+                self._tell(symbol, followed, best, at=followed.said_at or self._client.exchange_now_ms())
 
     async def _publish(self, symbol: str, followed: Followed) -> None:
         """Write the price key: at most ten times a second, at least every five seconds while in sync."""
@@ -274,6 +283,10 @@ class MarketData:
         self._publishers.add(task)
         task.add_done_callback(self._publishers.discard)
         return task
+
+
+def _nobody(_: str) -> None:
+    """Nobody wants to know."""
 
 
 def _run(then: Callable[[], None]) -> None:

@@ -13,7 +13,14 @@ from redis.exceptions import RedisError
 from pms.archive.reader import Reader
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
-from pms.binance.frames import AccountConfigUpdate, AccountUpdate, FrameError, OrderUpdate, decode_user
+from pms.binance.frames import (
+    AccountConfigUpdate,
+    AccountUpdate,
+    FrameError,
+    MarginCall,
+    OrderUpdate,
+    decode_user,
+)
 from pms.binance.limits import RateBudget
 from pms.binance.streams import MarketStream
 from pms.binance.user_stream import UserStream
@@ -32,6 +39,7 @@ from pms.domain.dead_man import DeadManSwitch
 from pms.domain.desk import Desk
 from pms.domain.fees import price_symbol
 from pms.domain.recalling import recalled
+from pms.domain.tiers import DEFAULT
 from pms.flows.place import Placing
 from pms.flows.resolve import PROOF_MARGIN_MS
 from pms.streamer.agenda import Agenda
@@ -46,10 +54,12 @@ from pms.streamer.ledger_wake import LedgerWake
 from pms.streamer.lifeline import Lifeline
 from pms.streamer.local import LocalCommands
 from pms.streamer.market import MarketData
+from pms.streamer.marks import Marks
 from pms.streamer.outbox import Outbox
 from pms.streamer.outside import Outside
 from pms.streamer.reconcile import Reconciler
 from pms.streamer.redis_clock import RedisClock
+from pms.streamer.risk import RiskGuard
 from pms.streamer.start import (
     first_books,
     given_room,
@@ -59,6 +69,7 @@ from pms.streamer.start import (
     traded_since,
 )
 from pms.streamer.supervision import Supervision
+from pms.streamer.unwinder import Unwinder
 from pms.streamer.world import World
 
 log = structlog.get_logger()
@@ -193,6 +204,18 @@ class Streamer:
             wanted_leverage=settings.exchange_leverage,
         )
         self._halts = Halts(self._engine, self._redis, now_ms=self._clock.now_ms, sleep=asyncio.sleep)
+        self._unwinder = Unwinder(
+            self._engine, self._redis, new_id=self._world.new_id, spawn=self._tasks.spawn
+        )
+        self._risk = RiskGuard(
+            self._engine,
+            tiers_of=lambda _: DEFAULT,
+            unwind=self._unwinder.look,
+            fatal=self._tasks.end,
+        )
+        self._marks = Marks(self._desk, now_ms=self._clock.now_ms)
+        self._market.followed = self._marks.follow
+        self._market.ticked = self._risk.ticked
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(
             base,
@@ -203,6 +226,17 @@ class Streamer:
             monotonic=monotonic,
             sleep=asyncio.sleep,
             jitter=self._world.jitter,
+        )
+        self._marks.stream = MarketStream(
+            base,
+            session=self._session,
+            on_frame=self._marks.frame,
+            on_connected=lambda: None,
+            on_disconnected=lambda: None,
+            monotonic=monotonic,
+            sleep=asyncio.sleep,
+            jitter=self._world.jitter,
+            route="market",
         )
         self._user = UserStream(
             base,
@@ -272,6 +306,7 @@ class Streamer:
         await self._recover()
         self._tasks.start("outbox", self._outbox.run())
         keep("market", self._market.stream.run)
+        keep("marks", self._marks.stream.run)
         keep("agenda", self._engine.agenda.run)
         keep("ledger_wake", self._ledger.run)
         keep("trim", self._ledger.trim)
@@ -286,6 +321,8 @@ class Streamer:
         keep("dead_man", self._dead_man.run)
         await self._watch.until_open(patience_s=3.0)
         log.info("recovered", seq=self._desk.last_seq)
+        self._risk.begin()
+        keep("unwinder", self._unwinder.run)
         keep("inbox", self._hear)
         keep("sweep", self._sweep)
         keep("halts", self._halts.run)
@@ -484,6 +521,8 @@ class Streamer:
             case AccountUpdate():
                 self._lifeline.heard(event.time)
                 self._engine.account_update(event)
+            case MarginCall():
+                self._engine.margin_call(event)
             case AccountConfigUpdate():
                 self._engine.account_config(event)
             case _:

@@ -66,6 +66,7 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             fundings=tuple(state.fundings),
             halts=tuple(state.halts),
             limits=tuple(state.limits),
+            unwinds=tuple(state.unwinds),
         )
     )
     for result in state.results:

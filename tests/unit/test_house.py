@@ -37,6 +37,7 @@ PURE_IMPORTS = {
     "decimal",
     "enum",
     "hashlib",
+    "heapq",
     "itertools",
     "msgspec",
     "pydantic",
