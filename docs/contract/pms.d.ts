@@ -136,6 +136,8 @@ export interface CreateAccount {
   ttlMs?: number | null;
   subAccountId: string;
   label?: string;
+  /** Whose limits it shares. */
+  group?: string;
 }
 
 /** Give a sub-account money that the house holds; served in every state, for it only makes it safer. */
@@ -231,6 +233,46 @@ export interface ImportPosition {
   entryPrice: number | string;
   leverage?: number | null;
   reason?: string;
+}
+
+/** Put a sub-account into a group, whose limits it shares from then on. */
+export interface JoinGroup {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  subAccountId: string;
+  /** 1 to 36 letters, digits or dashes. */
+  group: string;
+  /** For the journal, and for whoever is refused. */
+  reason: string;
+  /** The person who wants it. */
+  actor: string;
+}
+
+/**
+ * Set a limit, remove a setting, or show what holds: for a sub-account, a group or everything.
+ *
+ * The narrowest setting counts: sub-account over group over everything; the symbol over all symbols.
+ */
+export interface Limits {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "set" | "unset" | "show";
+  /** A sub-account's id, group:NAME, or * for everything. */
+  scope?: string;
+  /** The limit's name; for show, only this one. */
+  limit?: string | null;
+  /** Only in this symbol; without it, in all. */
+  symbol?: string | null;
+  /** For set: a number, a word, or symbols, as the limit's unit says. */
+  value?: number | string | null;
+  /** Mandatory for set and unset. */
+  reason?: string | null;
+  /** Mandatory for set and unset: the person who wants it. */
+  actor?: string | null;
 }
 
 /** An order changed: `order_active` also tells a partial fill, for gateways that know no other word. */
@@ -496,6 +538,8 @@ export interface Commands {
   "pms.leverage": SetLeverage;
   "pms.position_mode": SetPositionMode;
   "pms.freeze": Freeze;
+  "pms.limits": Limits;
+  "pms.group": JoinGroup;
   "pms.import_position": ImportPosition;
   "pms.acknowledge": Acknowledge;
   "pms.resolve": Resolve;
@@ -549,17 +593,22 @@ export type RefusalCode =
   | "LIVE_GUARD"
   | "UNKNOWN_ACCOUNT"
   | "ACCOUNT_FROZEN"
+  | "TRADING_STATE"
   | "ACCOUNT_EXISTS"
   | "HOUSE_ONLY"
   | "UNKNOWN_SYMBOL"
   | "SYMBOL_STATUS"
   | "POSITION_SIDE"
   | "POSITION_MODE"
+  | "SYMBOL_NOT_ALLOWED"
+  | "SIDE_NOT_ALLOWED"
   | "PRICE_MISSING"
   | "PRICE_UNWANTED"
   | "PRICE_TICK"
   | "PRICE_RANGE"
   | "PRICE_COLLAR"
+  | "PRICE_THROUGH"
+  | "SPREAD_WIDE"
   | "PRICE_STALE"
   | "TIME_IN_FORCE"
   | "QUANTITY_ZERO"
@@ -568,11 +617,23 @@ export type RefusalCode =
   | "QUANTITY_MAX"
   | "MIN_NOTIONAL"
   | "DUST"
+  | "ORDER_QUANTITY"
+  | "ORDER_NOTIONAL"
   | "LEVERAGE_RANGE"
+  | "LEVERAGE_LIMIT"
+  | "POSITION_QUANTITY"
+  | "POSITION_NOTIONAL"
+  | "EXPOSURE"
+  | "CONCENTRATION_EQUITY"
+  | "CONCENTRATION_EXPOSURE"
+  | "DAILY_LOSS"
   | "MARGIN"
   | "EXCHANGE_MARGIN"
   | "REDUCE_ONLY"
   | "OPEN_ORDERS"
+  | "OPEN_ORDERS_SYMBOL"
+  | "ORDER_RATE"
+  | "DUPLICATE_ORDER"
   | "SELF_MATCH"
   | "UNKNOWN_POSITION"
   | "UNKNOWN_ORDER"
@@ -591,6 +652,9 @@ export type RefusalCode =
   | "NOT_SENT"
   | "HALTED"
   | "NOT_HALTED"
+  | "UNKNOWN_LIMIT"
+  | "BAD_LIMIT"
+  | "NOT_SET"
   | "EVIDENCE"
   | "UNKNOWN_TRADE"
   | "UNKNOWN_INCIDENT";

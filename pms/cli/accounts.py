@@ -11,6 +11,7 @@ from pms.cli.amounts import AMOUNT
 from pms.cli.output import Column, Form, listing, number, print_list, print_result, row_of
 from pms.cli.session import Session, run
 from pms.contract import names
+from pms.contract.limits import DEFAULT_GROUP
 from pms.contract.money import decode_object
 from pms.db import queries
 
@@ -19,6 +20,7 @@ COLUMNS = (
     Column("label", "label", long=True),
     Column("status", "status"),
     Column("hedge", "mode", text=lambda hedge: "hedge" if hedge else "one-way"),
+    Column("group", "group"),
     number("balance", "balance"),
     number("equity", "equity"),
     number("marginUsed", "margin used"),
@@ -45,13 +47,15 @@ def list_accounts(form: Form | None = None) -> None:
 @accounts.command()
 @click.argument("account")
 @click.option("--label", default="", help="A name for people.")
+@click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Whose limits it shares.")
 @click.option("--fund", type=AMOUNT, help="Move this much from the house at once.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
-def create(account: str, label: str, fund: Decimal | None, as_json: bool) -> None:
+def create(account: str, label: str, group: str, fund: Decimal | None, as_json: bool) -> None:
     """Create a sub-account; its first eight characters must be free."""
 
     async def work(session: Session) -> dict[str, Any]:
-        result = await session.send("pms.create_account", {"subAccountId": account, "label": label})
+        fields = {"subAccountId": account, "label": label, "group": group}
+        result = await session.send("pms.create_account", fields)
         if result["success"] and fund is not None:
             result = await _fund(session, account, fund)
         return result

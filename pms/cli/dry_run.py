@@ -26,6 +26,7 @@ from pms.contract.journal import OrderRow, Rows
 from pms.contract.money import booked, decode_object, encode, encode_canonical, plain
 from pms.contract.names import Task
 from pms.db import queries
+from pms.db.load import day_results
 from pms.domain.admission import admit
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, Top
@@ -79,11 +80,11 @@ async def _estimate(session: Session, fields: dict[str, Any]) -> Estimate:
     text = encode_canonical({"requestId": request_id, **{k: v for k, v in fields.items() if v is not None}})
     command = read_command(Task.TRADE, text)
     assert isinstance(command, Trade)
+    now = time.time_ns() // 1_000_000
     async with ExchangeReader(session.settings) as reader:
-        desk = await _desk(session, reader, command.symbol)
+        desk = await _desk(session, reader, command.symbol, now=now)
         rates = await _rates(reader, command.symbol)
     before = desk.snapshot(command.sub_account_id).available_margin if _known(desk, command) else ZERO
-    now = time.time_ns() // 1_000_000
     posting = admit(
         desk,
         Asked(
@@ -113,7 +114,7 @@ async def _estimate(session: Session, fields: dict[str, Any]) -> Estimate:
     )
 
 
-async def _desk(session: Session, reader: ExchangeReader, symbol: str) -> Desk:
+async def _desk(session: Session, reader: ExchangeReader, symbol: str, *, now: int) -> Desk:
     """The trading state as PostgreSQL has it, priced by what the engine publishes."""
     desk = Desk(epoch="dry run")
     info, brackets = (
@@ -134,10 +135,13 @@ async def _desk(session: Session, reader: ExchangeReader, symbol: str) -> Desk:
     desk.load(
         Rows(
             sub_accounts=tuple(await queries.accounts(session.database)),
+            limits=tuple(await queries.limits(session.database)),
             positions=tuple(positions),
             orders=tuple(await queries.orders(session.database, open_only=True, limit=None)),
         )
     )
+    for result in await day_results(session.database, now=now):
+        desk.results.add(result)
     return desk
 
 

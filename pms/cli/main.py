@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "withdraw": ("pms.cli.funds", "Take a sub-account's free money back to the house."),
     "leverage": ("pms.cli.leverage", "Change a sub-account's leverage in a symbol."),
     "position-mode": ("pms.cli.position_mode", "Let a sub-account hold a long beside a short, or not."),
+    "limits": ("pms.cli.limits", "Limits: what holds and why; set, unset, group."),
     "trade": ("pms.cli.trade", "Place one order."),
     "amend": ("pms.cli.trade", "Change a resting order's price or total quantity."),
     "cancel": ("pms.cli.trade", "Cancel one order, or all."),

@@ -39,6 +39,8 @@ class Code(StrEnum):
     #: No sub-account has this id.
     ACCOUNT_FROZEN = "ACCOUNT_FROZEN"
     #: The sub-account may only reduce.
+    TRADING_STATE = "TRADING_STATE"
+    #: The limit `trading.state` permits only reducing here, or nothing.
     ACCOUNT_EXISTS = "ACCOUNT_EXISTS"
     #: A sub-account with this id, or with the same first eight characters, exists.
     HOUSE_ONLY = "HOUSE_ONLY"
@@ -51,6 +53,10 @@ class Code(StrEnum):
     #: Not a position side of the sub-account's mode: BOTH or none in one-way, LONG or SHORT in hedge mode.
     POSITION_MODE = "POSITION_MODE"
     #: The mode cannot change while the sub-account has positions or live orders.
+    SYMBOL_NOT_ALLOWED = "SYMBOL_NOT_ALLOWED"
+    #: The symbol is not among those that the sub-account may trade.
+    SIDE_NOT_ALLOWED = "SIDE_NOT_ALLOWED"
+    #: The sub-account may not open positions of this side here.
     PRICE_MISSING = "PRICE_MISSING"
     #: The order type needs a price.
     PRICE_UNWANTED = "PRICE_UNWANTED"
@@ -61,6 +67,10 @@ class Code(StrEnum):
     #: The price is outside the symbol's range.
     PRICE_COLLAR = "PRICE_COLLAR"
     #: The price is too far from the market.
+    PRICE_THROUGH = "PRICE_THROUGH"
+    #: The price is further through the best bid or ask than the sub-account's limit.
+    SPREAD_WIDE = "SPREAD_WIDE"
+    #: The spread is too wide for a market order.
     PRICE_STALE = "PRICE_STALE"
     #: There is no fresh price of this symbol to judge the order by.
     TIME_IN_FORCE = "TIME_IN_FORCE"
@@ -77,8 +87,26 @@ class Code(StrEnum):
     #: Price times quantity is below the symbol's least.
     DUST = "DUST"
     #: What is left of the position is below what the exchange takes an order for.
+    ORDER_QUANTITY = "ORDER_QUANTITY"
+    #: The quantity is above the sub-account's limit for one order.
+    ORDER_NOTIONAL = "ORDER_NOTIONAL"
+    #: Price times quantity is above the sub-account's limit for one order.
     LEVERAGE_RANGE = "LEVERAGE_RANGE"
     #: The leverage is above what the symbol permits.
+    LEVERAGE_LIMIT = "LEVERAGE_LIMIT"
+    #: The leverage is above the sub-account's limit.
+    POSITION_QUANTITY = "POSITION_QUANTITY"
+    #: With all open orders of this side traded, the position would be above its limit.
+    POSITION_NOTIONAL = "POSITION_NOTIONAL"
+    #: With all open orders of this side traded, the position would be worth more than its limit.
+    EXPOSURE = "EXPOSURE"
+    #: All of the sub-account's symbols together would be worth more than its limit.
+    CONCENTRATION_EQUITY = "CONCENTRATION_EQUITY"
+    #: The symbol would be worth too large a part of the sub-account's equity.
+    CONCENTRATION_EXPOSURE = "CONCENTRATION_EXPOSURE"
+    #: The symbol would be too large a part of all that the sub-account holds.
+    DAILY_LOSS = "DAILY_LOSS"
+    #: The sub-account has lost its limit since 00:00 UTC and may only reduce.
     MARGIN = "MARGIN"
     #: The sub-account's available margin does not carry the order.
     EXCHANGE_MARGIN = "EXCHANGE_MARGIN"
@@ -87,6 +115,12 @@ class Code(StrEnum):
     #: The order would not reduce the sub-account's position.
     OPEN_ORDERS = "OPEN_ORDERS"
     #: The sub-account has as many open orders as it may.
+    OPEN_ORDERS_SYMBOL = "OPEN_ORDERS_SYMBOL"
+    #: The sub-account has as many open orders in this symbol as it may.
+    ORDER_RATE = "ORDER_RATE"
+    #: The sub-account sent as many orders as it may in this time.
+    DUPLICATE_ORDER = "DUPLICATE_ORDER"
+    #: The same order was admitted a moment ago.
     SELF_MATCH = "SELF_MATCH"
     #: The order would meet a sibling's resting order on the one exchange account.
     UNKNOWN_POSITION = "UNKNOWN_POSITION"
@@ -123,6 +157,12 @@ class Code(StrEnum):
     #: Trading is halted, for all or for this sub-account; cancels are served.
     NOT_HALTED = "NOT_HALTED"
     #: There is no halt of this scope to lift.
+    UNKNOWN_LIMIT = "UNKNOWN_LIMIT"
+    #: No limit has this name.
+    BAD_LIMIT = "BAD_LIMIT"
+    #: The value is not one that this limit can have, or it cannot be set there.
+    NOT_SET = "NOT_SET"
+    #: There is no such setting to remove.
     EVIDENCE = "EVIDENCE"
     #: What is proven contradicts an operator's word, or does not suffice for it yet.
     UNKNOWN_TRADE = "UNKNOWN_TRADE"

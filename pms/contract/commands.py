@@ -7,15 +7,17 @@ wrong side has lost money to a spelling.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal, TypeGuard, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.money import BadJson, Number, decode_object
-from pms.contract.names import BOTH, Task
+from pms.contract.limits import DEFAULT_GROUP, GROUP_PREFIX
+from pms.contract.money import BadJson, Number, decode_object, plain
+from pms.contract.names import BOTH, EVERYTHING, Task
 
 Side = Literal["BUY", "SELL"]
 OrderType = Literal["MARKET", "LIMIT"]
@@ -23,6 +25,7 @@ TimeInForce = Literal["GTC", "IOC", "FOK", "GTX"]
 PositionSide = Literal["BOTH", "LONG", "SHORT"]
 TTL_RANGE_MS = (100, 60_000)
 MOST_IN_BATCH = 20
+MOST_DIGITS = 30
 _ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9-]{0,35}$")
 
 
@@ -42,6 +45,29 @@ def _account(value: object) -> object:
     return value
 
 
+def _scope(value: object) -> object:
+    """Everything, a group, or a sub-account."""
+    if value == EVERYTHING:
+        return value
+    return (
+        f"{GROUP_PREFIX}{_account(value.removeprefix(GROUP_PREFIX))}" if _of_group(value) else _account(value)
+    )
+
+
+def _of_group(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value.startswith(GROUP_PREFIX)
+
+
+def _setting(value: object) -> object:
+    """A number is set as its text, exactly; a truth, which Python counts among them, is not one."""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        number = Decimal(value)
+        if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
+            raise ValueError(f"must be a number of at most {MOST_DIGITS} digits")
+        return plain(number)
+    return value
+
+
 def _order_id(value: object) -> object:
     """The exchange's ids are numbers; a truth, which Python counts among them, is not one."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -50,6 +76,14 @@ def _order_id(value: object) -> object:
 AccountId = Annotated[str, BeforeValidator(_account)]
 Symbol = Annotated[str, BeforeValidator(_upper), Field(min_length=1, max_length=40)]
 OrderId = Annotated[str, BeforeValidator(_order_id), Field(min_length=1)]
+Group = Annotated[str, BeforeValidator(_account), Field(description="1 to 36 letters, digits or dashes.")]
+Scope = Annotated[str, BeforeValidator(_scope)]
+Setting = Annotated[
+    str,
+    BeforeValidator(_setting),
+    Field(min_length=1, max_length=20_000),
+    WithJsonSchema({"type": ["number", "string"]}),
+]
 HaltMode = Literal["HALTED", "REDUCE_ONLY"]
 Why = Annotated[
     str, Field(min_length=1, max_length=200, description="For the journal, and for whoever is refused.")
@@ -188,6 +222,7 @@ class CreateAccount(Command):
 
     sub_account_id: AccountId
     label: str = Field("", max_length=80)
+    group: Group = Field(DEFAULT_GROUP, description="Whose limits it shares.")
 
 
 class Transfer(Command):
@@ -256,6 +291,36 @@ class Freeze(Command):
     sub_account_id: AccountId
     frozen: bool = True
     reason: str = Field("", max_length=200)
+
+
+class Limits(Command):
+    """Set a limit, remove a setting, or show what holds: for a sub-account, a group or everything.
+
+    The narrowest setting counts: sub-account over group over everything; the symbol over all symbols.
+    """
+
+    name: ClassVar[str] = Task.LIMITS
+
+    action: Literal["set", "unset", "show"]
+    scope: Scope = Field(EVERYTHING, description="A sub-account's id, group:NAME, or * for everything.")
+    limit: str | None = Field(None, max_length=80, description="The limit's name; for show, only this one.")
+    symbol: Symbol | None = Field(None, description="Only in this symbol; without it, in all.")
+    value: Setting | None = Field(
+        None, description="For set: a number, a word, or symbols, as the limit's unit says."
+    )
+    reason: Why | None = Field(None, description="Mandatory for set and unset.")
+    actor: Who | None = Field(None, description="Mandatory for set and unset: the person who wants it.")
+
+
+class JoinGroup(Command):
+    """Put a sub-account into a group, whose limits it shares from then on."""
+
+    name: ClassVar[str] = Task.GROUP
+
+    sub_account_id: AccountId
+    group: Group
+    reason: Why
+    actor: Who
 
 
 class ImportPosition(Command):
@@ -359,6 +424,8 @@ COMMANDS: dict[str, type[Command]] = {
         SetLeverage,
         SetPositionMode,
         Freeze,
+        Limits,
+        JoinGroup,
         ImportPosition,
         Acknowledge,
         Resolve,

@@ -35,6 +35,8 @@ class SubAccountRow(msgspec.Struct, frozen=True, kw_only=True):
     balance: Decimal
     #: always the sum of its ledger entries
     created_at: int
+    group: str = "default"
+    #: whose limits it shares
     tier: int = 0
     #: the worst tier of liquidation that has fired and is not armed again; 0 is none
     hedge: bool = False
@@ -256,6 +258,23 @@ class HaltRow(msgspec.Struct, frozen=True, kw_only=True):
     #: of the command that halted, also in the row that lifts it: only that very halt is lifted
 
 
+class LimitRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit's setting after the entry. Key: scope, name, symbol."""
+
+    scope: str
+    #: a sub-account, group:NAME, or * for everything
+    name: str
+    #: of `pms.contract.limits`
+    symbol: str
+    #: "" for all symbols
+    value: str | None
+    #: as its limit reads it; None: removed
+    actor: str
+    reason: str
+    at: int
+    request_id: str
+
+
 class LiquidationRow(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a liquidation and the numbers that caused it. Key: seq, line; written once."""
 
@@ -337,6 +356,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     moves: tuple[MoveRow, ...] = ()
     progress: tuple[ProgressRow, ...] = ()
     halts: tuple[HaltRow, ...] = ()
+    limits: tuple[LimitRow, ...] = ()
     liquidations: tuple[LiquidationRow, ...] = ()
     unwinds: tuple[UnwindRow, ...] = ()
 

@@ -112,6 +112,8 @@ class Task:
     CANCEL_ALL: Final = "pms.cancel_all"
     HALT: Final = "pms.halt"
     RESUME: Final = "pms.resume"
+    LIMITS: Final = "pms.limits"
+    GROUP: Final = "pms.group"
     PLACE: Final = "pms.place"
     FOLD: Final = "pms.fold"
     SNAPSHOT: Final = "pms.snapshot"

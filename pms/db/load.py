@@ -22,6 +22,7 @@ from pms.contract.journal import (
     HaltRow,
     IncidentRow,
     IncomeRow,
+    LimitRow,
     OrderRow,
     PositionRow,
     ProgressRow,
@@ -32,7 +33,8 @@ from pms.contract.names import HOUSE
 from pms.db import models
 from pms.db.engine import reading
 from pms.db.rows import fetch, select_as
-from pms.domain.treasury import INCOME, Move
+from pms.domain.day_results import DAY_MS, DAYS_KEPT, RESULTS, DayResult, day_of
+from pms.domain.treasury import INCOME, WALLET, Move
 
 HOUR_MS: Final = 3_600_000
 RECENT_MS: Final = 24 * HOUR_MS
@@ -70,6 +72,10 @@ class LoadedState:
     moves: dict[str, list[Move]]
     #: those in force
     halts: list[HaltRow]
+    #: those that are set
+    limits: list[LimitRow]
+    #: by account and UTC day, of the last two days
+    results: list[DayResult]
     #: entries behind `applied` that are in the archive, in order
     tail: list[Entry] = field(default_factory=list)
     #: those that are not done; files of an older release have none
@@ -116,6 +122,16 @@ _MOVES = text(
     UNION ALL
     SELECT m.symbol, m.at, m.sub_account_id, m.position_side, m.quantity
     FROM pms.progress p JOIN pms.moves m ON p.name = 'funding:' || m.symbol AND m.at > p.at
+    """
+)
+
+
+_RESULTS = text(
+    """
+    SELECT sub_account_id, at / :day_ms AS day, sum(amount)
+    FROM pms.ledger_entries
+    WHERE at >= :since AND asset = :asset AND reason = ANY(:reasons)
+    GROUP BY 1, 2
     """
 )
 
@@ -173,6 +189,12 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
                 select_as(HaltRow, models.halts).where(models.halts.c.mode != "RESUMED"),
                 HaltRow,
             ),
+            limits=await fetch(
+                connection,
+                select_as(LimitRow, models.limits).where(models.limits.c.value.is_not(None)),
+                LimitRow,
+            ),
+            results=await _results(connection, cursor.entry_at),
             unwinds=await fetch(
                 connection,
                 select_as(UnwindRow, models.unwinds).where(models.unwinds.c.quantity != 0),
@@ -186,6 +208,12 @@ async def applied_seq(engine: AsyncEngine) -> int:
     async with reading(engine) as connection:
         seq: int = (await connection.execute(select(models.journal_cursor.c.applied))).scalar_one()
         return seq
+
+
+async def day_results(engine: AsyncEngine, *, now: int) -> list[DayResult]:
+    """What each account won or lost today and on the day before. Raises Unreachable."""
+    async with reading(engine) as connection:
+        return await _results(connection, now)
 
 
 async def _orders(connection: AsyncConnection, recent: int) -> list[OrderRow]:
@@ -209,6 +237,14 @@ async def _incomes(connection: AsyncConnection) -> list[IncomeRow]:
     since = select(models.progress.c.at).where(models.progress.c.name == INCOME).scalar_subquery()
     every = select_as(IncomeRow, models.incomes)
     return await fetch(connection, every.where(models.incomes.c.at >= since), IncomeRow)
+
+
+async def _results(connection: AsyncConnection, entry_at: int) -> list[DayResult]:
+    since = (day_of(entry_at) - DAYS_KEPT + 1) * DAY_MS
+    found = await connection.execute(
+        _RESULTS, {"since": since, "reasons": list(RESULTS), "asset": WALLET, "day_ms": DAY_MS}
+    )
+    return [DayResult(account, day, amount) for account, day, amount in found]
 
 
 async def _moves(connection: AsyncConnection) -> dict[str, list[Move]]:

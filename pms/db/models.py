@@ -86,6 +86,7 @@ sub_accounts = Table(
     _text("status"),
     _number("balance"),
     _int("created_at"),
+    Column("group", Text, nullable=False, server_default=text("'default'")),
     Column("tier", BigInteger, nullable=False, server_default=text("0")),
     Column("hedge", Boolean, nullable=False, server_default=text("false")),
     _one_of("status", "ACTIVE", "FROZEN"),
@@ -209,6 +210,7 @@ ledger_entries = Table(
     _int("at"),
     _finite("amount"),
     Index("ledger_entries_by_account", "sub_account_id", "seq", "line"),
+    Index("ledger_entries_by_time", "at"),
 )
 
 # A requestId is remembered for 24 h; whoever uses it again later gets a decision of its own, which
@@ -337,6 +339,19 @@ halts = Table(
     _one_of("mode", "HALTED", "REDUCE_ONLY", "RESUMED"),
 )
 
+limits = Table(
+    "limits",
+    metadata,
+    _key("scope"),
+    _key("name"),
+    _key("symbol"),
+    _text("value", null=True),
+    _text("actor"),
+    _text("reason"),
+    _int("at"),
+    _text("request_id"),
+)
+
 liquidations = Table(
     "liquidations",
     metadata,
@@ -421,6 +436,7 @@ ROW_TABLES = (
     RowTable("moves", journal.MoveRow, moves, once=True),
     RowTable("progress", journal.ProgressRow, progress),
     RowTable("halts", journal.HaltRow, halts),
+    RowTable("limits", journal.LimitRow, limits),
     RowTable("liquidations", journal.LiquidationRow, liquidations, once=True),
     RowTable("unwinds", journal.UnwindRow, unwinds),
 )

@@ -19,6 +19,7 @@ from pms.contract.journal import (
     FillRow,
     IncidentRow,
     LedgerRow,
+    LimitRow,
     LiquidationRow,
     OrderRow,
     PositionRow,
@@ -90,6 +91,13 @@ async def accounts(engine: AsyncEngine) -> list[SubAccountRow]:
     accounts = models.sub_accounts
     statement = select_as(SubAccountRow, accounts).order_by(accounts.c.created_at, accounts.c.id)
     return await _read(engine, statement, SubAccountRow)
+
+
+async def limits(engine: AsyncEngine) -> list[LimitRow]:
+    """The limits that are set, everything's first."""
+    rows = models.limits
+    statement = select_as(LimitRow, rows).where(rows.c.value.is_not(None))
+    return await _read(engine, statement.order_by(rows.c.scope, rows.c.name, rows.c.symbol), LimitRow)
 
 
 async def balances(engine: AsyncEngine) -> list[Balance]:

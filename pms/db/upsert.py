@@ -84,26 +84,31 @@ def _without_nul(row: msgspec.Struct) -> dict[str, Any]:
 @cache
 def insert_sql(table: RowTable) -> str:
     """The statement that writes one table's rows of a batch."""
-    columns = ", ".join(table.columns)
-    values = [name for name in table.columns if name not in table.key]
+    columns = _names(table.columns)
+    values = [f'"{name}"' for name in table.columns if name not in table.key]
     newest = "UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in values)
     return (
         f"INSERT INTO {table.name} ({columns})"
         f" SELECT {columns} FROM {_unpacked(table)}"
-        f" ON CONFLICT ({', '.join(table.key)}) DO {'NOTHING' if table.once else newest}"
+        f" ON CONFLICT ({_names(table.key)}) DO {'NOTHING' if table.once else newest}"
     )
 
 
 @cache
 def differing_sql(table: RowTable) -> str:
     """The statement that finds a key whose row in the table is not the one in the batch."""
-    ours = ", ".join(f"r.{name}" for name in table.columns)
-    theirs = ", ".join(f"t.{name}" for name in table.columns)
+    ours = ", ".join(f'r."{name}"' for name in table.columns)
+    theirs = ", ".join(f't."{name}"' for name in table.columns)
     return (
-        f"SELECT {', '.join(table.key)} FROM {_unpacked(table)} r"
-        f" JOIN {table.name} t USING ({', '.join(table.key)})"
+        f"SELECT {_names(table.key)} FROM {_unpacked(table)} r"
+        f" JOIN {table.name} t USING ({_names(table.key)})"
         f" WHERE ({ours}) IS DISTINCT FROM ({theirs}) LIMIT 1"
     )
+
+
+def _names(columns: Iterable[str]) -> str:
+    """Columns as SQL names them: one may be a word of the language."""
+    return ", ".join(f'"{name}"' for name in columns)
 
 
 def _unpacked(table: RowTable) -> str:

@@ -22,7 +22,6 @@ from pms.contract.commands import Amend, PositionSide, Trade
 from pms.contract.money import booked, plain
 from pms.contract.results import Result
 from pms.domain.checks import (
-    check_apart,
     check_open,
     check_reducing,
     fresh_top,
@@ -31,10 +30,15 @@ from pms.domain.checks import (
     trading_account,
 )
 from pms.domain.decisions import Asked, decided
-from pms.domain.desk import TAKER_FEE, Desk, order_row
+from pms.domain.desk import TAKER_FEE, Desk, Top, order_row
 from pms.domain.halts import refuse_halted
+from pms.domain.limit_checks import check_limits
 from pms.domain.orders import Amendment, Order
+from pms.domain.pace_checks import check_rate
 from pms.domain.posting import Posting
+from pms.domain.price_checks import check_price
+from pms.domain.siblings import apart
+from pms.domain.stakes import amended_stake
 
 
 def admit_amend(desk: Desk, asked: Asked, command: Amend) -> Posting:
@@ -44,7 +48,7 @@ def admit_amend(desk: Desk, asked: Asked, command: Amend) -> Posting:
     if order is None:
         raise Refusal(Code.UNKNOWN_ORDER, "no order has this id", field="orderId", actual=command.order_id)
     _check_amendable(order)
-    quantity, price = _new_terms(desk, order, command)
+    quantity, price = _new_terms(desk, asked, order, command)
     wish = Amendment(
         number=order.amends + 1,
         quantity=quantity,
@@ -57,6 +61,7 @@ def admit_amend(desk: Desk, asked: Asked, command: Amend) -> Posting:
     _reserve(desk, order, wish)
     order.updated_at = asked.now
     spec = order.spec
+    desk.pace.note_time(desk.limits, spec.sub_account_id, asked.now)
     draft = desk.draft("amend_wanted", at=asked.now)
     draft.orders[spec.client_order_id] = order_row(order)
     result = Result(
@@ -113,7 +118,7 @@ def _check_amendable(order: Order) -> None:
         )
 
 
-def _new_terms(desk: Desk, order: Order, command: Amend) -> tuple[Decimal, Decimal]:
+def _new_terms(desk: Desk, asked: Asked, order: Order, command: Amend) -> tuple[Decimal, Decimal]:
     """The total and the price asked for, on the symbol's grid; raises Refusal."""
     spec = order.spec
     if command.quantity is None and command.price is None:
@@ -132,7 +137,11 @@ def _new_terms(desk: Desk, order: Order, command: Amend) -> tuple[Decimal, Decim
         position_side=cast("PositionSide", spec.position_side),
     )
     price = order.price if command.price is None else command.price
-    quantity, price = on_the_grid(listed(desk, spec.symbol), wished, price=price, top=top)
+    instrument = listed(desk, spec.symbol)
+    quantity, price = on_the_grid(instrument, wished, price=price, top=top)
+    away = apart(desk, instrument, wished, price=price, top=top)
+    if away != price:
+        quantity, price = on_the_grid(instrument, wished, price=away, top=top)
     assert price is not None
     filled = max(order.venue_filled, order.filled_qty)
     if quantity <= filled:
@@ -153,8 +162,19 @@ def _new_terms(desk: Desk, order: Order, command: Amend) -> tuple[Decimal, Decim
     grows = quantity > order.quantity or price != order.price
     frozen = grows and account.status != "ACTIVE"
     check_reducing(desk, wished, quantity - filled, frozen=frozen, replaced=order.leaves)
-    check_apart(desk, wished, price=price, top=top)
+    _check_limits(desk, asked, order, top, total=quantity, price=price, asks_more=grows)
     return quantity, price
+
+
+def _check_limits(
+    desk: Desk, asked: Asked, order: Order, top: Top, *, total: Decimal, price: Decimal, asks_more: bool
+) -> None:
+    """What an amendment can breach: it makes no order more, and none like another."""
+    stake = amended_stake(desk, order, total=total, price=price, mid=top.mid, asks_more=asks_more)
+    if price != order.price:
+        check_price(desk, asked, stake, top)
+    check_limits(desk, asked, stake, top)
+    check_rate(desk, asked, stake)
 
 
 def _reserve(desk: Desk, order: Order, wish: Amendment) -> None:

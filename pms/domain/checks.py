@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Trade
+from pms.contract.limits import LEVERAGE
 from pms.contract.money import plain
 from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.decisions import Asked
@@ -132,7 +133,7 @@ def on_the_grid(
 def leverage_of(desk: Desk, asked: Asked, command: Trade, instrument: Instrument) -> int:
     """The leverage asked for, else what stands in the symbol, else the usual one."""
     standing = desk.standing_leverage(command.sub_account_id, command.symbol)
-    leverage = command.leverage or standing or asked.default_leverage
+    leverage = command.leverage or standing or _permitted(desk, command, asked.default_leverage)
     most = instrument.max_leverage
     if most is not None and leverage > most:
         raise Refusal(
@@ -143,6 +144,12 @@ def leverage_of(desk: Desk, asked: Asked, command: Trade, instrument: Instrument
             actual=leverage,
         )
     return leverage
+
+
+def _permitted(desk: Desk, command: Trade, usual: int) -> int:
+    """The usual leverage, lowered to the sub-account's limit: nobody asked for it."""
+    most = desk.limits.of(command.sub_account_id, LEVERAGE, command.symbol)
+    return usual if most is None else max(min(usual, int(most)), 1)
 
 
 def check_reducing(
@@ -184,26 +191,6 @@ def closing(desk: Desk, place: Place, side: str) -> Decimal:
     if pending is None:
         return ZERO
     return pending.buy_qty if side == "BUY" else pending.sell_qty
-
-
-def check_apart(desk: Desk, command: Trade, *, price: Decimal | None, top: Top) -> None:
-    """Refuse what would meet one of our own resting orders: the exchange would expire that one."""
-    if command.side == "BUY":
-        other = desk.resting.best(command.symbol, "SELL")
-        reach = price if price is not None else top.ask
-        meets = other is not None and reach >= other
-    else:
-        other = desk.resting.best(command.symbol, "BUY")
-        reach = price if price is not None else top.bid
-        meets = other is not None and reach <= other
-    if meets and other is not None:
-        raise Refusal(
-            Code.SELF_MATCH,
-            f"the order would meet our own resting order at {plain(other)}",
-            field="price" if price is not None else "side",
-            limit=plain(other),
-            actual=plain(reach),
-        )
 
 
 def touch(top: Top, side: str) -> Decimal:

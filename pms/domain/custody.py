@@ -19,6 +19,8 @@ from pms.contract.commands import (
     Freeze,
     Halt,
     ImportPosition,
+    JoinGroup,
+    Limits,
     Reassign,
     Resolve,
     Resume,
@@ -40,6 +42,7 @@ from pms.domain.halting import halt, resume
 from pms.domain.incidents import acknowledge
 from pms.domain.income import Income
 from pms.domain.leverage import set_leverage
+from pms.domain.limiting import change_limits, join_group
 from pms.domain.modes import set_position_mode
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
@@ -54,6 +57,8 @@ LOCAL_COMMANDS = (
     SetLeverage,
     SetPositionMode,
     Freeze,
+    Limits,
+    JoinGroup,
     ImportPosition,
     Acknowledge,
     Resolve,
@@ -82,6 +87,10 @@ def keep(desk: Desk, asked: Asked, command: Command) -> Posting:
             return set_position_mode(desk, asked, command)
         case Freeze():
             return _freeze(desk, asked, command)
+        case Limits():
+            return change_limits(desk, asked, command)
+        case JoinGroup():
+            return join_group(desk, asked, command)
         case ImportPosition():
             return _import(desk, asked, command)
         case Acknowledge():
@@ -155,7 +164,7 @@ def _create(desk: Desk, asked: Asked, command: CreateAccount) -> Posting:
             actual=account,
         )
     draft = desk.draft("account", at=asked.now)
-    opened = SubAccount(id=account, label=command.label, created_at=asked.now)
+    opened = SubAccount(id=account, label=command.label, group=command.group, created_at=asked.now)
     desk.open_account(opened)
     draft.sub_accounts[account] = opened.row()
     return kept(desk, draft, asked, account=account)

@@ -46,8 +46,8 @@ class Asked:
     live_guard: bool = False
     #: the exchange is real and real money was not switched on
     default_leverage: int = 10
-    stale_after_ms: int = 5000
     exchange_now: int = 0
+    #: the exchange's time of the decision, ms; 0 where it is not known
 
 
 def refuse(desk: Desk, asked: Asked, refusal: Refusal, *, echoed: dict[str, object]) -> Posting:

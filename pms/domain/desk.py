@@ -13,13 +13,17 @@ from uuid import NAMESPACE_OID, uuid5
 
 from pms.contract.account import Account, PositionView
 from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow, UnwindRow
+from pms.contract.limits import DEFAULT_GROUP
 from pms.contract.money import booked
 from pms.contract.names import BOTH, HOUSE, LONG, SHORT, amend_id
 from pms.contract.results import Result
+from pms.domain.day_results import DayResults
 from pms.domain.headroom import Headroom
 from pms.domain.instrument import Instrument
+from pms.domain.limits import LimitBook
 from pms.domain.open_incidents import OpenIncidents
 from pms.domain.orders import Amendment, Order, OrderSpec, State
+from pms.domain.pace import Pace
 from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft
 from pms.domain.resting import RestingOrders
@@ -70,6 +74,7 @@ class SubAccount:
     status: str = "ACTIVE"
     balance: Decimal = ZERO
     created_at: int = 0
+    group: str = DEFAULT_GROUP
     tier: int = 0
     #: of its liquidation; 0 is none
     open_orders: int = 0
@@ -87,9 +92,17 @@ class SubAccount:
             status=self.status,
             balance=self.balance,
             created_at=self.created_at,
+            group=self.group,
             tier=self.tier,
             hedge=self.hedge,
         )
+
+
+def beyond(quantity: Decimal, notional: Decimal, allowance: Decimal) -> Decimal:
+    """The notional of what exceeds an allowance, at the orders' average price."""
+    if quantity <= allowance:
+        return ZERO
+    return notional * (quantity - allowance) / quantity
 
 
 @dataclass(slots=True)
@@ -100,6 +113,7 @@ class Pending:
     buy_notional: Decimal = ZERO
     sell_qty: Decimal = ZERO
     sell_notional: Decimal = ZERO
+    orders: int = 0
 
     def add(self, *, side: str, quantity: Decimal, notional: Decimal) -> None:
         if side == "BUY":
@@ -111,8 +125,8 @@ class Pending:
 
     def margin(self, position: Decimal, leverage: int) -> Decimal:
         """The worse side's margin; what only reduces the position reserves nothing."""
-        buys = _beyond(self.buy_qty, self.buy_notional, max(-position, ZERO))
-        sells = _beyond(self.sell_qty, self.sell_notional, max(position, ZERO))
+        buys = beyond(self.buy_qty, self.buy_notional, max(-position, ZERO))
+        sells = beyond(self.sell_qty, self.sell_notional, max(position, ZERO))
         return booked(max(buys, sells) / leverage)
 
 
@@ -167,6 +181,9 @@ class Desk:
     headroom: Headroom = field(default_factory=Headroom)
     halts: dict[str, HaltRow] = field(default_factory=dict)
     #: those in force, by scope
+    limits: LimitBook = field(default_factory=LimitBook)
+    results: DayResults = field(default_factory=DayResults)
+    pace: Pace = field(default_factory=Pace)
     _position_ids: dict[Place, str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -201,6 +218,7 @@ class Desk:
         self.treasury.total += account.balance - (before.balance if before else ZERO)
         self.accounts[account.id] = account
         self.tags[tag(account.id)] = account.id
+        self.limits.join(account.id, account.group)
 
     def post(
         self,
@@ -223,6 +241,7 @@ class Desk:
             holder.balance += amount
             self.treasury.total += amount
             draft.sub_accounts[account] = holder.row()
+            self.results.note(account, amount=amount, reason=reason, at=draft.at)
         else:
             self.treasury.move_asset(draft, asset=asset, amount=amount)
         draft.ledger.append(
@@ -241,15 +260,12 @@ class Desk:
     def snapshot(self, account: str) -> Account:
         """The account as a trader sees it, valued at mid; at entry where there is no price."""
         held = self.held.get(account, {})
-        equity = balance = self.accounts[account].balance
+        balance, equity = self.accounts[account].balance, self.equity(account)
         margin = self.reserved_margin(account)
         views = []
         for position in held.values():
-            top = self.tops.get(position.symbol)
-            equity += position.unrealized(top.mid) if top else ZERO
             margin += position.margin
             views.append(position_view(position))
-        equity = booked(equity)
         return Account(
             balance=balance,
             equity=equity,
@@ -257,6 +273,15 @@ class Desk:
             available_margin=equity - margin,
             positions=views,
         )
+
+    def equity(self, account: str) -> Decimal:
+        """Balance and unrealised profit, valued at mid; at entry where there is no price."""
+        equity = self.accounts[account].balance
+        for position in self.held.get(account, {}).values():
+            top = self.tops.get(position.symbol)
+            if top is not None:
+                equity += position.unrealized(top.mid)
+        return booked(equity)
 
     def snapshots(self, draft: Draft) -> tuple[tuple[str, Account], ...]:
         """The accounts whose balance a draft moved, as a trader sees them now."""
@@ -303,6 +328,11 @@ class Desk:
         """The position, if it is open."""
         account, symbol, side = place
         return self.held.get(account, {}).get((symbol, side))
+
+    def quantity(self, place: Place) -> Decimal:
+        """What an account holds in a position, signed."""
+        found = self.positions.get(place)
+        return ZERO if found is None else found.quantity
 
     def touch_position(self, position: Position) -> None:
         """Keep the index of open positions in step."""
@@ -365,13 +395,15 @@ class Desk:
             self.live.pop(coid, None)
             self.live_of.get(spec.sub_account_id, {}).pop(coid, None)
             account.open_orders -= was_live
+            pending.orders -= was_live
             self._retire(coid)
         else:
             self.live[coid] = self.live_of.setdefault(spec.sub_account_id, {})[coid] = order
             self.reserved[coid] = (spec.side, leaves, notional)
             account.open_orders += not was_live
+            pending.orders += not was_live
         self._rest(order)
-        if not pending.buy_qty and not pending.sell_qty:
+        if not pending.orders:
             del self.pending[spec.sub_account_id][key]
 
     def release(self, order: Order) -> None:
@@ -382,7 +414,8 @@ class Desk:
         pending = self.pending.get(spec.sub_account_id, {}).get(key)
         if pending is not None:
             pending.add(side=side, quantity=-quantity, notional=-notional)
-            if not pending.buy_qty and not pending.sell_qty:
+            pending.orders -= coid in self.live
+            if not pending.orders:
                 del self.pending[spec.sub_account_id][key]
         if self.live.pop(coid, None) is not None:
             self.live_of[spec.sub_account_id].pop(coid, None)
@@ -498,11 +531,17 @@ class Desk:
                 status=account_row.status,
                 balance=account_row.balance,
                 created_at=account_row.created_at,
+                group=account_row.group,
                 tier=account_row.tier,
                 open_orders=known.open_orders if known else 0,
                 hedge=account_row.hedge,
             )
             self.open_account(account)
+        for limit in rows.limits:
+            self.limits.take(limit)
+        for line in rows.ledger:
+            if line.asset == WALLET:
+                self.results.note(line.sub_account_id, amount=line.amount, reason=line.reason, at=line.at)
         for position_row in rows.positions:
             position = position_from(position_row)
             self.positions[position.place] = position
@@ -511,7 +550,10 @@ class Desk:
                 # The other side's open orders go by it too, and it may have no row here.
                 self.set_leverage(position.sub_account_id, position.symbol, position.leverage)
         for order_row in rows.orders:
-            self.add_order(order_from(order_row))
+            order = order_from(order_row)
+            if order_row.client_order_id not in self.orders:
+                self.pace.note_order(self.limits, order.spec)
+            self.add_order(order)
         for fill in rows.fills:
             self.first_sight(fill.symbol, fill.exchange_order_id, fill.trade_id)
         for cursor in rows.cursors:
@@ -701,10 +743,3 @@ def _amendment(row: OrderRow) -> Amendment | None:
 def house() -> SubAccount:
     """The account that owns whatever no other owns."""
     return SubAccount(id=HOUSE, label="the house")
-
-
-def _beyond(quantity: Decimal, notional: Decimal, allowance: Decimal) -> Decimal:
-    """The notional of what exceeds an allowance, at the orders' average price."""
-    if quantity <= allowance:
-        return ZERO
-    return notional * (quantity - allowance) / quantity

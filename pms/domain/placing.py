@@ -13,7 +13,6 @@ from pms.contract.money import booked, plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.checks import (
-    check_apart,
     check_open,
     check_reducing,
     check_symbol_open,
@@ -30,16 +29,20 @@ from pms.domain.decisions import Asked, answer_of, decided, met, order_id_for
 from pms.domain.desk import TAKER_FEE, Desk, order_row, position_row, position_view
 from pms.domain.dust import closable, exempt_by_exchange
 from pms.domain.halts import refuse_halted
+from pms.domain.limit_checks import check_leverage, check_limits
 from pms.domain.orders import Order, OrderSpec
+from pms.domain.pace_checks import check_count, check_rate, check_repeat
 from pms.domain.position_sides import sided
 from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft, Posting
+from pms.domain.price_checks import check_price
+from pms.domain.siblings import apart
+from pms.domain.stakes import stake_of
 from pms.domain.treasury import signed
 
 ZERO = Decimal(0)
-
-MAX_OPEN_ORDERS = 200
-"""Live orders a sub-account may have."""
+MOMENTARY = frozenset({None, "IOC", "FOK"})
+"""Times in force of what cannot rest; a MARKET order has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Judged:
     time_in_force: str | None
     leverage: int
     venue_reduce_only: bool = False
+    apart: bool = False
+    #: priced away from a sibling's order
 
     @property
     def place(self) -> Place:
@@ -91,18 +96,22 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
     top = fresh_top(desk, command.symbol)
     price, tif = price_and_time(command)
     quantity, price = on_the_grid(instrument, command, price=price, top=top)
+    away = apart(desk, instrument, command, price=price, top=top)
+    moved = away != price
+    if moved:
+        quantity, price = on_the_grid(instrument, command, price=away, top=top)
     leverage = leverage_of(desk, asked, command, instrument)
     check_reducing(desk, command, quantity, frozen=account.status != "ACTIVE")
-    check_apart(desk, command, price=price, top=top)
-    if account.open_orders >= MAX_OPEN_ORDERS:
-        raise Refusal(
-            Code.OPEN_ORDERS,
-            f"the sub-account has {account.open_orders} open orders, the limit is {MAX_OPEN_ORDERS}",
-            limit=MAX_OPEN_ORDERS,
-            actual=account.open_orders,
-        )
     exempt = exempt_by_exchange(desk, instrument, command, quantity=quantity, price=price)
-    return Judged(command, quantity, price, tif, leverage, exempt)
+    at = touch(top, command.side) if price is None else price
+    stake = stake_of(desk, command, quantity=quantity, price=price, at=at, momentary=tif in MOMENTARY)
+    check_leverage(desk, stake, leverage=leverage, held=desk.holds(command.place))
+    check_price(desk, asked, stake, top)
+    check_limits(desk, asked, stake, top)
+    check_count(desk, stake)
+    check_rate(desk, asked, stake)
+    check_repeat(desk, asked, stake)
+    return Judged(command, quantity, price, tif, leverage, exempt, apart=moved)
 
 
 def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
@@ -135,8 +144,11 @@ def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
         position_side=cast("PositionSide", position.position_side),
     )
     quantity, _ = on_the_grid(instrument, trade, price=None, top=top)
-    check_apart(desk, trade, price=None, top=top)
+    apart(desk, instrument, trade, price=None, top=top)
     exempt = exempt_by_exchange(desk, instrument, trade, quantity=quantity, price=None)
+    at = touch(top, side)
+    stake = stake_of(desk, trade, quantity=quantity, price=None, at=at, momentary=True)
+    check_limits(desk, asked, stake, top)
     return Judged(trade, quantity, None, None, position.leverage, exempt)
 
 
@@ -199,6 +211,7 @@ def register(
         desk.forget_order(order)
         desk.set_leverage(spec.sub_account_id, spec.symbol, old_leverage)
         raise
+    desk.pace.note_order(desk.limits, spec)
     return order
 
 
@@ -265,5 +278,6 @@ def _place(desk: Desk, asked: Asked, judged: Judged, *, kind: str) -> Posting:
         order_id=coid,
         state="placing",
         position=position_view(held) if held else None,
+        details={"pricedApart": plain(spec.price)} if judged.apart and spec.price else None,
     )
     return decided(desk, draft, asked, result, decision="admitted", final=False, orders=(order,))

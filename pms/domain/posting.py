@@ -19,6 +19,7 @@ from pms.contract.journal import (
     IncidentRow,
     IncomeRow,
     LedgerRow,
+    LimitRow,
     LiquidationRow,
     MoveRow,
     OrderRow,
@@ -111,6 +112,7 @@ class Draft:
     moves: list[MoveRow] = field(default_factory=list)
     progress: list[ProgressRow] = field(default_factory=list)
     halts: dict[str, HaltRow] = field(default_factory=dict)
+    limits: dict[tuple[str, str, str], LimitRow] = field(default_factory=dict)
     liquidations: list[LiquidationRow] = field(default_factory=list)
     unwinds: dict[str, UnwindRow] = field(default_factory=dict)
 
@@ -154,6 +156,7 @@ class Draft:
                 moves=tuple(self.moves),
                 progress=tuple(self.progress),
                 halts=tuple(self.halts.values()),
+                limits=tuple(self.limits.values()),
                 liquidations=tuple(self.liquidations),
                 unwinds=tuple(self.unwinds.values()),
             ),

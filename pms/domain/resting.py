@@ -24,7 +24,9 @@ class RestingOrders:
             return
         self.remove(order)
         self._where[order] = (symbol, side, price)
-        prices = self._sides.setdefault((symbol, side), SortedDict())
+        prices = self._sides.get((symbol, side))
+        if prices is None:
+            prices = self._sides[symbol, side] = SortedDict()
         prices[price] = prices.get(price, 0) + 1
 
     def remove(self, order: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from math import inf
 from types import TracebackType
 from typing import Any
@@ -23,8 +24,9 @@ from pms.db.fold import _LOCK, _MOVE
 from pms.db.load import FILLS_MS, HOUR_MS, MOST_INCIDENTS, RECENT_MS, LoadedState
 from pms.db.models import ROW_TABLES, RowTable
 from pms.db.upsert import Batch, Contradiction, differing_sql, gather, insert_sql
+from pms.domain.day_results import DAYS_KEPT, RESULTS, DayResult, day_of
 from pms.domain.orders import State
-from pms.domain.treasury import INCOME, Move
+from pms.domain.treasury import INCOME, WALLET, Move
 from pms.sim.loop import Loop
 from pms.sim.network import Network
 
@@ -109,8 +111,20 @@ class Fold:
             ],
             moves=self._moves(),
             halts=[row for row in tables["halts"].values() if row.mode != "RESUMED"],
+            limits=[row for row in tables["limits"].values() if row.value is not None],
+            results=self.results(),
             unwinds=[row for row in tables["unwinds"].values() if row.quantity],
         )
+
+    def results(self) -> list[DayResult]:
+        """The ledger's results by account and day, of the last days."""
+        since = day_of(self.entry_at) - DAYS_KEPT + 1
+        sums: dict[tuple[str, int], Decimal] = {}
+        for row in self.tables["ledger"].values():
+            if row.asset == WALLET and row.reason in RESULTS and day_of(row.at) >= since:
+                key = row.sub_account_id, day_of(row.at)
+                sums[key] = sums.get(key, Decimal(0)) + row.amount
+        return [DayResult(account, day, amount) for (account, day), amount in sums.items()]
 
     def _read_to(self, history: str) -> float:
         """How far a history of the exchange has been read; nothing of one that never was."""

@@ -193,6 +193,9 @@ def _memory(desk: Desk, invariants: Invariants) -> None:
     for (symbol,), row in tables["cursors"].items():
         if desk.cursors.get(symbol) != row.trade_id:
             invariants.fail("journal = memory", f"the cursor of {symbol}")
+    results = {(each.sub_account_id, each.day): each.amount for each in invariants.journal.results()}
+    if {key: desk.results.on(*key) for key in results} != results:
+        invariants.fail("journal = memory", f"results of the day: the ledger makes {results}")
     _reservations(desk, invariants)
 
 
@@ -207,8 +210,9 @@ def _reservations(desk: Desk, invariants: Invariants) -> None:
     invariants.checked["margin of live orders"] += 1
     sums: dict[Place, Pending] = {}
     for order in desk.live.values():
-        if order.leaves and order.price is not None:
-            pending = sums.setdefault(order.spec.place, Pending())
+        pending = sums.setdefault(order.spec.place, Pending())
+        pending.orders += 1
+        if order.price is not None:
             pending.add(side=order.spec.side, quantity=order.leaves, notional=order.leaves * order.price)
     held = {
         (account, symbol, side): pending

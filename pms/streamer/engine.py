@@ -160,6 +160,8 @@ class Engine:
         self.time_passed: Callable[[int], None]
         #: the exchange's time goes on: all that it told of the time before has been taken in
         self.now = redis_now_ms
+        self.exchange_now: Callable[[], int] = lambda: 0
+        #: 0 where it is not known
 
     # --- commands ---
 
@@ -217,7 +219,7 @@ class Engine:
             closed_because=self.gate.closed_because,
             live_guard=self.gate.live_guard,
             default_leverage=self.gate.default_leverage,
-            stale_after_ms=self.gate.stale_after_ms,
+            exchange_now=self.exchange_now(),
         )
         try:
             command = read_command(arrived.command, arrived.text)

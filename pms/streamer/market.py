@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -179,6 +179,10 @@ class MarketData:
             return
         if _same_top(followed.book, snapshot):
             followed.heard_at = self._now_ms()
+            known = self._desk.tops.get(symbol)
+            if known is not None:
+                # The price is as good as new, and whoever judges by its age must see it.
+                self._desk.tops[symbol] = replace(known, at=self._client.exchange_now_ms())
             return
         await self._sleep(LATE_S)
         if followed.heard_at != silent_since:
@@ -247,7 +251,7 @@ class MarketData:
             best = followed.book.snapshot(snapshot.last_update_id, snapshot.bids, snapshot.asks)
             if best is not None:
                 # The book that fits is as old as the last diff in it, and no younger.
-                self._tell(symbol, followed, best, at=followed.said_at or self._now_ms())
+                self._tell(symbol, followed, best, at=followed.said_at or self._client.exchange_now_ms())
 
     async def _publish(self, symbol: str, followed: Followed) -> None:
         """Write the price key: at most ten times a second, at least every five seconds while in sync."""

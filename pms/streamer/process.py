@@ -128,6 +128,7 @@ class Streamer:
         self._desk = Desk(epoch=self._nonce)
         self._outbox = Outbox(self._journal, withdraw=self._withdraw, sleep=asyncio.sleep)
         self._engine = Engine(self._desk, self._outbox, gate=gate, redis_now_ms=self._clock.now_ms)
+        self._engine.exchange_now = self._client.exchange_now_ms
         self._tasks = Supervision(
             monotonic=monotonic,
             sleep=asyncio.sleep,

@@ -65,9 +65,12 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             progress=tuple(state.progress),
             fundings=tuple(state.fundings),
             halts=tuple(state.halts),
+            limits=tuple(state.limits),
             unwinds=tuple(state.unwinds),
         )
     )
+    for result in state.results:
+        desk.results.add(result)
     desk.forgotten_until = max(state.entry_at - RECENT_MS, 0)
     for symbol, moves in state.moves.items():
         desk.treasury.moves[symbol] = list(moves)

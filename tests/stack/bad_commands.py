@@ -67,6 +67,9 @@ def filled(facts: Facts) -> str:
     return facts.filled
 
 
+LIMITS, GROUP = "pms.limits", "pms.group"
+WHY = {"reason": "a test", "actor": "ann"}
+SET = {"action": "set", "scope": "bob", "limit": "leverage", "value": "5"}
 LEG = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01"}
 BAD = {**LEG, "qty": "1"}
 EMPTY = [{**LEG, "quantity": "0"}] * 2
@@ -122,6 +125,18 @@ BAD_COMMANDS = [
     bad("cancel-all of nobody", CANCEL_ALL, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="nobody"),
     bad("close-all of nobody", CLOSE_ALL, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="nobody"),
     bad("close-all of the house", CLOSE_ALL, "HOUSE_ONLY", "subAccountId", subAccountId="house"),
+    # --- limits ---
+    bad("a limit that nobody wants", LIMITS, "MISSING_FIELD", "actor", **SET, reason="r"),
+    bad("a limit for no reason", LIMITS, "MISSING_FIELD", "reason", **SET, actor="ann"),
+    bad("an unknown limit", LIMITS, "UNKNOWN_LIMIT", "limit", **{**SET, **WHY, "limit": "levrage"}),
+    bad("a limit below zero", LIMITS, "BAD_LIMIT", "value", **{**SET, **WHY, "value": "-1"}),
+    bad("a limit in words", LIMITS, "BAD_LIMIT", "value", **{**SET, **WHY, "value": "much"}),
+    bad("a limit that is a truth", LIMITS, "BAD_FIELD", "value", **{**SET, **WHY, "value": True}),
+    bad("a limit of nobody", LIMITS, "UNKNOWN_ACCOUNT", "scope", **{**SET, **WHY, "scope": "nobody"}),
+    bad("a limit of the house", LIMITS, "HOUSE_ONLY", "scope", **{**SET, **WHY, "scope": "house"}),
+    bad("a setting that is not there", LIMITS, "NOT_SET", "limit", **{**SET, **WHY, "action": "unset"}),
+    bad("a group of nobody", GROUP, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="x", group="a", **WHY),
+    bad("a group with a space", GROUP, "BAD_FIELD", "group", subAccountId="bob", group="a b", **WHY),
     # --- amendments ---
     bad("amend no order", AMEND, "MISSING_FIELD", "orderId", price="1"),
     bad("amend nothing", AMEND, "MISSING_FIELD", "quantity", orderId=resting),
@@ -351,6 +366,7 @@ WITH_LIMIT = {
     "BALANCE",
     "REDUCE_ONLY",
     "SELF_MATCH",
+    "BAD_LIMIT",
 }
 """Codes whose answer tells the limit that was broken, and by what."""
 

@@ -10,7 +10,7 @@ from entries import D, account, command, entry, fill, journal, line, order, posi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.bus.connection import connect
@@ -82,7 +82,7 @@ async def dump(engine: AsyncEngine) -> dict[str, list[tuple[Any, ...]]]:
     tables: dict[str, list[tuple[Any, ...]]] = {}
     async with engine.begin() as connection:
         for table in ROW_TABLES:
-            found = await connection.execute(text(f"SELECT {', '.join(table.columns)} FROM {table.name}"))
+            found = await connection.execute(select(*(table.table.c[name] for name in table.columns)))
             tables[table.name] = sorted((tuple(row) for row in found), key=repr)
         disagreeing = await connection.execute(
             text("SELECT count(*) FROM public.pms_balances WHERE NOT agrees")

@@ -170,7 +170,8 @@ async def test_finished_files_are_packed_and_still_read(books: Books) -> None:
     await journal(books.redis, [entry(seq) for seq in range(1, 61)])
     await books.drain()
     write_state(
-        books.home / "state", LoadedState(3, 1, [], [], [], set(), [], [], [], [], [], [], [], [], {}, [])
+        books.home / "state",
+        LoadedState(3, 1, [], [], [], set(), [], [], [], [], [], [], [], [], {}, [], [], []),
     )
     finished = len(segments(books.home)) - 1
     assert await pack_finished(books.home) == finished

@@ -172,8 +172,9 @@ class World:
         """What is held back, added up anew from the live orders."""
         sums: dict[tuple[str, str, str], Pending] = {}
         for order in self.desk.live.values():
+            pending = sums.setdefault(order.spec.place, Pending())
+            pending.orders += 1
             if order.leaves:
-                pending = sums.setdefault(order.spec.place, Pending())
                 notional = self.desk.reserved[order.spec.client_order_id][2]
                 assert order.price is None or notional == order.leaves * order.price
                 pending.add(side=order.spec.side, quantity=order.leaves, notional=notional)

@@ -16,12 +16,19 @@ from pms.domain.orders import Order, Seen
 
 ROOT = Path(__file__).parents[3] / "pms"
 ACCOUNTS, SYMBOLS = "accounts there are", "symbols there are"
-LIVE, POSITIONS = "live orders, MAX_OPEN_ORDERS an account", "open positions"
+LIVE, POSITIONS = "live orders, `orders.open` an account", "open positions"
+SETTINGS = "settings in force: scopes by limits by symbols"
 ORDERS = "live orders + KEPT_CLOSED_ORDERS"
 
 BOUNDS = {
     "Desk.accounts": ACCOUNTS,
     "Desk.halts": ACCOUNTS,
+    "LimitBook.rows": SETTINGS,
+    "LimitBook._values": SETTINGS,
+    "LimitBook._scopes": ACCOUNTS,
+    "OrderRates._times": "accounts that have a limit, by the number it counts",
+    "Repeats._newest": "KEPT_REPEATS, and the last MOST_WINDOW_MS",
+    "DayResults._kept": "accounts by DAYS_KEPT",
     "Supervision._counts": "services of this process",
     "Supervision._tasks": "services, and work in the background that ends",
     "Supervision._told": "services of this process",
@@ -99,11 +106,21 @@ BOUNDS = {
     "Streamer._early": "services of this process, once a minute of its recovery",
     "Streamer._buffer": "the feed of one recovery",
 }
+DOMAIN = (
+    "desk",
+    "resting",
+    "treasury",
+    "headroom",
+    "open_incidents",
+    "limits",
+    "day_results",
+    "order_rate",
+    "repeats",
+    "risk_watch",
+    "triggers",
+)
 FILES = [
-    *(
-        ROOT / f"domain/{name}.py"
-        for name in ("desk", "resting", "treasury", "headroom", "open_incidents", "risk_watch", "triggers")
-    ),
+    *(ROOT / f"domain/{name}.py" for name in DOMAIN),
     *(ROOT / "streamer").glob("*.py"),
 ]
 

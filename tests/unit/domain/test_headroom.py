@@ -39,7 +39,7 @@ def trade_at(desk: Desk, again: str, at: int) -> str | None:
         "quantity": "0.01",
         "leverage": 10,
     }
-    asked = Asked(again, "pms.trade", "{}", at, at + 5000, at, stale_after_ms=10**15)
+    asked = Asked(again, "pms.trade", "{}", at, at + 5000, at)
     return admit(desk, asked, command_from("pms.trade", fields)).entry.rows.commands[
         0
     ].client_order_id or next(iter(desk.orders))

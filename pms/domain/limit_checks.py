@@ -1,0 +1,172 @@
+"""What a sub-account's limits say of an order that would open something; each check raises a Refusal.
+
+Trap: what only reduces passes all of them but a halt. A limit that kept a sub-account in its position would
+be the risk that it is there to bound.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract import limits
+from pms.contract.codes import Code, Refusal
+from pms.contract.limits import Limit
+from pms.contract.money import booked, plain
+from pms.domain.decisions import Asked
+from pms.domain.desk import Desk, Top
+from pms.domain.positions import Position
+from pms.domain.stakes import Stake, places_of, worst_value
+
+ZERO = Decimal(0)
+
+
+def check_limits(desk: Desk, asked: Asked, stake: Stake, top: Top) -> None:
+    """Everything that bounds what a sub-account may come to hold."""
+    _check_state(desk, stake)
+    if not stake.opens:
+        return
+    _check_allowed(desk, stake)
+    _check_loss(desk, asked, stake)
+    _check_size(desk, stake)
+    _check_position(desk, stake, top)
+    _check_exposure(desk, stake, top)
+
+
+def check_leverage(desk: Desk, stake: Stake, *, leverage: int, held: Position | None) -> None:
+    """The leverage limit; what only reduces may keep the position's own."""
+    most = desk.limits.of(stake.account, limits.LEVERAGE, stake.symbol)
+    if most is None or leverage <= most:
+        return
+    if held is not None and held.leverage == leverage and not stake.opens:
+        return
+    raise Refusal(
+        Code.LEVERAGE_LIMIT,
+        f"{stake.account} may have a leverage of {plain(most)} in {stake.symbol} at most",
+        field="leverage",
+        limit=plain(most),
+        actual=leverage,
+    )
+
+
+def _check_state(desk: Desk, stake: Stake) -> None:
+    state = desk.limits.of(stake.account, limits.STATE, stake.symbol)
+    if state == limits.ACTIVE or (state == limits.REDUCE_ONLY and not stake.opens):
+        return
+    only = " may only be reduced" if state == limits.REDUCE_ONLY else " is not traded at all"
+    raise Refusal(
+        Code.TRADING_STATE,
+        f"{stake.symbol}{only} by {stake.account}: trading.state is {state}",
+        field="symbol",
+        limit=state,
+        actual=stake.side,
+    )
+
+
+def _check_allowed(desk: Desk, stake: Stake) -> None:
+    """Which symbols and sides may be opened."""
+    symbols = desk.limits.of(stake.account, limits.SYMBOLS)
+    if symbols and stake.symbol not in symbols:
+        raise Refusal(
+            Code.SYMBOL_NOT_ALLOWED,
+            f"{stake.account} may not trade {stake.symbol}",
+            field="symbol",
+            limit=limits.written(symbols),
+            actual=stake.symbol,
+        )
+    side = desk.limits.of(stake.account, limits.SIDES, stake.symbol)
+    if side not in {limits.BOTH, stake.side}:
+        raise Refusal(
+            Code.SIDE_NOT_ALLOWED,
+            f"{stake.account} may open {stake.symbol} by {side} only",
+            field="side",
+            limit=side,
+            actual=stake.side,
+        )
+
+
+def _check_loss(desk: Desk, asked: Asked, stake: Stake) -> None:
+    most = desk.limits.of(stake.account, limits.DAILY_LOSS)
+    if most is None:
+        return
+    lost = -desk.results.of(stake.account, asked.now)
+    if lost > 0 and lost >= most:
+        raise Refusal(
+            Code.DAILY_LOSS,
+            f"{stake.account} has lost {plain(lost)} since 00:00 UTC and may only reduce until the next",
+            field="quantity",
+            limit=plain(most),
+            actual=plain(lost),
+        )
+
+
+def _check_size(desk: Desk, stake: Stake) -> None:
+    """The single order; an amendment that does not grow is not judged anew."""
+    of = desk.limits.of
+    if stake.more_quantity:
+        most = of(stake.account, limits.ORDER_QUANTITY, stake.symbol)
+        if most is not None and stake.quantity > most:
+            raise _above(limits.ORDER_QUANTITY, most, stake.quantity, "the order is for {}")
+    if stake.more_value:
+        most = of(stake.account, limits.ORDER_NOTIONAL, stake.symbol)
+        if most is not None and (value := stake.quantity * stake.at) > most:
+            raise _above(limits.ORDER_NOTIONAL, most, value, "the order is worth {}")
+
+
+def _check_position(desk: Desk, stake: Stake, top: Top) -> None:
+    """The position if every open order of the side trades."""
+    of = desk.limits.of
+    told = f"with every open order of its side the {stake.symbol} position would be"
+    if stake.more_quantity:
+        most = of(stake.account, limits.POSITION_QUANTITY, stake.symbol)
+        if most is not None and stake.worst_quantity > most:
+            raise _above(limits.POSITION_QUANTITY, most, stake.worst_quantity, told + " {}")
+    if stake.more_worth:
+        most = of(stake.account, limits.POSITION_NOTIONAL, stake.symbol)
+        if most is not None and (value := stake.worst_value(top.mid)) > most:
+            raise _above(limits.POSITION_NOTIONAL, most, value, told + " worth {}")
+
+
+def _check_exposure(desk: Desk, stake: Stake, top: Top) -> None:
+    """All symbols together, and this one's part of them; only where the order adds to it."""
+    account, symbol, of = stake.account, stake.symbol, desk.limits.of
+    most = of(account, limits.EXPOSURE)
+    most_of_equity = of(account, limits.CONCENTRATION_EQUITY, symbol)
+    most_of_exposure = of(account, limits.CONCENTRATION_EXPOSURE, symbol)
+    if most is None and most_of_equity is None and most_of_exposure is None:
+        return
+    value = stake.worst_value(top.mid)
+    if value <= worst_value(desk, stake.place):
+        return
+    others = {place: worst_value(desk, place) for place in places_of(desk, account) - {stake.place}}
+    value += sum((worth for place, worth in others.items() if place[1] == symbol), ZERO)
+    if most_of_equity is not None:
+        equity = desk.equity(account)
+        # As a product: an equity of nothing or less carries no position at all.
+        if value * 100 > most_of_equity * max(equity, ZERO):
+            share = plain(booked(value * 100 / equity)) if equity > 0 else "all"
+            told = f"{symbol} would be worth {{}}, {share} % of the equity of {plain(equity)}"
+            raise _above(limits.CONCENTRATION_EQUITY, most_of_equity, value, told, actual=share)
+    if most is None and most_of_exposure is None:
+        return
+    total = value + sum((worth for place, worth in others.items() if place[1] != symbol), ZERO)
+    if most is not None and total > most:
+        raise _above(limits.EXPOSURE, most, total, "all symbols together would be worth {}")
+    if most_of_exposure is None or total < of(account, limits.CONCENTRATION_FROM):
+        return
+    if value * 100 > most_of_exposure * total:
+        share = plain(booked(value * 100 / total))
+        told = f"{symbol} would be worth {{}}, {share} % of all that is held"
+        raise _above(limits.CONCENTRATION_EXPOSURE, most_of_exposure, value, told, actual=share)
+
+
+def _above(
+    limit: Limit[Decimal | None], most: Decimal, value: Decimal, told: str, *, actual: str | None = None
+) -> Refusal:
+    assert limit.code is not None
+    return Refusal(
+        limit.code,
+        f"{told.format(plain(value))}; the limit {limit.name} is {plain(most)}",
+        field="quantity",
+        limit=plain(most),
+        actual=actual or plain(value),
+    )
