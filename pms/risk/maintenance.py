@@ -1,0 +1,37 @@
+"""Maintenance margin by notional brackets, as a ladder of straight lines.
+
+In bracket n it is notional x ratio_n - cum_n, and cum makes the lines meet at the floors (PROTOCOL §9).
+With rising ratios the line of the right bracket is the highest one: so no bracket is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeAlias
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The brackets of a symbol: (maintenance ratio, cum), the smallest notional first."""
+
+    steps: tuple[tuple[Decimal, Decimal], ...]
+
+    def __post_init__(self) -> None:
+        ratios = [ratio for ratio, _ in self.steps]
+        if not self.steps or ratios != sorted(ratios) or not all(0 < ratio < 1 for ratio in ratios):
+            raise ValueError("maintenance ratios must rise between 0 and 1")
+
+    def margin(self, notional: Decimal) -> Decimal:
+        """What must be kept for a position of this size."""
+        highest = ZERO
+        for ratio, cum in self.steps:
+            line = notional * ratio - cum
+            highest = max(highest, line)
+        return highest
+
+
+Ladders: TypeAlias = Mapping[str, Ladder]
