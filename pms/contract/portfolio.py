@@ -7,15 +7,36 @@ is known (equity, exposure, margin, the loss of a scenario) is exact at the pric
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
+from uuid import UUID
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from pms.contract.account import Shape
+from pms.contract.commands import AccountId
 from pms.contract.money import Number
 
 ScopeKind = Literal["account", "group", "desk"]
 Measure = Literal["var", "es", "stress", "margin"]
+
+
+class RiskRequest(BaseModel):
+    """`pms.risk`: a report of now, under `pms:portfolio:{requestId}`; its result says when it is there.
+
+    Not a command: nothing is decided or journaled, and a repeat reckons anew.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, title="RiskRequest"
+    )
+
+    request_id: UUID = Field(description="Names the report; in lower case.")
+    sub_account_id: AccountId | None = Field(None, description="Show this account, alone.")
+    scenario: str | dict[str, Any] | None = Field(
+        None,
+        description='The name of a known one, or {"name", "others": percent, "shocks": {symbol: percent}}.',
+    )
 
 
 class RiskMethod(Shape):
@@ -117,6 +138,16 @@ class ScenarioRisk(Shape):
     first_liquidated: list[str] = Field(description="Names, 20 at most.")
 
 
+class AccountOutcome(Shape):
+    """What one scenario leaves of the account that was asked for."""
+
+    scenario: str
+    change: Number
+    equity: Number
+    maintenance: Number
+    verdict: Literal["kept", "liquidated", "bankrupt"]
+
+
 class Crossing(Shape):
     """A limit that is crossed."""
 
@@ -142,7 +173,9 @@ class PortfolioReport(Shape):
     accounts: list[ScopeRisk] = Field(description="Those that stand to lose most first; bounded.")
     accounts_left_out: int
     scenarios: list[ScenarioRisk]
-    crossed: list[Crossing]
+    outcomes: list[AccountOutcome] = Field(description="Of the account that was asked for; else empty.")
+    crossed: list[Crossing] = Field(description="The desk's first, then by how far; bounded.")
+    crossed_left_out: int
     warnings: list[str] = Field(description="What these figures cannot see this time.")
 
 

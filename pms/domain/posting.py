@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pms.contract.account import Account
-from pms.contract.events import OrderEvent, PositionEvent
+from pms.contract.events import OrderEvent, PositionEvent, RiskEvent
 from pms.contract.journal import (
     FORMAT,
     AssetRow,
@@ -29,7 +29,7 @@ from pms.contract.journal import (
 from pms.contract.results import Result
 from pms.domain.open_incidents import OpenIncidents
 
-Event = OrderEvent | PositionEvent
+Event = OrderEvent | PositionEvent | RiskEvent
 
 
 @dataclass(frozen=True, slots=True)

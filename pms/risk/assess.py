@@ -14,16 +14,14 @@ from pms.contract.portfolio import (
     Crossing,
     PortfolioReport,
     RiskMethod,
-    ScenarioRisk,
     ScopeRisk,
-    Shock,
     SymbolRisk,
     SymbolUsed,
     VirtualSum,
     percent_of,
 )
 from pms.risk.book import ZERO, Account, Scope, net_of, pool, value
-from pms.risk.boundary import FloatArray, cents, cents_of_parts
+from pms.risk.boundary import CENT, FloatArray, cents, cents_of_parts
 from pms.risk.coverage import Quote, symbols_used, warnings
 from pms.risk.limits import Figures, Finding, Limits, judge
 from pms.risk.maintenance import Ladders
@@ -38,12 +36,14 @@ from pms.risk.measures import (
 )
 from pms.risk.returns import Returns
 from pms.risk.scenarios import Scenario
-from pms.risk.stress import Loss, Outcome, Stress, change, exposures, worst
+from pms.risk.stress import Loss, Stress, exposures, worst
+from pms.risk.stressed import outcomes_of, scenario_risk
 
 MOST_ACCOUNTS = 200
 """Accounts shown one by one: a report of ten thousand would be read by nobody and fill Redis."""
 
-FIRST_NAMES = 20
+MOST_CROSSINGS = 200
+_KINDS = ("desk", "group", "account")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,12 @@ class Snapshot:
 
 
 class Assessed(NamedTuple):
-    """The report, and what became of the limits."""
+    """The report, what became of the limits, and which were crossed before."""
 
     report: PortfolioReport
     findings: tuple[Finding, ...]
+    #: the desk's first, then groups, then accounts, the farthest beyond its limit first
+    standing: Collection[str]
 
 
 class _Statistics(NamedTuple):
@@ -136,9 +138,9 @@ class _Assessment:
         found = worst(self._scopes, self._scenarios)
         worst_of = {id(scope): loss for scope, loss in zip(self._scopes, found, strict=True)}
         losses = {key: loss.amount if loss else ZERO for key, loss in worst_of.items()}
-        findings = tuple(
-            judge((self._figures(s, losses) for s in self._scopes), self._limits, snapshot.standing)
-        )
+        judged = judge((self._figures(s, losses) for s in self._scopes), self._limits, snapshot.standing)
+        findings = tuple(sorted(judged, key=_by_urgency))
+        crossed = [each for each in findings if not each.over]
         shown = self._shown(losses, findings, wanted)
         used = self._used()
         stress = Stress(snapshot.accounts, self._prices, snapshot.ladders)
@@ -162,21 +164,27 @@ class _Assessment:
             groups=[self._shape(scope, worst_of) for scope in self._groups],
             accounts=[self._shape(scope, worst_of) for scope in shown],
             accounts_left_out=len([scope for scope in self._accounts if scope.held]) - len(shown),
-            scenarios=[self._scenario(stress.shake(each)) for each in self._scenarios],
+            scenarios=[scenario_risk(stress.shake(each), self._net) for each in self._scenarios],
+            outcomes=[
+                outcome
+                for account in snapshot.accounts
+                if account.id == wanted
+                for outcome in outcomes_of(account, self._scenarios, self._prices, snapshot.ladders)
+            ],
             crossed=[
                 Crossing(
-                    kind=f.kind,
-                    name=f.name,
-                    measure=f.measure,
-                    limit=booked(f.limit),
-                    actual=booked(f.actual),
+                    kind=each.kind,
+                    name=each.name,
+                    measure=each.measure,
+                    limit=booked(each.limit),
+                    actual=booked(each.actual),
                 )
-                for f in findings
-                if not f.over
+                for each in crossed[:MOST_CROSSINGS]
             ],
+            crossed_left_out=max(0, len(crossed) - MOST_CROSSINGS),
             warnings=warnings(used),
         )
-        return Assessed(report, findings)
+        return Assessed(report, findings, snapshot.standing)
 
     def _used(self) -> list[SymbolUsed]:
         snapshot = self._snapshot
@@ -317,15 +325,7 @@ class _Assessment:
             stress_loss=booked(sum((losses[id(scope)] for scope in self._virtual), ZERO)),
         )
 
-    def _scenario(self, outcome: Outcome) -> ScenarioRisk:
-        scenario = outcome.scenario
-        return ScenarioRisk(
-            name=scenario.name,
-            others=scenario.others,
-            shocks=[Shock(symbol=symbol, percent=p) for symbol, p in sorted(scenario.shocks.items())],
-            change=booked(change(self._net, scenario)),
-            liquidated=len(outcome.liquidated),
-            bankrupt=len(outcome.bankrupt),
-            shortfall=outcome.shortfall,
-            first_liquidated=list(outcome.liquidated[:FIRST_NAMES]),
-        )
+
+def _by_urgency(each: Finding) -> tuple[int, Decimal, str]:
+    """Larger scopes first; within one kind by how many times the limit, without a limit by the amount."""
+    return _KINDS.index(each.kind), -each.actual / max(each.limit, CENT), each.subject

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple, cast, get_args
 
 from pms.contract.portfolio import Measure, ScopeKind
+from pms.domain.risk_limits import subject
 
 RELEASE = Decimal("0.9")
 ZERO, HUNDRED = Decimal(0), Decimal(100)
@@ -53,11 +54,6 @@ class Finding(NamedTuple):
     @property
     def subject(self) -> str:
         return subject(self.kind, self.name, self.measure)
-
-
-def subject(kind: str, name: str, measure: str) -> str:
-    """Under what a crossed limit stands among the incidents."""
-    return f"{kind} {name} {measure}"
 
 
 def judge(figures: Iterable[Figures], limits: Limits, standing: Collection[str]) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,10 @@ class Verdict:
     @property
     def liquidated(self) -> bool:
         return self.equity <= self.maintenance
+
+    @property
+    def word(self) -> Literal["kept", "liquidated", "bankrupt"]:
+        return "bankrupt" if self.equity < 0 else "liquidated" if self.liquidated else "kept"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ import pytest
 from makers import BTC, D, account, holding, walk
 
 from pms.contract.names import HOUSE
+from pms.domain.risk_limits import subject
 from pms.risk.assess import MOST_ACCOUNTS, Assessed, Method, Snapshot, assess
 from pms.risk.coverage import Quote
-from pms.risk.limits import Figures, Limits, judge, subject
+from pms.risk.limits import Figures, Limits, judge
 from pms.risk.returns import Returns, align
 from pms.risk.scenarios import Scenario, grid
 
@@ -134,11 +135,22 @@ def test_a_crossed_limit_is_told_and_shown_first() -> None:
     """Bob's VaR of 1,800 is above 30 % of his 5,000; alice's 6,000 is exactly 30 % of hers, not above."""
     found = report(limits=Limits(var=D(30)))
     assert [(each.name, each.limit, each.actual) for each in found.report.crossed] == [
-        ("bob", 1500, 1800),
         (HOUSE, 300, 600),
+        ("bob", 1500, 1800),
     ]
-    assert [each.subject for each in found.findings] == ["account bob var", "account house var"]
+    assert [each.subject for each in found.findings] == ["account house var", "account bob var"]
     assert [each.name for each in found.report.accounts] == ["bob", HOUSE, "alice"]
+
+
+def test_the_account_that_was_asked_for_goes_through_every_scenario() -> None:
+    assert report().report.outcomes == []
+    crash, down, up = report(wanted="alice").report.outcomes
+    assert (crash.change, crash.equity, crash.maintenance, crash.verdict) == (-12_000, 8000, 192, "kept")
+    assert (down.change, up.change) == (-6000, 6000)
+    assert [each.verdict for each in report(wanted=HOUSE).report.outcomes] == ["kept"] * 3
+    thin = account("thin", "6100", holding("1", "60000"))
+    verdicts = [each.verdict for each in report(accounts=(thin,), wanted="thin").report.outcomes]
+    assert verdicts == ["bankrupt", "liquidated", "kept"]
 
 
 def test_a_var_that_leaves_a_position_out_crosses_nothing_and_ends_nothing() -> None:
