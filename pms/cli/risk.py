@@ -18,7 +18,7 @@ from pms.cli.session import Failed, Session, Undecided, run
 from pms.contract import names
 from pms.contract.money import BadJson, decode_object, encode, plain
 from pms.contract.names import Queue, Task
-from pms.contract.portfolio import PortfolioReport, ScopeRisk
+from pms.contract.portfolio import PortfolioReport, ScopeRisk, read_portfolio
 
 PATIENCE_S = 60.0
 """A first report reads the past of every symbol."""
@@ -45,7 +45,7 @@ def risk(account: str | None, scenario: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(text)
         return
-    _show(PortfolioReport.model_validate_json(text), account=account)
+    _show(read_portfolio(text), account=account)
 
 
 def _read_scenario(given: str) -> str | dict[str, Any]:
@@ -140,7 +140,10 @@ def _show(report: PortfolioReport, *, account: str | None) -> None:
             out.print(_symbols(scope))
     out.print()
     out.print(_scenarios(report) if account is None else _outcomes(report))
-    for each in report.crossed[:SHOWN]:
+    crossed = [
+        each for each in report.crossed if account is None or (each.kind, each.name) == ("account", account)
+    ]
+    for each in crossed[:SHOWN]:
         words = f"over its limit: {each.kind} {each.name}, {each.measure} {_amount(each.actual)}"
         click.secho(f"{words}, limit {_amount(each.limit)}", fg="red", err=True)
     for warning in report.warnings:
@@ -233,7 +236,7 @@ def _outcomes(report: PortfolioReport) -> Table:
 
 
 def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column(first, overflow="ellipsis", no_wrap=True)
     for title in numbers:
         table.add_column(title, justify="right", no_wrap=True)

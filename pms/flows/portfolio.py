@@ -28,7 +28,7 @@ from pms.contract import names
 from pms.contract.codes import Code, Refusal
 from pms.contract.events import Price
 from pms.contract.journal import Rows, SubAccountRow
-from pms.contract.money import encode
+from pms.contract.money import decode_object, encode
 from pms.contract.portfolio import PortfolioReport
 from pms.db.holdings import Holdings, load_holdings
 from pms.domain.desk import Desk, Top, position_from
@@ -169,7 +169,7 @@ async def _prices(redis: Redis, symbols: Sequence[str]) -> tuple[int, dict[str, 
     tops: dict[str, Top] = {}
     for symbol, text in zip(symbols, texts, strict=True):
         if text is not None:
-            price = Price.model_validate_json(text)
+            price = Price.model_validate(decode_object(text))
             tops[symbol] = Top(price.bid, ZERO, price.ask, ZERO, price.ts)
     return seconds * 1000 + micros // 1000, tops
 

@@ -28,7 +28,8 @@ def cents(estimate: float) -> Decimal:
     """An estimate in cents; raises ValueError for one that is no number, for nothing may hide behind it."""
     if not np.isfinite(estimate):
         raise ValueError(f"an estimate came out as {estimate}")
-    return Decimal(estimate).quantize(CENT, rounding=ROUND_HALF_EVEN)
+    # Nothing is never minus nothing.
+    return Decimal(estimate).quantize(CENT, rounding=ROUND_HALF_EVEN) + 0
 
 
 def cents_of_parts(parts: Sequence[float] | FloatArray) -> list[Decimal]:

@@ -14,11 +14,8 @@ from pms.config import ConfigError
 from pms.contract.money import BadJson, decode_object
 from pms.contract.names import Task
 from pms.db.errors import DatabaseError
-from pms.flows import portfolio
-from pms.flows.answer_risk import answer_risk
 from pms.flows.push_incidents import Webhook, push
 from pms.flows.reconcile import Deps, NoReport, reconcile
-from pms.flows.risk_terms import terms_of
 from pms.flows.snapshot import pack_finished, snapshot
 from pms.flows.sweep import sweep_requests
 from pms.tasks.app import app
@@ -81,6 +78,11 @@ def keep_snapshot() -> int | None:
 @app.task(name=Task.RISK)
 def report_risk(*args: Any, **fields: Any) -> Any:
     """Reckon the desk's risk: for all to see and against its limits, or for one who asked (`requestId`)."""
+    # Here, so that only the worker that reckons carries numpy: every role imports this file.
+    from pms.flows import portfolio
+    from pms.flows.answer_risk import answer_risk
+    from pms.flows.risk_terms import terms_of
+
     deps = runtime()
 
     def parts() -> portfolio.Deps:

@@ -20,7 +20,7 @@ from pms.contract import names
 from pms.contract.events import Price
 from pms.contract.journal import IncidentRow
 from pms.contract.money import decode_object, encode
-from pms.contract.portfolio import PortfolioReport
+from pms.contract.portfolio import PortfolioReport, read_portfolio
 from pms.db.errors import Unreachable
 from pms.db.fold import fold
 from pms.domain.risk_limits import KIND
@@ -91,7 +91,7 @@ class Desk:
         await answer_risk(self.redis, lambda: self.deps, fields)
         result = decode_object(await self.redis.get(names.result_key(fields["requestId"])))
         text = await self.redis.get(names.portfolio_key(fields["requestId"]))
-        return result, None if text is None else PortfolioReport.model_validate_json(text)
+        return result, None if text is None else read_portfolio(text)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ async def test_the_books_at_one_seq_and_the_prices_beside_them(desk: Desk) -> No
     for figure in (report.net.var, report.net.es, report.net.parametric_var, report.virtual.var):
         assert figure is not None
         assert 0 < figure < report.net.gross
-    kept = PortfolioReport.model_validate_json(await desk.redis.get(names.PORTFOLIO))
+    kept = read_portfolio(await desk.redis.get(names.PORTFOLIO))
     assert kept == report
     assert 0 < await desk.redis.ttl(names.PORTFOLIO) <= 900
 
@@ -269,7 +269,7 @@ async def test_without_postgresql_there_is_no_report_and_the_last_one_stands(
     with pytest.raises(Unreachable):
         await watch_risk(desk.deps, report_id="r")
     assert (await desk.ask())[0]["code"] == "NOT_READY"
-    assert PortfolioReport.model_validate_json(await desk.redis.get(names.PORTFOLIO)) == report
+    assert read_portfolio(await desk.redis.get(names.PORTFOLIO)) == report
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pms.risk.boundary import cents, cents_of_parts, floats
 
 def test_an_estimate_comes_back_in_cents_and_nothing_that_is_no_number_does() -> None:
     assert (cents(12.3456), cents(-0.005), cents(0.0)) == (Decimal("12.35"), Decimal("-0.01"), Decimal(0))
+    assert str(cents(-0.0)) == str(cents(-0.004)) == "0.00"
     for bad in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="estimate"):
             cents(bad)
