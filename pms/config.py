@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LIVE_PHRASE = "yes-real-money"
@@ -154,6 +154,14 @@ class Settings(BaseSettings):
         if "://" not in value:
             raise ValueError("is not an address: it has no scheme://")
         return value.rstrip("/")
+
+    @field_validator("risk_least_returns")
+    @classmethod
+    def _least_is_reached(cls, value: int, info: ValidationInfo) -> int:
+        most = info.data.get("risk_returns", value)
+        if value > most:
+            raise ValueError(f"must be at most PMS_RISK_RETURNS, {most}, was {value}")
+        return value
 
     @field_validator("risk_grid")
     @classmethod

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from makers import D, closes, walk
+from hypothesis import given
+from hypothesis import strategies as st
+from makers import DAY, D, closes, walk
 
 from pms.risk.returns import Closes, align
 
@@ -81,6 +85,31 @@ def test_what_is_filled_has_the_variance_of_what_was_seen() -> None:
     assert found.filled("NEWUSDT") == 400
     # The variance of 400 normal draws has a standard error of √(2/400) of itself: 7 %, four of them 28 %.
     assert abs(column[:400].var() / ours.var() - 1) < 4 * (2 / 400) ** 0.5
+
+
+BARS = st.dictionaries(st.integers(0, 30), st.integers(1, 1000), max_size=31)
+
+
+@given(st.dictionaries(st.sampled_from(["AUSDT", "BTCUSDT", "CUSDT"]), BARS), st.integers(1, 20))
+def test_whatever_is_missing_the_matrix_has_no_hole_and_what_was_seen_stands(
+    drawn: dict[str, dict[int, int]], least: int
+) -> None:
+    past = {
+        symbol: Closes(tuple(n * DAY for n in sorted(bars)), tuple(D(bars[n]) for n in sorted(bars)))
+        for symbol, bars in drawn.items()
+    }
+    found = align(past, count=25, least=least, reference="BTCUSDT")
+    assert set(found.observed) == set(drawn)
+    assert found.matrix.shape == (found.count, len(found.symbols))
+    assert np.isfinite(found.matrix).all()
+    assert (found.matrix >= -1).all()
+    for column, symbol in enumerate(found.symbols):
+        assert found.observed[symbol] >= least
+        bars = past[symbol]
+        for (_, before), (time, price) in pairwise(zip(bars.times, bars.prices, strict=True)):
+            if time in found.times:
+                row = found.times.index(time)
+                assert found.matrix[row, column] == pytest.approx(float(price / before - 1))
 
 
 def test_bars_out_of_order_or_without_a_price_are_refused() -> None:
