@@ -141,6 +141,7 @@ async def _assessed(deps: Deps, asked: Asked) -> Assessed:
         ),
         ladders=ladders,
         last_bars={symbol: each.times[-1] for symbol, each in history.closes.items() if each.times},
+        stale=history.faults.keys(),
         standing={row.subject for row in holdings.incidents},
     )
     scenarios = list(terms.scenarios)
@@ -187,29 +188,35 @@ def quotes_of(
 
 
 def accounts_of(holdings: Holdings, tops: Mapping[str, Top]) -> list[Account]:
-    """The accounts with their positions, and the margin that the domain says their orders reserve."""
+    """The accounts with their positions, and the margin that the domain says their orders reserve.
+
+    A position whose account has no row stands under an account without balance: it is at risk all the same.
+    """
     positions: dict[str, list[Position]] = {}
     for row in holdings.positions:
         positions.setdefault(row.sub_account_id, []).append(position_from(row))
-    ordering = {row.sub_account_id for row in holdings.orders}
+    known = {row.id for row in holdings.sub_accounts}
+    orders = [row for row in holdings.orders if row.sub_account_id in known]
+    ordering = {row.sub_account_id for row in orders}
     desk = Desk(epoch="", tops=dict(tops))
     desk.load(
         Rows(
             sub_accounts=tuple(row for row in holdings.sub_accounts if row.id in ordering),
             positions=tuple(row for row in holdings.positions if row.sub_account_id in ordering),
-            orders=tuple(holdings.orders),
+            orders=tuple(orders),
         )
     )
-    return [
+    found = [
         Account(
             id=row.id,
             balance=row.balance,
-            positions=tuple(positions.get(row.id, ())),
+            positions=tuple(positions.pop(row.id, ())),
             reserved=desk.reserved_margin(row.id) if row.id in ordering else ZERO,
             group=group_of(row),
         )
         for row in holdings.sub_accounts
     ]
+    return [*found, *(Account(owner, ZERO, tuple(held)) for owner, held in sorted(positions.items()))]
 
 
 def group_of(row: SubAccountRow) -> str:

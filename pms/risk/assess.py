@@ -69,6 +69,8 @@ class Snapshot:
     returns: Returns
     ladders: Ladders
     last_bars: Mapping[str, int] = field(default_factory=dict)
+    stale: Collection[str] = ()
+    #: symbols whose past could not be brought up to date
     standing: Collection[str] = ()
     #: subjects of limits that are crossed already
 
@@ -182,7 +184,7 @@ class _Assessment:
                 for each in crossed[:MOST_CROSSINGS]
             ],
             crossed_left_out=max(0, len(crossed) - MOST_CROSSINGS),
-            warnings=warnings(used),
+            warnings=warnings(used, snapshot.stale),
         )
         return Assessed(report, findings, snapshot.standing)
 

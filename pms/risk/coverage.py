@@ -52,12 +52,13 @@ def symbols_used(
     ]
 
 
-def warnings(used: Sequence[SymbolUsed]) -> list[str]:
-    """In words, what an operator must know before he believes a figure."""
+def warnings(used: Sequence[SymbolUsed], stale: Collection[str]) -> list[str]:
+    """In words, what an operator must know before he believes a figure; `stale` pasts end too early."""
     told = (
         ("no price at all, taken at entry", [each.symbol for each in used if each.price_source == "entry"]),
         ("no live price, taken at the last close", [s.symbol for s in used if s.price_source == "close"]),
         ("too little history, left out of VaR and ES", [each.symbol for each in used if not each.covered]),
+        ("history not up to date", [s.symbol for s in used if s.covered and s.symbol in stale]),
         ("history partly made up", [each.symbol for each in used if each.filled]),
         ("no brackets, maintenance margin unknown", [each.symbol for each in used if not each.brackets]),
     )

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from entries import account, entry, journal, order, position
 from redis.asyncio import Redis
+from shifted_clock import Clock
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.binance.client import ExchangeClient
@@ -145,6 +146,26 @@ async def test_a_symbol_without_price_past_and_brackets_is_counted_and_named(des
     assert (gone.price, gone.price_source, gone.covered, gone.brackets) == (None, "entry", False, False)
     assert report.net.uncovered == 30
     assert len(report.warnings) == 3
+
+
+async def test_a_position_without_an_account_is_at_risk_too(desk: Desk) -> None:
+    await desk.write(
+        positions=(position(sub_account_id="lost", quantity=D(-3), cost=D(-183_000)),),
+        orders=(order("PMS_lost_M_1", sub_account_id="lost", state="active"),),
+    )
+    report, _ = await desk.watch()
+    lost = next(each for each in report.accounts if each.name == "lost")
+    assert (lost.equity, lost.gross) == (0, 183_000)
+    assert report.net.net == 56_000 - 183_000
+
+
+async def test_an_old_past_is_used_and_named(desk: Desk, venue: RunningVenue, clock: Clock) -> None:
+    before, _ = await desk.watch()
+    await venue.close()
+    clock.ahead_ms = 3 * 86_400_000
+    report, _ = await desk.watch()
+    assert report.net.var == before.net.var
+    assert report.warnings == ["history not up to date: BTCUSDT, ETHUSDT"]
 
 
 async def test_while_the_exchange_is_away_all_that_needs_no_past_is_told(
