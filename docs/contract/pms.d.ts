@@ -559,7 +559,7 @@ export interface SymbolUsed {
   lastBar: number | null;
   /** Of one bar, in percent, exponentially weighted. */
   volatility: number | null;
-  /** False: its maintenance margin is unknown and counts as none. */
+  /** False: not told; those of an unknown symbol are taken. */
   brackets: boolean;
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from pms.domain.brackets import UNKNOWN, Bracket, BracketError, ladder
 from pms.domain.instrument import Instrument
 
 log = structlog.get_logger()
@@ -20,12 +21,12 @@ Row = Mapping[str, Any]
 
 
 def parse_instruments(exchange_info: Row, brackets: Sequence[Row] = ()) -> dict[str, Instrument]:
-    """Read the instruments of an exchange, by symbol; the brackets tell the most leverage of each."""
-    most = {row["symbol"]: most_leverage(row) for row in brackets}
+    """Read the instruments of an exchange, by symbol, with the leverage brackets of each."""
+    ladders = {row["symbol"]: row for row in brackets}
     found: dict[str, Instrument] = {}
     for row in exchange_info["symbols"]:
         try:
-            instrument = parse_symbol(row, max_leverage=most.get(row["symbol"]))
+            instrument = parse_symbol(row, ladders.get(row["symbol"]))
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             log.warning("symbol_unreadable", symbol=str(row)[:60], error=repr(error))
         else:
@@ -33,7 +34,7 @@ def parse_instruments(exchange_info: Row, brackets: Sequence[Row] = ()) -> dict[
     return found
 
 
-def parse_symbol(row: Row, *, max_leverage: int | None = None) -> Instrument:
+def parse_symbol(row: Row, brackets: Row | None = None) -> Instrument:
     """Read one symbol of exchangeInfo. Raises ValueError, or what a missing or misshapen field raises."""
     filters: dict[str, Row] = {each["filterType"]: each for each in row["filters"]}
     price = filters.get("PRICE_FILTER", {})
@@ -58,8 +59,30 @@ def parse_symbol(row: Row, *, max_leverage: int | None = None) -> Instrument:
         min_notional=_number(filters.get("MIN_NOTIONAL", {}), "notional"),
         multiplier_up=_number(collar, "multiplierUp"),
         multiplier_down=_number(collar, "multiplierDown"),
-        max_leverage=max_leverage,
+        max_leverage=most_leverage(brackets) if brackets else None,
+        brackets=brackets_of(brackets) if brackets else UNKNOWN,
     )
+
+
+def brackets_of(row: Row) -> tuple[Bracket, ...]:
+    """A symbol's brackets; those of an unknown symbol where they make no sense.
+
+    Trap: they come as JSON numbers, which may have been read as binary floats; their shortest text is exact.
+    """
+    steps = [
+        (
+            int(bracket["initialLeverage"]),
+            Decimal(str(bracket["notionalFloor"])),
+            Decimal(str(bracket["notionalCap"])),
+            Decimal(str(bracket["maintMarginRatio"])),
+        )
+        for bracket in row["brackets"]
+    ]
+    try:
+        return ladder(steps)
+    except BracketError as error:
+        log.warning("brackets_unreadable", symbol=str(row["symbol"])[:60], error=str(error))
+        return UNKNOWN
 
 
 def most_leverage(row: Row) -> int | None:

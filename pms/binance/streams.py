@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Literal
 
 import aiohttp
 import msgspec
@@ -37,7 +38,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class MarketStream:
-    """The public market streams of any number of symbols, on one connection. Jitter is in [0, 1)."""
+    """Streams of one route, of any number of symbols, on one connection. Jitter is in [0, 1).
+
+    Books are on the route `public`, mark prices on `market` (PROTOCOL 1.2): on the wrong one a subscription
+    is acknowledged and stays mute.
+    """
 
     def __init__(
         self,
@@ -50,10 +55,11 @@ class MarketStream:
         monotonic: Callable[[], float],
         sleep: Sleep,
         jitter: Callable[[], float],
+        route: Literal["public", "market"] = "public",
         silence_s: float = SILENCE_S,
         heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
-        self._url = f"{base_url.rstrip('/')}/public/stream"
+        self._url = f"{base_url.rstrip('/')}/{route}/stream"
         self._session = session
         self._receiver = Receiver(on_frame)
         self._on_connected = on_connected

@@ -207,7 +207,7 @@ def _send_text(order: OrderRow, *, amended: bool = False) -> str:
         time_in_force=order.time_in_force,
         client_order_id=order.client_order_id,
         account=order.sub_account_id,
-        reduces=order.reduce_only,
+        reduces=order.reduce_only or order.sub_account_id == names.HOUSE,
     )
     return _text(_encoder.encode(send))
 

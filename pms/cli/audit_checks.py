@@ -20,8 +20,9 @@ from typing import TypeVar
 ZERO = Decimal(0)
 WALLET = "USDT"
 HOUSE = "house"
-GIVEN = frozenset(("TRANSFER", "FUNDING", "FEE", "ADJUSTMENT"))
+GIVEN = frozenset(("TRANSFER", "FUNDING", "FEE", "ADJUSTMENT", "INSURANCE"))
 """Reasons that are proved by comparisons of their own."""
+PAYERS = frozenset(("insurance", HOUSE))
 Name = TypeVar("Name")
 TradeKey = tuple[str, int, int]
 """Symbol, exchange order id, trade id."""
@@ -91,6 +92,8 @@ class Ledger:
     imports: tuple[Import, ...]
     #: symbol, exchange order id, client order id
     open_orders: tuple[tuple[str, int | None, str], ...]
+    taken_orders: frozenset[str] = frozenset()
+    #: client ids of orders that went to the house with a liquidated position
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ def compare(exchange: Exchange, ledger: Ledger, engine: Engine) -> list[Check]:
         _wallet(exchange, ledger, trades),
         _sums(ledger),
         _balances(ledger, trades, owners),
+        _insurance(ledger),
         _engine(ledger, engine),
     ]
 
@@ -283,6 +287,18 @@ def _balances(ledger: Ledger, trades: tuple[Trade, ...], owners: Mapping[TradeKe
     return check
 
 
+def _insurance(ledger: Ledger) -> Check:
+    """What liquidated accounts were given is what the insurance and the house paid, and left none in debt."""
+    lines = [(account, amount) for account, reason, amount in ledger.entries if reason == "INSURANCE"]
+    check = Check("what liquidated accounts owed was paid", len(lines))
+    if (rest := sum((amount for _, amount in lines), ZERO)) != 0:
+        check.faults.append(f"the payments make {rest} in all, not 0")
+    for account, amount in lines:
+        if (amount > 0) == (account in PAYERS):
+            check.faults.append(f"{account} got {amount}")
+    return check
+
+
 def _engine(ledger: Ledger, engine: Engine) -> Check:
     """What browsers are shown is what is booked; an account with a position is always shown."""
     check = Check("the engine's live view", len(engine.snapshots))
@@ -309,12 +325,16 @@ def _engine(ledger: Ledger, engine: Engine) -> Check:
 def owners_of(exchange: Exchange, ledger: Ledger, trades: tuple[Trade, ...]) -> dict[TradeKey, str]:
     """Whose each trade is, by the first eight characters of the account in its order's client id."""
     tags = {account[:8]: account for account in ledger.balances}
+    booked = {fill.key: fill.owner for fill in ledger.fills}
     owners: dict[TradeKey, str] = {}
     for trade in trades:
         client_id = exchange.client_ids.get((trade.symbol, trade.order_id), "")
         prefix, _, rest = client_id.partition("_")
         tag = rest.partition("_")[0]
         owners[trade.key] = tags.get(tag, HOUSE) if prefix == "PMS" else HOUSE
+        if client_id in ledger.taken_orders and booked.get(trade.key) == HOUSE:
+            # It changed hands between two of its trades; which of them were before, the journal alone knows.
+            owners[trade.key] = HOUSE
     return owners
 
 

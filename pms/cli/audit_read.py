@@ -12,7 +12,7 @@ from pms.cli.audit_money import Fee, Funding, Handed, Money
 from pms.cli.exchange import PAGE, ExchangeReader
 from pms.cli.session import Failed
 from pms.contract import names
-from pms.contract.journal import AssetRow, CommandRow, FeeRow, IncomeRow, MoveRow
+from pms.contract.journal import AssetRow, CommandRow, FeeRow, IncomeRow, LiquidationRow, MoveRow
 from pms.contract.money import decode_object
 from pms.db import queries
 
@@ -155,7 +155,19 @@ async def read_ledger(database: AsyncEngine) -> Ledger:
             (row.sub_account_id, row.symbol): (row.quantity, row.cost)
             for row in await queries.position_rows(database)
         },
-        imports=tuple(handed for row in commands for handed in _handed(row)),
+        imports=(
+            *(handed for row in commands for handed in _handed(row)),
+            *(
+                Import(row.sub_account_id, row.symbol, -row.quantity, -row.quantity * row.price)
+                for row in await queries.every(database, LiquidationRow)
+                if row.symbol is not None and row.quantity is not None and row.price is not None
+            ),
+        ),
+        taken_orders=frozenset(
+            row.client_order_id
+            for row in await queries.orders(database, sub_account_id=names.HOUSE, limit=None)
+            if not row.client_order_id.startswith(f"PMS_{names.HOUSE}_")
+        ),
         open_orders=tuple((row.symbol, row.exchange_order_id, row.client_order_id) for row in orders),
     )
 

@@ -18,6 +18,7 @@ OrderEventType = Literal[
     "order_active", "order_partially_filled", "order_filled", "order_cancelled", "order_failed"
 ]
 PositionEventType = Literal["position_updated", "position_closed", "position_reduced"]
+LiquidationAction = Literal["WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM"]
 Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BASKET", "LIQUIDATION"]
 
 
@@ -73,6 +74,26 @@ class RiskEvent(Shape):
     limit: Number
     actual: Number
     timestamp: Decimal = Field(description="Seconds since 1970, with milliseconds.")
+
+
+class LiquidationEvent(Shape):
+    """One step of a liquidation, and the numbers that caused it."""
+
+    type: Literal["liquidation"] = "liquidation"
+    seq: int
+    sub_account_id: str
+    action: LiquidationAction
+    tier: int = Field(description="0 none, 1 warned, 2 orders cancelled, 3 deleveraged, 4 taken over.")
+    symbol: str | None = None
+    side: Literal["LONG", "SHORT"] | None = None
+    quantity: Number | None = Field(None, description="What went to the house; always positive.")
+    price: Number | None = None
+    realized_pnl: Number | None = None
+    ratio: Number | None = Field(description="Maintenance margin over equity; null: equity covers nothing.")
+    equity: Number
+    maintenance_margin: Number
+    timestamp: Decimal
+    account: Account
 
 
 class Price(Shape):

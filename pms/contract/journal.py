@@ -35,6 +35,8 @@ class SubAccountRow(msgspec.Struct, frozen=True, kw_only=True):
     balance: Decimal
     #: always the sum of its ledger entries
     created_at: int
+    tier: int = 0
+    #: the worst tier of liquidation that has fired and is not armed again; 0 is none
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +242,40 @@ class HaltRow(msgspec.Struct, frozen=True, kw_only=True):
     #: of the command that halted, also in the row that lifts it: only that very halt is lifted
 
 
+class LiquidationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a liquidation and the numbers that caused it. Key: seq, line; written once."""
+
+    seq: int
+    line: int
+    sub_account_id: str
+    action: str
+    #: WARN, CANCEL, DELEVERAGE, TAKEOVER, REARM
+    tier: int
+    #: in which the account is from here on
+    symbol: str | None
+    quantity: Decimal | None
+    #: signed, as it was held and went to the house
+    price: Decimal | None
+    realized: Decimal | None
+    ratio: Decimal | None
+    #: maintenance over equity; None where equity covers nothing
+    equity: Decimal
+    maintenance: Decimal
+    #: both as weighed before the step
+    tops: str
+    #: a JSON object: by symbol the bid, the ask and their exchange time that the account was weighed at
+    at: int
+
+
+class UnwindRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the house took over in a symbol and has not yet closed at the exchange. Key: symbol."""
+
+    symbol: str
+    quantity: Decimal
+    #: signed
+    updated_at: int
+
+
 class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
     """Something an operator should see, as it stands after the entry. Key: seq, that of its opening."""
 
@@ -286,6 +322,8 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     moves: tuple[MoveRow, ...] = ()
     progress: tuple[ProgressRow, ...] = ()
     halts: tuple[HaltRow, ...] = ()
+    liquidations: tuple[LiquidationRow, ...] = ()
+    unwinds: tuple[UnwindRow, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -76,6 +76,9 @@ HOUSE: Final = "house"
 PORTFOLIO: Final = "pms:portfolio:latest"
 BRACKETS: Final = "pms:brackets"
 
+INSURANCE: Final = "insurance"
+"""The account that pays what a liquidated one owes; it holds money only, and is funded by transfers."""
+
 REQUEST_TTL_S: Final = 86_400
 RIGHT_TTL_S: Final = 172_800
 RESULT_TTL_S: Final = 30

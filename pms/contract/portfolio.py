@@ -65,7 +65,7 @@ class SymbolUsed(Shape):
     covered: bool = Field(description="False: too few returns; the statistics leave it out.")
     last_bar: int | None = Field(description="When the last finished bar that is known began, ms.")
     volatility: Number | None = Field(description="Of one bar, in percent, exponentially weighted.")
-    brackets: bool = Field(description="False: its maintenance margin is unknown and counts as none.")
+    brackets: bool = Field(description="False: not told; those of an unknown symbol are taken.")
 
 
 class SymbolRisk(Shape):

@@ -26,6 +26,7 @@ from pms.contract.journal import (
     PositionRow,
     ProgressRow,
     SubAccountRow,
+    UnwindRow,
 )
 from pms.contract.names import HOUSE
 from pms.db import models
@@ -71,6 +72,8 @@ class LoadedState:
     halts: list[HaltRow]
     #: entries behind `applied` that are in the archive, in order
     tail: list[Entry] = field(default_factory=list)
+    #: those that are not done; files of an older release have none
+    unwinds: list[UnwindRow] = field(default_factory=list)
 
 
 # A symbol's trades are fetched again from its proven cursor on, however long ago that was: so the
@@ -167,6 +170,11 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
                 connection,
                 select_as(HaltRow, models.halts).where(models.halts.c.mode != "RESUMED"),
                 HaltRow,
+            ),
+            unwinds=await fetch(
+                connection,
+                select_as(UnwindRow, models.unwinds).where(models.unwinds.c.quantity != 0),
+                UnwindRow,
             ),
         )
 

@@ -81,6 +81,7 @@ sub_accounts = Table(
     _text("status"),
     _number("balance"),
     _int("created_at"),
+    Column("tier", BigInteger, nullable=False, server_default=text("0")),
     _one_of("status", "ACTIVE", "FROZEN"),
     _finite("balance"),
     CheckConstraint("id <> ''", name="id"),
@@ -323,6 +324,36 @@ halts = Table(
     _one_of("mode", "HALTED", "REDUCE_ONLY", "RESUMED"),
 )
 
+liquidations = Table(
+    "liquidations",
+    metadata,
+    _key("seq", BigInteger),
+    _key("line", Integer),
+    _text("sub_account_id"),
+    _text("action"),
+    _int("tier"),
+    _text("symbol", null=True),
+    _number("quantity", null=True),
+    _number("price", null=True),
+    _number("realized", null=True),
+    _number("ratio", null=True),
+    _number("equity"),
+    _number("maintenance"),
+    _text("tops"),
+    _int("at"),
+    _one_of("action", "WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM"),
+    Index("liquidations_by_account", "sub_account_id", "seq"),
+)
+
+unwinds = Table(
+    "unwinds",
+    metadata,
+    _key("symbol"),
+    _number("quantity"),
+    _int("updated_at"),
+    _finite("quantity"),
+)
+
 journal_cursor = Table(
     "journal_cursor",
     metadata,
@@ -376,4 +407,6 @@ ROW_TABLES = (
     RowTable("moves", journal.MoveRow, moves, once=True),
     RowTable("progress", journal.ProgressRow, progress),
     RowTable("halts", journal.HaltRow, halts),
+    RowTable("liquidations", journal.LiquidationRow, liquidations, once=True),
+    RowTable("unwinds", journal.UnwindRow, unwinds),
 )

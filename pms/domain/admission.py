@@ -58,7 +58,7 @@ def _admit_cancel_all(desk: Desk, asked: Asked, command: CancelAll) -> Posting:
             field="subAccountId",
             actual=command.sub_account_id,
         )
-    orders = list(desk.orders_of(command.sub_account_id, command.symbol))
+    orders = desk.orders_of(command.sub_account_id, command.symbol)
     return _want_cancelled(desk, asked, orders, single=False)
 
 

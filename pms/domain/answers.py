@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from pms.contract.account import PositionView
 from pms.contract.codes import Code
 from pms.contract.money import plain
 from pms.contract.names import Task
@@ -38,22 +39,36 @@ def answer(
     if spec.request_id is None:
         return
     held = desk.held.get(spec.sub_account_id, {}).get(spec.symbol)
-    draft.results.append(
-        Result(
-            success=not order.failed,
-            request_id=spec.request_id,
-            command=Task.CLOSE if kind_of(spec.client_order_id) == "C" else Task.TRADE,
-            sub_account_id=spec.sub_account_id,
-            symbol=spec.symbol,
-            side=spec.side,
-            quantity=spec.quantity,
-            order_id=spec.client_order_id,
-            exchange_order_id=order.exchange_text,
-            state=order.state.value,
-            position=position_view(held) if held else None,
-            error=order.why if order.failed else None,
-            code=_why(order, code),
-        )
+    view = position_view(held) if held else None
+    draft.results.append(_result(order, spec.request_id, view=view, code=_why(order, code)))
+
+
+def answer_as_it_stands(order: Order) -> Result | None:
+    """What the command of an order that nobody waits for any more is told; None if it waits for no answer.
+
+    Unproven is no failure: the order may trade.
+    """
+    if order.spec.request_id is None or order.answerable:
+        return None
+    return _result(order, order.spec.request_id, view=None, code=None)
+
+
+def _result(order: Order, request_id: str, *, view: PositionView | None, code: Code | None) -> Result:
+    spec = order.spec
+    return Result(
+        success=not order.failed,
+        request_id=request_id,
+        command=Task.CLOSE if kind_of(spec.client_order_id) == "C" else Task.TRADE,
+        sub_account_id=spec.sub_account_id,
+        symbol=spec.symbol,
+        side=spec.side,
+        quantity=spec.quantity,
+        order_id=spec.client_order_id,
+        exchange_order_id=order.exchange_text,
+        state=order.state.value,
+        position=view,
+        error=order.why if order.failed else None,
+        code=code,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from pms.contract.account import Account, PositionView
 from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
-from pms.contract.journal import CursorRow, FeeRow, FillRow
+from pms.contract.journal import CursorRow, FeeRow, FillRow, UnwindRow
 from pms.contract.money import decode_object, plain
 from pms.contract.names import HOUSE
 from pms.domain.answers import answer, answer_amend, answer_leg
@@ -231,6 +231,9 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
     closed_view = position_view(position) if position.quantity else None
     quantity = signed(trade.side, trade.quantity)
     move = apply_move(desk, draft, position, quantity, trade.price, at=trade.at)
+    if order is not None and owner == HOUSE:
+        # Its own orders unwind what it took over; those that came with a position add to it.
+        note_taken(desk, draft, trade.symbol, quantity)
     reference = f"{trade.symbol}:{trade.exchange_order_id}:{trade.trade_id}"
     desk.post(draft, account=owner, amount=move.realized, reason="REALIZED_PNL", reference=reference)
     _commission(desk, draft, trade, owner=owner, reference=reference)
@@ -274,6 +277,14 @@ def apply_move(
     desk.touch_position(position)
     draft.positions[position.sub_account_id, position.symbol] = position_row(position)
     return move
+
+
+def note_taken(desk: Desk, draft: Draft, symbol: str, quantity: Decimal) -> None:
+    """Count what the house has yet to close there: more by what it takes over, less by what it trades."""
+    left = desk.unwinds.get(symbol, ZERO) + quantity
+    row = UnwindRow(symbol=symbol, quantity=left, updated_at=draft.at)
+    desk.note_unwind(row)
+    draft.unwinds[symbol] = row
 
 
 def tell_move(
@@ -438,30 +449,42 @@ def _tell_order(
     word = kind or _EVENT_OF.get(order.state)
     if word is None:
         return
+    account = account or desk.snapshot(order.spec.sub_account_id)
+    draft.events.append(order_event(draft, order, word=word, account=account, trade=trade, reason=reason))
+
+
+def order_event(
+    draft: Draft,
+    order: Order,
+    *,
+    word: OrderEventType,
+    account: Account,
+    trade: Trade | None = None,
+    reason: str | None = None,
+) -> OrderEvent:
+    """What is told of an order as it stands; the caller appends it before the next is made."""
     spec = order.spec
-    draft.events.append(
-        OrderEvent(
-            type=word,
-            seq=draft.event_seq,
-            sub_account_id=spec.sub_account_id,
-            client_order_id=spec.client_order_id,
-            exchange_order_id=order.exchange_text,
-            symbol=spec.symbol,
-            side=_side(spec.side),
-            order_type=spec.type,
-            quantity=order.quantity,
-            price=order.price,
-            state=order.state.value,
-            filled_qty=order.filled_qty,
-            avg_fill_price=order.average_price,
-            last_fill_qty=trade.quantity if trade else None,
-            last_fill_price=trade.price if trade else None,
-            origin=spec.origin,
-            parent_id=spec.parent_id,
-            reason=reason or order.why,
-            timestamp=Decimal(draft.at) / 1000,
-            account=account or desk.snapshot(spec.sub_account_id),
-        )
+    return OrderEvent(
+        type=word,
+        seq=draft.event_seq,
+        sub_account_id=spec.sub_account_id,
+        client_order_id=spec.client_order_id,
+        exchange_order_id=order.exchange_text,
+        symbol=spec.symbol,
+        side=_side(spec.side),
+        order_type=spec.type,
+        quantity=order.quantity,
+        price=order.price,
+        state=order.state.value,
+        filled_qty=order.filled_qty,
+        avg_fill_price=order.average_price,
+        last_fill_qty=trade.quantity if trade else None,
+        last_fill_price=trade.price if trade else None,
+        origin=spec.origin,
+        parent_id=spec.parent_id,
+        reason=reason or order.why,
+        timestamp=Decimal(draft.at) / 1000,
+        account=account,
     )
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Trade
 from pms.contract.money import plain
-from pms.contract.names import HOUSE
+from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, SubAccount, Top
 from pms.domain.instrument import Instrument, InstrumentError
@@ -41,8 +41,8 @@ def known_account(desk: Desk, account: str, *, field: str) -> SubAccount:
 def trading_account(desk: Desk, account: str, *, field: str = "subAccountId") -> SubAccount:
     """A sub-account that trades by command."""
     found = known_account(desk, account, field=field)
-    if account == HOUSE:
-        raise Refusal(Code.HOUSE_ONLY, "the house does not trade by command", field=field)
+    if account in {HOUSE, INSURANCE}:
+        raise Refusal(Code.HOUSE_ONLY, f"the {account} does not trade by command", field=field)
     return found
 
 

@@ -20,7 +20,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Adjust, Reassign, Resolve
 from pms.contract.journal import IncidentRow
 from pms.contract.money import booked, canonical, decode_object, plain
-from pms.contract.names import HOUSE
+from pms.contract.names import HOUSE, INSURANCE
 from pms.contract.results import Result
 from pms.domain.booking import apply_move, note_change, tell_move
 from pms.domain.checks import known_account
@@ -157,6 +157,8 @@ def reassign(desk: Desk, asked: Asked, command: Reassign) -> Posting:
     """Hand over a position, a part of one, or one trade; raises Refusal."""
     giver = known_account(desk, command.from_account_id, field="fromAccountId").id
     taker = known_account(desk, command.to_account_id, field="toAccountId").id
+    if INSURANCE in {giver, taker}:
+        raise Refusal(Code.HOUSE_ONLY, "the insurance holds money only", field="toAccountId")
     if (giver == HOUSE) == (taker == HOUSE):
         raise Refusal(Code.HOUSE_ONLY, "one of the two must be the house", field="toAccountId", actual=taker)
     instrument = _instrument(desk, command.symbol)

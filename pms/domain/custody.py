@@ -26,7 +26,7 @@ from pms.contract.commands import (
 from pms.contract.events import PositionEvent
 from pms.contract.journal import CursorRow
 from pms.contract.money import booked, canonical, plain
-from pms.contract.names import HOUSE
+from pms.contract.names import HOUSE, INSURANCE
 from pms.contract.results import Result
 from pms.domain.checks import known_account
 from pms.domain.corrections import adjust, reassign, resolve
@@ -35,6 +35,7 @@ from pms.domain.desk import Desk, SubAccount, house, position_id, position_row, 
 from pms.domain.halting import halt, resume
 from pms.domain.incidents import acknowledge
 from pms.domain.income import Income
+from pms.domain.insurance import open_insurance
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import INCOME, income_key
@@ -122,6 +123,13 @@ def open_books(
 
 def _create(desk: Desk, asked: Asked, command: CreateAccount) -> Posting:
     account = command.sub_account_id
+    if tag(account) == tag(INSURANCE):
+        raise Refusal(
+            Code.ACCOUNT_EXISTS,
+            f"{INSURANCE} is the system's own, and orders are known by the first eight characters",
+            field="subAccountId",
+            actual=account,
+        )
     if tag(account) in desk.tags:
         raise Refusal(
             Code.ACCOUNT_EXISTS,
@@ -139,7 +147,8 @@ def _create(desk: Desk, asked: Asked, command: CreateAccount) -> Posting:
 def _transfer(desk: Desk, asked: Asked, command: Transfer) -> Posting:
     payer, payee, amount = command.from_account_id, command.to_account_id, canonical(command.amount)
     for field, account in (("fromAccountId", payer), ("toAccountId", payee)):
-        known_account(desk, account, field=field)
+        if (field, account) != ("toAccountId", INSURANCE):
+            known_account(desk, account, field=field)
     if amount <= 0 or amount != booked(amount):
         raise Refusal(
             Code.BAD_FIELD,
@@ -161,6 +170,8 @@ def _transfer(desk: Desk, asked: Asked, command: Transfer) -> Posting:
             actual=plain(amount),
         )
     draft = desk.draft("transfer", at=asked.now)
+    if payee == INSURANCE:
+        open_insurance(desk, draft)
     draft.note["reason"] = command.reason
     desk.post(draft, account=payer, amount=-amount, reason="TRANSFER", reference=asked.request_id)
     desk.post(draft, account=payee, amount=amount, reason="TRANSFER", reference=asked.request_id)
@@ -181,8 +192,8 @@ def _freeze(desk: Desk, asked: Asked, command: Freeze) -> Posting:
 def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
     """Hand a position over from the house, so that the exchange account's net stays what it is."""
     account = known_account(desk, command.sub_account_id, field="subAccountId")
-    if account.id == HOUSE:
-        raise Refusal(Code.HOUSE_ONLY, "the house gives, it cannot receive", field="subAccountId")
+    if account.id in {HOUSE, INSURANCE}:
+        raise Refusal(Code.HOUSE_ONLY, f"the {account.id} receives no positions", field="subAccountId")
     instrument = desk.instruments.get(command.symbol)
     if instrument is None:
         raise Refusal(

@@ -7,13 +7,12 @@ this file holds the state, keeps its sums, and turns it into rows and snapshots.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import NAMESPACE_OID, uuid5
 
 from pms.contract.account import Account, PositionView
-from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow
+from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow, UnwindRow
 from pms.contract.money import booked
 from pms.contract.names import HOUSE, amend_id
 from pms.contract.results import Result
@@ -54,6 +53,14 @@ class Top:
         return (self.bid + self.ask) / 2
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The exchange's mark price of a symbol, and when it was heard, by our clock, ms."""
+
+    price: Decimal
+    heard_at: int
+
+
 @dataclass(slots=True)
 class SubAccount:
     """A virtual account; its balance is always the sum of its ledger entries."""
@@ -63,11 +70,18 @@ class SubAccount:
     status: str = "ACTIVE"
     balance: Decimal = ZERO
     created_at: int = 0
+    tier: int = 0
+    #: of its liquidation; 0 is none
     open_orders: int = 0
 
     def row(self) -> SubAccountRow:
         return SubAccountRow(
-            id=self.id, label=self.label, status=self.status, balance=self.balance, created_at=self.created_at
+            id=self.id,
+            label=self.label,
+            status=self.status,
+            balance=self.balance,
+            created_at=self.created_at,
+            tier=self.tier,
         )
 
 
@@ -107,6 +121,8 @@ class Desk:
     tags: dict[str, str] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     live: dict[str, Order] = field(default_factory=dict)
+    live_of: dict[str, dict[str, Order]] = field(default_factory=dict)
+    #: the same by sub-account
     by_exchange: dict[tuple[str, int], str] = field(default_factory=dict)
     by_parent: dict[str, str] = field(default_factory=dict)
     #: the order that came of a command, by the part of its id that names the command
@@ -124,6 +140,13 @@ class Desk:
     requests: OrderedDict[str, tuple[str, Result]] = field(default_factory=OrderedDict)
     cursors: dict[str, int] = field(default_factory=dict)
     tops: dict[str, Top] = field(default_factory=dict)
+    last_tops: dict[str, Top] = field(default_factory=dict)
+    #: also of symbols that are out of sync
+    marks: dict[str, Mark] = field(default_factory=dict)
+    unwinds: dict[str, Decimal] = field(default_factory=dict)
+    #: by symbol, what the house took over and has not yet closed
+    unweighed: set[str] = field(default_factory=set)
+    #: accounts whose balance or positions changed since they were weighed last
     instruments: dict[str, Instrument] = field(default_factory=dict)
     closed: OrderedDict[str, None] = field(default_factory=OrderedDict)
     legs: dict[str, Result] = field(default_factory=dict)
@@ -153,8 +176,14 @@ class Desk:
     def sealed(self, draft: Draft) -> Draft:
         """Take the draft's seqs and positions: from here on it is part of the chain."""
         self.treasury.note(draft)
+        self.unweighed.update(draft.sub_accounts)
+        self.unweighed.update(account for account, _ in draft.positions)
         self.last_seq = draft.seq
         return draft
+
+    def price(self, symbol: str, top: Top) -> None:
+        """Take a symbol's best bid and ask as they now are."""
+        self.tops[symbol] = self.last_tops[symbol] = top
 
     # --- accounts ---
 
@@ -296,15 +325,29 @@ class Desk:
         if order.state.terminal:
             self.headroom.uncounted.pop(coid, None)
             self.live.pop(coid, None)
+            self.live_of.get(spec.sub_account_id, {}).pop(coid, None)
             account.open_orders -= was_live
             self._retire(coid)
         else:
-            self.live[coid] = order
+            self.live[coid] = self.live_of.setdefault(spec.sub_account_id, {})[coid] = order
             self.reserved[coid] = (spec.side, leaves, notional)
             account.open_orders += not was_live
         self._rest(order)
         if not pending.buy_qty and not pending.sell_qty:
             del self.pending[spec.sub_account_id][spec.symbol]
+
+    def release(self, order: Order) -> None:
+        """Take an order out of its account's sums; `reserve` puts it into those of whoever owns it then."""
+        spec, coid = order.spec, order.spec.client_order_id
+        side, quantity, notional = self.reserved.pop(coid, (spec.side, ZERO, ZERO))
+        pending = self.pending.get(spec.sub_account_id, {}).get(spec.symbol)
+        if pending is not None:
+            pending.add(side=side, quantity=-quantity, notional=-notional)
+            if not pending.buy_qty and not pending.sell_qty:
+                del self.pending[spec.sub_account_id][spec.symbol]
+        if self.live.pop(coid, None) is not None:
+            self.live_of[spec.sub_account_id].pop(coid, None)
+            self.accounts[spec.sub_account_id].open_orders -= 1
 
     def forget_order(self, order: Order) -> None:
         """Take back an order that was never journaled."""
@@ -373,6 +416,13 @@ class Desk:
         else:
             self.halts[row.scope] = row
 
+    def note_unwind(self, row: UnwindRow) -> None:
+        """Take what is left to unwind in a symbol."""
+        if row.quantity:
+            self.unwinds[row.symbol] = row.quantity
+        else:
+            self.unwinds.pop(row.symbol, None)
+
     # --- once-only keys ---
 
     def first_sight(self, symbol: str, exchange_order_id: int, trade_id: int) -> bool:
@@ -409,6 +459,7 @@ class Desk:
                 status=account_row.status,
                 balance=account_row.balance,
                 created_at=account_row.created_at,
+                tier=account_row.tier,
                 open_orders=known.open_orders if known else 0,
             )
             self.open_account(account)
@@ -426,19 +477,17 @@ class Desk:
             self.incidents.take(incident)
         for halt in rows.halts:
             self.note_halt(halt)
+        for unwind in rows.unwinds:
+            self.note_unwind(unwind)
         for command in rows.commands:
             answer = Result.model_validate_json(command.answer)
             self.remember_request(command.request_id, command.text, answer)
         self.treasury.load(rows)
 
-    def orders_of(self, account: str | None, symbol: str | None) -> Iterable[Order]:
+    def orders_of(self, account: str | None, symbol: str | None) -> list[Order]:
         """The live orders of an account, or of all; in a symbol, or in all."""
-        return [
-            order
-            for order in self.live.values()
-            if (account is None or order.spec.sub_account_id == account)
-            and (symbol is None or order.spec.symbol == symbol)
-        ]
+        live = self.live if account is None else self.live_of.get(account, {})
+        return [order for order in live.values() if symbol is None or order.spec.symbol == symbol]
 
 
 def tag(account: str) -> str:

@@ -70,6 +70,11 @@ KINDS: dict[str, Kind] = {
         "An amendment was sent over 30 s ago, and the order shows neither the new terms nor a refusal.",
         "The order lives on its old terms; margin is held for the larger ones. `pms cancel ORDER` ends both.",
     ),
+    "liquidation_waits": Kind(
+        "A sub-account has crossed a line, and a price of its symbols may not be acted on.",
+        "See that the symbol's book is in sync and near its mark price; `pms halt ACCOUNT` meanwhile.",
+        "the price may be acted on again",
+    ),
     "exchange_liquidation": Kind(
         "The exchange liquidated a part of the account. Its trades went to the house.",
         "Put money into the exchange account, or reduce. `pms reassign` hands the trades on.",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from pms.contract.money import plain
+from pms.domain.brackets import UNKNOWN, Bracket
 
 SNAP = Decimal("1e-9")
 """How far off a step a value may be and still be meant to lie on it."""
@@ -51,6 +52,7 @@ class Instrument:
     multiplier_up: Decimal
     multiplier_down: Decimal
     max_leverage: int | None = None
+    brackets: tuple[Bracket, ...] = UNKNOWN
 
     def snap_price(self, price: Decimal) -> Decimal:
         """The price on its tick; raises PRICE_TICK or PRICE_RANGE."""

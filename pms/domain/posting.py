@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pms.contract.account import Account
-from pms.contract.events import OrderEvent, PositionEvent, RiskEvent
+from pms.contract.events import LiquidationEvent, OrderEvent, PositionEvent, RiskEvent
 from pms.contract.journal import (
     FORMAT,
     AssetRow,
@@ -19,17 +19,19 @@ from pms.contract.journal import (
     IncidentRow,
     IncomeRow,
     LedgerRow,
+    LiquidationRow,
     MoveRow,
     OrderRow,
     PositionRow,
     ProgressRow,
     Rows,
     SubAccountRow,
+    UnwindRow,
 )
 from pms.contract.results import Result
 from pms.domain.open_incidents import OpenIncidents
 
-Event = OrderEvent | PositionEvent | RiskEvent
+Event = OrderEvent | PositionEvent | LiquidationEvent | RiskEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class Draft:
     moves: list[MoveRow] = field(default_factory=list)
     progress: list[ProgressRow] = field(default_factory=list)
     halts: dict[str, HaltRow] = field(default_factory=dict)
+    liquidations: list[LiquidationRow] = field(default_factory=list)
+    unwinds: dict[str, UnwindRow] = field(default_factory=dict)
 
     @property
     def first_seq(self) -> int:
@@ -149,5 +153,7 @@ class Draft:
                 moves=tuple(self.moves),
                 progress=tuple(self.progress),
                 halts=tuple(self.halts.values()),
+                liquidations=tuple(self.liquidations),
+                unwinds=tuple(self.unwinds.values()),
             ),
         )

@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
+from pms.binance.instruments import brackets_of
 from pms.contract import names
-from pms.contract.money import plain
+from pms.domain.brackets import UNKNOWN
 from pms.risk.maintenance import Ladder, Ladders
 
 log = structlog.get_logger()
@@ -39,19 +40,13 @@ async def margin_ladders(redis: Redis, client: ExchangeClient) -> Ladders:
 
 
 def ladders_from(rows: Sequence[Mapping[str, Any]]) -> dict[str, Ladder]:
-    """Read GET /fapi/v1/leverageBracket; a symbol that cannot be read has no ladder: the report says so."""
+    """Read GET /fapi/v1/leverageBracket; one that cannot be read is left out, and the report says so."""
     found: dict[str, Ladder] = {}
     for row in rows:
         try:
-            steps = sorted(
-                (_number(each["notionalFloor"]), _number(each["maintMarginRatio"]), _number(each["cum"]))
-                for each in row["brackets"]
-            )
-            found[str(row["symbol"])] = Ladder(tuple((ratio, cum) for _, ratio, cum in steps))
+            brackets = brackets_of(row)
+            if brackets is not UNKNOWN:
+                found[str(row["symbol"])] = Ladder.of(brackets)
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             log.warning("brackets_unreadable", symbol=str(row)[:60], error=repr(error))
     return found
-
-
-def _number(value: Any) -> Decimal:
-    return Decimal(plain(Decimal(str(value))))

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pms.contract.names import HOUSE
 from pms.domain.positions import Position
-from pms.risk.maintenance import Ladders
+from pms.risk.maintenance import Ladders, ladder_of
 
 ZERO = Decimal(0)
 DESK = "desk"
@@ -70,7 +70,7 @@ def exposure_of(position: Position, prices: Prices) -> Decimal:
 
 
 def value(account: Account, prices: Prices, ladders: Ladders) -> Scope:
-    """Value one account. A symbol without brackets asks for no maintenance: whoever reports must say so."""
+    """Value one account."""
     unrealized = margin = gross = maintenance = ZERO
     held: dict[str, Held] = {}
     for position in account.positions:
@@ -78,8 +78,7 @@ def value(account: Account, prices: Prices, ladders: Ladders) -> Scope:
         unrealized += exposure - position.cost
         margin += position.margin
         gross += abs(exposure)
-        if position.symbol in ladders:
-            maintenance += ladders[position.symbol].margin(abs(exposure))
+        maintenance += ladder_of(ladders, position.symbol).margin(abs(exposure))
         # A symbol may be held both ways: each leg has margin of its own, their prices move together.
         before = held.get(position.symbol)
         held[position.symbol] = (
@@ -126,7 +125,7 @@ def net_of(scopes: Iterable[Scope], ladders: Ladders) -> Scope:
         gross=sum((abs(each.exposure) for each in held.values()), ZERO),
         margin_used=None,
         maintenance=sum(
-            (ladders[name].margin(abs(each.exposure)) for name, each in held.items() if name in ladders), ZERO
+            (ladder_of(ladders, name).margin(abs(each.exposure)) for name, each in held.items()), ZERO
         ),
         held=held,
     )

@@ -60,6 +60,9 @@ def warnings(used: Sequence[SymbolUsed], stale: Collection[str]) -> list[str]:
         ("too little history, left out of VaR and ES", [each.symbol for each in used if not each.covered]),
         ("history not up to date", [s.symbol for s in used if s.covered and s.symbol in stale]),
         ("history partly made up", [each.symbol for each in used if each.filled]),
-        ("no brackets, maintenance margin unknown", [each.symbol for each in used if not each.brackets]),
+        (
+            "brackets not told, those of a small symbol taken",
+            [each.symbol for each in used if not each.brackets],
+        ),
     )
     return [f"{what}: {', '.join(symbols)}" for what, symbols in told if symbols]

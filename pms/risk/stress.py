@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pms.risk.book import ZERO, Account, Prices, Scope, exposure_of
 from pms.risk.boundary import FloatArray, IntArray, cents, floats
-from pms.risk.maintenance import Ladders
+from pms.risk.maintenance import Ladders, ladder_of
 from pms.risk.scenarios import Scenario
 
 NEAR = 1e-9
@@ -107,8 +107,7 @@ def judge(account: Account, scenario: Scenario, prices: Prices, ladders: Ladders
     for position in account.positions:
         exposure = exposure_of(position, prices) * (1 + scenario.move(position.symbol))
         equity += exposure - position.cost
-        if position.symbol in ladders:
-            maintenance += ladders[position.symbol].margin(abs(exposure))
+        maintenance += ladder_of(ladders, position.symbol).margin(abs(exposure))
     return Verdict(equity, maintenance)
 
 
@@ -163,8 +162,8 @@ class Stress:
         return sums.astype(np.float64)
 
     def _steps(self) -> tuple[FloatArray, FloatArray]:
-        """The ladders as arrays, one row a step; zeros where a ladder is shorter, or there is none."""
-        ladders = [self._ladders[symbol].steps if symbol in self._ladders else () for symbol in self._symbols]
+        """The ladders as arrays, one row a step; zeros where a ladder is shorter."""
+        ladders = [ladder_of(self._ladders, symbol).steps for symbol in self._symbols]
         shape = (max((len(steps) for steps in ladders), default=0), len(self._symbols))
         ratios, cums = np.zeros(shape), np.zeros(shape)
         for n, steps in enumerate(ladders):

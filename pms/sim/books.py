@@ -109,6 +109,7 @@ class Fold:
             ],
             moves=self._moves(),
             halts=[row for row in tables["halts"].values() if row.mode != "RESUMED"],
+            unwinds=[row for row in tables["unwinds"].values() if row.quantity],
         )
 
     def _read_to(self, history: str) -> float:

@@ -58,6 +58,8 @@ class Invariants:
         self.journal = Fold()
         self.journal.take(opening())
         self.admitted: dict[str, OrderRow] = {}
+        self._forgotten_intents: dict[str, list[OrderRow]] = {}
+        #: decided, and lost with the tail of Redis before anything was sent
         self.answered_s: dict[str, float] = {}
         self.tail_lost = 0
         self.placed: Counter[str] = Counter()
@@ -176,7 +178,7 @@ class Invariants:
         self.checked["no end without evidence"] += 1
         coid = order.client_order_id
         if before is None:
-            self.admitted.setdefault(coid, order)
+            self._intend(coid, order)
         state = State(order.state)
         theirs = self.order_of(order.symbol, coid)
         if before is not None and order.filled_qty < before.filled_qty:
@@ -259,6 +261,15 @@ class Invariants:
         if int(order.get(b"deadline", b"0")) < self._server.now_ms():
             self.fail("one send right an order", f"{coid} was given a right after its deadline", coid)
 
+    def _intend(self, coid: str, order: OrderRow) -> None:
+        """Note what an order is to be; a decision stands, unless Redis and all else forgot it unsent."""
+        known = self.admitted.setdefault(coid, order)
+        if _terms(known) == _terms(order):
+            return
+        if self.tail_lost and not self.placed[coid]:
+            self._forgotten_intents.setdefault(coid, []).append(known)
+            self.admitted[coid] = order
+
     # --- the exchange's door ---
 
     def _asked(self, asked: Asked, given: Answer) -> None:
@@ -281,10 +292,10 @@ class Invariants:
         first = self._sent_for.setdefault(intent.request_id or coid, coid)
         if first != coid:
             self.fail("one order an intent", f"{intent.request_id} placed {first} and {coid}", coid, first)
-        price = "" if intent.price is None else str(intent.price)
-        sent = (fields["symbol"], fields["side"], Decimal(fields["quantity"]), fields.get("price", ""))
-        meant = (intent.symbol, intent.side, intent.quantity, price)
-        if sent[:3] != meant[:3] or (price and Decimal(sent[3]) != intent.price):
+        price = Decimal(fields["price"]) if "price" in fields else None
+        sent = (fields["symbol"], fields["side"], Decimal(fields["quantity"]), price)
+        meant = [_terms(each) for each in (intent, *self._forgotten_intents.get(coid, ()))]
+        if sent not in meant:
             self.fail("one order an intent", f"{coid} was meant {meant}, sent {sent}", coid)
         right = self._rights.get(RIGHT + coid.encode())
         if not self.tail_lost and (right is None or right.partition(b" ")[0] != stamp.encode()):
@@ -334,3 +345,8 @@ class Invariants:
         tag = rest.partition("_")[0]
         accounts: dict[Any, Any] = self.journal.tables["sub_accounts"]
         return next((name for (name,) in accounts if name[:8] == tag), HOUSE) if prefix == "PMS" else HOUSE
+
+
+def _terms(order: OrderRow) -> tuple[str, str, Decimal, Decimal | None]:
+    """What of an order the exchange is told."""
+    return order.symbol, order.side, order.quantity, order.price

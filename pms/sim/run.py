@@ -18,6 +18,8 @@ BOUND_S = 50.0
 """By then a world without any more faults must be quiet."""
 HEALED_S = 22.0
 """So long after the last fault a lost word may take to be found: cursors are proven every 15 s."""
+STILL_S = 3.0
+"""A difference that lasts so long is one: the market goes on, and a trade of this moment is not heard yet."""
 EXTRA_S = 0.2
 LATE_S = 3.2
 """An answer may be later than its deadline and a second by the sweep's period, and a moment."""
@@ -88,6 +90,7 @@ async def _play(world: World, invariants: Invariants, injector: Injector, steps:
     world.start_all(lists=any(step.door == "list" for step in steps))
     playing = loop.create_task(world.gateway.play(steps))
     calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
+    quiet_since: float | None = None
     while True:
         await asyncio.sleep(EXTRA_S)
         if invariants.violation is not None:
@@ -99,11 +102,12 @@ async def _play(world: World, invariants: Invariants, injector: Injector, steps:
             settled.unquiet(world, invariants) or (world.loop.now < calm_s and "the plan is not over") or None
         )
         if why is None:
+            quiet_since = loop.time() if quiet_since is None else quiet_since
             settled.check(world, invariants)
             wrong = invariants.retract()
             if wrong is None:
                 break
-            if world.loop.now > calm_s + HEALED_S:
+            if loop.time() > max(calm_s + HEALED_S, quiet_since + STILL_S):
                 invariants.violation = wrong
                 raise _Stopped
         elif world.loop.now > BOUND_S:

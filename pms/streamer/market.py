@@ -79,6 +79,10 @@ class MarketData:
         self._spawn_task = spawn
         self._publishers: set[asyncio.Task[Any]] = set()
         self.stream: MarketStream
+        self.followed: Callable[[str], None] = _nobody
+        #: a symbol is followed from now on
+        self.ticked: Callable[[str], None] = _nobody
+        #: a symbol's best bid or ask is another than before
         self.bad_frames = 0
         self.resyncs = 0
         self.silences = 0
@@ -92,6 +96,7 @@ class MarketData:
         self._followed[symbol] = followed
         followed.consumers.append(followed.mailbox)
         self.stream.subscribe([_stream(symbol)])
+        self.followed(symbol)
         self._spawn(self._publish(symbol, followed))
         self._resync(symbol, followed)
         return followed
@@ -201,7 +206,8 @@ class MarketData:
         else:
             told = Top(Decimal(best.bid), Decimal(best.bid_qty), Decimal(best.ask), Decimal(best.ask_qty), at)
         followed.best, followed.told = best, told
-        self._desk.tops[symbol] = told
+        self._desk.price(symbol, told)
+        self.ticked(symbol)
         for box in followed.consumers:
             box.put(told)
         if followed.waiting:
@@ -270,6 +276,10 @@ class MarketData:
         self._publishers.add(task)
         task.add_done_callback(self._publishers.discard)
         return task
+
+
+def _nobody(_: str) -> None:
+    """Nobody wants to know."""
 
 
 def _run(then: Callable[[], None]) -> None:

@@ -32,6 +32,7 @@ from pms.domain.dead_man import DeadManSwitch
 from pms.domain.desk import Desk
 from pms.domain.fees import price_symbol
 from pms.domain.recalling import recalled
+from pms.domain.tiers import DEFAULT
 from pms.flows.place import Placing
 from pms.flows.resolve import PROOF_MARGIN_MS
 from pms.streamer.agenda import Agenda
@@ -46,10 +47,12 @@ from pms.streamer.ledger_wake import LedgerWake
 from pms.streamer.lifeline import Lifeline
 from pms.streamer.local import LocalCommands
 from pms.streamer.market import MarketData
+from pms.streamer.marks import Marks
 from pms.streamer.outbox import Outbox
 from pms.streamer.outside import Outside
 from pms.streamer.reconcile import Reconciler
 from pms.streamer.redis_clock import RedisClock
+from pms.streamer.risk import RiskGuard
 from pms.streamer.start import (
     first_books,
     given_room,
@@ -59,6 +62,7 @@ from pms.streamer.start import (
     traded_since,
 )
 from pms.streamer.supervision import Supervision
+from pms.streamer.unwinder import Unwinder
 from pms.streamer.world import World
 
 log = structlog.get_logger()
@@ -192,6 +196,18 @@ class Streamer:
             wanted_leverage=settings.exchange_leverage,
         )
         self._halts = Halts(self._engine, self._redis, now_ms=self._clock.now_ms, sleep=asyncio.sleep)
+        self._unwinder = Unwinder(
+            self._engine, self._redis, new_id=self._world.new_id, spawn=self._tasks.spawn
+        )
+        self._risk = RiskGuard(
+            self._engine,
+            tiers_of=lambda _: DEFAULT,
+            unwind=self._unwinder.look,
+            fatal=self._tasks.end,
+        )
+        self._marks = Marks(self._desk, now_ms=self._clock.now_ms)
+        self._market.followed = self._marks.follow
+        self._market.ticked = self._risk.ticked
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(
             base,
@@ -202,6 +218,17 @@ class Streamer:
             monotonic=monotonic,
             sleep=asyncio.sleep,
             jitter=self._world.jitter,
+        )
+        self._marks.stream = MarketStream(
+            base,
+            session=self._session,
+            on_frame=self._marks.frame,
+            on_connected=lambda: None,
+            on_disconnected=lambda: None,
+            monotonic=monotonic,
+            sleep=asyncio.sleep,
+            jitter=self._world.jitter,
+            route="market",
         )
         self._user = UserStream(
             base,
@@ -271,6 +298,7 @@ class Streamer:
         await self._recover()
         self._tasks.start("outbox", self._outbox.run())
         keep("market", self._market.stream.run)
+        keep("marks", self._marks.stream.run)
         keep("agenda", self._engine.agenda.run)
         keep("ledger_wake", self._ledger.run)
         keep("trim", self._ledger.trim)
@@ -285,6 +313,8 @@ class Streamer:
         keep("dead_man", self._dead_man.run)
         await self._watch.until_open(patience_s=3.0)
         log.info("recovered", seq=self._desk.last_seq)
+        self._risk.begin()
+        keep("unwinder", self._unwinder.run)
         keep("inbox", self._hear)
         keep("sweep", self._sweep)
         keep("halts", self._halts.run)

@@ -65,6 +65,7 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             progress=tuple(state.progress),
             fundings=tuple(state.fundings),
             halts=tuple(state.halts),
+            unwinds=tuple(state.unwinds),
         )
     )
     desk.forgotten_until = max(state.entry_at - RECENT_MS, 0)

@@ -58,6 +58,11 @@ class Supervision:
         self._tasks.add(task)
         task.add_done_callback(self._vital_ended)
 
+    def end(self, error: Exception) -> None:
+        """End this life: memory and journal no longer say the same."""
+        if not self._fault.done():
+            self._fault.set_exception(error)
+
     def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Start a service that is run for ever."""
         self.start(name, self.kept(name, work))

@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from pms.venue import core
 from pms.venue.auth import Credential
 from pms.venue.background import synthetic
+from pms.venue.background.crash import Crashes
 from pms.venue.background.past import made_up_days
 from pms.venue.background.recording import Recording, RecordingError, load
 from pms.venue.background.replay import Replay, ReplayWait
@@ -250,7 +251,7 @@ async def _assemble(
         market = exchange.markets[name]
         days = made_up_days(market.symbol, last=market.last_price, now=clock(), seed=config.seed)
         venue.feeds.candles[name].precede("1d", days)
-    runner = await _serve_http(venue, sockets, replays, listener)
+    runner = await _serve_http(venue, sockets, replays, Crashes(synthetics), listener)
     work = [
         venue.feeds.run(),
         venue.countdowns.run(),
@@ -309,11 +310,15 @@ def _synthetics(config: VenueConfig, exchange: Exchange, replayed: set[str]) -> 
 
 
 async def _serve_http(
-    venue: Venue, sockets: WebSocketFace, replays: list[Replay], listener: socket.socket
+    venue: Venue,
+    sockets: WebSocketFace,
+    replays: list[Replay],
+    crashes: Crashes,
+    listener: socket.socket,
 ) -> web.AppRunner:
     app = web.Application()
     rest = RestFace(venue)
-    app.add_routes(AdminFace(venue, sockets, replays).routes())
+    app.add_routes(AdminFace(venue, sockets, replays, crashes).routes())
     app.add_routes(sockets.routes())
     app.router.add_route("*", "/fapi/{tail:.*}", rest.handle)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=0.2)

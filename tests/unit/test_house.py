@@ -47,6 +47,7 @@ PURE_IMPORTS = {
     "decimal",
     "enum",
     "hashlib",
+    "heapq",
     "itertools",
     "msgspec",
     "pydantic",

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pms.venue.exchange import Exchange
 from pms.venue.market import Market
@@ -62,6 +62,21 @@ class Step(NamedTuple):
     order: Order | None
 
 
+class Course(Protocol):
+    """A way that the price is led along for a while, instead of wandering."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the market is on its own again."""
+
+    @property
+    def thin(self) -> float:
+        """By how much less is quoted meanwhile."""
+
+    def step(self) -> float:
+        """The next price, in ticks."""
+
+
 class SyntheticMarket:
     """Decides, from a book and a generator, the next step of one symbol. Pure but for the generator."""
 
@@ -73,19 +88,51 @@ class SyntheticMarket:
         # Ticks between neighbouring levels: about a hundred-thousandth of the price
         self._spacing = max(1, round(market.last_price * 1e-5))
         value = market.symbol.notional(max(1, market.last_price), 1)
-        self._base_lots = max(4, int(LEVEL_NOTIONAL / value))
+        self._usual_lots = self._base_lots = max(4, int(LEVEL_NOTIONAL / value))
+        self._thinned = False
+        self.crash: Course | None = None
+
+    @property
+    def symbol(self) -> Symbol:
+        """What is traded here."""
+        return self._market.symbol
+
+    @property
+    def middle(self) -> float:
+        """The price around which is quoted, in ticks."""
+        return self._middle
+
+    @property
+    def mark(self) -> Decimal:
+        """The mark price that its quotes make."""
+        return self._market.mark
 
     def step(self) -> Step:
         """Move the price, let the quotes follow, perhaps trade."""
-        rng = self._rng
-        drift = (self._anchor - self._middle) * PULL
-        self._middle = max(2.0, self._middle + drift + rng.gauss(0.0, self._anchor * VOLATILITY))
+        self._move()
         best_bid = max(1, int(self._middle))
         best_ask = best_bid + max(1, self._spacing // 4)
         book = self._market.book
         bids = self._quotes(book.bids, self._prices(best_bid, -1), best_bid)
         asks = self._quotes(book.asks, self._prices(best_ask, 1), best_ask)
+        self._thinned = False
         return Step(bids, asks, self._order(best_bid, best_ask))
+
+    def _move(self) -> None:
+        """Go on along a crash, or wander. Where a crash ends, there the market stays."""
+        crash = self.crash
+        if crash is not None and crash.over:
+            crash = self.crash = None
+            self._base_lots = self._usual_lots
+        if crash is None:
+            drift = (self._anchor - self._middle) * PULL
+            self._middle += drift + self._rng.gauss(0.0, self._anchor * VOLATILITY)
+        else:
+            thin_lots = max(4, int(self._usual_lots / crash.thin))
+            self._thinned = thin_lots != self._base_lots
+            self._base_lots = thin_lots
+            self._middle = self._anchor = crash.step()
+        self._middle = max(2.0, self._middle)
 
     def _prices(self, best: int, away: int) -> list[int]:
         """The grid of quoted prices: fixed points, so that a small move changes few levels."""
@@ -107,7 +154,7 @@ class SyntheticMarket:
         for place, price in enumerate(prices):
             level = side.levels.get(price)
             held = level.anonymous if level is not None else 0
-            if held < self._base_lots // 4 or price in renewed:
+            if self._thinned or held < self._base_lots // 4 or price in renewed:
                 changes.append((price, self._lots(place)))
         return changes
 

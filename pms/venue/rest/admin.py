@@ -12,11 +12,13 @@ from aiohttp import web
 
 from pms.venue import candles
 from pms.venue.acts import Closing, held
+from pms.venue.background.crash import CrashError, Crashes
 from pms.venue.background.replay import Replay
 from pms.venue.checks import NewOrder
 from pms.venue.errors import VenueError
 from pms.venue.faults import FaultError
 from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
+from pms.venue.rest import crash
 from pms.venue.rest.views import queried, trade_row
 from pms.venue.state import WALLET
 from pms.venue.symbols import Symbol
@@ -35,10 +37,11 @@ class AdminError(Exception):
 class AdminFace:
     """What tests and operators use to see and to disturb the venue."""
 
-    def __init__(self, venue: Venue, sockets: WebSocketFace, replays: list[Replay]) -> None:
+    def __init__(self, venue: Venue, sockets: WebSocketFace, replays: list[Replay], crashes: Crashes) -> None:
         self._venue = venue
         self._sockets = sockets
         self._replays = replays
+        self._crashes = crashes
 
     def routes(self) -> list[web.RouteDef]:
         """All admin endpoints."""
@@ -65,6 +68,9 @@ class AdminFace:
             web.post(f"{base}/sockets/cut", self._guarded(self._cut_sockets)),
             web.get(f"{base}/replay", self._guarded(self._replay_state)),
             web.post(f"{base}/replay/start", self._guarded(self._start_replay)),
+            web.get(f"{base}/crash", self._guarded(self._show_crashes)),
+            web.post(f"{base}/crash", self._guarded(self._crash)),
+            web.delete(f"{base}/crash", self._guarded(self._stop_crashes)),
         ]
 
     def _guarded(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -75,7 +81,7 @@ class AdminFace:
                 return _answer(await handler(request), status=200)
             except VenueError as error:
                 return _answer(error.body(), status=error.status)
-            except (AdminError, FaultError) as error:
+            except (AdminError, CrashError, FaultError) as error:
                 return _answer({"error": str(error)}, status=400)
 
         return serve
@@ -255,6 +261,19 @@ class AdminFace:
         for replay in self._replays:
             replay.begin()
         return {"replays": len(self._replays)}
+
+    async def _show_crashes(self, request: web.Request) -> object:
+        return {"crashes": self._crashes.as_json()}
+
+    async def _crash(self, request: web.Request) -> object:
+        """Let made-up markets fall, or rise: {percent, symbols?, seconds?, gaps?, thin?, seed?}."""
+        self._crashes.begin(crash.wanted(await _body(request), self._crashes.symbols))
+        return {"crashes": self._crashes.as_json()}
+
+    async def _stop_crashes(self, request: web.Request) -> object:
+        """End all crashes where they are."""
+        self._crashes.stop()
+        return {"crashes": self._crashes.as_json()}
 
     def _symbol(self, body: dict[str, Any]) -> Symbol:
         return self._venue.symbols[str(body.get("symbol"))]

@@ -176,7 +176,7 @@ async def test_while_the_exchange_is_away_all_that_needs_no_past_is_told(
     assert (report.net.var, report.method.bars, report.method.reference) == (None, 0, None)
     assert report.net.gross == 66_000
     assert report.net.stress_loss > 0
-    assert "no brackets, maintenance margin unknown: BTCUSDT, ETHUSDT" in report.warnings
+    assert "brackets not told, those of a small symbol taken: BTCUSDT, ETHUSDT" in report.warnings
 
 
 async def test_a_limit_is_told_when_crossed_once_and_when_it_is_over(desk: Desk) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from pms.binance.instruments import parse_instruments, parse_symbol
+from pms.domain.brackets import UNKNOWN, maintenance
 
 ETH: dict[str, Any] = msgspec.json.decode("""
 {"symbol":"ETHUSDT","pair":"ETHUSDT","contractType":"PERPETUAL","status":"TRADING","baseAsset":"ETH",
@@ -21,13 +22,38 @@ ETH: dict[str, Any] = msgspec.json.decode("""
   {"filterType":"PERCENT_PRICE","multiplierUp":"1.0500","multiplierDown":"0.9500","multiplierDecimal":"4"},
   {"filterType":"POSITION_RISK_CONTROL","positionControlSide":"NONE"},{"filterType":"OF_TOMORROW","x":[1]}]}
 """)
+
+
+def bracket(number: int, leverage: int, floor: int, cap: int, ratio: float) -> dict[str, Any]:
+    return {
+        "bracket": number,
+        "initialLeverage": leverage,
+        "notionalFloor": floor,
+        "notionalCap": cap,
+        "maintMarginRatio": ratio,
+    }
+
+
 BRACKETS = [
     {
         "symbol": "ETHUSDT",
         "notionalCoef": Decimal("1.50"),
-        "brackets": [{"bracket": 2, "initialLeverage": 50}, {"bracket": 1, "initialLeverage": 75}],
+        "brackets": [bracket(2, 50, 10_000, 50_000, 0.01), bracket(1, 75, 0, 10_000, 0.0065)],
     }
 ]
+
+
+def test_maintenance_margin_is_read_by_its_steps() -> None:
+    eth = parse_instruments({"symbols": [ETH]}, BRACKETS)["ETHUSDT"]
+    assert maintenance(eth.brackets, Decimal(10_000)) == 65
+    assert maintenance(eth.brackets, Decimal(20_000)) == 165
+
+
+def test_brackets_that_make_no_sense_are_those_of_an_unknown_symbol() -> None:
+    torn = {**BRACKETS[0], "brackets": [bracket(2, 50, 10_000, 50_000, 0.01)]}
+    eth = parse_instruments({"symbols": [ETH]}, [torn])["ETHUSDT"]
+    assert eth.brackets == UNKNOWN
+    assert eth.max_leverage == 50
 
 
 def without(filter_type: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ BOUNDS = {
     "Desk.by_number": ORDERS,
     "Desk.by_parent": ORDERS,
     "Desk.live": LIVE,
+    "Desk.live_of": LIVE,
     "Desk.reserved": LIVE,
     "Desk.legs": LIVE,
     "Desk.pending": "accounts, and symbols with live orders",
@@ -46,7 +47,16 @@ BOUNDS = {
     "Desk.forgotten_trades": SYMBOLS,
     "Desk.cursors": SYMBOLS,
     "Desk.tops": SYMBOLS,
+    "Desk.last_tops": SYMBOLS,
+    "Desk.marks": SYMBOLS,
+    "Desk.unwinds": SYMBOLS,
+    "Desk.unweighed": ACCOUNTS,
     "Desk.instruments": SYMBOLS,
+    "RiskWatch.triggers": SYMBOLS,
+    "RiskWatch.waiting": "accounts that hold a symbol without a price",
+    "RiskWatch._symbols": POSITIONS,
+    "SymbolTriggers.newest": POSITIONS,
+    "_Side.heap": "twice its positions and SPARE",
     "RestingOrders._sides": "two a symbol, and live prices",
     "RestingOrders._where": "live orders and amendments in flight",
     "Treasury.assets": "assets of the exchange account",
@@ -89,7 +99,10 @@ BOUNDS = {
     "Streamer._buffer": "the feed of one recovery",
 }
 FILES = [
-    *(ROOT / f"domain/{name}.py" for name in ("desk", "resting", "treasury", "headroom", "open_incidents")),
+    *(
+        ROOT / f"domain/{name}.py"
+        for name in ("desk", "resting", "treasury", "headroom", "open_incidents", "risk_watch", "triggers")
+    ),
     *(ROOT / "streamer").glob("*.py"),
 ]
 

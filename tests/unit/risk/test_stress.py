@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from makers import BTC, D, account, holding
 
 from pms.contract.names import HOUSE
+from pms.domain.brackets import UNKNOWN, ladder, maintenance
 from pms.risk.book import Account, net_of, pool, value
 from pms.risk.maintenance import Ladder
 from pms.risk.scenarios import BadScenario, Scenario, grid, scenario_from, scenarios_from
 from pms.risk.stress import Stress, change, judge, worst
-from pms.venue.brackets import BRACKETS, maintenance_margin
+from pms.venue.brackets import BRACKETS, OTHERS
 
 LADDERS = {"BTCUSDT": BTC, "ETHUSDT": BTC}
 PRICES = {"BTCUSDT": D(60_000), "ETHUSDT": D(3_000)}
@@ -53,12 +54,12 @@ def test_both_legs_of_a_symbol_keep_margin_and_move_together() -> None:
 
 
 def test_the_ladder_is_the_bracket_of_the_notional() -> None:
-    """Against the venue's search for the bracket, at floors, caps and between, to the last digit."""
-    for symbol, brackets in BRACKETS.items():
-        ladder = Ladder(tuple((each.ratio, each.cum) for each in brackets))
-        for bracket in brackets:
-            for notional in (bracket.floor, bracket.cap, (bracket.floor + bracket.cap) / 2, bracket.cap + 1):
-                assert ladder.margin(notional) == maintenance_margin(symbol, notional)
+    """Against the domain's search for the bracket, at floors, caps and between, to the last digit."""
+    for listed in (*BRACKETS.values(), OTHERS):
+        brackets = ladder([(each.leverage, each.floor, each.cap, each.ratio) for each in listed])
+        for each in listed:
+            for notional in (each.floor, each.cap, (each.floor + each.cap) / 2, each.cap + 1):
+                assert Ladder.of(brackets).margin(notional) == maintenance(brackets, notional)
 
 
 def test_a_ladder_that_does_not_rise_is_refused() -> None:
@@ -84,10 +85,12 @@ def test_a_crash_by_hand() -> None:
     assert outcome.shortfall == D("0.5")
 
 
-def test_without_brackets_only_bankruptcy_is_judged() -> None:
-    accounts = [account("a", "12001", holding("1", "60000")), account("b", "11999", holding("1", "60000"))]
+def test_a_symbol_whose_brackets_were_not_told_is_judged_as_liquidation_does() -> None:
+    """2.5 % of 48,000."""
+    accounts = [account("a", "13200.01", holding("1", "60000")), account("b", "13200", holding("1", "60000"))]
     outcome = Stress(accounts, PRICES, {}).shake(CRASH)
-    assert (outcome.liquidated, outcome.bankrupt) == (("b",), ("b",))
+    assert (outcome.liquidated, outcome.bankrupt) == (("b",), ())
+    assert value(accounts[0], PRICES, {}).maintenance == maintenance(UNKNOWN, D(60_000))
 
 
 def test_the_worst_of_a_grid() -> None:

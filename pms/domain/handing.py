@@ -1,0 +1,100 @@
+"""Handing over to the house: a position at a price, and the live orders that belong to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from pms.contract.account import Account, PositionView
+from pms.contract.events import OrderEvent
+from pms.contract.names import HOUSE
+from pms.domain.answers import answer_as_it_stands
+from pms.domain.booking import apply_move, note_taken, order_event, tell_move
+from pms.domain.desk import Desk, order_row, position_view
+from pms.domain.orders import Order
+from pms.domain.positions import Move, Position
+from pms.domain.posting import Draft
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A position's part that went to the house, and what the account realised by it."""
+
+    position: Position
+    quantity: Decimal
+    #: signed, as it was held
+    price: Decimal
+    move: Move
+    view: PositionView
+    #: before
+
+
+def hand_position(
+    desk: Desk, draft: Draft, position: Position, quantity: Decimal, price: Decimal, *, reference: str
+) -> Handed:
+    """Move a signed part of a position to the house: one trade on either side, which the exchange never saw.
+
+    What both realise together the exchange never paid: it is posted against the house (`NETTING`), so that
+    all balances still add up to the wallet.
+    """
+    view, account = position_view(position), position.sub_account_id
+    move = apply_move(desk, draft, position, -quantity, price, at=draft.at)
+    desk.post(draft, account=account, amount=move.realized, reason="LIQUIDATION", reference=reference)
+    taking = desk.position(HOUSE, position.symbol)
+    taken = apply_move(desk, draft, taking, quantity, price, at=draft.at)
+    desk.post(draft, account=HOUSE, amount=taken.realized, reason="REALIZED_PNL", reference=reference)
+    desk.post(
+        draft, account=HOUSE, amount=-move.realized - taken.realized, reason="NETTING", reference=reference
+    )
+    note_taken(desk, draft, position.symbol, quantity)
+    return Handed(position, quantity, price, move, view)
+
+
+def tell_handed(desk: Desk, draft: Draft, handed: Handed, *, account: Account) -> None:
+    """Tell the account that a position, or a part of it, is gone."""
+    tell_move(
+        desk,
+        draft,
+        handed.position,
+        handed.move,
+        closed_view=handed.view,
+        reason="LIQUIDATION",
+        account=account,
+    )
+
+
+def hand_orders(desk: Desk, draft: Draft, account: str, symbol: str) -> list[Order]:
+    """Give an account's live and unknown orders in a symbol to the house, unwanted from here on.
+
+    What they still trade is the house's. The account is told that they are gone, for to it they are; a
+    command that still waited for one of them is answered with what is known now.
+    """
+    given = desk.orders_of(account, symbol)
+    for order in given:
+        told = answer_as_it_stands(order)
+        draft.results += [told] if told else []
+        desk.release(order)
+        order.spec = replace(order.spec, sub_account_id=HOUSE, request_id=None)
+        order.cancel_wanted = True
+        desk.reserve(order)
+        draft.orders[order.spec.client_order_id] = order_row(order)
+    return given
+
+
+def tell_orders_gone(draft: Draft, orders: list[Order], *, account: str, snapshot: Account) -> None:
+    """Tell an account that its orders went with its position."""
+    for order in orders:
+        event = order_event(draft, order, word="order_cancelled", account=snapshot, reason="LIQUIDATION")
+        draft.events.append(
+            OrderEvent.model_copy(event, update={"sub_account_id": account, "state": "cancelled"})
+        )
+
+
+def cancel_orders(desk: Desk, draft: Draft, account: str) -> None:
+    """Want all live orders of an account cancelled; they stay its own."""
+    for order in desk.orders_of(account, None):
+        if not order.cancel_wanted:
+            order.cancel_wanted = True
+            draft.orders[order.spec.client_order_id] = order_row(order)

@@ -1,0 +1,80 @@
+"""The tiers of a liquidation: at which maintenance over equity what happens, and when it may happen again.
+
+A tier that fired is armed again once the ratio has come `rearm` below it. So an account that trembles on a
+line is dealt with once; how far it got is journaled with it, and a restart in the middle goes on from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+
+from pms.domain.margin import Weight
+
+
+class Tier(IntEnum):
+    """How far an account's liquidation has come."""
+
+    NONE = 0
+    WARN = 1
+    CANCEL = 2
+    DELEVERAGE = 3
+    TAKEOVER = 4
+
+
+class TiersError(ValueError):
+    """Ratios that do not rise, or a target that would fire the next tier at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """The ratios of maintenance margin to equity at which each tier fires."""
+
+    warn: Decimal = Decimal("0.70")
+    cancel: Decimal = Decimal("0.80")
+    deleverage: Decimal = Decimal("0.90")
+    deleverage_to: Decimal = Decimal("0.75")
+    takeover: Decimal = Decimal("1.00")
+    rearm: Decimal = Decimal("0.05")
+
+    def __post_init__(self) -> None:
+        if not 0 < self.warn < self.cancel < self.deleverage < self.takeover <= 1:
+            raise TiersError("warn, cancel, deleverage and takeover must rise, above 0 and up to 1")
+        if not 0 < self.rearm < self.warn:
+            raise TiersError("rearm must lie between 0 and warn")
+        if not 0 < self.deleverage_to <= self.deleverage - self.rearm:
+            raise TiersError("deleverage_to must be at least `rearm` below deleverage")
+
+    def fires_at(self, tier: Tier) -> Decimal:
+        """The ratio at which a tier fires."""
+        return (self.warn, self.cancel, self.deleverage, self.takeover)[tier - 1]
+
+    def armed_below(self, tier: Tier) -> Decimal:
+        """The ratio below which it may fire again."""
+        return self.fires_at(tier) - self.rearm
+
+    def reached(self, weight: Weight) -> Tier:
+        """The worst tier that an account of this weight has crossed."""
+        for tier in (Tier.TAKEOVER, Tier.DELEVERAGE, Tier.CANCEL, Tier.WARN):
+            if weight.crossed(self.fires_at(tier)):
+                return tier
+        return Tier.NONE
+
+    def standing(self, weight: Weight, before: Tier) -> Tier:
+        """In which tier an account is now that was in `before`: one that it reached, or did not yet leave."""
+        tier = before
+        while tier and not weight.crossed(self.armed_below(tier)):
+            tier = Tier(tier - 1)
+        return max(tier, self.reached(weight))
+
+    def worse(self, tier: Tier) -> Decimal | None:
+        """The ratio that the next tier waits for."""
+        return None if tier is Tier.TAKEOVER else self.fires_at(Tier(tier + 1))
+
+    def better(self, tier: Tier) -> Decimal | None:
+        """The ratio below which this tier is left."""
+        return None if tier is Tier.NONE else self.armed_below(tier)
+
+
+DEFAULT = Tiers()

@@ -1,0 +1,77 @@
+"""Risk in the streamer: after each tick the accounts that it concerns are judged, before the next is read.
+
+Memory changes at once and the entry waits in the outbox, like a fill's: so no account is judged twice for one
+crossing, and a liquidation is as late as the tick is, whatever Redis does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from pms.domain.posting import Posting
+from pms.domain.risk_watch import RiskWatch
+from pms.domain.tiers import Tiers
+from pms.streamer.engine import Engine
+
+log = structlog.get_logger()
+WAITS = "liquidation_waits"
+
+
+@dataclass(slots=True)
+class RiskGuard:
+    """Judges accounts as ticks come; `unwind` hears that the house took something over.
+
+    `fatal` ends this life of the streamer: after a fault in the middle of a liquidation memory is not what
+    the journal says, and only a new start makes it so.
+    """
+
+    engine: Engine
+    tiers_of: Callable[[str], Tiers]
+    unwind: Callable[[], None]
+    fatal: Callable[[Exception], None]
+    watch: RiskWatch = field(init=False)
+    _on: bool = False
+
+    def __post_init__(self) -> None:
+        self.watch = RiskWatch(self.engine.desk, self.tiers_of)
+
+    def begin(self) -> None:
+        """Watch from here on: the books are complete."""
+        self.watch.begin()
+        self._on = True
+
+    def ticked(self, symbol: str) -> None:
+        """Judge whom a tick concerns."""
+        if not self._on:
+            return
+        for account in self.watch.due(symbol):
+            try:
+                self._judge(account)
+            except Exception as error:
+                log.exception("account_not_judged", account=account)
+                self._on = False
+                self.fatal(error)
+                return
+
+    def _judge(self, account: str) -> None:
+        done = self.watch.judge(account, now=self.engine.now())
+        if isinstance(done, str):
+            detail = f"{account} has crossed a line, but {done}"
+            self.engine.raise_incident(WAITS, "critical", detail, subject=account)
+            return
+        if done is not None:
+            self.engine.outbox.add(done, lambda held: self._journaled(done, held=held))
+        self.engine.settle_incident(WAITS, account, "its prices may be acted on again")
+
+    def _journaled(self, posting: Posting, *, held: bool) -> None:
+        """Only now may anything leave for the exchange: cancels, and the house's own orders."""
+        if not held:
+            return
+        for row in posting.entry.rows.orders:
+            if row.cancel_wanted:
+                self.engine.agenda.put(row.client_order_id, in_s=0)
+        if posting.entry.rows.unwinds:
+            self.unwind()

@@ -1,0 +1,83 @@
+"""The unwinder: keeps the house's orders going until nothing is left of what it took over.
+
+If the process dies:
+
+    before the order is journaled      nothing was sent; the next life makes one, for as much
+    before its worker is woken         the streamer sends it itself, as any order that nobody took
+    after that                         it is an order like any other; the next waits until it is over
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from pms.bus.wake import wake_up
+from pms.contract import names
+from pms.domain.posting import Posting
+from pms.domain.unwinding import unwind
+from pms.streamer.engine import TAKE_OVER_S, Engine
+
+log = structlog.get_logger()
+LOOK_EVERY_S = 0.25
+
+
+@dataclass(slots=True)
+class Unwinder:
+    """Places the house's orders, one a symbol at a time."""
+
+    engine: Engine
+    redis: Redis
+    new_id: Callable[[], str]
+    spawn: Callable[[str, Coroutine[Any, Any, None]], object]
+    most_notional: Decimal | None = None
+    _something: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def look(self) -> None:
+        """Note that the house took something over."""
+        self._something.set()
+
+    async def run(self) -> None:
+        """Unwind for ever."""
+        while True:
+            self._something.clear()
+            for symbol in list(self.engine.desk.unwinds):
+                posting = unwind(
+                    self.engine.desk, symbol, now=self.engine.now(), most_notional=self.most_notional
+                )
+                if posting is not None:
+                    self._leave(posting)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S if self.engine.desk.unwinds else None):
+                    await self._something.wait()
+
+    def _leave(self, posting: Posting) -> None:
+        """Journal an order, then wake a worker for it."""
+        self.engine.outbox.add(posting, lambda _: self._wake(posting))
+
+    def _wake(self, posting: Posting) -> None:
+        for row in posting.entry.rows.orders:
+            self.engine.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
+            self.spawn("unwind", self._push(row.client_order_id))
+
+    async def _push(self, client_order_id: str) -> None:
+        untyped: Any = self.redis
+        message = wake_up(
+            names.Task.PLACE,
+            queue=names.Queue.URGENT,
+            task_id=self.new_id(),
+            args=[client_order_id],
+            new_tag=self.new_id,
+        )
+        try:
+            await untyped.lpush(names.Queue.URGENT, message)
+        except (RedisError, OSError) as error:
+            log.warning("unwind_not_woken", order=client_order_id, error=str(error))
