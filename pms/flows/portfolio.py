@@ -220,7 +220,9 @@ def accounts_of(holdings: Holdings, tops: Mapping[str, Top]) -> list[Account]:
 
 
 def group_of(row: SubAccountRow) -> str:
-    """The account's group, where the journal knows of groups."""
+    """The account's group, where the journal knows of groups; the desk's own accounts are in none."""
+    if row.id in {names.HOUSE, names.INSURANCE}:
+        return ""
     return str(msgspec.structs.asdict(row).get("group") or "")
 
 

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from pms.risk.boundary import FloatArray
 from pms.risk.measures import (
+    AT_ONCE,
     covariance,
     ewma_weights,
     historical,
@@ -48,6 +49,18 @@ def test_the_bar_at_the_edge_counts_by_its_fraction() -> None:
     var, es = historical(ONE, bars(1, 2, 3, -10, -8, -6, 4, 5, 6, 7), D("0.75"))
     assert var[0] == pytest.approx(6.0)
     assert es[0] == pytest.approx(8.4)
+
+
+def test_many_books_are_measured_as_each_by_itself() -> None:
+    rng = np.random.default_rng(9)
+    returns, books = rng.normal(0, 0.02, (50, 3)), rng.normal(0, 1000, (AT_ONCE + 7, 3))
+    together = historical(books, returns, D("0.9"))
+    assert len(together.var) == len(books)
+    for n in (0, AT_ONCE - 1, AT_ONCE, AT_ONCE + 6):
+        alone = historical(books[n : n + 1], returns, D("0.9"))
+        assert together.var[n] == pytest.approx(alone.var[0])
+        assert together.es[n] == pytest.approx(alone.es[0])
+    assert historical(books[:0], returns, D("0.9")).es.shape == (0,)
 
 
 def test_fewer_bars_than_the_tail_asks_for_give_the_worst_of_them() -> None:
