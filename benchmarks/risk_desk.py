@@ -18,15 +18,24 @@ SYMBOLS, EACH = 200, 3
 """Symbols, and positions an account."""
 
 STEP, GAP = D("0.0020"), D("0.10")
-FILL_EVERY = 5
+TURNS = 0.9
+"""How often a tick takes back the one before, as most ticks of a real market do."""
+
+FILL_EVERY = 10
 """Ticks between two fills."""
+
+LEVERAGES = (*(1, 2, 3, 4) * 5, 8)
+"""Of all an account's money: most are far from any line, some are near enough to cross one."""
+
+WEIGHTS = (D("0.7"), D("0.2"), D("0.1"))
+"""How an account spreads what it holds over its symbols: most of it is in one."""
 
 SPREAD = D("0.0001")
 STEPS = (
-    (50, D(0), D(50_000), D("0.01")),
-    (25, D(50_000), D(500_000), D("0.02")),
-    (10, D(500_000), D(2_000_000), D("0.05")),
-    (5, D(2_000_000), D(10_000_000), D("0.1")),
+    (10, D(0), D(100_000), D("0.05")),
+    (5, D(100_000), D(500_000), D("0.1")),
+    (4, D(500_000), D(1_000_000), D("0.125")),
+    (2, D(1_000_000), D(5_000_000), D("0.25")),
 )
 
 
@@ -36,12 +45,13 @@ class Tick:
 
     symbol: str
     top: Top
+    gap: bool
     fill: tuple[str, str, Decimal] | None
-    #: account, symbol, signed quantity
+    #: account, symbol, signed quantity; before the tick
 
 
 def desk_of(accounts: int, *, seed: int) -> Desk:
-    """Accounts with three positions each, long or short, at leverages of 2 to 25 on all their money."""
+    """Accounts with three positions each, long or short, of up to eight times their money."""
     rng = Random(seed)
     desk = Desk(epoch="bench")
     brackets = ladder(STEPS)
@@ -55,10 +65,10 @@ def desk_of(accounts: int, *, seed: int) -> Desk:
         account = f"{number:08}"
         money = D(rng.randint(1_000, 50_000))
         desk.open_account(SubAccount(id=account, balance=money))
-        notional = money * D(str(rng.choice((1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8, 10, 12)))) / EACH
-        for symbol in rng.sample(symbols, EACH):
+        notional = money * rng.choice(LEVERAGES)
+        for symbol, weight in zip(rng.sample(symbols, EACH), WEIGHTS, strict=True):
             mid = desk.tops[symbol].mid
-            quantity = (notional / mid).quantize(D("0.001")) * rng.choice((-1, 1))
+            quantity = (notional * weight / mid).quantize(D("0.001")) * rng.choice((-1, 1))
             position = Position(account, symbol, leverage=25, quantity=quantity, cost=quantity * mid)
             desk.positions[account, symbol] = position
             desk.held.setdefault(account, {})[symbol] = position
@@ -66,22 +76,25 @@ def desk_of(accounts: int, *, seed: int) -> Desk:
 
 
 def tape(desk: Desk, ticks: int, *, seed: int) -> Iterator[Tick]:
-    """Ticks of 20 bp up or down, one fall of 10 % a symbol, a fill before every fifth tick."""
+    """Ticks of 20 bp up or down, one fall of 10 % a symbol, a fill before every tenth tick."""
     rng = Random(seed)
     symbols = list(desk.instruments)
     mids = {symbol: desk.tops[symbol].mid for symbol in symbols}
+    ways = dict.fromkeys(symbols, 1)
     gaps = dict(zip(rng.sample(range(ticks // 10, ticks), len(symbols)), symbols, strict=True))
     accounts = [account for account in desk.held if account != HOUSE]
     for number in range(ticks):
         symbol = gaps.get(number) or rng.choice(symbols)
-        change = -GAP if number in gaps else STEP * rng.choice((-1, 1))
+        if rng.random() < TURNS:
+            ways[symbol] = -ways[symbol]
+        change = -GAP if number in gaps else STEP * ways[symbol]
         mids[symbol] = (mids[symbol] * (1 + change)).quantize(D("0.00001"))
         fill = None
         if number % FILL_EVERY == 0:
             account = rng.choice(accounts)
             of = rng.choice([*desk.held.get(account, {"": None})] or [""])
             fill = (account, of, D(rng.choice((-1, 1))) * D("0.010")) if of else None
-        yield Tick(symbol, _top(mids[symbol]), fill)
+        yield Tick(symbol, _top(mids[symbol]), number in gaps, fill)
 
 
 def _top(mid: Decimal) -> Top:

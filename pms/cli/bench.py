@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-NAMES = ("command", "fill", "ticks", "start")
+NAMES = ("command", "fill", "ticks", "start", "risk")
 LONGEST_S = 50
 
 
@@ -17,7 +17,7 @@ LONGEST_S = 50
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else, on stdout.")
 def bench(name: str, as_json: bool) -> None:
-    """Measure one path beside its floor: command, fill, ticks or start.
+    """Measure one path beside its floor: command, fill, ticks, start or risk.
 
     It brings up what it needs on free addresses and stops it again; it ends within 50 seconds.
     """
@@ -27,8 +27,11 @@ def bench(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(figures))
         return
+    chart = figures.pop("chart", [])
     for field, value in table(figures):
-        click.echo(f"{field:<24} {value}")
+        click.echo(f"{field:<26} {value}")
+    for line in chart:
+        click.echo(line)
 
 
 def table(figures: dict[str, Any]) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from pms.contract.journal import (
     FillRow,
     IncidentRow,
     LedgerRow,
+    LiquidationRow,
     OrderRow,
     PositionRow,
     SubAccountRow,
@@ -226,6 +227,17 @@ async def incidents(
     if unresolved_only:
         statement = statement.where(text("state <> 'resolved'"))
     return await _read(engine, _only(statement, rows, severity=severity).limit(limit), IncidentRow)
+
+
+async def liquidations(
+    engine: AsyncEngine, *, sub_account_id: str | None = None, limit: int | None = 100
+) -> list[LiquidationRow]:
+    """Steps of liquidations, the last first."""
+    rows = models.liquidations
+    statement = select_as(LiquidationRow, rows).order_by(rows.c.seq.desc(), rows.c.line.desc())
+    return await _read(
+        engine, _only(statement, rows, sub_account_id=sub_account_id).limit(limit), LiquidationRow
+    )
 
 
 async def cursors(engine: AsyncEngine) -> list[CursorRow]:

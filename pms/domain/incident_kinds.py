@@ -75,6 +75,15 @@ KINDS: dict[str, Kind] = {
         "See that the symbol's book is in sync and near its mark price; `pms halt ACCOUNT` meanwhile.",
         "the price may be acted on again",
     ),
+    "master_margin": Kind(
+        "The exchange account itself is near its maintenance margin. Above 0.70 nothing is opened any more.",
+        "Put money into the exchange account, or reduce; then `pms resume`.",
+        "its margin is far again",
+    ),
+    "margin_call": Kind(
+        "The exchange warns that it is about to liquidate.",
+        "Put money into the exchange account now, or `pms panic --flatten`.",
+    ),
     "exchange_liquidation": Kind(
         "The exchange liquidated a part of the account. Its trades went to the house.",
         "Put money into the exchange account, or reduce. `pms reassign` hands the trades on.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.bounds import bounds
@@ -14,11 +15,13 @@ from pms.domain.desk import Desk
 from pms.domain.liquidation import liquidate
 from pms.domain.posting import Posting
 from pms.domain.tiers import Tier, Tiers
-from pms.domain.triggers import SymbolTriggers
+from pms.domain.triggers import Between, SymbolTriggers
 from pms.domain.weighing import Weighed, blocked, weigh_account
 
 NEVER = frozenset({HOUSE, INSURANCE})
 """The house is liquidated by the exchange alone, and the insurance holds money only."""
+
+NOBODY = Between(Decimal(0), Decimal("Infinity"))
 
 
 @dataclass(slots=True)
@@ -33,22 +36,29 @@ class RiskWatch:
     #: by symbol, accounts to be looked at with its next tick
     _symbols: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: by account, where it waits
+    _calm: dict[str, Between] = field(default_factory=dict)
+    #: by symbol, the prices between which nobody is due
 
     def begin(self) -> None:
         """Watch all accounts from here on; each is weighed once."""
         self.desk.unweighed.update(account for account, held in self.desk.held.items() if held)
 
-    def due(self, symbol: str) -> list[str]:
-        """The accounts to be looked at after a tick of a symbol, and those that changed since the last."""
+    def due(self, symbol: str, mid: Decimal) -> list[str]:
+        """The accounts to be looked at now that a symbol is at this mid, and those that changed meanwhile.
+
+        Nearly always nobody: then it costs two comparisons.
+        """
+        low, high = self._calm.get(symbol, NOBODY)
+        if low < mid < high and not self.desk.unweighed and not self.waiting:
+            return []
         found = set(self.waiting.pop(symbol, ()))
         triggers = self.triggers.get(symbol)
         if triggers is not None:
-            found.update(triggers.due(self.desk.last_tops[symbol].mid))
-        if self.desk.unweighed:
-            found |= self.desk.unweighed
-            self.desk.unweighed.clear()
-        found -= NEVER
-        return sorted(found) if len(found) > 1 else list(found)
+            found.update(triggers.due(mid))
+            self._calm[symbol] = triggers.nearest
+        found |= self.desk.unweighed
+        self.desk.unweighed.clear()
+        return sorted(found - NEVER)
 
     def judge(self, account: str, *, now: int) -> Posting | str | None:
         """Weigh an account, do what its weight asks for, and let it wait anew.
@@ -85,6 +95,10 @@ class RiskWatch:
             if symbol not in found:
                 self.triggers[symbol].drop(account)
         for symbol, between in found.items():
-            self.triggers.setdefault(symbol, SymbolTriggers()).put(account, between)
+            triggers = self.triggers.get(symbol)
+            if triggers is None:
+                triggers = self.triggers[symbol] = SymbolTriggers()
+            triggers.put(account, between)
+            self._calm[symbol] = triggers.nearest
         if found:
             self._symbols[account] = tuple(found)

@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
+ZERO = Decimal(0)
 ENDLESS = Decimal("Infinity")
 SPARE = 64
 """Stale entries that a heap may hold besides as many as there are good ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Between:
-    """The prices between which an account need not be looked at, both excluded."""
+class Between(NamedTuple):
+    """The prices between which nobody need be looked at, both excluded."""
 
     low: Decimal
     high: Decimal
@@ -68,12 +69,14 @@ class SymbolTriggers:
         """Let an account wait no more."""
         self.newest.pop(account, None)
 
+    @property
+    def nearest(self) -> Between:
+        """The prices between which nobody is due, both excluded; a stale entry may make them too near."""
+        falling, rising = self.falling.heap, self.rising.heap
+        return Between(-falling[0][0] if falling else ZERO, rising[0][0] if rising else ENDLESS)
+
     def due(self, price: Decimal) -> list[str]:
         """The accounts whose bounds this price reaches; they wait no more until they are put again."""
-        if not (self.falling.heap and self.falling.heap[0][0] <= -price) and not (
-            self.rising.heap and self.rising.heap[0][0] <= price
-        ):
-            return []
         found = []
         for account in (*self.falling.due(-price, self.newest), *self.rising.due(price, self.newest)):
             if self.newest.pop(account, None) is not None:

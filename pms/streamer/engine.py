@@ -13,7 +13,7 @@ from functools import partial
 
 import structlog
 
-from pms.binance.frames import AccountConfigUpdate, AccountUpdate, OrderUpdate
+from pms.binance.frames import AccountConfigUpdate, AccountUpdate, MarginCall, OrderUpdate
 from pms.bus.inbox import (
     Arrived,
     Attend,
@@ -155,6 +155,8 @@ class Engine:
         self.reconcile: Callable[[Reconcile], None]
         self.income: Callable[[], None]
         #: the exchange's income history has something new
+        self.margin_called: Callable[[], None]
+        #: the exchange warns that it is about to liquidate
         self.reconfigured: Callable[[], None]
         #: the exchange account's margin type or leverage changed
         self.time_passed: Callable[[int], None]
@@ -317,6 +319,12 @@ class Engine:
             if row.cancel_wanted:
                 self._want_cancelled(row.client_order_id, since=posting.entry.seq)
             self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
+
+    def unwanted(self, posting: Posting, *, held: bool) -> None:
+        """Send cancels for the orders that an entry wants gone; only now that it is journaled."""
+        for row in posting.entry.rows.orders if held else ():
+            if row.cancel_wanted:
+                self.agenda.put(row.client_order_id, in_s=0)
 
     def _want_cancelled(self, client_order_id: str, *, since: int) -> None:
         """A cancel is decided: from here on the order is unwanted.
@@ -498,6 +506,14 @@ class Engine:
             update.multi_assets is None and self.gate.multi_assets
         )
         self.reconfigured()
+
+    def margin_call(self, call: MarginCall) -> None:
+        """Take a MARGIN_CALL: the exchange itself is near to liquidating the account."""
+        symbols = ", ".join(sorted(str(row.get("s", "?")) for row in call.positions)) or "no symbol named"
+        self.raise_incident(
+            "margin_call", "critical", f"MARGIN_CALL for {symbols}", evidence={"positions": call.positions}
+        )
+        self.margin_called()
 
     def _heard(self, at: int) -> None:
         """Note the time of a word; a later one says that the words before are complete."""

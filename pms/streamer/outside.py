@@ -16,7 +16,7 @@ from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
 from pms.domain.fees import price_symbol, settle_open
 from pms.domain.headroom import SymbolSetting
-from pms.domain.treasury import WALLET
+from pms.domain.master import MasterMargin, judge_master
 from pms.streamer.catch_up import CatchUp
 from pms.streamer.conservation import money_differs
 from pms.streamer.engine import Engine
@@ -72,12 +72,18 @@ class Outside:
         self.fundings = FundingReader(self.engine, self.client, self.ready)
         self.engine.income = self.income_heard
         self.engine.reconfigured = self.reconfigured
+        self.engine.margin_called = self.margin_called
 
     def income_heard(self) -> None:
         """Money moved without a trade: read the income history now, and look for fundings."""
         self._missing_at = self._funding_at = 0.0
         self._missing_tries = 0
         self._all_fundings = True
+        self._woken.set()
+
+    def margin_called(self) -> None:
+        """The exchange warns of a liquidation: read how near it is now."""
+        self._margin_at = 0.0
         self._woken.set()
 
     def gap_closed(self) -> None:
@@ -181,9 +187,12 @@ class Outside:
         self._margin_at = self.monotonic() + MARGIN_IDLE_S
         desk, self.engine.venue.moved = self.engine.desk, False
         counted = [coid for coid in desk.headroom.uncounted if _counted(desk.orders.get(coid))]
-        for row in await self.client.balances():
-            if row.asset == WALLET:
-                desk.headroom.told(row.available_balance, counted=counted)
+        account = await self.client.account()
+        desk.headroom.told(account.available_balance, counted=counted)
+        margin = MasterMargin(account.total_margin_balance, account.total_maint_margin)
+        posting = judge_master(desk, margin, at=self.engine.now())
+        if posting is not None:
+            self.engine.outbox.add(posting, lambda held: self.engine.unwanted(posting, held=held))
 
     def _margin_busy(self) -> float:
         return self._margin_at - MARGIN_IDLE_S + MARGIN_BUSY_S

@@ -13,7 +13,14 @@ from redis.exceptions import RedisError
 from pms.archive.reader import Reader
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
-from pms.binance.frames import AccountConfigUpdate, AccountUpdate, FrameError, OrderUpdate, decode_user
+from pms.binance.frames import (
+    AccountConfigUpdate,
+    AccountUpdate,
+    FrameError,
+    MarginCall,
+    OrderUpdate,
+    decode_user,
+)
 from pms.binance.limits import RateBudget
 from pms.binance.streams import MarketStream
 from pms.binance.user_stream import UserStream
@@ -513,6 +520,8 @@ class Streamer:
             case AccountUpdate():
                 self._lifeline.heard(event.time)
                 self._engine.account_update(event)
+            case MarginCall():
+                self._engine.margin_call(event)
             case AccountConfigUpdate():
                 self._engine.account_config(event)
             case _:

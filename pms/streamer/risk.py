@@ -47,7 +47,7 @@ class RiskGuard:
         """Judge whom a tick concerns."""
         if not self._on:
             return
-        for account in self.watch.due(symbol):
+        for account in self.watch.due(symbol, self.engine.desk.last_tops[symbol].mid):
             try:
                 self._judge(account)
             except Exception as error:
@@ -68,10 +68,6 @@ class RiskGuard:
 
     def _journaled(self, posting: Posting, *, held: bool) -> None:
         """Only now may anything leave for the exchange: cancels, and the house's own orders."""
-        if not held:
-            return
-        for row in posting.entry.rows.orders:
-            if row.cancel_wanted:
-                self.engine.agenda.put(row.client_order_id, in_s=0)
-        if posting.entry.rows.unwinds:
+        self.engine.unwanted(posting, held=held)
+        if held and posting.entry.rows.unwinds:
             self.unwind()

@@ -284,21 +284,22 @@ class System:
 
     async def audit(self) -> dict[str, Any]:
         """Let the independent reader compare venue, PostgreSQL and engine; fails unless they agree."""
-        reader = await asyncio.create_subprocess_exec(
+        return dict(json.loads(await self.cli("audit", "--json", "--settle", "20")))
+
+    async def cli(self, *words: str) -> str:
+        """Run `pms` as an operator would; fails unless it succeeds, else returns what it printed."""
+        command = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "pms.cli.main",
-            "audit",
-            "--json",
-            "--settle",
-            "20",
+            *words,
             env=self.environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await reader.communicate()
-        assert reader.returncode == 0, (out + err).decode()
-        return dict(json.loads(out))
+        out, err = await command.communicate()
+        assert command.returncode == 0, (out + err).decode()
+        return out.decode()
 
     async def placed(self) -> int:
         """How many order placements reached the venue's handler."""

@@ -81,3 +81,5 @@ async def test_an_account_beyond_its_line_is_the_houses_on_the_tick_and_every_bo
         ("carol", resting["orderId"])
     }
     await system.audit()
+    listed = await system.cli("liquidations", "--account", "carol", "--json")
+    assert {row["action"] for row in json.loads(listed)} >= {"WARN", "CANCEL", "TAKEOVER"}

@@ -55,6 +55,7 @@ BOUNDS = {
     "RiskWatch.triggers": SYMBOLS,
     "RiskWatch.waiting": "accounts that hold a symbol without a price",
     "RiskWatch._symbols": POSITIONS,
+    "RiskWatch._calm": SYMBOLS,
     "SymbolTriggers.newest": POSITIONS,
     "_Side.heap": "twice its positions and SPARE",
     "RestingOrders._sides": "two a symbol, and live prices",

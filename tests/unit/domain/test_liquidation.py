@@ -278,7 +278,7 @@ class Market:
         self.desk.last_tops["BTCUSDT"] = self.desk.tops["BTCUSDT"]
         expected = {account for account in self.accounts if self._moves(account)}
         seen = set()
-        for account in self.watch.due("BTCUSDT"):
+        for account in self.watch.due("BTCUSDT", self.desk.tops["BTCUSDT"].mid):
             posting = self.watch.judge(account, now=3000)
             assert not isinstance(posting, str)
             if posting is not None:
