@@ -55,6 +55,7 @@ task_routes = {
     Task.KEEP_LISTEN_KEY: {"queue": Queue.RECON},
     Task.RECONCILE: {"queue": Queue.RECON},
     Task.PUSH_INCIDENTS: {"queue": Queue.RECON},
+    Task.RISK: {"queue": Queue.RECON},
 }
 
 # --- publishing: never retried, for a retry whose first reply was lost doubles the message ------------
@@ -78,6 +79,11 @@ beat_schedule = {
     "sweep-requests": {"task": Task.SWEEP_REQUESTS, "schedule": 1.0, "options": {"expires": 1}},
     "reconcile": {"task": Task.RECONCILE, "schedule": 30.0, "options": {"expires": 30}},
     "push-incidents": {"task": Task.PUSH_INCIDENTS, "schedule": 2.0, "options": {"expires": 2}},
+    "risk": {
+        "task": Task.RISK,
+        "schedule": float(_settings.risk_every_s),
+        "options": {"expires": _settings.risk_every_s},
+    },
     "keep-listen-key": {"task": Task.KEEP_LISTEN_KEY, "schedule": 600.0, "options": {"expires": 600}},
 }
 beat_schedule_filename = str(_settings.home / "run" / "beat-schedule")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LIVE_PHRASE = "yes-real-money"
@@ -88,6 +88,45 @@ class Settings(BaseSettings):
     )
     dead_man_s: int = Field(120, ge=4, le=3600, description="After so many seconds; renewed at half of it.")
 
+    # Portfolio risk
+    risk_every_s: int = Field(300, ge=10, le=86_400, description="Seconds between two risk reports.")
+    risk_interval: Literal["1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"] = Field(
+        "1d", description="Length of a bar of the price history."
+    )
+    risk_returns: int = Field(500, ge=20, le=1400, description="How many returns are looked back.")
+    risk_least_returns: int = Field(
+        60, ge=2, le=1400, description="A symbol with fewer is left out of VaR and expected shortfall."
+    )
+    risk_horizon: int = Field(1, ge=1, le=250, description="Bars ahead that risk is reckoned for.")
+    risk_reference: str = Field(
+        "BTCUSDT", description="Symbol whose moves stand in for the missing past of others."
+    )
+    risk_var_confidence: Decimal = Field(
+        Decimal("0.99"), ge=Decimal("0.5"), lt=1, description="Confidence of value at risk."
+    )
+    risk_es_confidence: Decimal = Field(
+        Decimal("0.975"), ge=Decimal("0.5"), lt=1, description="Confidence of expected shortfall."
+    )
+    risk_decay: Decimal = Field(
+        Decimal("0.94"), gt=0, le=1, description="Weight of a bar against the next one's (RiskMetrics)."
+    )
+    risk_grid: str = Field(
+        "-50,-30,-20,-10,-5,5,10,20,30,50", description="Percents by which all prices are moved at once."
+    )
+    risk_scenarios: Path | None = Field(
+        None, description="JSON file of named scenarios in place of the shipped ones."
+    )
+    risk_most_var: Decimal | None = Field(None, gt=0, description="Limit on VaR, in percent of equity.")
+    risk_most_es: Decimal | None = Field(
+        None, gt=0, description="Limit on expected shortfall, in percent of equity."
+    )
+    risk_most_stress: Decimal | None = Field(
+        None, gt=0, description="Limit on the worst scenario's loss, in percent of equity."
+    )
+    risk_most_margin: Decimal | None = Field(
+        None, gt=0, description="Limit on margin used, in percent of equity."
+    )
+
     # Embedded Redis
     appendfsync: Literal["always", "everysec"] = Field("always", description="AOF policy of embedded Redis.")
     redis_maxmemory_mb: int = Field(1024, ge=64, description="Memory of embedded Redis, in MiB.")
@@ -116,6 +155,25 @@ class Settings(BaseSettings):
             raise ValueError("is not an address: it has no scheme://")
         return value.rstrip("/")
 
+    @field_validator("risk_least_returns")
+    @classmethod
+    def _least_is_reached(cls, value: int, info: ValidationInfo) -> int:
+        most = info.data.get("risk_returns", value)
+        if value > most:
+            raise ValueError(f"must be at most PMS_RISK_RETURNS, {most}, was {value}")
+        return value
+
+    @field_validator("risk_grid")
+    @classmethod
+    def _grid_is_percents(cls, value: str) -> str:
+        try:
+            percents = [Decimal(each) for each in value.split(",") if each.strip()]
+        except ArithmeticError:
+            raise ValueError("is not a list of percents with commas between") from None
+        if not all(each.is_finite() and -100 <= each <= 1000 for each in percents) or len(percents) > 50:
+            raise ValueError("must be at most 50 percents between -100 and 1000")
+        return value
+
     @field_validator("webhook_url")
     @classmethod
     def _webhook_is_http(cls, value: SecretStr | None) -> SecretStr | None:
@@ -124,6 +182,11 @@ class Settings(BaseSettings):
         if not value.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("is not an http:// or https:// address")
         return value
+
+    @property
+    def risk_percents(self) -> list[Decimal]:
+        """The grid of moves, in its order, without repeats."""
+        return list(dict.fromkeys(Decimal(each) for each in self.risk_grid.split(",") if each.strip()))
 
     @property
     def symbol_list(self) -> list[str]:

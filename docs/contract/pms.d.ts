@@ -11,6 +11,15 @@ export interface Account {
   positions: Array<PositionView>;
 }
 
+/** What one scenario leaves of the account that was asked for. */
+export interface AccountOutcome {
+  scenario: string;
+  change: number;
+  equity: number;
+  maintenance: number;
+  verdict: "kept" | "liquidated" | "bankrupt";
+}
+
 /** Say that somebody has seen an incident; one that merely happened is over with that. */
 export interface Acknowledge {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -138,6 +147,16 @@ export interface CreateAccount {
   label?: string;
   /** Whose limits it shares. */
   group?: string;
+}
+
+/** A limit that is crossed. */
+export interface Crossing {
+  kind: "account" | "group" | "desk";
+  name: string;
+  measure: "var" | "es" | "stress" | "margin";
+  /** In the measure's own unit: USDT. */
+  limit: number;
+  actual: number;
 }
 
 /** Give a sub-account money that the house holds; served in every state, for it only makes it safer. */
@@ -275,6 +294,28 @@ export interface Limits {
   actor?: string | null;
 }
 
+/** One step of a liquidation, and the numbers that caused it. */
+export interface LiquidationEvent {
+  type: "liquidation";
+  seq: number;
+  subAccountId: string;
+  action: "WARN" | "CANCEL" | "DELEVERAGE" | "TAKEOVER" | "REARM";
+  /** 0 none, 1 warned, 2 orders cancelled, 3 deleveraged, 4 taken over. */
+  tier: number;
+  symbol: string | null;
+  side: "LONG" | "SHORT" | null;
+  /** What went to the house; always positive. */
+  quantity: number | null;
+  price: number | null;
+  realizedPnl: number | null;
+  /** Maintenance margin over equity; null: equity covers nothing. */
+  ratio: number | null;
+  equity: number;
+  maintenanceMargin: number;
+  timestamp: number;
+  account: Account;
+}
+
 /** An order changed: `order_active` also tells a partial fill, for gateways that know no other word. */
 export interface OrderEvent {
   type: "order_active" | "order_partially_filled" | "order_filled" | "order_cancelled" | "order_failed";
@@ -318,6 +359,33 @@ export interface OrderTerms {
   reduceOnly?: boolean;
   /** Which position it is for: mandatory in hedge mode, there SELL LONG only reduces. */
   positionSide?: "BOTH" | "LONG" | "SHORT" | null;
+}
+
+/** Everything at one seq of the journal. */
+export interface PortfolioReport {
+  id: string;
+  /** The journal's entry up to which PostgreSQL had it. */
+  seq: number;
+  /** That entry's own time, ms. */
+  entryAt: number;
+  /** When the prices were read: Redis time, ms. */
+  at: number;
+  method: RiskMethod;
+  symbols: Array<SymbolUsed>;
+  net: ScopeRisk;
+  virtual: VirtualSum;
+  groups: Array<ScopeRisk>;
+  /** Those that stand to lose most first; bounded. */
+  accounts: Array<ScopeRisk>;
+  accountsLeftOut: number;
+  scenarios: Array<ScenarioRisk>;
+  /** Of the account that was asked for; else empty. */
+  outcomes: Array<AccountOutcome>;
+  /** The desk's first, then by how far; bounded. */
+  crossed: Array<Crossing>;
+  crossedLeftOut: number;
+  /** What these figures cannot see this time. */
+  warnings: Array<string>;
 }
 
 /** A position opened, grew, shrank or closed. */
@@ -442,6 +510,104 @@ export interface Resume {
   actor: string;
 }
 
+/** A limit on risk was crossed, or is no more. Carries no account: it is told minutes after the fact. */
+export interface RiskEvent {
+  type: "risk";
+  seq: number;
+  /** null: a group or the desk. */
+  subAccountId: string | null;
+  kind: "account" | "group" | "desk";
+  name: string;
+  measure: "var" | "es" | "stress" | "margin";
+  state: "crossed" | "back";
+  limit: number;
+  actual: number;
+  /** Seconds since 1970, with milliseconds. */
+  timestamp: number;
+}
+
+/** How the statistics were made. */
+export interface RiskMethod {
+  /** Length of a bar: 1d, 1h, … */
+  interval: string;
+  /** How many returns were used; 0 is no history at all. */
+  bars: number;
+  /** Bars ahead that the figures are for, by the square root of time. */
+  horizon: number;
+  varConfidence: number;
+  esConfidence: number;
+  /** Weight of a bar against the next one's, in the parametric figures. */
+  decay: number;
+  /** The symbol whose moves stand in for what others lack. */
+  reference: string | null;
+}
+
+/**
+ * `pms.risk`: a report of now, under `pms:portfolio:{requestId}`; its result says when it is there.
+ *
+ * Not a command: nothing is decided or journaled, and a repeat reckons anew.
+ */
+export interface RiskRequest {
+  /** Names the report; in lower case. */
+  requestId: string;
+  /** Show this account, alone. */
+  subAccountId?: string | null;
+  /** The name of a known one, or {"name", "others": percent, "shocks": {symbol: percent}}. */
+  scenario?: string | Record<string, unknown> | null;
+}
+
+/** What one scenario does. */
+export interface ScenarioRisk {
+  name: string;
+  /** Percent, for all symbols without a shock of their own. */
+  others: number;
+  shocks: Array<Shock>;
+  /** Of the desk's net equity. */
+  change: number;
+  /** Accounts whose equity is not above their maintenance margin. */
+  liquidated: number;
+  /** Of those, accounts whose equity is below zero. */
+  bankrupt: number;
+  /** What the bankrupt cannot pay, together. */
+  shortfall: number;
+  /** Names, 20 at most. */
+  firstLiquidated: Array<string>;
+}
+
+/** The risk of an account, of a group, or of the desk's net at the exchange. */
+export interface ScopeRisk {
+  kind: "account" | "group" | "desk";
+  name: string;
+  balance: number;
+  unrealized: number;
+  equity: number;
+  /** Sum of the positions' sizes. */
+  gross: number;
+  /** Longs less shorts. */
+  net: number;
+  /** Positions' margin and what orders reserve; null for the exchange's own. */
+  marginUsed: number | null;
+  /** marginUsed of equity; null without equity. */
+  marginPercent: number | null;
+  maintenance: number;
+  /** maintenance of equity; liquidated at 100. */
+  maintenancePercent: number | null;
+  /** Historical. */
+  var: number | null;
+  /** Historical. */
+  es: number | null;
+  parametricVar: number | null;
+  parametricEs: number | null;
+  /** Parametric, every correlation against the book. */
+  undiversifiedVar: number | null;
+  /** Gross exposure in symbols that the statistics leave out. */
+  uncovered: number;
+  /** Of the worst scenario; 0 where none costs anything. */
+  stressLoss: number;
+  stressScenario: string | null;
+  symbols: Array<SymbolRisk>;
+}
+
 /**
  * Change a sub-account's leverage in a symbol, whatever it holds and has resting there.
  *
@@ -471,6 +637,47 @@ export interface SetPositionMode {
   subAccountId: string;
   hedge: boolean;
   reason?: string;
+}
+
+/** By how many percent a symbol moves. */
+export interface Shock {
+  symbol: string;
+  percent: number;
+}
+
+/** One symbol's part in a scope. */
+export interface SymbolRisk {
+  symbol: string;
+  /** Signed. */
+  quantity: number;
+  /** Signed, at the price shown. */
+  exposure: number;
+  /** Its part of the parametric VaR; the parts add up. */
+  componentVar: number | null;
+  /** Its part of the historical ES; the parts add up. */
+  componentEs: number | null;
+}
+
+/** A symbol that somebody holds: its price, and what is known of its past. */
+export interface SymbolUsed {
+  symbol: string;
+  price: number | null;
+  /** entry: no price at all; positions stand at their cost, their profit at zero. */
+  priceSource: "mid" | "close" | "entry";
+  /** Milliseconds; of a close, since its bar ended. */
+  priceAge: number | null;
+  /** Returns that were seen; 0 where there is no history. */
+  returns: number;
+  /** Returns made up from the reference and the symbol's own residuals. */
+  filled: number;
+  /** False: too few returns; the statistics leave it out. */
+  covered: boolean;
+  /** When the last finished bar that is known began, ms. */
+  lastBar: number | null;
+  /** Of one bar, in percent, exponentially weighted. */
+  volatility: number | null;
+  /** False: not told; those of an unknown symbol are taken. */
+  brackets: boolean;
 }
 
 /** Place one order for a sub-account. */
@@ -507,6 +714,20 @@ export interface Transfer {
   toAccountId: string;
   amount: number | string;
   reason?: string;
+}
+
+/** All sub-accounts but the house, each by itself and added: no profit of one pays for another. */
+export interface VirtualSum {
+  /** Those that hold something. */
+  accounts: number;
+  equity: number;
+  gross: number;
+  marginUsed: number;
+  maintenance: number;
+  var: number | null;
+  es: number | null;
+  /** Of each account in its own worst scenario. */
+  stressLoss: number;
 }
 
 /** Take money that a sub-account can spare back to the house; from a frozen one nothing goes. */
@@ -570,12 +791,16 @@ export interface Channels {
   "pms:events:position_updated": PositionEvent;
   "pms:events:position_closed": PositionEvent;
   "pms:events:position_reduced": PositionEvent;
+  "pms:events:liquidation": LiquidationEvent;
+  "pms:events:risk": RiskEvent;
 }
 
 /** Everything that is published under `pms:events:*`. */
 export type PmsEvent =
   | OrderEvent
-  | PositionEvent;
+  | PositionEvent
+  | LiquidationEvent
+  | RiskEvent;
 
 /** Why a command was refused; codes.md says what each means. */
 export type RefusalCode =

@@ -36,6 +36,18 @@ class OrderAck(Answer, frozen=True, kw_only=True):
     update_time: int = 0
 
 
+class Kline(msgspec.Struct, frozen=True, array_like=True):
+    """One bar of the past; the last of an answer is unfinished until `close_time` is over."""
+
+    open_time: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    close_time: int
+
+
 class OrderAnswer(Answer, frozen=True, kw_only=True):
     """An order as a query or openOrders shows it."""
 

@@ -26,6 +26,7 @@ from pms.binance.answers import (
     FundingRate,
     HedgeMode,
     IncomeAnswer,
+    Kline,
     LeverageSet,
     ListenKey,
     MultiAssets,
@@ -84,6 +85,7 @@ RECV_WINDOW_MS: Final = 5000
 """Binance's default; placing has its own, shorter one."""
 
 DEPTH_WEIGHTS: Final = ((50, 2), (100, 5), (500, 10), (1000, 20))
+KLINE_WEIGHTS: Final = ((99, 1), (499, 2), (1000, 5))
 BATCH_WEIGHT: Final = 5
 NO_NEED_TO_CHANGE: Final = -4046
 TIME_SAMPLES: Final = 3
@@ -378,6 +380,16 @@ class ExchangeClient:
         weight = next((weight for most, weight in DEPTH_WEIGHTS if limit <= most), 20)
         params = [("symbol", symbol), ("limit", str(limit))]
         return await self._public("/fapi/v1/depth", DepthSnapshot, params, weight=weight, lane="query")
+
+    async def klines(
+        self, symbol: str, interval: str, *, start: int | None = None, limit: int = 500
+    ) -> list[Kline]:
+        """List a symbol's bars, ascending: from a time on, or the newest; the last one may be unfinished."""
+        weight = next((weight for most, weight in KLINE_WEIGHTS if limit <= most), 10)
+        params = [("symbol", symbol), ("interval", interval), ("limit", str(limit))]
+        if start is not None:
+            params.append(("startTime", str(start)))
+        return await self._public("/fapi/v1/klines", list[Kline], params, weight=weight)
 
     async def premium_index(self, symbol: str) -> PremiumIndex:
         """Read a symbol's mark price and funding."""

@@ -5,6 +5,7 @@ A lost `command` is found in `pms:requests:open`; a lost `outcome` is found by a
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -97,7 +98,18 @@ class Noticed(msgspec.Struct, frozen=True, tag_field="kind", tag="noticed"):
     over: bool = False
 
 
-Message = Arrived | Conflict | BadCommand | Outcome | Attend | Reconcile | Compared | Noticed
+class LimitTold(msgspec.Struct, frozen=True, tag_field="kind", tag="limit"):
+    """Portfolio risk found a limit crossed, or (`over`) no more."""
+
+    scope: Literal["account", "group", "desk"]
+    name: str
+    measure: Literal["var", "es", "stress", "margin"]
+    limit: Decimal
+    actual: Decimal
+    over: bool = False
+
+
+Message = Arrived | Conflict | BadCommand | Outcome | Attend | Reconcile | Compared | Noticed | LimitTold
 _decoder = msgspec.json.Decoder(Message)
 _encoder = msgspec.json.Encoder()
 

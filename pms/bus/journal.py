@@ -13,7 +13,7 @@ from pms.bus.lead import NotLeading
 from pms.bus.scripts import Scripts
 from pms.contract import names
 from pms.contract.account import Account
-from pms.contract.events import LiquidationEvent, OrderEvent, PositionEvent
+from pms.contract.events import RiskEvent
 from pms.contract.halts import standing_text
 from pms.contract.journal import (
     CommandRow,
@@ -27,7 +27,7 @@ from pms.contract.journal import (
 from pms.contract.money import encode, plain
 from pms.contract.results import Result
 from pms.domain.orders import State
-from pms.domain.posting import Posting, Undecided, Unsent, Unused
+from pms.domain.posting import Event, Posting, Undecided, Unsent, Unused
 
 DECIDED = "pms:decided"
 """Channel that announces each decision, for the worker that waits for it."""
@@ -128,9 +128,7 @@ def _guard(guard: Undecided | Unsent | Unused | None) -> Any:
             return False
 
 
-def _effects(
-    entry: Entry, events: Sequence[OrderEvent | PositionEvent | LiquidationEvent], results: Sequence[Result]
-) -> list[Effect]:
+def _effects(entry: Entry, events: Sequence[Event], results: Sequence[Result]) -> list[Effect]:
     effects: list[Effect] = []
     for order in entry.rows.orders:
         effects.extend(_project(order))
@@ -143,11 +141,14 @@ def _effects(
     newest: dict[str, Account] = {}
     written: dict[int, msgspec.Raw] = {}
     for event in events:
-        newest[event.sub_account_id] = event.account
-        account = written.get(id(event.account))
-        if account is None:
-            account = written[id(event.account)] = msgspec.Raw(encode(event.account))
-        text = _text(encode({**event.model_dump(by_alias=True, exclude=_ACCOUNT), "account": account}))
+        if isinstance(event, RiskEvent):
+            text = _text(encode(event))
+        else:
+            newest[event.sub_account_id] = event.account
+            account = written.get(id(event.account))
+            if account is None:
+                account = written[id(event.account)] = msgspec.Raw(encode(event.account))
+            text = _text(encode({**event.model_dump(by_alias=True, exclude=_ACCOUNT), "account": account}))
         effects.append(["PUBLISH", names.event_channel(event.type), text])
         effects.append(
             ["XADD", names.EVENTS_STREAM, "MAXLEN", "~", names.EVENTS_KEPT, f"{event.seq}-0", "e", text]

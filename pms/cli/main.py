@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "orders": ("pms.cli.book", "Live orders; --all for the finished too."),
     "fills": ("pms.cli.book", "Trades that were booked."),
     "ledger": ("pms.cli.book", "Balance entries, newest first."),
+    "risk": ("pms.cli.risk", "What the desk may lose: VaR, shortfall, scenarios, margin."),
     "liquidations": ("pms.cli.liquidations", "Steps of liquidations, with the numbers that caused them."),
     "reconcile": ("pms.cli.reconcile", "Compare exchange, engine, Redis and PostgreSQL; repair by evidence."),
     "incidents": ("pms.cli.incidents", "What an operator should see; `ack ID` says that you have."),

@@ -23,6 +23,7 @@ COLOURS = {
     "order_failed": "red",
     "order_cancelled": "yellow",
     "liquidation": "red",
+    "risk": "yellow",
 }
 
 
@@ -111,6 +112,9 @@ def describe(event: dict[str, Any]) -> str:
     """One line for people: when, whose, what, and the numbers that changed."""
     at = clock(int(Decimal(event.get("timestamp", 0)) * 1000))
     what, _, word = str(event.get("type", "event")).partition("_")
+    if what == "risk":
+        told = f"{event['measure']} {_number(event['actual'])}, limit {_number(event['limit'])}"
+        return f"{at} {event['name']:<8} {'risk ' + event['state']:<16} {told}"
     told = _order(event) if what == "order" else f"{what} {_position(event)}"
     return f"{at} {event.get('subAccountId', ''):<8} {word.replace('_', ' '):<16} {told}".rstrip()
 

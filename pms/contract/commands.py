@@ -436,6 +436,7 @@ COMMANDS: dict[str, type[Command]] = {
 """Every command by its task name."""
 
 AnyCommand = TypeVar("AnyCommand", bound=Command)
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 def read_command(name: str, text: bytes | str) -> Command:
@@ -452,6 +453,11 @@ def command_from(name: str, fields: dict[str, Any]) -> Command:
     model = COMMANDS.get(name)
     if model is None:
         raise Refusal(Code.UNKNOWN_COMMAND, f"there is no command {name!r}", field="command", actual=name)
+    return model_from(model, fields)
+
+
+def model_from(model: type[AnyModel], fields: dict[str, Any]) -> AnyModel:
+    """Build what carries a requestId from its fields; raises Refusal with the first fault."""
     request_id = fields.get("requestId")
     if request_id is None:
         raise Refusal(

@@ -62,6 +62,21 @@ class PositionEvent(Shape):
     account: Account
 
 
+class RiskEvent(Shape):
+    """A limit on risk was crossed, or is no more. Carries no account: it is told minutes after the fact."""
+
+    type: Literal["risk"]
+    seq: int
+    sub_account_id: str | None = Field(description="null: a group or the desk.")
+    kind: Literal["account", "group", "desk"]
+    name: str
+    measure: Literal["var", "es", "stress", "margin"]
+    state: Literal["crossed", "back"]
+    limit: Number
+    actual: Number
+    timestamp: Decimal = Field(description="Seconds since 1970, with milliseconds.")
+
+
 class LiquidationEvent(Shape):
     """One step of a liquidation, and the numbers that caused it."""
 

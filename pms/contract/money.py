@@ -121,6 +121,14 @@ def decode_object(text: bytes | str) -> dict[str, Any]:
     return value
 
 
+def decode_any(text: bytes | str) -> Any:
+    """Read JSON of any shape, fractions as Decimal; raises BadJson."""
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BadJson(str(error)) from None
+
+
 _TOO_DEEP = f"nested deeper than {MOST_LEVELS} levels"
 
 

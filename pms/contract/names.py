@@ -25,6 +25,11 @@ pms:budget                   string  the exchange's rate limits: used, and room 
 pms:rate:budget              hash    the shared counts themselves (pms/binance/limits.lua)
 pms:rate:asked:0, :1         hash    sub-accounts that asked for orders in these and the last ten seconds
 pms:rate:stop                channel somebody was turned away: look at once
+pms:portfolio:latest         string  the last periodic risk report                         15 min and more
+pms:portfolio:{requestId}    string  the one that was asked for                            60 s
+pms:portfolio:{requestId}:progress   what is being waited for                              60 s
+pms:klines:{interval}:{symbol} string  closes of finished bars, for risk                   7 d
+pms:brackets                 string  the exchange's maintenance margins, for risk          1 h
 pms:watchdog:{part}          string  why the watchdog last ended a process                 24 h
 pms:cmd:{name}               list    commands of a gateway that only knows lists
 pms:cmd:{name}:taken         list    the bridge's processing list
@@ -73,6 +78,9 @@ INCIDENTS_PUSHED: Final = "pms:incidents:push"
 HOUSE: Final = "house"
 """The sub-account that owns whatever no other owns."""
 
+PORTFOLIO: Final = "pms:portfolio:latest"
+BRACKETS: Final = "pms:brackets"
+
 INSURANCE: Final = "insurance"
 """The account that pays what a liquidated one owes; it holds money only, and is funded by transfers."""
 
@@ -86,6 +94,8 @@ HEALTH_TTL_S: Final = 5
 EVENTS_KEPT: Final = 20_000
 INCIDENT_CHANGES_KEPT: Final = 1_000
 REPORT_TTL_S: Final = 60
+KLINES_TTL_S: Final = 7 * 86_400
+BRACKETS_TTL_S: Final = 3_600
 
 
 class Queue:
@@ -121,6 +131,7 @@ class Task:
     SWEEP_REQUESTS: Final = "pms.sweep_requests"
     RECONCILE: Final = "pms.reconcile"
     PUSH_INCIDENTS: Final = "pms.push_incidents"
+    RISK: Final = "pms.risk"
     CANARY: Final = "pms.canary"
     SCHEDULE_TICK: Final = "pms.schedule_tick"
 
@@ -202,6 +213,18 @@ def risk_key(sub_account_id: str) -> str:
 
 def report_key(report_id: str) -> str:
     return f"pms:recon:{report_id}"
+
+
+def portfolio_key(request_id: str) -> str:
+    return f"pms:portfolio:{request_id}"
+
+
+def portfolio_progress_key(request_id: str) -> str:
+    return f"{portfolio_key(request_id)}:progress"
+
+
+def klines_key(interval: str, symbol: str) -> str:
+    return f"pms:klines:{interval}:{symbol}"
 
 
 def event_channel(event_type: str) -> str:

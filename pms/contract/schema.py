@@ -22,8 +22,17 @@ from pydantic_core import core_schema
 from pms.contract import codes, names
 from pms.contract.account import Account
 from pms.contract.commands import COMMANDS, OrderTerms
-from pms.contract.events import BudgetView, Health, OrderEvent, PositionEvent, Price
+from pms.contract.events import (
+    BudgetView,
+    Health,
+    LiquidationEvent,
+    OrderEvent,
+    PositionEvent,
+    Price,
+    RiskEvent,
+)
 from pms.contract.limits import LIMITS
+from pms.contract.portfolio import PortfolioReport, RiskRequest
 from pms.contract.refusals import ANY, PRE_TRADE, REFUSALS, When, limit_of
 from pms.contract.results import Result
 
@@ -31,15 +40,18 @@ SHAPES: tuple[type[BaseModel], ...] = (
     Result,
     OrderEvent,
     PositionEvent,
+    LiquidationEvent,
+    RiskEvent,
     Account,
     Price,
     Health,
     BudgetView,
+    PortfolioReport,
 )
-PARTS: tuple[type[BaseModel], ...] = (OrderTerms,)
-"""What commands are made of."""
+PARTS: tuple[type[BaseModel], ...] = (OrderTerms, RiskRequest)
+"""What commands are made of, and what is asked without being one."""
 
-EVENTS: tuple[type[BaseModel], ...] = (OrderEvent, PositionEvent)
+EVENTS: tuple[type[BaseModel], ...] = (OrderEvent, PositionEvent, LiquidationEvent, RiskEvent)
 
 
 class _Exact(GenerateJsonSchema):
@@ -85,7 +97,7 @@ def typescript() -> str:
     channels = {
         names.event_channel(kind): model.__name__
         for model in EVENTS
-        for kind in shapes[model.__name__]["properties"]["type"]["enum"]
+        for kind in _words(shapes[model.__name__]["properties"]["type"])
     }
     events = [model.__name__ for model in EVENTS]
     refusals = [json.dumps(code.value) for code in codes.Code]
@@ -188,6 +200,11 @@ def _numeric_strings(node: Any) -> Any:
             return {**node, "type": ["number", "string"]}
         return {key: _numeric_strings(part) for key, part in node.items()}
     return [_numeric_strings(part) for part in node] if isinstance(node, list) else node
+
+
+def _words(part: JsonSchemaValue) -> list[str]:
+    """What a literal may say: pydantic writes a single word otherwise than several."""
+    return list(part["enum"]) if "enum" in part else [part["const"]]
 
 
 def _interface(name: str, shape: JsonSchemaValue) -> str:

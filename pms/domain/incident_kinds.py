@@ -155,6 +155,11 @@ KINDS: dict[str, Kind] = {
         "Find out who wrote to the database: nobody but the fold may. Then `pms audit`.",
         "PostgreSQL holds the same as memory",
     ),
+    "risk_limit": Kind(
+        "A limit on VaR, expected shortfall, stress loss or margin is crossed (`PMS_RISK_MOST_…`).",
+        "`pms risk --account NAME` shows by what. Reduce, or move money; nothing is closed by itself.",
+        "the figure is below nine tenths of the limit",
+    ),
     "webhook_failing": Kind(
         "The webhook did not take a message after the last try; that message is given up.",
         "See that PMS_WEBHOOK_URL answers 2xx within 5 s; `pms logs worker-recon` has the reason.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pms.contract.account import Account
-from pms.contract.events import LiquidationEvent, OrderEvent, PositionEvent
+from pms.contract.events import LiquidationEvent, OrderEvent, PositionEvent, RiskEvent
 from pms.contract.journal import (
     FORMAT,
     AssetRow,
@@ -33,7 +33,7 @@ from pms.contract.results import Result
 from pms.domain.open_incidents import OpenIncidents
 from pms.domain.positions import Place
 
-Event = OrderEvent | PositionEvent | LiquidationEvent
+Event = OrderEvent | PositionEvent | LiquidationEvent | RiskEvent
 
 
 @dataclass(frozen=True, slots=True)

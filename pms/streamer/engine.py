@@ -20,6 +20,7 @@ from pms.bus.inbox import (
     BadCommand,
     Compared,
     Conflict,
+    LimitTold,
     Message,
     Noticed,
     Outcome,
@@ -63,6 +64,7 @@ from pms.domain.orders import (
 )
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
 from pms.domain.recalling import met_again, recalled
+from pms.domain.risk_limits import risk_limit
 from pms.streamer.agenda import Agenda
 from pms.streamer.outbox import Outbox
 from pms.streamer.restate import restate
@@ -194,6 +196,19 @@ class Engine:
                     self.raise_incident(
                         message.incident, message.severity, message.detail, subject=message.subject
                     )
+            case LimitTold():
+                self.outbox.add(
+                    risk_limit(
+                        self.desk,
+                        at=self.now(),
+                        scope=message.scope,
+                        name=message.name,
+                        measure=message.measure,
+                        limit=message.limit,
+                        actual=message.actual,
+                        over=message.over,
+                    )
+                )
 
     def decide(self, arrived: Arrived, *, waited_for: tuple[str, ...] = ()) -> None:
         """Admit or refuse a command; a repeat gets its first answer again.

@@ -1,15 +1,19 @@
-"""The clock's tasks: answer what nobody answered, reconcile, push incidents, keep key and snapshot."""
+"""The clock's tasks: answer what nobody answered, reconcile, reckon risk, push incidents, keep the key."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 from uuid import uuid4
 
 import structlog
 
 from pms.binance.errors import ExchangeError
+from pms.config import ConfigError
+from pms.contract.money import BadJson, decode_object
 from pms.contract.names import Task
+from pms.db.errors import DatabaseError
 from pms.flows.push_incidents import Webhook, push
 from pms.flows.reconcile import Deps, NoReport, reconcile
 from pms.flows.snapshot import pack_finished, snapshot
@@ -69,6 +73,32 @@ def keep_snapshot() -> int | None:
     directory = deps.settings.archive_dir
     deps.run(pack_finished(directory))
     return deps.run(snapshot(database(), directory))
+
+
+@app.task(name=Task.RISK)
+def report_risk(*args: Any, **fields: Any) -> Any:
+    """Reckon the desk's risk: for all to see and against its limits, or for one who asked (`requestId`)."""
+    # Here, so that only the worker that reckons carries numpy: every role imports this file.
+    from pms.flows import portfolio
+    from pms.flows.answer_risk import answer_risk
+    from pms.flows.risk_terms import terms_of
+
+    deps = runtime()
+
+    def parts() -> portfolio.Deps:
+        terms = terms_of(deps.settings)
+        return portfolio.Deps(redis=deps.redis, database=database(), client=deps.client, terms=terms)
+
+    try:
+        asked = fields or (args[0] if args else None)
+        if asked is None:
+            return deps.run(portfolio.watch_risk(parts(), report_id=str(uuid4()))).seq
+        asked = asked if isinstance(asked, dict) else decode_object(str(asked))
+    except (DatabaseError, ConfigError, BadJson) as error:
+        log.warning("no_risk_report", error=str(error))
+        return None
+    answer = deps.run(answer_risk(deps.redis, parts, asked))
+    return None if answer is None else answer.model_dump(mode="json", by_alias=True)
 
 
 @app.task(name=Task.KEEP_LISTEN_KEY)

@@ -24,6 +24,7 @@ from pms.venue import core
 from pms.venue.auth import Credential
 from pms.venue.background import synthetic
 from pms.venue.background.crash import Crashes
+from pms.venue.background.past import made_up_days
 from pms.venue.background.recording import Recording, RecordingError, load
 from pms.venue.background.replay import Replay, ReplayWait
 from pms.venue.background.synthetic import SyntheticMarket
@@ -246,6 +247,10 @@ async def _assemble(
     sockets = WebSocketFace(venue.feeds.hub, limited=config.limits == "binance")
     replays = _replays(config, recordings, venue, sockets)
     synthetics = _synthetics(config, exchange, {each.symbol for each in recordings})
+    for name in synthetics:
+        market = exchange.markets[name]
+        days = made_up_days(market.symbol, last=market.last_price, now=clock(), seed=config.seed)
+        venue.feeds.candles[name].precede("1d", days)
     runner = await _serve_http(venue, sockets, replays, Crashes(synthetics), listener)
     work = [
         venue.feeds.run(),

@@ -80,6 +80,12 @@ class Symbol:
         """A quantity padded to quantityPrecision."""
         return _padded(lots * self.lot_digits, self.quantity_precision)
 
+    def quote_text(self, ticks_by_lots: int) -> str:
+        """A sum of price x quantity with the digits of both, as klines print it."""
+        return _padded(
+            ticks_by_lots * self.tick_digits * self.lot_digits, self.price_precision + self.quantity_precision
+        )
+
     def quantity_text_signed(self, lots: int) -> str:
         """A padded quantity that may be short."""
         return f"-{self.quantity_text(-lots)}" if lots < 0 else self.quantity_text(lots)

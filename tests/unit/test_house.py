@@ -13,10 +13,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GIVEN_THE_CLOCK = ("contract", "domain", "flows", "binance", "db", "bus", "archive")
+GIVEN_THE_CLOCK = ("contract", "domain", "risk", "flows", "binance", "db", "bus", "archive")
 """Rooms that are handed clock, sleep, randomness and new ids by whoever starts the process."""
 PURE = ("domain", "venue/matching")
-MONEY = ("contract", "domain", "binance", "flows", "db", "venue/matching")
+MONEY = ("contract", "domain", "risk", "binance", "flows", "db", "venue/matching")
+STATISTICS = {
+    "pms/risk/boundary.py": "takes exposures in and gives cents back",
+    "pms/risk/returns.py": "returns are estimates",
+    "pms/risk/measures.py": "covariances and quantiles are estimates",
+    "pms/risk/stress.py": "sorts what is clear; near a line decimals decide",
+    "pms/risk/assess.py": "hands the matrices on",
+    "pms/risk/coverage.py": "volatilities are estimates",
+}
+"""The files that know numpy: what they reckon with are binary floats."""
+
 
 CLOCK_MODULES = {"time", "random", "secrets"}
 CLOCK_CALLS = {
@@ -100,6 +110,20 @@ def test_a_clock_of_ones_own_is_found(line: str) -> None:
 )
 def test_a_clock_handed_in_is_not(line: str) -> None:
     assert not list(offences(ast.parse(line), imports=CLOCK_MODULES, calls=CLOCK_CALLS))
+
+
+def test_statistics_stay_in_their_room() -> None:
+    users = {path for path, tree in trees(("",)) if any(within(name, {"numpy"}) for name in imported(tree))}
+    assert users == set(STATISTICS)
+    impure = {
+        path: [
+            name
+            for name in imported(tree)
+            if not within(name, PURE_IMPORTS | {"numpy", "statistics", "pms.risk"})
+        ]
+        for path, tree in trees(("risk",))
+    }
+    assert not any(impure.values()), impure
 
 
 def test_domain_and_matching_import_nothing_that_does_anything() -> None:

@@ -9,6 +9,7 @@ from itertools import groupby
 
 import msgspec
 
+from pms.venue.candles import Candles
 from pms.venue.faults import FaultKind, Faults
 from pms.venue.feeds.depth import DepthFeed, UpdateIds
 from pms.venue.feeds.hub import Hub
@@ -50,6 +51,7 @@ class Feeds:
         }
         # Bounded: what a benchmark or an operator asks for is the latest
         self.emissions: deque[tuple[str, int]] = deque(maxlen=50_000)
+        self.candles = {name: Candles() for name in markets}
         self.latest_prints: dict[str, list[Print]] = {name: [] for name in markets}
         self._by_lower = {market.symbol.lower: name for name, market in markets.items()}
         self._best: dict[str, BestPrices] = {}
@@ -97,6 +99,7 @@ class Feeds:
             symbol = self.markets[each.symbol].symbol
             kept = self.latest_prints[each.symbol]
             kept.append(each)
+            self.candles[each.symbol].take(each)
             if len(kept) > 2000:
                 del kept[:1000]
             stream = f"{symbol.lower}@trade"

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from pms.venue import candles
 from pms.venue.acts import Closing, held
 from pms.venue.background.crash import CrashError, Crashes
 from pms.venue.background.replay import Replay
@@ -57,6 +58,7 @@ class AdminFace:
             web.get(f"{base}/faults/{{id:[0-9]+}}", self._guarded(self._fault)),
             web.post(f"{base}/levels", self._guarded(self._set_levels)),
             web.post(f"{base}/trade", self._guarded(self._trade)),
+            web.post(f"{base}/candles", self._guarded(self._add_candles)),
             web.post(f"{base}/deposit", self._guarded(self._deposit)),
             web.post(f"{base}/order", self._guarded(self._order)),
             web.post(f"{base}/close", self._guarded(self._close)),
@@ -168,6 +170,15 @@ class AdminFace:
             limit=None if price is None else symbol.ticks(_decimal(price, "price")),
         )
         return {}
+
+    async def _add_candles(self, request: web.Request) -> object:
+        """Give a symbol a past: {symbol, interval, candles: [[openTime, open, high, low, close, volume]]}."""
+        body = await _body(request)
+        symbol, interval = self._symbol(body), body.get("interval")
+        if interval not in candles.KEPT_IN:
+            raise AdminError(f"interval must be one of {', '.join(candles.KEPT_IN)}")
+        past = _candles(symbol, interval, body.get("candles"))
+        return {"taken": self._venue.feeds.candles[symbol.name].precede(interval, past)}
 
     async def _deposit(self, request: web.Request) -> object:
         """Move an asset in, or out: {account, amount, asset?}."""
@@ -307,6 +318,27 @@ def _levels(symbol: Symbol, value: object, name: str) -> list[tuple[int, int]]:
         lots = _decimal(quantity, name)
         levels.append((symbol.ticks(_decimal(price, name)), symbol.lots(lots, market=False) if lots else 0))
     return levels
+
+
+def _candles(symbol: Symbol, interval: str, value: object) -> list[candles.Candle]:
+    if not isinstance(value, list) or not all(isinstance(row, list) and len(row) == 6 for row in value):
+        raise AdminError("candles must be a list of [openTime, open, high, low, close, volume]")
+    found: list[candles.Candle] = []
+    for opened, *rest in value:
+        if not isinstance(opened, int) or candles.begin(interval, opened) != opened:
+            raise AdminError("candles: openTime must be where a bar of that interval begins, ms")
+        if found and found[-1].opened >= opened:
+            raise AdminError("candles must ascend")
+        *prices, volume = (_decimal(each, "candles") for each in rest)
+        first, high, low, last = (symbol.ticks(price) for price in prices)
+        if not low <= min(first, last) <= max(first, last) <= high:
+            raise AdminError("candles: open and close must lie between low and high")
+        bar = candles.Candle(opened, first)
+        bar.high, bar.low, bar.close = high, low, last
+        bar.lots = symbol.lots(volume, market=False) if volume else 0
+        bar.quote = bar.lots * last
+        found.append(bar)
+    return found
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pms.venue import errors
+from pms.venue import candles, errors
 from pms.venue.market import Market
 from pms.venue.params import Params
 from pms.venue.rest.endpoint import Call, Endpoint, Security, by_symbol
@@ -60,6 +60,41 @@ def trades(call: Call) -> list[dict[str, Any]]:
             "isRPITrade": False,
         }
         for each in call.venue.feeds.latest_prints[symbol.name][-limit:]
+    ]
+
+
+KLINE_WEIGHTS = ((99, 1), (499, 2), (1000, 5))
+
+
+def klines_weight(params: Params) -> int:
+    """1 … 10 by limit."""
+    limit = params.integer("limit", 500) or 0
+    return next((weight for most, weight in KLINE_WEIGHTS if limit <= most), 10)
+
+
+def klines(call: Call) -> list[list[object]]:
+    """GET /v1/klines: ascending, the last one unfinished; without a start the newest."""
+    market = call.venue.market(call.params)
+    symbol = market.symbol
+    interval = call.params.choice("interval", candles.INTERVALS, code=-1120)
+    limit = call.params.limited("limit", default=500, most=candles.MOST)
+    start, end = call.params.window()
+    found = call.venue.feeds.candles[symbol.name].bars(
+        interval, start=start, end=end, limit=limit, now=call.venue.clock()
+    )
+    return [
+        [
+            each.opened,
+            *(symbol.price_text(price) for price in (each.open, each.high, each.low, each.close)),
+            symbol.quantity_text(each.lots),
+            candles.after(interval, each.opened) - 1,
+            symbol.quote_text(each.quote),
+            each.trades,
+            symbol.quantity_text(each.taken_lots),
+            symbol.quote_text(each.taken_quote),
+            "0",
+        ]
+        for each in found
     ]
 
 
@@ -160,6 +195,7 @@ ENDPOINTS = (
     Endpoint("GET", "/fapi/v1/exchangeInfo", exchange_info, Security.NONE),
     Endpoint("GET", "/fapi/v1/depth", depth, Security.NONE, depth_weight),
     Endpoint("GET", "/fapi/v1/trades", trades, Security.NONE, 5),
+    Endpoint("GET", "/fapi/v1/klines", klines, Security.NONE, klines_weight),
     Endpoint("GET", "/fapi/v1/premiumIndex", premium_index, Security.NONE, by_symbol(1, 10)),
     Endpoint("GET", "/fapi/v1/fundingRate", funding_rate, Security.NONE, 0),
     Endpoint("GET", "/fapi/v1/fundingInfo", funding_info, Security.NONE, 0),

@@ -142,6 +142,13 @@ async def test_market_data(client: ExchangeClient) -> None:
     assert book.last_update_id > 0
     index = await client.premium_index("BTCUSDT")
     assert (index.symbol, index.mark_price > 0) == ("BTCUSDT", True)
+    bars = await client.klines("BTCUSDT", "1d", limit=3)
+    assert [each.close_time + 1 for each in bars[:-1]] == [each.open_time for each in bars[1:]]
+    assert bars[-1].low <= bars[-1].close <= bars[-1].high
+    (second,) = await client.klines("BTCUSDT", "1d", start=bars[1].open_time, limit=1)
+    assert second == bars[1]
+    with pytest.raises(Refused):
+        await client.klines("BTCUSDT", "1s")
     assert abs(await client.server_time() - client.exchange_now_ms()) < 1000
 
 
