@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import msgspec
 import structlog
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,6 +27,7 @@ from pms.contract import names
 from pms.contract.codes import Code, Refusal
 from pms.contract.events import Price
 from pms.contract.journal import Rows, SubAccountRow
+from pms.contract.limits import DEFAULT_GROUP
 from pms.contract.money import decode_object, encode
 from pms.contract.portfolio import PortfolioReport
 from pms.db.holdings import Holdings, load_holdings
@@ -220,10 +220,9 @@ def accounts_of(holdings: Holdings, tops: Mapping[str, Top]) -> list[Account]:
 
 
 def group_of(row: SubAccountRow) -> str:
-    """The account's group, where the journal knows of groups; the desk's own accounts are in none."""
-    if row.id in {names.HOUSE, names.INSURANCE}:
-        return ""
-    return str(msgspec.structs.asdict(row).get("group") or "")
+    """The account's group; who was put into none, and the desk's own accounts, are in none."""
+    own = row.id in {names.HOUSE, names.INSURANCE}
+    return "" if own or row.group == DEFAULT_GROUP else row.group
 
 
 async def _tell(deps: Deps, found: Assessed) -> None:
