@@ -161,7 +161,7 @@ def _scans(desk: Desk) -> Samples:
     ratios = np.array([float(step[3]) for step in STEPS])
     cums = np.concatenate([[0.0], np.cumsum(caps[:-1] * np.diff(ratios))])
     taken = Samples()
-    line = float(DEFAULT.warn)
+    line = float(DEFAULT.ratios.warn)
     for number in range(SCANS):
         began = time.perf_counter_ns()
         prices[number % SYMBOLS] *= 1.002

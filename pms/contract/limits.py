@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -70,6 +70,8 @@ def written(value: object) -> str:
             return plain(value)
         case frozenset():
             return ",".join(sorted(value))
+        case tuple():
+            return ",".join(plain(part) for part in value)
         case _:
             return str(value)
 
@@ -152,6 +154,34 @@ def _symbols(text: str) -> frozenset[str]:
     if "" in found or len(found) > MOST_SYMBOLS:
         raise ValueError(f"symbols with commas between them, {MOST_SYMBOLS} at most")
     return found
+
+
+class TierRatios(NamedTuple):
+    """Maintenance margin over equity at which each tier of a liquidation fires, and what ends it."""
+
+    warn: Decimal = Decimal("0.70")
+    cancel: Decimal = Decimal("0.80")
+    deleverage: Decimal = Decimal("0.90")
+    deleverage_to: Decimal = Decimal("0.75")
+    takeover: Decimal = Decimal(1)
+    rearm: Decimal = Decimal("0.05")
+
+
+def _ratios(text: str) -> TierRatios:
+    """Six numbers that make sense together: a tier that could never be left, or reached, is a mistake."""
+    parts = text.split(",")
+    if len(parts) != len(TierRatios._fields):
+        raise ValueError(f"six numbers with commas between them: {', '.join(TierRatios._fields)}")
+    ratios = TierRatios(*map(_between(0, 1), parts))
+    if not 0 < ratios.warn < ratios.cancel < ratios.deleverage < ratios.takeover <= 1:
+        raise ValueError(
+            "ratios that rise from warn over cancel and deleverage to takeover, above 0 and up to 1"
+        )
+    if not 0 < ratios.rearm < ratios.warn:
+        raise ValueError("a rearm between 0 and warn")
+    if not 0 < ratios.deleverage_to <= ratios.deleverage - ratios.rearm:
+        raise ValueError("a deleverage_to that is at least rearm below deleverage")
+    return ratios
 
 
 ACTIVE, REDUCE_ONLY, HALTED = "ACTIVE", "REDUCE_ONLY", "HALTED"
@@ -304,4 +334,20 @@ SIBLINGS = _word(
     "what becomes of an order that would meet another of ours: APART prices a LIMIT order one tick away",
     APART,
     code=Code.SELF_MATCH,
+)
+TIERS = _row(
+    "liquidation.tiers",
+    ", ".join(TierRatios._fields),
+    TierRatios(),
+    "the maintenance margin over equity at which a sub-account is warned, its orders are cancelled, parts of"
+    " its positions and then all go to the house; how far the parts bring it back; how far below its line a"
+    " tier is armed again",
+    read=_ratios,
+    by_symbol=False,
+    code=None,
+)
+UNWIND_NOTIONAL = _most(
+    "liquidation.unwind_notional",
+    "USDT",
+    "the greatest single order by which the house closes what it took over; set for everything",
 )

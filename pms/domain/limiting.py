@@ -10,7 +10,7 @@ from typing import Any
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import JoinGroup, Limits
 from pms.contract.journal import LimitRow
-from pms.contract.limits import GROUP_PREFIX, LIMITS, Limit, written
+from pms.contract.limits import GROUP_PREFIX, LIMITS, TIERS, Limit, written
 from pms.contract.names import EVERYTHING, HOUSE, INSURANCE
 from pms.contract.results import Result
 from pms.domain.checks import known_account
@@ -52,6 +52,9 @@ def change_limits(desk: Desk, asked: Asked, command: Limits) -> Posting:
             actual=limit.name,
         )
     desk.limits.take(row)
+    if limit is TIERS:
+        # Whoever is beyond the new line is so from now on, not from the next time that he would be looked at.
+        desk.unweighed.update(account for account, held in desk.held.items() if held)
     draft = desk.draft("limits", at=asked.now)
     draft.limits[row.scope, row.name, row.symbol] = row
     draft.note["before"] = standing.value if standing else None
@@ -75,6 +78,7 @@ def join_group(desk: Desk, asked: Asked, command: JoinGroup) -> Posting:
         raise Refusal(Code.HOUSE_ONLY, f"{account.id} is in no group", field="subAccountId")
     before, account.group = account.group, command.group
     desk.limits.join(account.id, account.group)
+    desk.unweighed.add(account.id)
     draft = desk.draft("account", at=asked.now)
     draft.note |= {"reason": command.reason, "actor": command.actor, "before": before}
     draft.sub_accounts[account.id] = account.row()

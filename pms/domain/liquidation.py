@@ -92,7 +92,7 @@ def _worse(
             cancel_orders(desk, draft, account)
         steps.append(_Step("CANCEL", Tier.CANCEL))
     if tier is Tier.DELEVERAGE:
-        for handed in _deleverage(desk, draft, account, tiers.deleverage_to):
+        for handed in _deleverage(desk, draft, account, tiers.ratios.deleverage_to):
             gone += hand_orders(desk, draft, account, handed.position.symbol)
             steps.append(_Step("DELEVERAGE", tier, handed))
     if tier is Tier.TAKEOVER:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 
+from pms.contract import limits
+from pms.contract.limits import TierRatios
+from pms.domain.desk import Desk
 from pms.domain.margin import Weight
 
 
@@ -23,36 +26,20 @@ class Tier(IntEnum):
     TAKEOVER = 4
 
 
-class TiersError(ValueError):
-    """Ratios that do not rise, or a target that would fire the next tier at once."""
-
-
 @dataclass(frozen=True, slots=True)
 class Tiers:
-    """The ratios of maintenance margin to equity at which each tier fires."""
+    """The ratios of maintenance margin to equity at which each tier fires; they rise (`limits.TIERS`)."""
 
-    warn: Decimal = Decimal("0.70")
-    cancel: Decimal = Decimal("0.80")
-    deleverage: Decimal = Decimal("0.90")
-    deleverage_to: Decimal = Decimal("0.75")
-    takeover: Decimal = Decimal("1.00")
-    rearm: Decimal = Decimal("0.05")
-
-    def __post_init__(self) -> None:
-        if not 0 < self.warn < self.cancel < self.deleverage < self.takeover <= 1:
-            raise TiersError("warn, cancel, deleverage and takeover must rise, above 0 and up to 1")
-        if not 0 < self.rearm < self.warn:
-            raise TiersError("rearm must lie between 0 and warn")
-        if not 0 < self.deleverage_to <= self.deleverage - self.rearm:
-            raise TiersError("deleverage_to must be at least `rearm` below deleverage")
+    ratios: TierRatios
 
     def fires_at(self, tier: Tier) -> Decimal:
         """The ratio at which a tier fires."""
-        return (self.warn, self.cancel, self.deleverage, self.takeover)[tier - 1]
+        ratios = self.ratios
+        return (ratios.warn, ratios.cancel, ratios.deleverage, ratios.takeover)[tier - 1]
 
     def armed_below(self, tier: Tier) -> Decimal:
         """The ratio below which it may fire again."""
-        return self.fires_at(tier) - self.rearm
+        return self.fires_at(tier) - self.ratios.rearm
 
     def reached(self, weight: Weight) -> Tier:
         """The worst tier that an account of this weight has crossed."""
@@ -77,4 +64,10 @@ class Tiers:
         return None if tier is Tier.NONE else self.armed_below(tier)
 
 
-DEFAULT = Tiers()
+DEFAULT = Tiers(limits.TIERS.default)
+
+
+def tiers_of(desk: Desk, account: str) -> Tiers:
+    """The tiers that hold for a sub-account: its own, its group's, or everybody's."""
+    ratios = desk.limits.of(account, limits.TIERS)
+    return DEFAULT if ratios is limits.TIERS.default else Tiers(ratios)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -39,7 +40,7 @@ from pms.domain.dead_man import DeadManSwitch
 from pms.domain.desk import Desk
 from pms.domain.fees import price_symbol
 from pms.domain.recalling import recalled
-from pms.domain.tiers import DEFAULT
+from pms.domain.tiers import tiers_of
 from pms.flows.place import Placing
 from pms.flows.resolve import PROOF_MARGIN_MS
 from pms.streamer.agenda import Agenda
@@ -209,7 +210,7 @@ class Streamer:
         )
         self._risk = RiskGuard(
             self._engine,
-            tiers_of=lambda _: DEFAULT,
+            tiers_of=partial(tiers_of, self._desk),
             unwind=self._unwinder.look,
             fatal=self._tasks.end,
         )

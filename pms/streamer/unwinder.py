@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -22,6 +21,7 @@ from redis.exceptions import RedisError
 
 from pms.bus.wake import wake_up
 from pms.contract import names
+from pms.contract.limits import UNWIND_NOTIONAL
 from pms.domain.posting import Posting
 from pms.domain.unwinding import unwind
 from pms.streamer.engine import TAKE_OVER_S, Engine
@@ -38,7 +38,6 @@ class Unwinder:
     redis: Redis
     new_id: Callable[[], str]
     spawn: Callable[[str, Coroutine[Any, Any, None]], object]
-    most_notional: Decimal | None = None
     _something: asyncio.Event = field(default_factory=asyncio.Event)
 
     def look(self) -> None:
@@ -50,9 +49,8 @@ class Unwinder:
         while True:
             self._something.clear()
             for symbol in list(self.engine.desk.unwinds):
-                posting = unwind(
-                    self.engine.desk, symbol, now=self.engine.now(), most_notional=self.most_notional
-                )
+                most = self.engine.desk.limits.of(names.HOUSE, UNWIND_NOTIONAL, symbol)
+                posting = unwind(self.engine.desk, symbol, now=self.engine.now(), most_notional=most)
                 if posting is not None:
                     self._leave(posting)
             with suppress(TimeoutError):

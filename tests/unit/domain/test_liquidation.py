@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from random import Random
-from typing import Any
 
 import pytest
 from desk_maker import BTC, D, decide, desk_at, move_price, trade
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pms.contract.codes import Code, Refusal
 from pms.contract.journal import Rows, decode_entry, encode_entry
 from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.booking import Trade, book
@@ -19,7 +20,7 @@ from pms.domain.liquidation import liquidate
 from pms.domain.orders import Order
 from pms.domain.posting import Posting
 from pms.domain.risk_watch import RiskWatch
-from pms.domain.tiers import DEFAULT, Tier, Tiers, TiersError
+from pms.domain.tiers import DEFAULT, Tier, Tiers, tiers_of
 from pms.domain.unwinding import unwind
 from pms.domain.weighing import blocked, weigh_account
 
@@ -237,18 +238,48 @@ def test_a_torn_book_liquidates_nobody(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "ratios",
+    "text",
     [
-        {"warn": D("0.8")},
-        {"takeover": D("1.1")},
-        {"rearm": D(0)},
-        {"deleverage_to": D("0.86")},
-        {"warn": D("0.04")},
+        "0.8,0.8,0.9,0.75,1,0.05",
+        "0.7,0.8,0.9,0.75,1.1,0.05",
+        "0.7,0.8,0.9,0.75,1,0",
+        "0.7,0.8,0.9,0.86,1,0.05",
+        "0.04,0.8,0.9,0.75,1,0.05",
+        "0.7,0.8,0.9,0.75,1",
+        "0.7,0.8,0.9,0.75,1,much",
     ],
 )
-def test_tiers_that_make_no_sense_are_refused(ratios: dict[str, Any]) -> None:
-    with pytest.raises(TiersError):
-        Tiers(**ratios)
+def test_tiers_that_make_no_sense_are_refused(text: str) -> None:
+    desk = desk_at()
+    with pytest.raises(Refusal) as refused:
+        limited(desk, "alice", text)
+    assert (refused.value.code, refused.value.field) == (Code.BAD_LIMIT, "value")
+    assert tiers_of(desk, "alice") is DEFAULT
+
+
+def limited(desk: Desk, scope: str, text: str) -> None:
+    decide(
+        desk,
+        "pms.limits",
+        action="set",
+        scope=scope,
+        limit="liquidation.tiers",
+        value=text,
+        reason="r",
+        actor="a",
+    )
+
+
+def test_a_group_has_tiers_of_its_own_and_they_hold_at_once(desk: Desk) -> None:
+    watch = RiskWatch(desk, partial(tiers_of, desk))
+    watch.begin()
+    for account in watch.due("BTCUSDT", desk.tops["BTCUSDT"].mid):
+        assert watch.judge(account, now=1) is None
+    limited(desk, "group:careful", "0.30,0.40,0.60,0.35,0.70,0.02")
+    decide(desk, "pms.group", subAccountId="alice", group="careful", reason="r", actor="a")
+    assert tiers_of(desk, "bob") is DEFAULT
+    assert watch.due("BTCUSDT", desk.tops["BTCUSDT"].mid) == ["alice"]
+    assert actions(watch.judge("alice", now=2)) == ["WARN", "CANCEL"]  # type: ignore[arg-type]
 
 
 class Market:
