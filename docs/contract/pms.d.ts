@@ -414,6 +414,8 @@ export interface PositionView {
   /** Initial margin at the entry price. */
   margin: number;
   leverage: number;
+  /** Estimated, all other prices as they are; null: at no price, or told elsewhere. */
+  liquidationPrice: number | null;
   /** BOTH, or in hedge mode the side. */
   positionSide: "BOTH" | "LONG" | "SHORT";
 }

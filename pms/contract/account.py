@@ -28,6 +28,9 @@ class PositionView(Shape):
     quantity: Number = Field(description="Always positive; the side tells the sign.")
     margin: Number = Field(description="Initial margin at the entry price.")
     leverage: int
+    liquidation_price: Number | None = Field(
+        None, description="Estimated, all other prices as they are; null: at no price, or told elsewhere."
+    )
     position_side: Literal["BOTH", "LONG", "SHORT"] = Field(
         "BOTH", description="BOTH, or in hedge mode the side."
     )

@@ -180,10 +180,10 @@ def _check_limits(
 def _reserve(desk: Desk, order: Order, wish: Amendment) -> None:
     """Lay the wish over the order and hold margin for the larger terms; raises Refusal if it is not there."""
     account = order.spec.sub_account_id
-    before, leaves = desk.snapshot(account).available_margin, order.leaves
+    before, leaves = desk.available_margin(account), order.leaves
     order.want_amended(wish)
     desk.reserve(order)
-    available = desk.snapshot(account).available_margin
+    available = desk.available_margin(account)
     fee = booked((order.leaves - leaves) * wish.price * TAKER_FEE)
     if available < before and available < fee and not order.spec.reduce_only:
         withdraw_amend(desk, order, number=wish.number)

@@ -7,20 +7,23 @@ this file holds the state, keeps its sums, and turns it into rows and snapshots.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import NAMESPACE_OID, uuid5
 
 from pms.contract.account import Account, PositionView
 from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow, UnwindRow
-from pms.contract.limits import DEFAULT_GROUP
+from pms.contract.limits import DEFAULT_GROUP, TIERS
 from pms.contract.money import booked
 from pms.contract.names import BOTH, HOUSE, LONG, SHORT, amend_id
 from pms.contract.results import Result
+from pms.domain.brackets import UNKNOWN
 from pms.domain.day_results import DayResults
 from pms.domain.headroom import Headroom
 from pms.domain.instrument import Instrument
 from pms.domain.limits import LimitBook
+from pms.domain.margin import Exposure, liquidation_prices
 from pms.domain.open_incidents import OpenIncidents
 from pms.domain.orders import Amendment, Order, OrderSpec, State
 from pms.domain.pace import Pace
@@ -261,18 +264,26 @@ class Desk:
         """The account as a trader sees it, valued at mid; at entry where there is no price."""
         held = self.held.get(account, {})
         balance, equity = self.accounts[account].balance, self.equity(account)
-        margin = self.reserved_margin(account)
-        views = []
-        for position in held.values():
-            margin += position.margin
-            views.append(position_view(position))
+        margin, lines = self.margin_used(account), self._liquidation_prices(account, held.values())
         return Account(
             balance=balance,
             equity=equity,
             margin_used=margin,
             available_margin=equity - margin,
-            positions=views,
+            positions=[
+                position_view(position, liquidation_price=lines.get(position.symbol))
+                for position in held.values()
+            ],
         )
+
+    def margin_used(self, account: str) -> Decimal:
+        """What its positions and its open orders bind."""
+        positions = (position.margin for position in self.held.get(account, {}).values())
+        return sum(positions, self.reserved_margin(account))
+
+    def available_margin(self, account: str) -> Decimal:
+        """What is left for another order."""
+        return self.equity(account) - self.margin_used(account)
 
     def equity(self, account: str) -> Decimal:
         """Balance and unrealised profit, valued at mid; at entry where there is no price."""
@@ -282,6 +293,27 @@ class Desk:
             if top is not None:
                 equity += position.unrealized(top.mid)
         return booked(equity)
+
+    def _liquidation_prices(self, account: str, held: Collection[Position]) -> dict[str, Decimal]:
+        """By symbol, where the account would be taken over; nobody but the exchange takes over the house."""
+        if account == HOUSE or not held:
+            return {}
+        exposures = [self.exposure(position) for position in held]
+        prices = {exposure.symbol: self.valued_at(exposure) for exposure in exposures}
+        ratio = self.limits.of(account, TIERS).takeover
+        found = liquidation_prices(self.accounts[account].balance, exposures, prices, ratio=ratio)
+        return {symbol: booked(price) for symbol, price in found.items()}
+
+    def exposure(self, position: Position) -> Exposure:
+        """A position with its symbol's brackets; those of an unknown symbol where it is not listed."""
+        instrument = self.instruments.get(position.symbol)
+        brackets = instrument.brackets if instrument else UNKNOWN
+        return Exposure(position.symbol, position.quantity, position.cost, brackets)
+
+    def valued_at(self, exposure: Exposure) -> Decimal:
+        """The last mid of its symbol, in sync or not; its entry where there never was a price."""
+        top = self.tops.get(exposure.symbol) or self.last_tops.get(exposure.symbol)
+        return top.mid if top else exposure.cost / exposure.quantity
 
     def snapshots(self, draft: Draft) -> tuple[tuple[str, Account], ...]:
         """The accounts whose balance a draft moved, as a trader sees them now."""
@@ -585,7 +617,7 @@ def position_id(account: str, symbol: str, side: str, opened_seq: int) -> str:
     return str(uuid5(NAMESPACE_OID, f"{account}:{symbol}:{side}:{opened_seq}"))
 
 
-def position_view(position: Position) -> PositionView:
+def position_view(position: Position, *, liquidation_price: Decimal | None = None) -> PositionView:
     """A position as it goes out."""
     return PositionView(
         id=position.id,
@@ -596,6 +628,7 @@ def position_view(position: Position) -> PositionView:
         margin=position.margin,
         leverage=position.leverage,
         position_side=position.position_side,
+        liquidation_price=liquidation_price,
     )
 
 

@@ -104,7 +104,7 @@ def _check_spare(desk: Desk, asked: Asked, payer: str, amount: Decimal, *, field
         if asked.closed_because is not None:
             raise Refusal(Code.NOT_READY, f"admission is closed: {asked.closed_because}")
         check_priced(desk, payer, field=field)
-    spare = min(desk.snapshot(payer).available_margin, account.balance)
+    spare = min(desk.available_margin(payer), account.balance)
     if amount > spare:
         raise Refusal(
             Code.BALANCE,

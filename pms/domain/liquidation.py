@@ -38,7 +38,7 @@ from pms.domain.orders import Order
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.tiers import Tier, Tiers
-from pms.domain.weighing import Weighed, exposure_of, weigh_account
+from pms.domain.weighing import Weighed, weigh_account
 
 ZERO = Decimal(0)
 ROUNDING = Decimal("0.00000001")
@@ -123,7 +123,7 @@ def _enough(desk: Desk, position: Position, missing: Decimal, target: Decimal) -
     step = desk.instruments[position.symbol].step if position.symbol in desk.instruments else ZERO
     if not step:
         return position.quantity
-    exposure = exposure_of(desk, position)
+    exposure = desk.exposure(position)
     top = desk.tops[position.symbol]
     sign = 1 if position.quantity > 0 else -1
     size, mid, price = abs(position.quantity), top.mid, _price(desk, position)

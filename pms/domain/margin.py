@@ -4,7 +4,7 @@ An account is weighed at prices: equity is its balance and what its positions wo
 sum of what its positions need to be kept. A tier of ratio r is crossed when maintenance >= r x equity;
 written without a division, so that no rounding moves the line and an equity below zero is no case apart.
 
-Source: Binance Futures FAQ, "Liquidation price"; the formula there is `liquidation_price` with r = 1.
+Source: Binance Futures FAQ, "Liquidation price"; the formula there is `liquidation_prices` with r = 1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
-from pms.domain.brackets import Bracket, maintenance
+from pms.domain.brackets import Bracket, bracket_of, maintenance
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -79,33 +79,40 @@ def weigh(balance: Decimal, exposures: Iterable[Exposure], prices: Mapping[str, 
     return Weight(equity, needed)
 
 
-def liquidation_price(
-    balance: Decimal,
-    exposures: Sequence[Exposure],
-    prices: Mapping[str, Decimal],
-    symbol: str,
-    *,
-    ratio: Decimal = ONE,
-) -> Decimal | None:
-    """The price of a symbol at which a tier is crossed, all other prices as they are; None: at none.
+def liquidation_prices(
+    balance: Decimal, exposures: Sequence[Exposure], prices: Mapping[str, Decimal], *, ratio: Decimal = ONE
+) -> dict[str, Decimal]:
+    """By symbol the price at which a tier is crossed, all other prices as they are; none where it is at none.
 
-    For an account that has crossed it already, the price at which it would not have.
+    For an account that has crossed it already, the price at which it would not have. A hedged account holds
+    both sides of a symbol: brackets are each side's own, the slack is the sum of both.
     """
-    mine = [exposure for exposure in exposures if exposure.symbol == symbol]
-    others = [exposure for exposure in exposures if exposure.symbol != symbol]
-    if not mine:
-        return None
-    # A hedged account holds both sides: brackets are each side's own, the slack is the sum of both.
-    rest = weigh(balance, others, prices).slack(ratio)
-    candidates = [
-        price
-        for low, high in _pieces(mine)
-        if (price := _root(mine, rest, ratio, low=low, high=high)) is not None
-    ]
-    if not candidates:
-        return None
+    slack = weigh(balance, exposures, prices).slack(ratio)
+    by_symbol: dict[str, list[Exposure]] = {}
+    for exposure in exposures:
+        by_symbol.setdefault(exposure.symbol, []).append(exposure)
+    found = {}
+    for symbol, mine in by_symbol.items():
+        rest = slack - weigh(ZERO, mine, prices).slack(ratio)
+        price = _crossing(mine, rest, ratio, prices[symbol])
+        if price is not None:
+            found[symbol] = price
+    return found
+
+
+def _crossing(exposures: Sequence[Exposure], rest: Decimal, ratio: Decimal, now: Decimal) -> Decimal | None:
+    """Where the slack is zero: nearly always on the straight piece that the price is on now."""
+    low, high = ZERO, Decimal("Infinity")
+    for exposure in exposures:
+        size = abs(exposure.quantity)
+        step = bracket_of(exposure.brackets, size * now)
+        low, high = max(low, step.floor / size), min(high, step.cap / size)
+    near = _root(exposures, rest, ratio, low=low, high=high)
+    if near is not None:
+        return near
+    pieces = (_root(exposures, rest, ratio, low=low, high=high) for low, high in _pieces(exposures))
     # The slack is concave: it has two roots at most, one on either side.
-    return min(candidates, key=lambda price: abs(price - prices[symbol]))
+    return min((root for root in pieces if root is not None), key=lambda root: abs(root - now), default=None)
 
 
 def _pieces(exposures: Sequence[Exposure]) -> list[tuple[Decimal, Decimal]]:
@@ -123,7 +130,7 @@ def _root(
     inside = low + 1 if high.is_infinite() else (low + high) / 2
     slope, level = ZERO, rest
     for exposure in exposures:
-        step = next(s for s in exposure.brackets if abs(exposure.quantity) * inside <= s.cap)
+        step = bracket_of(exposure.brackets, abs(exposure.quantity) * inside)
         slope += ratio * exposure.quantity - abs(exposure.quantity) * step.ratio
         level += step.cum - ratio * exposure.cost
     if not slope:

@@ -190,13 +190,13 @@ def register(
     old_leverage = desk.position(*spec.place).leverage
     desk.add_order(order)
     desk.set_leverage(spec.sub_account_id, spec.symbol, spec.leverage)
-    available = desk.snapshot(spec.sub_account_id).available_margin
+    available = desk.available_margin(spec.sub_account_id)
     at = spec.price or touch(desk.tops[spec.symbol], spec.side)
     fee = booked(spec.quantity * at * TAKER_FEE)
     if available < fee and not spec.reduce_only:
         desk.forget_order(order)
         desk.set_leverage(spec.sub_account_id, spec.symbol, old_leverage)
-        before = desk.snapshot(spec.sub_account_id).available_margin
+        before = desk.available_margin(spec.sub_account_id)
         raise Refusal(
             Code.MARGIN,
             f"the order needs {plain(before - available + fee)} of margin and fee; "

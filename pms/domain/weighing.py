@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pms.domain.brackets import UNKNOWN
 from pms.domain.desk import Desk
 from pms.domain.margin import Exposure, Weight, weigh
-from pms.domain.positions import Position
 
 MOST_OFF = Decimal("0.05")
 """A best bid and ask this far from the mark are a torn book, and nobody is liquidated by them."""
@@ -27,22 +25,10 @@ class Weighed:
     weight: Weight
 
 
-def exposures_of(desk: Desk, account: str) -> tuple[Exposure, ...]:
-    """The open positions of an account."""
-    return tuple(exposure_of(desk, position) for position in desk.held.get(account, {}).values())
-
-
-def exposure_of(desk: Desk, position: Position) -> Exposure:
-    """One position with its symbol's brackets; those of an unknown symbol where it is not listed."""
-    instrument = desk.instruments.get(position.symbol)
-    brackets = instrument.brackets if instrument else UNKNOWN
-    return Exposure(position.symbol, position.quantity, position.cost, brackets)
-
-
 def weigh_account(desk: Desk, account: str) -> Weighed:
     """Weigh an account at the last mid of each symbol; at entry where there never was a price."""
-    exposures = exposures_of(desk, account)
-    prices = {exposure.symbol: _price(desk, exposure) for exposure in exposures}
+    exposures = tuple(desk.exposure(position) for position in desk.held.get(account, {}).values())
+    prices = {exposure.symbol: desk.valued_at(exposure) for exposure in exposures}
     return Weighed(exposures, prices, weigh(desk.accounts[account].balance, exposures, prices))
 
 
@@ -57,8 +43,3 @@ def blocked(desk: Desk, symbol: str, *, now: int) -> str | None:
     if abs(top.mid - mark.price) > MOST_OFF * mark.price:
         return f"{symbol} is at {top.mid}, its mark price at {mark.price}"
     return None
-
-
-def _price(desk: Desk, exposure: Exposure) -> Decimal:
-    top = desk.tops.get(exposure.symbol) or desk.last_tops.get(exposure.symbol)
-    return top.mid if top else exposure.cost / exposure.quantity

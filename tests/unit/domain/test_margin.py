@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pms.domain.brackets import UNKNOWN, Bracket, BracketError, bracket_of, ladder, maintenance
-from pms.domain.margin import Exposure, Weight, liquidation_price, weigh
+from pms.domain.margin import Exposure, Weight, liquidation_prices, weigh
 
 D = Decimal
 BTC = ladder(
@@ -24,6 +24,12 @@ BTC = ladder(
     ]
 )
 CENT = D("0.01")
+
+
+def price_of(
+    balance: Decimal, held: list[Exposure], prices: dict[str, Decimal], symbol: str
+) -> Decimal | None:
+    return liquidation_prices(balance, held, prices).get(symbol)
 
 
 def test_the_amounts_that_make_it_continuous_are_the_exchanges() -> None:
@@ -43,7 +49,7 @@ def test_the_worked_liquidation_prices(
 ) -> None:
     symbol = "BTCUSDT"  # ETHUSDT, of which the last is, has the same first three steps
     held = Exposure(symbol, D(quantity), D(quantity) * D(entry), BTC)
-    price = liquidation_price(D(wallet), [held], {symbol: D(entry)}, symbol)
+    price = price_of(D(wallet), [held], {symbol: D(entry)}, symbol)
     assert price is not None
     assert price.quantize(D("1e-8")) == D(expected)
     there = weigh(D(wallet), [held], {symbol: price})
@@ -103,7 +109,7 @@ def test_at_the_liquidation_price_nothing_is_left(
         Exposure("XUSDT", other, other * other_price, UNKNOWN),
     ]
     prices = {"BTCUSDT": price, "XUSDT": other_price}
-    found = liquidation_price(balance, held, prices, "BTCUSDT")
+    found = price_of(balance, held, prices, "BTCUSDT")
     if found is None:
         # Safe at every price, or at none.
         anywhere = (D("1e-9"), price / 2, price, price * 2, D("1e9"))
@@ -119,7 +125,7 @@ def test_both_sides_of_a_hedged_account_count() -> None:
         Exposure("BTCUSDT", D(2), D(2) * 60_000, (Bracket(20, D(0), D("Infinity"), D("0.01")),)),
         Exposure("BTCUSDT", D(-1), D(-1) * 61_000, (Bracket(20, D(0), D("Infinity"), D("0.01")),)),
     ]
-    price = liquidation_price(D(10_000), held, {"BTCUSDT": D(60_500)}, "BTCUSDT")
+    price = price_of(D(10_000), held, {"BTCUSDT": D(60_500)}, "BTCUSDT")
     # 10,000 + 2 (p - 60,000) + (61,000 - p) = 0.03 p
     assert price is not None
     assert price.quantize(CENT) == (D(49_000) / D("0.97")).quantize(CENT)
