@@ -393,3 +393,33 @@ def test_a_hedged_account_is_taken_over_on_both_sides() -> None:
     assert not desk.held["alice"]
     assert desk.unwinds == {"BTCUSDT": D(3)}
     assert sums(desk) == before
+
+
+def test_11_six_hundred_liquidations_on_one_tick_are_one_transfer_each_and_one_unwind_a_symbol() -> None:
+    desk = desk_at(wallet="10000000")
+    accounts = [f"n{number:07}" for number in range(600)]
+    for number, account in enumerate(accounts):
+        decide(desk, "pms.create_account", subAccountId=account)
+        decide(desk, "pms.transfer", fromAccountId=HOUSE, toAccountId=account, amount="1000")
+        hold(desk, account, "0.3" if number % 3 else "-0.3", leverage=50)
+    watch = RiskWatch(desk, lambda _: DEFAULT)
+    watch.begin()
+    for account in watch.due("BTCUSDT", desk.tops["BTCUSDT"].mid):
+        assert watch.judge(account, now=1) is None
+    before = sums(desk)
+    move_price(desk, "56000")
+    due = watch.due("BTCUSDT", desk.tops["BTCUSDT"].mid)
+    done = [watch.judge(account, now=2) for account in due]
+    taken = [actions(each) for each in done if isinstance(each, Posting)]
+    assert taken == [["WARN", "CANCEL", "TAKEOVER"]] * 400
+    assert [account for account in accounts if not desk.held[account]] == [a for a in accounts if a in due]
+    assert desk.unwinds == {"BTCUSDT": 400 * D("0.3")}
+    assert sums(desk) == before
+    orders = [unwind(desk, "BTCUSDT", now=3), unwind(desk, "BTCUSDT", now=3)]
+    assert orders[0] is not None
+    assert (orders[0].entry.rows.orders[0].quantity, orders[1]) == (100, None), "the market's largest order"
+    move_price(desk, "64000")
+    for account in watch.due("BTCUSDT", desk.tops["BTCUSDT"].mid):
+        watch.judge(account, now=4)
+    assert desk.unwinds == {"BTCUSDT": 200 * D("0.3")}, "the net of both"
+    assert not any(desk.held[account] for account in accounts)
