@@ -9,9 +9,10 @@ from random import Random
 
 from pms.contract.names import BOTH, HOUSE
 from pms.domain.brackets import Bracket, ladder
-from pms.domain.desk import Desk, SubAccount, Top
+from pms.domain.desk import Desk, Top
 from pms.domain.instrument import Instrument
 from pms.domain.positions import Position
+from pms.domain.sub_accounts import SubAccount
 
 D = Decimal
 SYMBOLS, EACH = 200, 3

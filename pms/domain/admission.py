@@ -12,10 +12,11 @@ from pms.contract.results import Result
 from pms.domain.amending import admit_amend
 from pms.domain.batching import admit_batch, admit_close_all
 from pms.domain.decisions import Asked, decided
-from pms.domain.desk import Desk, order_row
+from pms.domain.desk import Desk
 from pms.domain.orders import Order
 from pms.domain.placing import admit_close, admit_trade
 from pms.domain.posting import Posting
+from pms.domain.rows import order_row
 
 
 def admit(desk: Desk, asked: Asked, command: Command) -> Posting:

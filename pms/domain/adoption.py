@@ -9,11 +9,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 from pms.contract.names import HOUSE
-from pms.domain.desk import Desk, order_row
+from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident
 from pms.domain.orders import Order, OrderSpec, Seen
 from pms.domain.position_sides import side_held
 from pms.domain.posting import Posting
+from pms.domain.rows import order_row
 from pms.domain.treasury import signed
 
 PREFIX = "PMS_"

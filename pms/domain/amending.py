@@ -30,13 +30,14 @@ from pms.domain.checks import (
     trading_account,
 )
 from pms.domain.decisions import Asked, decided
-from pms.domain.desk import TAKER_FEE, Desk, Top, order_row
+from pms.domain.desk import TAKER_FEE, Desk, Top
 from pms.domain.halts import refuse_halted
 from pms.domain.limit_checks import check_limits
 from pms.domain.orders import Amendment, Order
 from pms.domain.pace_checks import check_rate
 from pms.domain.posting import Posting
 from pms.domain.price_checks import check_price
+from pms.domain.rows import order_row
 from pms.domain.siblings import apart
 from pms.domain.stakes import amended_stake
 

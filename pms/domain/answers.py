@@ -11,9 +11,10 @@ from pms.contract.names import Task
 from pms.contract.results import Result
 from pms.domain.batching import tell_leg
 from pms.domain.decisions import kind_of
-from pms.domain.desk import Desk, position_view
+from pms.domain.desk import Desk
 from pms.domain.orders import AmendEnd, Amendment, Order, State
 from pms.domain.posting import Draft
+from pms.domain.rows import position_view
 
 ZERO = Decimal(0)
 

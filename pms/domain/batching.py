@@ -18,10 +18,11 @@ from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.checks import check_open, trading_account
 from pms.domain.decisions import Asked, decided, order_id_for
-from pms.domain.desk import Desk, order_row
+from pms.domain.desk import Desk
 from pms.domain.orders import Order, State
 from pms.domain.placing import Judged, Leverages, judge_close, judge_trade, register
 from pms.domain.posting import Posting
+from pms.domain.rows import order_row
 
 _LEG = "0123456789ABCDEFGHIJ"
 """A character for each order of a batch: the client order id must keep to 36."""

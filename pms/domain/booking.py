@@ -18,7 +18,7 @@ from pms.contract.journal import CursorRow, FeeRow, FillRow, UnwindRow
 from pms.contract.money import decode_object, plain
 from pms.contract.names import BOTH, HOUSE
 from pms.domain.answers import answer, answer_amend, answer_leg
-from pms.domain.desk import Desk, order_row, position_id, position_row, position_view
+from pms.domain.desk import Desk
 from pms.domain.fees import charge
 from pms.domain.funding import make_up
 from pms.domain.incidents import note_incident
@@ -37,6 +37,7 @@ from pms.domain.orders import (
 from pms.domain.position_sides import parts_of
 from pms.domain.positions import Move, Place, Position
 from pms.domain.posting import Draft, Posting, Unsent, Unused
+from pms.domain.rows import order_row, position_id, position_row, position_view
 from pms.domain.superseding import give_way
 from pms.domain.treasury import WALLET, signed
 

@@ -13,9 +13,10 @@ from pms.contract.limits import LEVERAGE
 from pms.contract.money import plain
 from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.decisions import Asked
-from pms.domain.desk import Desk, SubAccount, Top
+from pms.domain.desk import Desk, Top
 from pms.domain.instrument import Instrument, InstrumentError
 from pms.domain.positions import Place
+from pms.domain.sub_accounts import SubAccount
 
 ZERO = Decimal(0)
 

@@ -25,13 +25,14 @@ from pms.contract.results import Result
 from pms.domain.booking import apply_move, note_change, tell_move
 from pms.domain.checks import known_account
 from pms.domain.decisions import Asked, decided
-from pms.domain.desk import Desk, position_view
+from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident, note_settled
 from pms.domain.instrument import Instrument, InstrumentError
 from pms.domain.orders import Fact, NotExecuted, Order, Seen
 from pms.domain.position_sides import check_side, side_for
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
+from pms.domain.rows import position_view
 from pms.domain.superseding import operators_word
 
 ZERO = Decimal(0)

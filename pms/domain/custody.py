@@ -36,7 +36,7 @@ from pms.contract.names import BOTH, HOUSE, INSURANCE, LONG, SHORT
 from pms.domain.checks import known_account
 from pms.domain.corrections import adjust, reassign, resolve
 from pms.domain.decisions import Asked, kept
-from pms.domain.desk import Desk, SubAccount, house, position_id, position_row, position_view, tag
+from pms.domain.desk import Desk
 from pms.domain.funds import deposit, transfer, withdraw
 from pms.domain.halting import halt, resume
 from pms.domain.incidents import acknowledge
@@ -46,6 +46,8 @@ from pms.domain.limiting import change_limits, join_group
 from pms.domain.modes import set_position_mode
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
+from pms.domain.rows import position_id, position_row, position_view
+from pms.domain.sub_accounts import SubAccount, house, tag
 from pms.domain.treasury import INCOME, income_key
 
 ZERO = Decimal(0)

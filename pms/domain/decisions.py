@@ -16,9 +16,10 @@ from pms.contract.journal import CommandRow
 from pms.contract.money import Number, encode, plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
-from pms.domain.desk import Desk, tag
+from pms.domain.desk import Desk
 from pms.domain.orders import Order, State
 from pms.domain.posting import Draft, Posting, Undecided
+from pms.domain.sub_accounts import tag
 
 ID_PERIOD_MS = 86_400_000
 """As long as a requestId is remembered: two uses further apart never fall into the same period."""

@@ -1,7 +1,7 @@
 """The desk: every sub-account, order and position in memory, and the one writer of the journal's entries.
 
 Pure: time, prices and ids come in as arguments. `admission`, `booking` and `custody` decide;
-this file holds the state, keeps its sums, and turns it into rows and snapshots.
+this file holds the state, keeps its sums, and tells what a trader sees of it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
-from uuid import NAMESPACE_OID, uuid5
 
-from pms.contract.account import Account, PositionView
-from pms.contract.journal import HaltRow, LedgerRow, OrderRow, PositionRow, Rows, SubAccountRow, UnwindRow
-from pms.contract.limits import DEFAULT_GROUP, TIERS
+from pms.contract.account import Account
+from pms.contract.journal import HaltRow, LedgerRow, Rows, UnwindRow
+from pms.contract.limits import TIERS
 from pms.contract.money import booked
 from pms.contract.names import BOTH, HOUSE, LONG, SHORT, amend_id
 from pms.contract.results import Result
@@ -25,11 +24,14 @@ from pms.domain.instrument import Instrument
 from pms.domain.limits import LimitBook
 from pms.domain.margin import Exposure, liquidation_prices
 from pms.domain.open_incidents import OpenIncidents
-from pms.domain.orders import Amendment, Order, OrderSpec, State
+from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.pace import Pace
+from pms.domain.pending import Pending
 from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft
 from pms.domain.resting import RestingOrders
+from pms.domain.rows import order_from, position_from, position_view
+from pms.domain.sub_accounts import SubAccount, tag
 from pms.domain.treasury import WALLET, Treasury
 
 ZERO = Decimal(0)
@@ -66,71 +68,6 @@ class Mark:
 
     price: Decimal
     heard_at: int
-
-
-@dataclass(slots=True)
-class SubAccount:
-    """A virtual account; its balance is always the sum of its ledger entries."""
-
-    id: str
-    label: str = ""
-    status: str = "ACTIVE"
-    balance: Decimal = ZERO
-    created_at: int = 0
-    group: str = DEFAULT_GROUP
-    tier: int = 0
-    #: of its liquidation; 0 is none
-    open_orders: int = 0
-    hedge: bool = False
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """The positions that it can have in a symbol."""
-        return (LONG, SHORT) if self.hedge else (BOTH,)
-
-    def row(self) -> SubAccountRow:
-        return SubAccountRow(
-            id=self.id,
-            label=self.label,
-            status=self.status,
-            balance=self.balance,
-            created_at=self.created_at,
-            group=self.group,
-            tier=self.tier,
-            hedge=self.hedge,
-        )
-
-
-def beyond(quantity: Decimal, notional: Decimal, allowance: Decimal) -> Decimal:
-    """The notional of what exceeds an allowance, at the orders' average price."""
-    if quantity <= allowance:
-        return ZERO
-    return notional * (quantity - allowance) / quantity
-
-
-@dataclass(slots=True)
-class Pending:
-    """What the live orders for one position may still trade, by side."""
-
-    buy_qty: Decimal = ZERO
-    buy_notional: Decimal = ZERO
-    sell_qty: Decimal = ZERO
-    sell_notional: Decimal = ZERO
-    orders: int = 0
-
-    def add(self, *, side: str, quantity: Decimal, notional: Decimal) -> None:
-        if side == "BUY":
-            self.buy_qty += quantity
-            self.buy_notional += notional
-        else:
-            self.sell_qty += quantity
-            self.sell_notional += notional
-
-    def margin(self, position: Decimal, leverage: int) -> Decimal:
-        """The worse side's margin; what only reduces the position reserves nothing."""
-        buys = beyond(self.buy_qty, self.buy_notional, max(-position, ZERO))
-        sells = beyond(self.sell_qty, self.sell_notional, max(position, ZERO))
-        return booked(max(buys, sells) / leverage)
 
 
 @dataclass(slots=True)
@@ -605,174 +542,3 @@ class Desk:
         """The live orders of an account, or of all; in a symbol, or in all."""
         live = self.live if account is None else self.live_of.get(account, {})
         return [order for order in live.values() if symbol is None or order.spec.symbol == symbol]
-
-
-def tag(account: str) -> str:
-    """The eight characters by which an account's orders are known at the exchange."""
-    return account[:8]
-
-
-def position_id(account: str, symbol: str, side: str, opened_seq: int) -> str:
-    """The id of a position: the same for everyone who knows how it came into being."""
-    return str(uuid5(NAMESPACE_OID, f"{account}:{symbol}:{side}:{opened_seq}"))
-
-
-def position_view(position: Position, *, liquidation_price: Decimal | None = None) -> PositionView:
-    """A position as it goes out."""
-    return PositionView(
-        id=position.id,
-        symbol=position.symbol,
-        side="SHORT" if position.quantity < 0 else "LONG",
-        entry_price=position.entry_price,
-        quantity=abs(position.quantity),
-        margin=position.margin,
-        leverage=position.leverage,
-        position_side=position.position_side,
-        liquidation_price=liquidation_price,
-    )
-
-
-def position_row(position: Position) -> PositionRow:
-    """A position as it is journaled."""
-    return PositionRow(
-        sub_account_id=position.sub_account_id,
-        symbol=position.symbol,
-        id=position.id,
-        quantity=position.quantity,
-        cost=position.cost,
-        leverage=position.leverage,
-        opened_seq=position.opened_seq,
-        realized_pnl=position.realized_pnl,
-        updated_at=position.updated_at,
-        leverage_set=position.leverage_set,
-        position_side=position.position_side,
-    )
-
-
-def position_from(row: PositionRow) -> Position:
-    """A position as it was journaled."""
-    return Position(
-        sub_account_id=row.sub_account_id,
-        symbol=row.symbol,
-        id=row.id,
-        quantity=row.quantity,
-        cost=row.cost,
-        leverage=row.leverage,
-        opened_seq=row.opened_seq,
-        realized_pnl=row.realized_pnl,
-        updated_at=row.updated_at,
-        leverage_set=row.leverage_set,
-        position_side=row.position_side,
-    )
-
-
-def order_row(order: Order, *, unwanted: bool = False) -> OrderRow:
-    """An order as it is journaled; `unwanted` tells a cancel that memory does not know of yet."""
-    spec, wish = order.spec, order.amend
-    return OrderRow(
-        client_order_id=spec.client_order_id,
-        sub_account_id=spec.sub_account_id,
-        symbol=spec.symbol,
-        side=spec.side,
-        type=spec.type,
-        quantity=order.quantity,
-        price=order.price,
-        time_in_force=spec.time_in_force,
-        reduce_only=spec.reduce_only,
-        leverage=spec.leverage,
-        origin=spec.origin,
-        parent_id=spec.parent_id,
-        request_id=spec.request_id,
-        state=order.state.value,
-        reason=order.why,
-        exchange_order_id=order.exchange_order_id,
-        filled_qty=order.filled_qty,
-        filled_quote=order.filled_quote,
-        cancel_wanted=order.cancel_wanted or unwanted,
-        epoch=spec.epoch,
-        deadline=spec.deadline,
-        admitted_at=spec.admitted_at,
-        updated_at=order.updated_at,
-        amends=order.amends,
-        amend_quantity=wish.quantity if wish else None,
-        amend_price=wish.price if wish else None,
-        amend_request_id=wish.request_id if wish else None,
-        amend_epoch=wish.epoch if wish else None,
-        amend_deadline=wish.deadline if wish else None,
-        amend_asked_at=wish.asked_at if wish else None,
-        terms_at=order.terms_at,
-        position_side=spec.position_side,
-        venue_reduce_only=spec.venue_reduce_only,
-    )
-
-
-_LAST_WORD = {
-    State.FILLED: "FILLED",
-    State.CANCELLED: "CANCELED",
-    State.EXPIRED: "EXPIRED",
-    State.ACTIVE: "NEW",
-    State.PARTIALLY_FILLED: "NEW",
-}
-
-
-def order_from(row: OrderRow) -> Order:
-    """An order as it was journaled; the exchange is asked again about whatever is not terminal."""
-    state = State(row.state)
-    return Order(
-        spec=OrderSpec(
-            client_order_id=row.client_order_id,
-            sub_account_id=row.sub_account_id,
-            symbol=row.symbol,
-            side=row.side,
-            type=row.type,
-            quantity=row.quantity,
-            price=row.price,
-            time_in_force=row.time_in_force,
-            reduce_only=row.reduce_only,
-            leverage=row.leverage,
-            origin=row.origin,
-            parent_id=row.parent_id,
-            request_id=row.request_id,
-            epoch=row.epoch,
-            deadline=row.deadline,
-            admitted_at=row.admitted_at,
-            position_side=row.position_side,
-            venue_reduce_only=row.venue_reduce_only,
-        ),
-        quantity=row.quantity,
-        price=row.price,
-        exchange_order_id=row.exchange_order_id,
-        word=_LAST_WORD.get(state),
-        venue_filled=row.filled_qty,
-        filled_qty=row.filled_qty,
-        filled_quote=row.filled_quote,
-        doubt=state is State.UNKNOWN,
-        refused=row.reason if state is State.REJECTED else None,
-        voided=row.reason if state is State.VOID else None,
-        reason=row.reason,
-        cancel_wanted=row.cancel_wanted,
-        amend=_amendment(row),
-        amends=row.amends,
-        terms_at=row.terms_at,
-        state=state,
-        updated_at=row.updated_at,
-    )
-
-
-def _amendment(row: OrderRow) -> Amendment | None:
-    if row.amend_quantity is None or row.amend_price is None:
-        return None
-    return Amendment(
-        number=row.amends,
-        quantity=row.amend_quantity,
-        price=row.amend_price,
-        request_id=row.amend_request_id,
-        epoch=row.amend_epoch or "",
-        deadline=row.amend_deadline or 0,
-        asked_at=row.amend_asked_at or 0,
-    )
-
-
-def house() -> SubAccount:
-    """The account that owns whatever no other owns."""
-    return SubAccount(id=HOUSE, label="the house")

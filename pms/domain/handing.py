@@ -10,10 +10,11 @@ from pms.contract.events import OrderEvent
 from pms.contract.names import BOTH, HOUSE
 from pms.domain.answers import answer_as_it_stands
 from pms.domain.booking import apply_move, note_taken, order_event, tell_move
-from pms.domain.desk import Desk, order_row, position_view
+from pms.domain.desk import Desk
 from pms.domain.orders import Order
 from pms.domain.positions import Move, Position
 from pms.domain.posting import Draft
+from pms.domain.rows import order_row, position_view
 
 ZERO = Decimal(0)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pms.contract.names import INSURANCE
-from pms.domain.desk import Desk, SubAccount
+from pms.domain.desk import Desk
 from pms.domain.posting import Draft
+from pms.domain.sub_accounts import SubAccount
 
 
 def open_insurance(desk: Desk, draft: Draft) -> None:

@@ -18,10 +18,11 @@ from pms.contract.events import PositionEvent
 from pms.contract.money import plain
 from pms.domain.checks import trading_account
 from pms.domain.decisions import Asked, kept
-from pms.domain.desk import Desk, position_row, position_view
+from pms.domain.desk import Desk
 from pms.domain.funds import check_priced
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
+from pms.domain.rows import position_row, position_view
 
 
 def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:

@@ -23,7 +23,7 @@ from pms.contract.journal import LiquidationRow
 from pms.contract.money import booked, encode
 from pms.contract.names import BOTH, HOUSE, INSURANCE
 from pms.domain.brackets import maintenance
-from pms.domain.desk import Desk, SubAccount
+from pms.domain.desk import Desk
 from pms.domain.handing import (
     Handed,
     cancel_orders,
@@ -37,6 +37,7 @@ from pms.domain.margin import Weight
 from pms.domain.orders import Order
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
+from pms.domain.sub_accounts import SubAccount
 from pms.domain.tiers import Tier, Tiers
 from pms.domain.weighing import Weighed, weigh_account
 

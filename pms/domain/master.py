@@ -15,10 +15,11 @@ from decimal import Decimal
 from pms.contract.journal import HaltRow
 from pms.contract.money import plain
 from pms.contract.names import EVERYTHING, HOUSE
-from pms.domain.desk import Desk, order_row
+from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident, note_settled
 from pms.domain.margin import Weight
 from pms.domain.posting import Draft, Posting
+from pms.domain.rows import order_row
 
 WARN, STOP = Decimal("0.50"), Decimal("0.70")
 """Of the exchange's own ratio, at 1 of which it liquidates."""

@@ -13,8 +13,10 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import SetPositionMode
 from pms.domain.checks import trading_account
 from pms.domain.decisions import Asked, kept
-from pms.domain.desk import Desk, SubAccount, position_row
+from pms.domain.desk import Desk
 from pms.domain.posting import Draft, Posting
+from pms.domain.rows import position_row
+from pms.domain.sub_accounts import SubAccount
 
 
 def set_position_mode(desk: Desk, asked: Asked, command: SetPositionMode) -> Posting:

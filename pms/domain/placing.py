@@ -26,7 +26,7 @@ from pms.domain.checks import (
     trading_account,
 )
 from pms.domain.decisions import Asked, answer_of, decided, met, order_id_for
-from pms.domain.desk import TAKER_FEE, Desk, order_row, position_row, position_view
+from pms.domain.desk import TAKER_FEE, Desk
 from pms.domain.dust import closable, exempt_by_exchange
 from pms.domain.halts import refuse_halted
 from pms.domain.limit_checks import check_leverage, check_limits
@@ -36,6 +36,7 @@ from pms.domain.position_sides import sided
 from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.price_checks import check_price
+from pms.domain.rows import order_row, position_row, position_view
 from pms.domain.siblings import apart
 from pms.domain.stakes import stake_of
 from pms.domain.treasury import signed

@@ -17,8 +17,9 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Trade
 from pms.contract.money import plain
 from pms.contract.names import BOTH, LONG, SHORT
-from pms.domain.desk import Desk, SubAccount
+from pms.domain.desk import Desk
 from pms.domain.positions import Position
+from pms.domain.sub_accounts import SubAccount
 
 ZERO = Decimal(0)
 OTHER = {LONG: SHORT, SHORT: LONG}

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pms.contract.commands import Trade
-from pms.domain.desk import Desk, beyond
+from pms.domain.desk import Desk
 from pms.domain.orders import Order
+from pms.domain.pending import beyond
 from pms.domain.positions import Place
 
 ZERO = Decimal(0)

@@ -13,10 +13,11 @@ import hashlib
 from decimal import Decimal
 
 from pms.contract.names import HOUSE
-from pms.domain.desk import Desk, order_row
+from pms.domain.desk import Desk
 from pms.domain.instrument import Instrument
 from pms.domain.orders import Order, OrderSpec
 from pms.domain.posting import Posting
+from pms.domain.rows import order_row
 
 ORIGIN = "LIQUIDATION"
 LIVES_MS = 5_000

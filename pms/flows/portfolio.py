@@ -31,9 +31,10 @@ from pms.contract.limits import DEFAULT_GROUP
 from pms.contract.money import decode_object, encode
 from pms.contract.portfolio import PortfolioReport
 from pms.db.holdings import Holdings, load_holdings
-from pms.domain.desk import Desk, Top, position_from
+from pms.domain.desk import Desk, Top
 from pms.domain.positions import Position
 from pms.domain.risk_limits import KIND
+from pms.domain.rows import position_from
 from pms.flows.margin_ladders import margin_ladders
 from pms.flows.price_history import INTERVALS, price_history
 from pms.risk.assess import Assessed, Method, Snapshot, assess

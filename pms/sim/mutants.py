@@ -20,10 +20,11 @@ from pms.bus import journal, scripts
 from pms.contract.commands import Trade
 from pms.contract.names import BOTH, HOUSE
 from pms.domain import booking, decisions, recalling
-from pms.domain.desk import Desk, SubAccount
+from pms.domain.desk import Desk
 from pms.domain.orders import Order, Refused, Seen, State
 from pms.domain.position_sides import side_for
 from pms.domain.positions import Position
+from pms.domain.sub_accounts import SubAccount
 from pms.streamer import attention, engine, process
 from pms.streamer.start import load_desk
 

@@ -15,9 +15,11 @@ from pms.contract import names
 from pms.contract.journal import OrderRow
 from pms.contract.names import HOUSE, LONG, SHORT, Task
 from pms.domain.decisions import client_order_id
-from pms.domain.desk import Desk, Pending, order_row, position_row
+from pms.domain.desk import Desk
 from pms.domain.orders import Order, State
+from pms.domain.pending import Pending
 from pms.domain.positions import Place
+from pms.domain.rows import order_row, position_row
 from pms.sim.books import Fold
 from pms.sim.gateway import Asked, Gateway
 from pms.sim.invariants import WORDS, Invariants

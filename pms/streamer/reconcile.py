@@ -26,8 +26,8 @@ from pms.binance.errors import ExchangeError, NotFound
 from pms.bus.inbox import Reconcile
 from pms.contract import names
 from pms.contract.reconciliation import Books, Comparison, Report, encode_report
-from pms.domain.desk import order_row, position_row
 from pms.domain.orders import Order
+from pms.domain.rows import order_row, position_row
 from pms.streamer.catch_up import CatchUp
 from pms.streamer.conservation import differences
 from pms.streamer.engine import Engine

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pms.bus.inbox import Compared, Difference
-from pms.domain.desk import Desk, order_row, position_row
+from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident, note_settled
 from pms.domain.posting import Draft, Posting
+from pms.domain.rows import order_row, position_row
 
 if TYPE_CHECKING:
     from pms.streamer.engine import Engine

@@ -17,8 +17,8 @@ from system import System, until
 
 from pms.db.load import load_state
 from pms.domain.decisions import client_order_id
-from pms.domain.desk import order_from
 from pms.domain.orders import Order
+from pms.domain.rows import order_from
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 

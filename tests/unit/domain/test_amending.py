@@ -12,8 +12,9 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.journal import OrderRow, decode_entry, encode_entry
 from pms.domain.amending import withdraw_amend
 from pms.domain.booking import Trade, book, observe
-from pms.domain.desk import Desk, order_from, order_row
+from pms.domain.desk import Desk
 from pms.domain.orders import Amended, AmendFailed, Order, Seen, State
+from pms.domain.rows import order_from, order_row
 
 
 def resting(desk: Desk, account: str = "alice", **fields: Any) -> Order:

@@ -21,9 +21,11 @@ from pms.contract.codes import Refusal
 from pms.contract.journal import FillRow, OrderRow, Rows, decode_entry, encode_entry
 from pms.contract.names import LONG, SHORT
 from pms.domain.booking import book, observe
-from pms.domain.desk import Desk, Pending, position_row
+from pms.domain.desk import Desk
 from pms.domain.orders import Seen
+from pms.domain.pending import Pending
 from pms.domain.posting import Posting
+from pms.domain.rows import position_row
 
 SYMBOL = "BTCUSDT"
 ACCOUNTS = ("alice", "bob", "carol")

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pms.contract.codes import Code, Refusal
 from pms.contract.names import HOUSE
 from pms.domain.booking import Trade, book, observe
-from pms.domain.desk import Desk, order_from, order_row
+from pms.domain.desk import Desk
 from pms.domain.orders import Accepted, Doubtful, Filled, Order, Seen, State
+from pms.domain.rows import order_from, order_row
 
 WHO = {"actor": "eve@desk", "reason": "seen on the exchange's page"}
 LATER = {"now": 60_000}

@@ -11,9 +11,10 @@ from pms.contract.journal import Rows
 from pms.contract.names import BOTH, LONG, SHORT
 from pms.domain.adoption import adopt
 from pms.domain.booking import book, note_position, observe
-from pms.domain.desk import Desk, order_row
+from pms.domain.desk import Desk
 from pms.domain.funding import allot
 from pms.domain.orders import Seen
+from pms.domain.rows import order_row
 from pms.domain.treasury import Rate
 
 

@@ -15,11 +15,12 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.journal import Rows, decode_entry, encode_entry
 from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.booking import Trade, book
-from pms.domain.desk import Desk, Mark, position_row
+from pms.domain.desk import Desk, Mark
 from pms.domain.liquidation import liquidate
 from pms.domain.orders import Order
 from pms.domain.posting import Posting
 from pms.domain.risk_watch import RiskWatch
+from pms.domain.rows import position_row
 from pms.domain.tiers import DEFAULT, Tier, Tiers, tiers_of
 from pms.domain.unwinding import unwind
 from pms.domain.weighing import blocked, weigh_account
