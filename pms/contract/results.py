@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from pms.contract.account import PositionView, Shape
-from pms.contract.money import Number
+from pms.contract.money import Number, decode_object
 
 
 class Result(Shape):
@@ -34,3 +34,11 @@ class Result(Shape):
     limit: str | None = None
     actual: str | None = None
     details: dict[str, Any] | None = Field(None, description="More of the answer, by command.")
+
+
+def read_result(text: str | bytes) -> Result:
+    """Read a result as it was given; raises BadJson or a validation error.
+
+    Trap: pydantic's own JSON reader takes numbers through binary floats and loses what is beyond 17 digits.
+    """
+    return Result.model_validate(decode_object(text))

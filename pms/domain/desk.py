@@ -16,7 +16,7 @@ from pms.contract.journal import HaltRow, LedgerRow, Rows, UnwindRow
 from pms.contract.limits import TIERS
 from pms.contract.money import booked
 from pms.contract.names import BOTH, HOUSE, LONG, SHORT, amend_id
-from pms.contract.results import Result
+from pms.contract.results import Result, read_result
 from pms.domain.brackets import UNKNOWN
 from pms.domain.day_results import DayResults
 from pms.domain.headroom import Headroom
@@ -534,7 +534,7 @@ class Desk:
         for unwind in rows.unwinds:
             self.note_unwind(unwind)
         for command in rows.commands:
-            answer = Result.model_validate_json(command.answer)
+            answer = read_result(command.answer)
             self.remember_request(command.request_id, command.text, answer)
         self.treasury.load(rows)
 

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from pms.bus.requests import Requests
 from pms.contract import names
 from pms.contract.commands import Command
-from pms.contract.results import Result
+from pms.contract.results import read_result
 from pms.domain.decisions import Asked
 from pms.domain.posting import Posting
 from pms.streamer.engine import Engine
@@ -68,7 +68,7 @@ class LocalCommands:
                 applied = await untyped.get(names.APPLIED)
                 if applied is not None and int(applied) >= posting.entry.seq:
                     answer = posting.entry.rows.commands[0].answer
-                    await self.requests.answer(Result.model_validate_json(answer))
+                    await self.requests.answer(read_result(answer))
                     return
             except (RedisError, OSError) as error:
                 log.warning("answer_delayed", error=str(error))

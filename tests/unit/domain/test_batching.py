@@ -6,7 +6,7 @@ import pytest
 from desk_maker import D, decide, desk_at, request_id, trade
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.results import Result
+from pms.contract.results import Result, read_result
 from pms.domain.booking import Trade, book, confirm, observe, unvoid
 from pms.domain.desk import Desk
 from pms.domain.orders import Order, Refused, Seen, Voided
@@ -29,7 +29,7 @@ def test_each_order_sees_what_those_before_it_reserved() -> None:
     desk = desk_at()
     each = {**BID, "quantity": "0.8"}
     posting = decide(desk, "pms.batch", subAccountId="alice", orders=[each, each, {**BID, "quantity": "0.1"}])
-    answer = Result.model_validate_json(posting.entry.rows.commands[0].answer)
+    answer = read_result(posting.entry.rows.commands[0].answer)
     told = (answer.details or {})["orders"]
     assert [leg["success"] for leg in told] == [True, True, False]
     assert told[2]["code"] == Code.MARGIN
@@ -102,7 +102,7 @@ def test_close_all_leaves_the_house_and_what_is_closing_already() -> None:
     position = next(iter(desk.held["bob"].values()))
     decide(desk, "pms.close", positionId=position.id)
     posting = decide(desk, "pms.close_all")
-    told = (Result.model_validate_json(posting.entry.rows.commands[0].answer).details or {})["orders"]
+    told = (read_result(posting.entry.rows.commands[0].answer).details or {})["orders"]
     assert [(leg["subAccountId"], leg["success"], leg["code"]) for leg in told] == [
         ("alice", True, None),
         ("bob", False, "REDUCE_ONLY"),
