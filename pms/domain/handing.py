@@ -16,8 +16,6 @@ from pms.domain.positions import Move, Position
 from pms.domain.posting import Draft
 from pms.domain.rows import order_row, position_view
 
-ZERO = Decimal(0)
-
 
 @dataclass(frozen=True, slots=True)
 class Handed:

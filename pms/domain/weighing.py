@@ -33,7 +33,10 @@ def weigh_account(desk: Desk, account: str) -> Weighed:
 
 
 def blocked(desk: Desk, symbol: str, *, now: int) -> str | None:
-    """Why a symbol's price may not be acted on, or None."""
+    """Why a symbol's price may not be acted on, or None.
+
+    Trap: the words must not change with each tick, or the incident that tells them is journaled with each.
+    """
     top = desk.tops.get(symbol)
     if top is None:
         return f"{symbol} has no price in sync"
@@ -41,5 +44,5 @@ def blocked(desk: Desk, symbol: str, *, now: int) -> str | None:
     if mark is None or now - mark.heard_at > MARK_COUNTS_MS:
         return None
     if abs(top.mid - mark.price) > MOST_OFF * mark.price:
-        return f"{symbol} is at {top.mid}, its mark price at {mark.price}"
+        return f"{symbol} is more than {MOST_OFF:.0%} away from its mark price"
     return None

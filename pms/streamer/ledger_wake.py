@@ -21,8 +21,8 @@ from pms.contract import names
 log = structlog.get_logger()
 LEAST_PAUSE_S = 0.05
 PAUSE_S = 0.25
-"""Between two wake-ups, unless somebody waits: a fold costs the same for one entry as for fifty, and what
-it takes of the processor is taken from orders.
+"""Between two wake-ups, unless somebody waits: most of what a fold costs is the same for one entry and for
+fifty, and what it takes of the processor is taken from orders.
 """
 
 TRIM_EVERY_S = 5.0

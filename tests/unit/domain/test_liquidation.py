@@ -233,6 +233,9 @@ def test_a_torn_book_liquidates_nobody(desk: Desk) -> None:
     desk.marks["BTCUSDT"] = Mark(D(60_000), 1000)
     move_price(desk, "50000")
     assert blocked(desk, "BTCUSDT", now=2000) is not None
+    told = blocked(desk, "BTCUSDT", now=2000)
+    move_price(desk, "50100")
+    assert blocked(desk, "BTCUSDT", now=2000) == told, "one incident, not one a tick"
     assert blocked(desk, "BTCUSDT", now=4001) is None, "an old mark says nothing"
     desk.tops.clear()
     assert blocked(desk, "BTCUSDT", now=4001) is not None
