@@ -209,6 +209,15 @@ class CrashSystem(System):
         await self._done("pms.create_account", subAccountId=f"seen{next(_numbers)}")
         await self.settled()
 
+    async def priced(self, *, since: int, seconds: float = 30) -> None:
+        """Wait until the streamer has told a price of every symbol that is newer than a time, ms."""
+
+        async def told() -> bool:
+            prices = await self.redis.mget([f"pms:price:{symbol}" for symbol in self.symbols])
+            return all(price is not None and json.loads(price)["ts"] > since for price in prices)
+
+        await until(told, "a new price of every symbol", seconds=seconds)
+
     async def unwound(self, *, seconds: float = 60) -> None:
         """Wait until the house has closed what it took over, but for what is too little for an order."""
         least = {each.symbol: each.least for each in self.listed}

@@ -226,6 +226,8 @@ async def killed_streamer(system: CrashSystem) -> list[Away]:
     await asyncio.sleep(0.5)
     system.start("streamer")
     await system.ready("streamer")
+    # Until a symbol's book is built anew nobody there can know its price
+    await system.priced(since=gone)
     # What it had weighed in its last moments may not have reached the journal
     return [(gone - 500, time.time_ns() // 1_000_000)]
 
