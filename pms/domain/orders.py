@@ -137,7 +137,8 @@ class Order:
                 self.exchange_order_id = exchange_order_id
                 self.doubt = False
             case Refused(reason):
-                self.refused = self.refused or reason
+                # What was told as proven stays why it ended; a sender's word may come behind it.
+                self.refused = self.refused or (reason if self.absent is None else None)
             case NotExecuted(reason):
                 self.absent = self.absent or reason
             case Voided(reason):

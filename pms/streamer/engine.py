@@ -593,6 +593,9 @@ class Engine:
                 order = self.desk.orders.get(client_order_id)
                 if order is not None:
                     unvoid(self.desk, order)
+                    if self.desk.last_seq != posting.entry.seq:
+                        # A row behind it may already say why the order ended.
+                        self.outbox.add(note(self.desk, order, at=self.now()))
 
     def _withdraw(self, posting: Posting) -> None:
         """Take back the orders and the amendment of a decision that came too late."""

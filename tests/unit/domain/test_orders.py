@@ -102,6 +102,12 @@ def test_a_void_or_refused_order_that_trades_is_alive() -> None:
         assert order.state is State.PARTIALLY_FILLED
 
 
+def test_why_it_ended_is_what_was_told_first() -> None:
+    order = after(Doubtful(), NotExecuted("proven", 1))
+    assert not order.receive(Refused("-1003"))
+    assert (order.state, order.why) == (State.REJECTED, "proven")
+
+
 def test_a_void_is_retracted_when_the_right_had_been_given() -> None:
     order = after(Voided("deadline"))
     assert order.state is State.VOID

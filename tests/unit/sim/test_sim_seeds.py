@@ -61,6 +61,18 @@ def test_faulty_seeds_hold_too() -> None:
     assert min(tally.invariants.values()) > 0
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(50001247, id="a void that did not hold left its reason in the journal"),
+        pytest.param(50004636, id="a sender's refusal came behind the proof that nothing was executed"),
+    ],
+)
+def test_seeds_that_broke_an_invariant_once_hold(seed: int) -> None:
+    with logs(None):
+        assert run(seed).violation is None
+
+
 def test_a_seed_is_the_same_run_in_every_interpreter() -> None:
     """Whatever the hash seed, the addresses and the machine's clock are."""
     told = {
