@@ -167,6 +167,8 @@ class Engine:
         #: the exchange's time goes on: all that it told of the time before has been taken in
         self.moved: Callable[[Order], None] = _nobody
         #: what is known of an order has changed
+        self.algo_told: Callable[[str], None] = _nobody
+        #: a command to this algo is journaled
         self.now = redis_now_ms
         self.exchange_now: Callable[[], int] = lambda: 0
         #: 0 where it is not known
@@ -325,10 +327,16 @@ class Engine:
         if not held:
             return
         end_algos(self.desk, posting.entry.rows.algos)
+        self.tell_algos(posting)
         for row in posting.entry.rows.orders:
             if row.cancel_wanted:
                 self._want_cancelled(row.client_order_id, since=posting.entry.seq)
             self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
+
+    def tell_algos(self, posting: Posting) -> None:
+        """Let the algos that a command's entry names be asked."""
+        for row in posting.entry.rows.algos:
+            self.algo_told(row.id)
 
     def unwanted(self, posting: Posting, *, held: bool) -> None:
         """Send cancels for the orders that an entry wants gone; only now that it is journaled."""

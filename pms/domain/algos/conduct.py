@@ -57,13 +57,8 @@ class Conducted:
     wake_at: int | None
 
 
-def conduct(
-    desk: Desk, algo: Algo, machine: Machine, asked: Asked, throttle: Throttle, *, always: bool = False
-) -> Conducted:
-    """Ask an algo what should be, and bring it about as far as one entry can.
-
-    `always` journals it even where nothing changed: a command's entry must stand.
-    """
+def conduct(desk: Desk, algo: Algo, machine: Machine, asked: Asked, throttle: Throttle) -> Conducted:
+    """Ask an algo what should be, and bring it about as far as one entry can."""
     draft = desk.draft("algo", at=asked.now)
     turn = Turn(desk, draft, asked, algo, machine, throttle)
     row = algo.row(at=0)
@@ -82,7 +77,7 @@ def conduct(
     for number, before in slots.items():
         if algo.slot_row(algo.slots[number], at=0) != before:
             draft.algo_slots[algo.id, number] = algo.slot_row(algo.slots[number], at=asked.now)
-    changed = always or bool(draft.algo_slots or draft.orders) or algo.row(at=0) != row
+    changed = bool(draft.algo_slots or draft.orders) or algo.row(at=0) != row
     if changed:
         algo.untold = True
         draft.algos[algo.id] = algo.row(at=asked.now)
