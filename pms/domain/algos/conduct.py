@@ -61,23 +61,23 @@ def conduct(desk: Desk, algo: Algo, machine: Machine, asked: Asked, throttle: Th
     """Ask an algo what should be, and bring it about as far as one entry can."""
     draft = desk.draft("algo", at=asked.now)
     turn = Turn(desk, draft, asked, algo, machine, throttle)
-    row = algo.row(at=0)
-    slots = {number: algo.slot_row(algo.slots[number], at=0) for number in algo.busy}
+    mark = algo.mark()
+    slots = {number: algo.slots[number].mark() for number in algo.busy}
     for number in sorted(algo.busy):
         _settle(turn, algo.slots[number])
     plan = _plan(turn)
     for number in sorted({*algo.busy, *plan.wants}):
         slot = algo.slots[number]
-        slots.setdefault(number, algo.slot_row(slot, at=0))
+        slots.setdefault(number, slot.mark())
         if number not in plan.kept:
             _bring(turn, slot, plan.wants.get(number))
     if algo.status is Status.ENDING and not algo.busy:
         algo.status, algo.ended_at = algo.outcome or Status.CANCELLED, asked.now
         desk.algos.put(algo)
     for number, before in slots.items():
-        if algo.slot_row(algo.slots[number], at=0) != before:
+        if algo.slots[number].mark() != before:
             draft.algo_slots[algo.id, number] = algo.slot_row(algo.slots[number], at=asked.now)
-    changed = bool(draft.algo_slots or draft.orders) or algo.row(at=0) != row
+    changed = bool(draft.algo_slots or draft.orders) or algo.mark() != mark
     if changed:
         algo.untold = True
         draft.algos[algo.id] = algo.row(at=asked.now)
@@ -219,6 +219,8 @@ def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
         return
     now, algo = turn.asked.now, turn.algo
     left = order.leaves
+    if want.price == slot.price and want.quantity == left:
+        return
     quantity = _quantity(turn, slot, want, room=_room(turn, slot) + left)
     if (want.price == slot.price and quantity == left) or not quantity:
         return
