@@ -15,6 +15,7 @@ from pms.domain.orders import Order
 from pms.domain.positions import Move, Position
 from pms.domain.posting import Draft
 from pms.domain.rows import order_row, position_view
+from pms.domain.unwinding import ORIGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,8 @@ def tell_orders_gone(draft: Draft, orders: list[Order], *, account: str, snapsho
 
 
 def cancel_orders(desk: Desk, draft: Draft, account: str) -> None:
-    """Want all live orders of an account cancelled; they stay its own."""
+    """Want all live orders of an account cancelled, but those by which it is closed; they stay its own."""
     for order in desk.orders_of(account, None):
-        if not order.cancel_wanted:
+        if not order.cancel_wanted and order.spec.origin != ORIGIN:
             order.cancel_wanted = True
             draft.orders[order.spec.client_order_id] = order_row(order)
