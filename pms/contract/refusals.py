@@ -112,7 +112,7 @@ REFUSALS: Final[dict[Code, Named]] = {
     Code.EXCHANGE_REFUSED: Named(When.OUTCOME),
     Code.THROTTLED: Named(When.OUTCOME),
     Code.EXCHANGE_UNREACHABLE: Named(When.OUTCOME),
-    Code.TAKEN_OVER: Named(When.OUTCOME),
+    Code.TAKEN_OVER: Named(When.OUTCOME, _ORDER),
     Code.NOT_EXECUTED: Named(When.OUTCOME),
     Code.NOT_SENT: Named(When.OUTCOME),
     Code.HALTED: Named(When.PLACING, ("reduceOnly",), "HALTED or REDUCE_ONLY"),

@@ -13,6 +13,7 @@ from pms.domain.amending import admit_amend
 from pms.domain.batching import admit_batch, admit_close_all
 from pms.domain.decisions import Asked, decided
 from pms.domain.desk import Desk
+from pms.domain.handed_orders import WHY, handed
 from pms.domain.liquidating import closes, refuse_liquidating
 from pms.domain.orders import Order
 from pms.domain.placing import admit_close, admit_trade
@@ -49,6 +50,8 @@ def _admit_cancel(desk: Desk, asked: Asked, command: Cancel) -> Posting:
         raise Refusal(
             Code.ORDER_CLOSED, f"the order is already {order.state}", field="orderId", actual=order.state
         )
+    if handed(order):
+        raise Refusal(Code.TAKEN_OVER, f"{WHY}; it is being cancelled", field="orderId")
     if closes(desk, order):
         refuse_liquidating(desk, order.spec.sub_account_id, field="orderId")
     return _want_cancelled(desk, asked, [order], single=True)
