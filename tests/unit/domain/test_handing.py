@@ -251,7 +251,7 @@ def test_wanting_an_order_cancelled_withholds_what_was_not_sent(desk: Desk, sent
     order = desk.orders[posting.entry.rows.orders[0].client_order_id]
     if sent:
         observe(desk, order, Seen(78, "NEW", D(0)), at=1500)
-    low: Decimal = D("57400")
+    low: Decimal = D("59000")
     while not weigh_account(desk, "alice").weight.crossed(D("0.80")):
         low -= 10
         move_price(desk, str(low))
