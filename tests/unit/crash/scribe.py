@@ -188,13 +188,14 @@ class Scribe:
         positions: dict[tuple[str, str], Held] | None = None,
         ledger: list[tuple[str, D, str]] | None = None,
         tiers: dict[str, int] | None = None,
+        closing: dict[str, int] | None = None,
         **tables: list[dict[str, Any]],
     ) -> None:
         """Append an entry with whole rows of what it leaves."""
         balances: dict[str, D] = {}
         for account, amount, _ in ledger or ():
             balances[account] = balances.get(account, self.books.balances.get(account, ZERO)) + amount
-        touched = dict.fromkeys([*balances, *(tiers or {})])
+        touched = dict.fromkeys([*balances, *(tiers or {}), *(closing or {})])
         seq = self.entries[-1]["seq"] + 1 if self.entries else 1
         entry: Entry = {
             "seq": seq,
@@ -207,6 +208,7 @@ class Scribe:
                         "id": account,
                         "balance": str(balances.get(account, self.books.balances.get(account, ZERO))),
                         "tier": (tiers or {}).get(account, self.books.tiers.get(account, 0)),
+                        "closing": (closing or {}).get(account, self.books.closing.get(account, 0)),
                     }
                     for account in touched
                 ],

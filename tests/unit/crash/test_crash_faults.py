@@ -174,7 +174,7 @@ def house_gets_less(entry: Entry) -> Entry:
     ("change", "rules"),
     [
         (less_realized, {"insurance", "money"}),
-        (uncovered, {"insurance", "money"}),
+        (uncovered, {"insurance", "money", "debt"}),
         (given_too_much, {"insurance", "money"}),
         (house_pays_instead, {"insurance"}),
         (lost_on_the_way, {"money"}),
