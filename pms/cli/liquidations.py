@@ -34,6 +34,8 @@ COLUMNS = (
 def liquidations(account: str | None, limit: int, form: Form | None) -> None:
     """Steps of liquidations, newest first: what went to the house, at which price, and why.
 
+    CLOSE is what is to be closed at market by the sub-account's own orders, CLOSED the end of it.
+
     The ratio is maintenance margin over equity before the step; none where equity covered nothing.
     """
     rows, left, insurance = run(lambda s: _read(s.database, account, limit))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pms.domain.orders import Order
+from pms.domain.orders import Order, State
 from pms.domain.positions import Place
 
 DELAYS_MS = (250, 500, 1_000, 2_000, 5_000, 15_000, 30_000)
@@ -23,7 +23,12 @@ class ClosePace:
     not_before: dict[Place, int] = field(default_factory=dict)
 
     def ended(self, order: Order, *, now: int) -> None:
-        """Note how a closing order ended. Orders of one entry that fail together count once."""
+        """Note how a closing order ended. Orders of one entry that fail together count once.
+
+        One that nobody could send has waited for its deadline already, and is no word of the exchange.
+        """
+        if order.state is State.VOID:
+            return
         place = order.spec.place
         if order.filled_qty:
             self.failures.pop(place, None)
