@@ -60,13 +60,17 @@ class Closer:
         self._stuck = set(self.engine.desk.closing)
         while True:
             self._something.clear()
-            self._see_ends()
-            for account in sorted(self.engine.desk.closing):
-                self._go_on(account)
-            self._tell_stuck()
+            self.look()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S if self.engine.desk.closing else None):
                     await self._something.wait()
+
+    def look(self) -> None:
+        """Do once, for every account, what is to be done now."""
+        self._see_ends()
+        for account in sorted(self.engine.desk.closing):
+            self._go_on(account)
+        self._tell_stuck()
 
     def _go_on(self, account: str) -> None:
         now = self.engine.now()
