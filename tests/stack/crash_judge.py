@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -30,9 +30,10 @@ from heapq import merge
 
 from crash_books import HOUSE, INSURANCE, ZERO, Standing, Step, cents
 from crash_closing import begun, closing_orders, conserved, covered, ended, level_of, roomy
-from crash_money import Losses, Row, moved, paid
+from crash_money import Row, moved, paid
 from crash_rules import ACTIONS, LEVELS, Prices, Rules, Weight
 from crash_tape import Permit, Tape, Tick
+from crash_verdict import Verdict
 
 LATE_TICKS = 1
 """None later than one tick: what is done on the tick after the one that crossed the line is in time."""
@@ -48,44 +49,6 @@ CLOSED_MS = 5_000
 
 FRESH_BOOK_MS = 5_000
 """How old the prices may be that a book built from a snapshot begins with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A rule that was broken."""
-
-    account: str
-    rule: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.account} {self.rule}: {self.text}"
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What the judge found, and figures for people."""
-
-    findings: list[Finding] = field(default_factory=list)
-    actions: Counter[str] = field(default_factory=Counter)
-    lateness: Counter[int] = field(default_factory=Counter)
-    #: ticks between crossing and deed, of what had to be done
-    doubtful: int = 0
-    #: what was done where it was not sure that it had to be
-    liquidated: set[str] = field(default_factory=set)
-    #: taken over, or deleveraged to nothing
-    touched: set[str] = field(default_factory=set)
-    kept: set[str] = field(default_factory=set)
-    losses: Losses = field(default_factory=Losses)
-    weighed: int = 0
-
-    def says(self, account: str, rule: str, text: str) -> None:
-        self.findings.append(Finding(account, rule, text))
-
-    @property
-    def rules(self) -> set[str]:
-        """The rules that were broken."""
-        return {finding.rule for finding in self.findings}
 
 
 @dataclass(slots=True)

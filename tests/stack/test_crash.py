@@ -27,8 +27,9 @@ from crash_books import INSURANCE, Step, fold, read_archive
 from crash_desk import Member
 from crash_events import read_events, untold
 from crash_feed import CrashFeed
-from crash_judge import Judge, Verdict
+from crash_judge import Judge
 from crash_system import PARTS, CrashSystem
+from crash_verdict import Verdict
 from system import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]

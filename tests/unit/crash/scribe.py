@@ -12,9 +12,10 @@ from decimal import Decimal as D
 from typing import Any
 
 from crash_books import HOUSE, INSURANCE, ZERO, Books, Held, cents, fold
-from crash_judge import Judge, Verdict
+from crash_judge import Judge
 from crash_rules import ACTIONS, Bracket, Rules, Weight, taking_price
 from crash_tape import Mark, Tape, Tick
+from crash_verdict import Verdict
 
 A, B = "AUSDT", "BUSDT"
 LADDER = [Bracket(D(50_000), D("0.01"), ZERO), Bracket(D(10_000_000), D("0.02"), D(500))]

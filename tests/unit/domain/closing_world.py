@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from random import Random
 
-from desk_maker import BTC, D, decide, desk_at, trade
-from filling import fill
+from closing_desk import ACCOUNTS, PRICES, ZERO, opened
+from desk_maker import D
 
-from pms.contract.codes import Refusal
 from pms.contract.journal import Entry, OrderRow, Rows, decode_entry, encode_entry
-from pms.contract.names import HOUSE
 from pms.domain.booking import Trade, book, confirm, observe, unvoid
 from pms.domain.close_pace import ClosePace
 from pms.domain.closing import close_on
@@ -30,14 +28,6 @@ from pms.domain.posting import Posting, Unsent
 from pms.domain.risk_watch import RiskWatch
 from pms.domain.rows import order_row, position_row
 from pms.domain.tiers import tiers_of
-
-ETH = replace(BTC, symbol="ETHUSDT", base_asset="ETH")
-MOST = D(4)
-"""What one market order of ETH may be for once all is set up: less than what is held."""
-
-PRICES = {"BTCUSDT": "60000", "ETHUSDT": "3000"}
-ZERO = D(0)
-ACCOUNTS = ("a1", "a2", "a3")
 
 
 @dataclass(slots=True)
@@ -85,28 +75,11 @@ class World:
     trades: dict[tuple[str, int, int], None] = field(init=False)
 
     def __post_init__(self) -> None:
-        desk = self.desk = desk_at(wallet="1000000")
-        desk.instruments["ETHUSDT"] = ETH
-        for symbol, price in PRICES.items():
-            self.price(symbol, D(price))
-        decide(desk, "pms.transfer", fromAccountId=HOUSE, toAccountId="insurance", amount="300")
-        decide(
-            desk,
-            "pms.limits",
-            action="set",
-            scope="*",
-            limit="liquidation.mode",
-            value="market",
-            reason="r",
-            actor="a",
-        )
-        for account in ACCOUNTS:
-            decide(desk, "pms.create_account", subAccountId=account)
-            decide(desk, "pms.transfer", fromAccountId=HOUSE, toAccountId=account, amount="4000")
-            if self.rng.random() < 0.3:
-                decide(desk, "pms.position_mode", subAccountId=account, hedge=True, reason="for the test")
-            for symbol in self.rng.sample(sorted(PRICES), self.rng.randint(1, 2)):
-                self._open(account, symbol)
+        self.desk, resting = opened(self.rng)
+        desk = self.desk
+        for row in resting:
+            self._sent(row)
+        self.ask()
         for place, position in desk.positions.items():
             self.held[place] = position.quantity
         self.begun = Rows(
@@ -117,33 +90,8 @@ class World:
         )
         self.trades = dict(desk.trades)
         self.outbox.clear()
-        desk.instruments["ETHUSDT"] = replace(ETH, market_max_quantity=MOST)
+        self.wire.clear()
         self._watch()
-
-    def _open(self, account: str, symbol: str) -> None:
-        """A position, and perhaps orders that rest on either side of it."""
-        price = D(PRICES[symbol])
-        size = (D(self.rng.randint(60, 160)) * 1000 / price / 2).quantize(D("0.001"))
-        side = self.rng.choice(("BUY", "SELL"))
-        hedge = self.desk.accounts[account].hedge
-        sided = {"positionSide": "LONG" if side == "BUY" else "SHORT"} if hedge else {}
-        terms = {"symbol": symbol, "quantity": str(size), "leverage": 100}
-        fill(self.desk, trade(self.desk, account, side=side, **terms, **sided), price=PRICES[symbol])
-        for _ in range(self.rng.randint(0, 2)):
-            self._rest(account, symbol, size, sided)
-
-    def _rest(self, account: str, symbol: str, size: Decimal, sided: dict[str, str]) -> None:
-        side = self.rng.choice(("BUY", "SELL"))
-        away = D("0.98") if side == "BUY" else D("1.02")
-        price = (D(PRICES[symbol]) * away).quantize(D("0.1"))
-        part = (size * self.rng.randint(1, 6) / 10).quantize(D("0.001"))
-        terms = {"symbol": symbol, "quantity": str(part), "leverage": 100, "type": "LIMIT", "price": price}
-        try:
-            posting = trade(self.desk, account, side=side, **terms, **sided)
-        except Refusal:
-            return
-        self._sent(posting.entry.rows.orders[0])
-        self.wire.pop()()
 
     # --- the streamer ---
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from random import Random
 
-from closing_world import ACCOUNTS, World
+from closing_desk import ACCOUNTS
+from closing_world import World
 from desk_maker import D
 from hypothesis import given, settings
 from hypothesis import strategies as st
