@@ -76,7 +76,8 @@ KINDS: dict[str, Kind] = {
         "The order lives on its old terms; margin is held for the larger ones. `pms cancel ORDER` ends both.",
     ),
     "closing_stuck": Kind(
-        "A sub-account is being liquidated at market, and order after order of a symbol comes to nothing.",
+        "A sub-account is being liquidated at market, and order after order of a symbol comes to nothing, or "
+        "it is not closed after a minute.",
         "See why the exchange refuses them. `pms limits set ACCOUNT liquidation.mode transfer --reason …` "
         "moves what is left to the house on the next tick.",
         "an order of it traded, or the account is closed",

@@ -28,6 +28,8 @@ from pms.streamer.urgent import wake_urgent
 
 LOOK_EVERY_S = 0.25
 STUCK = "closing_stuck"
+LONG_MS = 60_000
+"""Whoever is not closed by then is told of, whatever the reason: a symbol that does not trade, no price."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class Closer:
     pace: ClosePace = field(default_factory=ClosePace)
     _sent: set[str] = field(default_factory=set)
     #: closing orders whose end has not been seen
+    _since: dict[str, int] = field(default_factory=dict)
+    #: by account, when this life first saw it being closed
     _stuck: set[str] = field(default_factory=set)
     #: accounts of which an operator was told
     _something: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,15 +101,25 @@ class Closer:
 
     def _tell_stuck(self) -> None:
         """Tell an operator of accounts that cannot be closed, and when they can."""
-        failing = {place[0] for place in self.pace.failures}
-        for account in sorted(failing - self.engine.desk.closing):
+        now, closing = self.engine.now(), self.engine.desk.closing
+        for account in sorted({place[0] for place in self.pace.failures} - closing):
             self.pace.forget(account)
-        stuck = {account: symbols for account in failing if (symbols := self.pace.stuck(account))}
-        for account in sorted(stuck.keys() - self._stuck):
-            detail = f"{account} is being closed at market, and order after order comes to nothing"
+        self._since = {account: self._since.get(account, now) for account in closing}
+        stuck = set()
+        for account, since in sorted(self._since.items()):
+            symbols, slow = self.pace.stuck(account), now - since > LONG_MS
+            if symbols or slow:
+                stuck.add(account)
+            if account not in stuck - self._stuck:
+                continue
+            why = "order after order comes to nothing" if symbols else "it is not closed after a minute"
             self.engine.raise_incident(
-                STUCK, "critical", detail, subject=account, evidence={"symbols": stuck[account]}
+                STUCK,
+                "critical",
+                f"{account} is being closed at market, and {why}",
+                subject=account,
+                evidence={"symbols": symbols},
             )
-        for account in sorted(self._stuck - stuck.keys()):
+        for account in sorted(self._stuck - stuck):
             self.engine.settle_incident(STUCK, account, "an order of it traded, or it is tried anew")
-        self._stuck = set(stuck)
+        self._stuck = stuck

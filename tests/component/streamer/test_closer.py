@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +22,7 @@ from pms.domain.instrument import Instrument
 from pms.domain.orders import Refused, Seen
 from pms.domain.tiers import Tier, tiers_of
 from pms.streamer.agenda import Agenda
-from pms.streamer.closer import STUCK, Closer
+from pms.streamer.closer import LONG_MS, STUCK, Closer
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.outbox import Outbox
 
@@ -191,6 +192,17 @@ async def test_a_refusal_makes_it_wait_and_the_third_is_told_until_an_order_trad
     (rest,) = [each for each in closing.look() if each.state == "placing"]
     assert rest.quantity == D("1.5")
     assert closing.incidents()[-1] == (STUCK, "resolved")
+
+
+async def test_who_is_not_closed_after_a_minute_is_told_of_whatever_the_reason(closing: Closing) -> None:
+    closing.engine.desk.instruments["BTCUSDT"] = replace(BTC, status="BREAK")
+    assert closing.look() == []
+    closing.now += LONG_MS
+    closing.look()
+    assert closing.incidents() == []
+    closing.now += 1
+    closing.look()
+    assert closing.incidents() == [(STUCK, "open")]
 
 
 async def test_whoever_is_to_go_to_the_house_after_all_gets_no_further_order(closing: Closing) -> None:

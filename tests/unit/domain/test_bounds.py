@@ -63,6 +63,7 @@ BOUNDS = {
     "ClosePace.failures": "positions that are being closed",
     "ClosePace.not_before": "positions that are being closed",
     "Closer._sent": "live orders that close an account",
+    "Closer._since": ACCOUNTS,
     "Closer._stuck": ACCOUNTS,
     "Desk.instruments": SYMBOLS,
     "RiskWatch.triggers": SYMBOLS,
