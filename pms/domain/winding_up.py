@@ -1,8 +1,9 @@
 """Winding up: what ends a liquidation at market, in the very entry that shows it to be over.
 
-A takeover is over when nothing is held and no order lives that could make it held again; a deleveraging when
-the ratio is back and none of its orders lives. Both also when the account is flat. What is owed by then is
-paid in the entry of the trade that closed the last position, once: the next entry finds nothing owed.
+A takeover is over when nothing is held, no order lives that could make it held again, and no fee waits for
+its price; a deleveraging when the ratio is back and none of its orders lives, or nothing is left of the
+account. What is owed is paid in the entry of the trade that closed the last position, once: the next entry
+finds nothing owed, unless something came to it.
 
 Trap: an order that is over by a proof whose guard may yet fail counts as living.
 """
@@ -32,6 +33,11 @@ def unsettled(desk: Desk, account: str) -> bool:
     return any(order is not None and order.spec.sub_account_id == account for order in found)
 
 
+def _owes_fees(desk: Desk, account: str) -> bool:
+    """Whether a fee in another asset still waits for its price: what is owed is not known before."""
+    return any(fee.sub_account_id == account for fee in desk.treasury.unpaid.values())
+
+
 def cover_closed(desk: Desk, draft: Draft, account: str) -> None:
     """Pay what an account owes that is liquidated at market, if this entry closed its last position."""
     holder = desk.accounts[account]
@@ -52,7 +58,7 @@ def wind_up(desk: Desk, draft: Draft, account: str, *, target: Decimal | None = 
         back = target is not None and weighed.weight.slack(target) >= 0
         if holder.closing == Tier.TAKEOVER or not back:
             return False
-    elif desk.orders_of(account, None):
+    elif desk.orders_of(account, None) or _owes_fees(desk, account):
         return False
     cover(desk, draft, holder)
     holder.closing = 0

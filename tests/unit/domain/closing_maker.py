@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
@@ -26,7 +27,15 @@ def limit(desk: Desk, name: str, value: str, scope: str = "*") -> None:
     decide(desk, "pms.limits", action="set", scope=scope, limit=name, value=value, reason="r", actor="a")
 
 
-def tell(desk: Desk, row: OrderRow, price: str, quantity: str | None = None, paid: str = "0") -> Posting:
+def tell(
+    desk: Desk,
+    row: OrderRow,
+    price: str,
+    quantity: str | None = None,
+    *,
+    paid: str = "0",
+    asset: str = "USDT",
+) -> Posting:
     """The exchange trades an order, all of what is left of it unless told otherwise."""
     global _number  # noqa: PLW0603  ids must differ, not be random
     _number += 1
@@ -35,6 +44,7 @@ def tell(desk: Desk, row: OrderRow, price: str, quantity: str | None = None, pai
     word = "FILLED" if order.filled_qty + traded == order.quantity else "PARTIALLY_FILLED"
     number = order.exchange_order_id or 9_000 + _number
     made = trade_of(row, number, trade_id=_number, quantity=traded, price=D(price), paid=D(paid))
+    made = replace(made, commission_asset=asset)
     posting = book(desk, made, fact=Seen(number, word, order.filled_qty + traded))
     assert posting is not None
     return posting

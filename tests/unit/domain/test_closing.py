@@ -22,7 +22,8 @@ from desk_maker import BTC, D, decide, desk_at, trade
 from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.booking import confirm, observe, unvoid
 from pms.domain.close_pace import ALARM_AFTER, DELAYS_MS, ClosePace
-from pms.domain.desk import Desk
+from pms.domain.desk import Desk, Top
+from pms.domain.fees import settle_open
 from pms.domain.orders import Doubtful, Refused, Seen, State, Voided
 from pms.domain.risk_watch import RiskWatch
 from pms.domain.rows import order_row
@@ -210,3 +211,22 @@ def test_dust_goes_to_the_house(desk: Desk, watch: RiskWatch) -> None:
     assert actions(posting) == ["TAKEOVER", "CLOSED"]
     assert desk.unwinds == {"BTCUSDT": D("0.001")}
     assert not desk.held["alice"]
+
+
+def test_a_fee_that_waits_for_its_price_keeps_it_open_and_is_covered_with_the_rest(
+    desk: Desk, watch: RiskWatch
+) -> None:
+    (row,) = ordered(tick(desk, watch, "56000"))
+    last = tell(desk, row, "56000", paid="2", asset="BNB")
+    assert actions(last) == []
+    assert desk.accounts["alice"].balance == 0
+    assert go_on(desk) is None
+    before = total(desk)
+    desk.price("BNBUSDT", Top(D(600), D(1), D(600), D(1), 1))
+    paid = settle_open(desk, at=3600)
+    assert paid is not None
+    assert desk.accounts["alice"].balance == -1200
+    ended = go_on(desk)
+    assert actions(ended) == ["CLOSED"]
+    assert desk.accounts["alice"].balance == 0
+    assert total(desk) == before

@@ -119,6 +119,11 @@ def test_nothing_opens_rests_or_leaves_until_it_is_over(desk: Desk, watch: RiskW
         ("pms.withdraw", "subAccountId", {"subAccountId": "alice", "amount": "1"}),
         ("pms.transfer", "fromAccountId", {"fromAccountId": "alice", "toAccountId": "bob", "amount": "1"}),
         ("pms.cancel", "orderId", {"orderId": row.client_order_id}),
+        (
+            "pms.import_position",
+            "subAccountId",
+            {"subAccountId": "alice", "symbol": "BTCUSDT", "quantity": "1", "entryPrice": "1"},
+        ),
     ):
         found = refusal(desk, name, **fields)
         assert (found.code, found.field, found.actual) == (Code.LIQUIDATING, field, "alice")
