@@ -58,6 +58,13 @@ BOUNDS = {
     "Desk.marks": SYMBOLS,
     "Desk.unwinds": SYMBOLS,
     "Desk.unweighed": ACCOUNTS,
+    "Desk.closing": ACCOUNTS,
+    "Desk.unconfirmed": "orders whose proof of an end waits in the outbox",
+    "ClosePace.failures": "positions that are being closed",
+    "ClosePace.not_before": "positions that are being closed",
+    "Closer._sent": "live orders that close an account",
+    "Closer._since": ACCOUNTS,
+    "Closer._stuck": ACCOUNTS,
     "Desk.instruments": SYMBOLS,
     "RiskWatch.triggers": SYMBOLS,
     "RiskWatch.waiting": "accounts that hold a symbol without a price",
@@ -108,6 +115,7 @@ BOUNDS = {
 }
 DOMAIN = (
     "desk",
+    "close_pace",
     "resting",
     "treasury",
     "headroom",
