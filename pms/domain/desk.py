@@ -105,7 +105,7 @@ class Desk:
     last_tops: dict[str, Top] = field(default_factory=dict)
     #: also of symbols that are out of sync
     marks: dict[str, Mark] = field(default_factory=dict)
-    unwinds: dict[str, Decimal] = field(default_factory=dict)
+    unwinds: dict[str, UnwindRow] = field(default_factory=dict)
     #: by symbol, what the house took over and has not yet closed
     unweighed: set[str] = field(default_factory=set)
     #: accounts whose balance or positions changed since they were weighed last
@@ -460,7 +460,7 @@ class Desk:
     def note_unwind(self, row: UnwindRow) -> None:
         """Take what is left to unwind in a symbol."""
         if row.quantity:
-            self.unwinds[row.symbol] = row.quantity
+            self.unwinds[row.symbol] = row
         else:
             self.unwinds.pop(row.symbol, None)
 

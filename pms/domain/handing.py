@@ -9,12 +9,13 @@ from pms.contract.account import Account, PositionView
 from pms.contract.events import OrderEvent
 from pms.contract.names import BOTH, HOUSE
 from pms.domain.answers import answer_as_it_stands
-from pms.domain.booking import apply_move, note_taken, order_event, tell_move
+from pms.domain.booking import apply_move, order_event, tell_move
 from pms.domain.desk import Desk
 from pms.domain.orders import Order
 from pms.domain.positions import Move, Position
 from pms.domain.posting import Draft
 from pms.domain.rows import order_row, position_view
+from pms.domain.unwind_debt import note_taken
 
 
 @dataclass(frozen=True, slots=True)

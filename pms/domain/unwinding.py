@@ -3,7 +3,13 @@
 What is left stands in `Desk.unwinds`, journaled with each takeover and with each fill of the house's own
 orders: so a restart goes on from what is proven, and an order whose outcome is unknown blocks the next.
 
+    an order ended without a trade    it is counted (`unwind_pace`), and the next waits
+    one lives                         nothing, or it is wanted cancelled
+    nothing lives, something is left  the next order, as large as may be
+
 Trap: only what was taken over is unwound, not what else the house holds: hand-placed orders, foreign ones.
+Trap: an order that is proven never sent may live again, as long as its entry is not confirmed. The caller
+asks for no symbol's next step before the last one is journaled; what counts an end is such a step.
 """
 
 from __future__ import annotations
@@ -12,50 +18,90 @@ import base64
 import hashlib
 from decimal import Decimal
 
+from msgspec.structs import replace
+
+from pms.contract.journal import UnwindRow
+from pms.contract.limits import UNWIND_NOTIONAL
 from pms.contract.names import HOUSE
 from pms.domain.desk import Desk
+from pms.domain.incidents import note_settled
 from pms.domain.instrument import Instrument
 from pms.domain.orders import Order, OrderSpec
 from pms.domain.posting import Posting
 from pms.domain.rows import order_row
+from pms.domain.unwind_debt import REFUSED
+from pms.domain.unwind_pace import counted, due_at, ended_in_vain, grown, least_quantity, note_refused
 
 ORIGIN = "LIQUIDATION"
 LIVES_MS = 5_000
 """The deadline of one order: what was not sent by then is void, and the next one takes its place."""
 
 
-def unwind(desk: Desk, symbol: str, *, now: int, most_notional: Decimal | None = None) -> Posting | None:
-    """The house's next order in a symbol; None while one lives, or what is left is below the symbol's least.
-
-    `most_notional` bounds one order; None leaves it to the exchange's own largest.
-    """
-    left = desk.unwinds.get(symbol)
+def unwind(desk: Desk, symbol: str, *, now: int) -> Posting | None:
+    """What is to be done next in a symbol; None while an order lives, must wait, or only dust is left."""
+    row = desk.unwinds.get(symbol)
     instrument, top = desk.instruments.get(symbol), desk.tops.get(symbol)
-    if not left or instrument is None or top is None or instrument.status != "TRADING":
+    if row is None or instrument is None or desk.orders_of(HOUSE, symbol):
         return None
-    if desk.orders_of(HOUSE, symbol):
+    price = None if top is None else top.bid if row.quantity > 0 else top.ask
+    last = desk.orders.get(row.last_order or "")
+    if last is not None and ended_in_vain(last):
+        return _count(desk, row, last, instrument=instrument, price=price, now=now)
+    if price is None or instrument.status != "TRADING":
         return None
-    side = "SELL" if left > 0 else "BUY"
-    price = top.bid if left > 0 else top.ask
-    quantity = _quantity(instrument, abs(left), price=price, most_notional=most_notional)
+    row = grown(row, now=now)
+    quantity = _quantity(desk, row, instrument, price)
     if not quantity:
+        return _dust(desk, row, now=now)
+    if now < due_at(row):
         return None
-    order = _order(desk, symbol, side, quantity, now=now)
-    desk.add_order(order)
-    draft = desk.draft("unwind", at=now)
-    draft.orders[order.spec.client_order_id] = order_row(order)
+    return _next(desk, row, quantity, now=now)
+
+
+def _count(
+    desk: Desk, row: UnwindRow, last: Order, *, instrument: Instrument, price: Decimal | None, now: int
+) -> Posting:
+    """Note that an order came to nothing, and tell an operator if it was not the first in a row."""
+    row = counted(row, last, instrument=instrument, price=price, now=now)
+    draft = desk.draft("unwind_refused", at=now)
+    draft.unwinds[row.symbol] = row
+    desk.note_unwind(row)
+    note_refused(draft, row, last)
     return Posting(entry=desk.sealed(draft).entry())
 
 
-def _quantity(
-    instrument: Instrument, left: Decimal, *, price: Decimal, most_notional: Decimal | None
-) -> Decimal:
-    """What one market order may be for; zero for dust, which waits until more is taken over."""
-    most = min(left, instrument.market_max_quantity or left)
-    if most_notional is not None:
-        most = min(most, most_notional / price)
-    quantity = instrument.floor_quantity(most, market=True)
+def _quantity(desk: Desk, row: UnwindRow, instrument: Instrument, price: Decimal) -> Decimal:
+    """What one market order may be for; zero for dust, which waits until more is taken over.
+
+    No bound goes below the symbol's least: an order that small would never be taken.
+    """
+    left = abs(row.quantity)
+    most_notional = desk.limits.of(HOUSE, UNWIND_NOTIONAL, row.symbol)
+    bounds = (row.order_most, None if most_notional is None else most_notional / price)
+    least = least_quantity(instrument, price, market=True)
+    most = min([left, *(max(bound, least) for bound in bounds if bound is not None)])
+    quantity = instrument.floor_quantity(min(most, instrument.market_max_quantity or most), market=True)
     return quantity if quantity * price >= instrument.min_notional else Decimal(0)
+
+
+def _dust(desk: Desk, row: UnwindRow, *, now: int) -> Posting | None:
+    """Too little is left for an order: there is none that could be refused any more."""
+    if desk.incidents.get(REFUSED, row.symbol) is None:
+        return None
+    draft = desk.draft("incident", at=now)
+    note_settled(draft, kind=REFUSED, subject=row.symbol, how="less is left than the symbol's least order")
+    return Posting(entry=desk.sealed(draft).entry())
+
+
+def _next(desk: Desk, row: UnwindRow, quantity: Decimal, *, now: int) -> Posting:
+    order = _order(desk, row.symbol, "SELL" if row.quantity > 0 else "BUY", quantity, now=now)
+    desk.add_order(order)
+    row = replace(row, last_order=order.spec.client_order_id, updated_at=now)
+    desk.note_unwind(row)
+    draft = desk.draft("unwind", at=now)
+    draft.orders[order.spec.client_order_id] = order_row(order)
+    draft.unwinds[row.symbol] = row
+    return Posting(entry=desk.sealed(draft).entry())
 
 
 def _order(desk: Desk, symbol: str, side: str, quantity: Decimal, *, now: int) -> Order:

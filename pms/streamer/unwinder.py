@@ -21,13 +21,14 @@ from redis.exceptions import RedisError
 
 from pms.bus.wake import wake_up
 from pms.contract import names
-from pms.contract.limits import UNWIND_NOTIONAL
 from pms.domain.posting import Posting
 from pms.domain.unwinding import unwind
 from pms.streamer.engine import TAKE_OVER_S, Engine
 
 log = structlog.get_logger()
 LOOK_EVERY_S = 0.25
+IDLE_LOOK_S = 1.0
+"""A late fill of an order that came with a position makes a debt, and nobody calls."""
 
 
 @dataclass(slots=True)
@@ -39,6 +40,8 @@ class Unwinder:
     new_id: Callable[[], str]
     spawn: Callable[[str, Coroutine[Any, Any, None]], object]
     _something: asyncio.Event = field(default_factory=asyncio.Event)
+    _leaving: set[str] = field(default_factory=set)
+    #: symbols whose last step is not journaled yet
 
     def look(self) -> None:
         """Note that the house took something over."""
@@ -48,18 +51,26 @@ class Unwinder:
         """Unwind for ever."""
         while True:
             self._something.clear()
-            for symbol in list(self.engine.desk.unwinds):
-                most = self.engine.desk.limits.of(names.HOUSE, UNWIND_NOTIONAL, symbol)
-                posting = unwind(self.engine.desk, symbol, now=self.engine.now(), most_notional=most)
-                if posting is not None:
-                    self._leave(posting)
+            self.step()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S if self.engine.desk.unwinds else None):
+                async with asyncio.timeout(LOOK_EVERY_S if self.engine.desk.unwinds else IDLE_LOOK_S):
                     await self._something.wait()
 
-    def _leave(self, posting: Posting) -> None:
-        """Journal an order, then wake a worker for it."""
-        self.engine.outbox.add(posting, lambda _: self._wake(posting))
+    def step(self) -> None:
+        """Do in each symbol what is to be done next, where the last step is journaled."""
+        for symbol in [each for each in self.engine.desk.unwinds if each not in self._leaving]:
+            posting = unwind(self.engine.desk, symbol, now=self.engine.now())
+            if posting is not None:
+                self._leave(symbol, posting)
+
+    def _leave(self, symbol: str, posting: Posting) -> None:
+        """Journal a step, then wake a worker for its order."""
+        self._leaving.add(symbol)
+        self.engine.outbox.add(posting, lambda _: self._left(symbol, posting))
+
+    def _left(self, symbol: str, posting: Posting) -> None:
+        self._leaving.discard(symbol)
+        self._wake(posting)
 
     def _wake(self, posting: Posting) -> None:
         for row in posting.entry.rows.orders:

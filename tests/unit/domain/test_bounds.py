@@ -57,6 +57,7 @@ BOUNDS = {
     "Desk.last_tops": SYMBOLS,
     "Desk.marks": SYMBOLS,
     "Desk.unwinds": SYMBOLS,
+    "Unwinder._leaving": SYMBOLS,
     "Desk.unweighed": ACCOUNTS,
     "Desk.instruments": SYMBOLS,
     "RiskWatch.triggers": SYMBOLS,
