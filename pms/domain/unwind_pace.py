@@ -16,7 +16,7 @@ from pms.contract.journal import UnwindRow
 from pms.contract.money import plain
 from pms.domain.incidents import note_incident
 from pms.domain.instrument import Instrument
-from pms.domain.orders import Order, State
+from pms.domain.orders import Order
 from pms.domain.posting import Draft
 from pms.domain.unwind_debt import REFUSED
 
@@ -52,13 +52,14 @@ def due_at(row: UnwindRow) -> int:
 def ended_in_vain(order: Order) -> bool:
     """Whether an order's end says that the exchange does not take the house's orders.
 
-    A resting one that is cancelled says nothing: it was not wanted any more, or somebody wanted it gone.
+    One that was cancelled says nothing, nor one that would have rested and did not.
+    Trap: whatever proves that it never was there counts, for `unwinding` waits for the entry of what counts.
     """
-    if not order.state.terminal or order.filled_qty or order.cancel_wanted:
+    if not order.state.terminal or order.filled_qty:
         return False
-    if order.price is None:
-        return True
-    return order.state in {State.REJECTED, State.VOID} and exchange_code(order) != WOULD_TAKE
+    if order.failed:
+        return exchange_code(order) != WOULD_TAKE
+    return order.price is None and not order.cancel_wanted
 
 
 def counted(

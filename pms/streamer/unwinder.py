@@ -5,6 +5,8 @@ If the process dies:
     before the order is journaled      nothing was sent; the next life makes one, for as much
     before its worker is woken         the streamer sends it itself, as any order that nobody took
     after that                         it is an order like any other; the next waits until it is over
+    before a cancel is journaled       the next life wants it cancelled, if it then still has a reason to
+    after that                         a standing wish like any other; the next order waits for its end
 """
 
 from __future__ import annotations
@@ -53,15 +55,21 @@ class Unwinder:
             self._something.clear()
             self.step()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S if self.engine.desk.unwinds else IDLE_LOOK_S):
+                async with asyncio.timeout(LOOK_EVERY_S if self._symbols() else IDLE_LOOK_S):
                     await self._something.wait()
 
     def step(self) -> None:
         """Do in each symbol what is to be done next, where the last step is journaled."""
-        for symbol in [each for each in self.engine.desk.unwinds if each not in self._leaving]:
+        for symbol in self._symbols():
             posting = unwind(self.engine.desk, symbol, now=self.engine.now())
             if posting is not None:
                 self._leave(symbol, posting)
+
+    def _symbols(self) -> list[str]:
+        """Where something is left, or an order of the house may rest that is not wanted any more."""
+        live = self.engine.desk.live_of.get(names.HOUSE, {}).values()
+        found = dict.fromkeys([*self.engine.desk.unwinds, *(order.spec.symbol for order in live)])
+        return [symbol for symbol in found if symbol not in self._leaving]
 
     def _leave(self, symbol: str, posting: Posting) -> None:
         """Journal a step, then wake a worker for its order."""
@@ -70,10 +78,13 @@ class Unwinder:
 
     def _left(self, symbol: str, posting: Posting) -> None:
         self._leaving.discard(symbol)
+        self.engine.unwanted(posting, held=True)
         self._wake(posting)
 
     def _wake(self, posting: Posting) -> None:
         for row in posting.entry.rows.orders:
+            if row.cancel_wanted:
+                continue
             self.engine.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
             self.spawn("unwind", self._push(row.client_order_id))
 
