@@ -29,6 +29,8 @@ from pms.streamer.engine import TAKE_OVER_S, Engine
 
 log = structlog.get_logger()
 LOOK_EVERY_S = 0.25
+PATIENCE_MS = 5_000
+"""So long after a start the first price of what accounts hold is waited for; only a spread is at stake."""
 IDLE_LOOK_S = 1.0
 """A late fill of an order that came with a position makes a debt, and nobody calls."""
 
@@ -44,13 +46,28 @@ class Unwinder:
     _something: asyncio.Event = field(default_factory=asyncio.Event)
     _leaving: set[str] = field(default_factory=set)
     #: symbols whose last step is not journaled yet
+    _awaited: set[str] = field(default_factory=set)
+    #: symbols that accounts hold and that have had no price in this life
+    _patient_until: int = 0
 
     def look(self) -> None:
         """Note that the house took something over."""
         self._something.set()
 
+    def begin(self) -> None:
+        """Note which prices are missing, by which accounts would yet be judged."""
+        held = {
+            symbol
+            for account, each in self.engine.desk.held.items()
+            for symbol, _ in each
+            if account != names.HOUSE
+        }
+        self._awaited = held - self.engine.desk.tops.keys()
+        self._patient_until = self.engine.now() + PATIENCE_MS
+
     async def run(self) -> None:
         """Unwind for ever."""
+        self.begin()
         while True:
             self._something.clear()
             self.step()
@@ -60,10 +77,20 @@ class Unwinder:
 
     def step(self) -> None:
         """Do in each symbol what is to be done next, where the last step is journaled."""
+        if self._awaits():
+            return
         for symbol in self._symbols():
             posting = unwind(self.engine.desk, symbol, now=self.engine.now())
             if posting is not None:
                 self._leave(symbol, posting)
+
+    def _awaits(self) -> bool:
+        """Whether a price is missing that may show what is left to be of a takeover not judged yet."""
+        if self._awaited:
+            self._awaited -= self.engine.desk.tops.keys()
+            if self.engine.now() >= self._patient_until:
+                self._awaited.clear()
+        return bool(self._awaited)
 
     def _symbols(self) -> list[str]:
         """Where something is left, or an order of the house may rest that is not wanted any more."""

@@ -58,6 +58,7 @@ BOUNDS = {
     "Desk.marks": SYMBOLS,
     "Desk.unwinds": SYMBOLS,
     "Unwinder._leaving": SYMBOLS,
+    "Unwinder._awaited": SYMBOLS,
     "Desk.unweighed": ACCOUNTS,
     "Desk.instruments": SYMBOLS,
     "RiskWatch.triggers": SYMBOLS,
