@@ -46,7 +46,7 @@ def _move(desk: Desk, draft: Draft, symbol: str, quantity: Decimal, *, traded: b
     before = desk.unwinds.get(symbol)
     left = quantity if before is None else before.quantity + quantity
     if before is None or before.quantity * left <= 0:
-        row = _begun(desk, draft, symbol, left)
+        row = _begun(desk, draft, symbol, left, last_order=before.last_order if before else None)
     else:
         less = abs(before.quantity) - abs(left)
         row = replace(before, quantity=left, updated_at=draft.at)
@@ -64,7 +64,8 @@ def _over(left: Decimal, *, traded: bool) -> str:
     return "the exchange takes its orders again" if traded else "what is left is of the other side now"
 
 
-def _begun(desk: Desk, draft: Draft, symbol: str, left: Decimal) -> UnwindRow:
+def _begun(desk: Desk, draft: Draft, symbol: str, left: Decimal, *, last_order: str | None) -> UnwindRow:
+    """A debt begins. An order for the one before is still to be counted: its end may not be journaled yet."""
     if not left:
         return UnwindRow(symbol=symbol, quantity=ZERO, updated_at=draft.at)
     return UnwindRow(
@@ -73,4 +74,5 @@ def _begun(desk: Desk, draft: Draft, symbol: str, left: Decimal) -> UnwindRow:
         updated_at=draft.at,
         began_at=draft.at,
         began_price=reference_price(desk, symbol, now=draft.at),
+        last_order=last_order,
     )

@@ -195,3 +195,11 @@ def test_rows_of_an_older_release_are_read(desk: Desk) -> None:
 @given(st.decimals("0.01", "100000", places=2))
 def test_the_least_order_meets_the_symbols_least_value(price: object) -> None:
     assert least_quantity(BTC, D(str(price)), market=True) * D(str(price)) >= BTC.min_notional
+
+
+def test_an_order_for_the_other_side_is_counted_before_the_next_one_goes_out(desk: Desk) -> None:
+    """What proves that it was never sent may be taken back until its entry is confirmed."""
+    order = order_at(desk, 1000)
+    take(desk, "-9", at=1100)
+    come_to_nothing(desk, order, Voided("its deadline passed before it was sent"), at=6000)
+    assert (order_at(desk, 6250).spec.side, left(desk)) == ("BUY", -1)
