@@ -80,6 +80,8 @@ class Unwinder:
         if self._awaits():
             return
         for symbol in self._symbols():
+            if symbol in self._leaving:
+                continue
             posting = unwind(self.engine.desk, symbol, now=self.engine.now())
             if posting is not None:
                 self._leave(symbol, posting)
@@ -95,8 +97,7 @@ class Unwinder:
     def _symbols(self) -> list[str]:
         """Where something is left, or an order of the house may rest that is not wanted any more."""
         live = self.engine.desk.live_of.get(names.HOUSE, {}).values()
-        found = dict.fromkeys([*self.engine.desk.unwinds, *(order.spec.symbol for order in live)])
-        return [symbol for symbol in found if symbol not in self._leaving]
+        return list(dict.fromkeys([*self.engine.desk.unwinds, *(order.spec.symbol for order in live)]))
 
     def _leave(self, symbol: str, posting: Posting) -> None:
         """Journal a step, then wake a worker for its order."""

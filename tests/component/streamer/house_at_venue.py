@@ -49,14 +49,22 @@ WALLET = "1000000"
 
 
 class KeptJournal:
-    """Takes every entry, at once."""
+    """Takes every entry, at once; or none while Redis hangs, and none whose guard does not hold."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.guards_hold = True
+        self.reachable = asyncio.Event()
+        self.reachable.set()
 
     async def append(self, postings: list[Posting]) -> list[bool]:
-        self.entries += [posting.entry for posting in postings]
-        return [True] * len(postings)
+        await self.reachable.wait()
+        held = [self.guards_hold or posting.guard is None for posting in postings]
+        for posting, good in zip(postings, held, strict=True):
+            entry = posting.entry if good else posting.otherwise
+            assert entry is not None
+            self.entries.append(entry)
+        return held
 
 
 class Life:
@@ -69,7 +77,7 @@ class Life:
         self.desk = Desk(epoch=uuid4().hex)
         self.now = time.time_ns() // 1_000_000
         self.woken: list[str] = []
-        outbox = Outbox(cast(Any, self.journal), withdraw=lambda _: None, sleep=lambda _: asyncio.sleep(0))
+        outbox = Outbox(cast(Any, self.journal), withdraw=self._withdraw, sleep=lambda _: asyncio.sleep(0))
         self.engine = Engine(self.desk, outbox, gate=Gate(closed_because=None), redis_now_ms=lambda: self.now)
         self.engine.agenda = Agenda(_nobody, clock=time.monotonic)
         self.catch_up = CatchUp(self.engine, client)
@@ -164,6 +172,9 @@ class Life:
     def left(self) -> Decimal:
         row = self.desk.unwinds.get(BTCUSDT)
         return row.quantity if row else D(0)
+
+    def _withdraw(self, posting: Posting) -> None:
+        self.engine.withdraw(posting)
 
     def _spawn(self, _: str, work: Coroutine[Any, Any, None]) -> None:
         """Nobody listens to the queue here; whom a worker was woken for the test takes in hand."""
