@@ -458,8 +458,8 @@ class Desk:
             self.halts[row.scope] = row
 
     def note_unwind(self, row: UnwindRow) -> None:
-        """Take what is left to unwind in a symbol."""
-        if row.quantity:
+        """Take what is left to unwind in a symbol; with nothing left, until its last order is counted."""
+        if row.quantity or row.last_order:
             self.unwinds[row.symbol] = row
         else:
             self.unwinds.pop(row.symbol, None)

@@ -46,7 +46,7 @@ def _move(desk: Desk, draft: Draft, symbol: str, quantity: Decimal, *, traded: b
     before = desk.unwinds.get(symbol)
     left = quantity if before is None else before.quantity + quantity
     if before is None or before.quantity * left <= 0:
-        row = _begun(desk, draft, symbol, left, last_order=before.last_order if before else None)
+        row = _begun(desk, draft, symbol, left, last_order=_uncounted(desk, before))
     else:
         less = abs(before.quantity) - abs(left)
         row = replace(before, quantity=left, updated_at=draft.at)
@@ -58,6 +58,12 @@ def _move(desk: Desk, draft: Draft, symbol: str, quantity: Decimal, *, traded: b
     draft.unwinds[symbol] = row
 
 
+def _uncounted(desk: Desk, before: UnwindRow | None) -> str | None:
+    """The order for the debt before, if its end is still to be counted: nothing goes out beside it."""
+    order = desk.orders.get(before.last_order or "") if before else None
+    return None if order is None or order.filled_qty else order.spec.client_order_id
+
+
 def _over(left: Decimal, *, traded: bool) -> str:
     if not left:
         return "nothing is left to close"
@@ -65,9 +71,8 @@ def _over(left: Decimal, *, traded: bool) -> str:
 
 
 def _begun(desk: Desk, draft: Draft, symbol: str, left: Decimal, *, last_order: str | None) -> UnwindRow:
-    """A debt begins. An order for the one before is still to be counted: its end may not be journaled yet."""
     if not left:
-        return UnwindRow(symbol=symbol, quantity=ZERO, updated_at=draft.at)
+        return UnwindRow(symbol=symbol, quantity=ZERO, updated_at=draft.at, last_order=last_order)
     return UnwindRow(
         symbol=symbol,
         quantity=left,

@@ -56,6 +56,8 @@ def unwind(desk: Desk, symbol: str, *, now: int) -> Posting | None:
     last = desk.orders.get(row.last_order or "")
     if last is not None and ended_in_vain(last):
         return _count(desk, row, last, instrument=instrument, moment=moment, now=now)
+    if not row.quantity:
+        return _forget(desk, row, now=now)
     if moment is None or instrument.status != "TRADING":
         return None
     row = grown(row, now=now)
@@ -107,6 +109,15 @@ def _count(
     draft.unwinds[row.symbol] = row
     desk.note_unwind(row)
     note_refused(draft, row, last)
+    return Posting(entry=desk.sealed(draft).entry())
+
+
+def _forget(desk: Desk, row: UnwindRow, *, now: int) -> Posting:
+    """Nothing is left, and the last order that was for it is over."""
+    row = replace(row, last_order=None, updated_at=now)
+    draft = desk.draft("unwound", at=now)
+    draft.unwinds[row.symbol] = row
+    desk.note_unwind(row)
     return Posting(entry=desk.sealed(draft).entry())
 
 
