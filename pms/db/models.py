@@ -381,6 +381,13 @@ unwinds = Table(
     _key("symbol"),
     _number("quantity"),
     _int("updated_at"),
+    Column("began_at", BigInteger, nullable=False, server_default=text("0")),
+    _number("began_price", null=True),
+    Column("closed", Numeric, nullable=False, server_default=text("0")),
+    _text("last_order", null=True),
+    Column("refused", BigInteger, nullable=False, server_default=text("0")),
+    Column("refused_at", BigInteger, nullable=False, server_default=text("0")),
+    _number("order_most", null=True),
     _finite("quantity"),
 )
 

@@ -14,7 +14,7 @@ from typing import Literal
 from pms.contract.account import Account, PositionView
 from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
-from pms.contract.journal import CursorRow, FeeRow, FillRow, UnwindRow
+from pms.contract.journal import CursorRow, FeeRow, FillRow
 from pms.contract.money import decode_object, plain
 from pms.contract.names import BOTH, HOUSE
 from pms.domain.answers import answer, answer_amend, answer_leg
@@ -40,6 +40,7 @@ from pms.domain.posting import Draft, Posting, Unsent, Unused
 from pms.domain.rows import order_row, position_id, position_row, position_view
 from pms.domain.superseding import give_way
 from pms.domain.treasury import WALLET, signed
+from pms.domain.unwind_debt import note_traded
 from pms.domain.winding_up import cover_closed, wind_up
 
 ZERO = Decimal(0)
@@ -236,7 +237,7 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
     quantity = signed(trade.side, trade.quantity)
     if order is not None and owner == HOUSE:
         # Its own orders unwind what it took over; those that came with a position add to it.
-        note_taken(desk, draft, trade.symbol, quantity)
+        note_traded(desk, draft, trade.symbol, quantity)
     asked = order.spec.position_side if order else None
     parts = parts_of(desk, owner, trade.symbol, asked, quantity)
     if order is not None and parts[-1][0].position_side != asked:
@@ -308,14 +309,6 @@ def apply_move(
     desk.touch_position(position)
     draft.positions[position.place] = position_row(position)
     return move
-
-
-def note_taken(desk: Desk, draft: Draft, symbol: str, quantity: Decimal) -> None:
-    """Count what the house has yet to close there: more by what it takes over, less by what it trades."""
-    left = desk.unwinds.get(symbol, ZERO) + quantity
-    row = UnwindRow(symbol=symbol, quantity=left, updated_at=draft.at)
-    desk.note_unwind(row)
-    draft.unwinds[symbol] = row
 
 
 def tell_move(

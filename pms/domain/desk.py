@@ -105,7 +105,7 @@ class Desk:
     last_tops: dict[str, Top] = field(default_factory=dict)
     #: also of symbols that are out of sync
     marks: dict[str, Mark] = field(default_factory=dict)
-    unwinds: dict[str, Decimal] = field(default_factory=dict)
+    unwinds: dict[str, UnwindRow] = field(default_factory=dict)
     #: by symbol, what the house took over and has not yet closed
     closing: set[str] = field(default_factory=set)
     #: accounts that are being liquidated at market
@@ -467,9 +467,9 @@ class Desk:
         (self.closing.add if account.closing else self.closing.discard)(account.id)
 
     def note_unwind(self, row: UnwindRow) -> None:
-        """Take what is left to unwind in a symbol."""
-        if row.quantity:
-            self.unwinds[row.symbol] = row.quantity
+        """Take what is left to unwind in a symbol; with nothing left, until its last order is counted."""
+        if row.quantity or row.last_order:
+            self.unwinds[row.symbol] = row
         else:
             self.unwinds.pop(row.symbol, None)
 

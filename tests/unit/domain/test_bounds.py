@@ -57,6 +57,8 @@ BOUNDS = {
     "Desk.last_tops": SYMBOLS,
     "Desk.marks": SYMBOLS,
     "Desk.unwinds": SYMBOLS,
+    "Unwinder._leaving": SYMBOLS,
+    "Unwinder._awaited": SYMBOLS,
     "Desk.unweighed": ACCOUNTS,
     "Desk.closing": ACCOUNTS,
     "Desk.unconfirmed": "orders whose proof of an end waits in the outbox",
