@@ -86,6 +86,7 @@ class Life:
             self.engine,
             tiers_of=partial(tiers_of, self.desk),
             unwind=self.unwinder.look,
+            close=_closed_by_nobody,
             fatal=_raise,
         )
 
@@ -252,6 +253,10 @@ async def place(redis_url: str) -> AsyncIterator[Place]:
 
 async def _nobody(_: str) -> float | None:
     return None
+
+
+def _closed_by_nobody(_: Posting) -> None:
+    """No group here is closed at market."""
 
 
 def _raise(error: Exception) -> None:

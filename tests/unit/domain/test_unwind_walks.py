@@ -18,7 +18,7 @@ from unwind_maker import BTCUSDT
 from pms.contract.journal import Entry, decode_entry, encode_entry
 from pms.contract.limits import UNWIND
 from pms.contract.names import HOUSE
-from pms.domain.booking import Trade, book, observe
+from pms.domain.booking import Trade, book, confirm, observe
 from pms.domain.desk import Desk, Mark, Top
 from pms.domain.orders import Doubtful, NotExecuted, Order, Refused, Seen, Voided
 from pms.domain.posting import Posting
@@ -182,8 +182,7 @@ class World:
             case "post_only" if order is not None and there is None and order.unproven and order.price:
                 self.keep(observe(self.desk, order, Refused("-5022: would take"), at=self.now))
             case "unsent" if order is not None and there is None and order.unproven:
-                fact = NotExecuted("proven", 1) if order.doubt else Voided("late")
-                self.keep(observe(self.desk, order, fact, at=self.now))
+                self.unsent(order)
             case "trade" if there is not None and there.open:
                 part = min(there.open, D(much + 1) / 20)
                 there.traded.append(part)
@@ -195,6 +194,11 @@ class World:
             case "hear" if order is not None and there is not None:
                 self.hear(order, there, most=much)
         self.quote()
+
+    def unsent(self, order: Order) -> None:
+        fact = NotExecuted("proven", 1) if order.doubt else Voided("late")
+        self.keep(observe(self.desk, order, fact, at=self.now))
+        self.keep(confirm(self.desk, order, at=self.now))
 
     def send(self, order: Order) -> None:
         number = len(self.exchange) + 1

@@ -8,7 +8,7 @@ from desk_maker import D
 
 from pms.contract.codes import Code
 from pms.contract.names import HOUSE
-from pms.domain.booking import Trade, book, observe
+from pms.domain.booking import Trade, book, confirm, observe
 from pms.domain.desk import Desk
 from pms.domain.orders import Fact, Order, Refused, Seen
 from pms.domain.posting import Posting
@@ -54,7 +54,10 @@ def refuse(
 
 def come_to_nothing(desk: Desk, order: Order, fact: Fact, *, at: int = 2000) -> Posting:
     """An order ends without a trade; what the house makes of it."""
-    assert observe(desk, order, fact, at=at, code=Code.EXCHANGE_REFUSED)
+    told = observe(desk, order, fact, at=at, code=Code.EXCHANGE_REFUSED)
+    assert told is not None
+    if told.guard is not None:
+        confirm(desk, order, at=at)
     posting = unwind(desk, BTCUSDT, now=at)
     assert posting is not None
     assert posting.entry.kind == "unwind_refused"
