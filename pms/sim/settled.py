@@ -158,8 +158,14 @@ def _own_money(invariants: Invariants) -> None:
     """Each sub-account's balance follows from its own trades: what was paid, less fees, plus what is open."""
     tables = invariants.journal.tables
     computed: dict[str, Decimal] = {}
+    for row in invariants.opened.rows.positions:
+        computed[row.sub_account_id] = computed.get(row.sub_account_id, ZERO) - row.cost
+    for taken in tables["liquidations"].values():
+        if taken.quantity is not None:
+            worth = taken.quantity * taken.price
+            computed[taken.sub_account_id] = computed.get(taken.sub_account_id, ZERO) + worth
     for line in tables["ledger"].values():
-        if line.reason in ("OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW"):
+        if line.reason in ("OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW", "INSURANCE"):
             computed[line.sub_account_id] = computed.get(line.sub_account_id, ZERO) + line.amount
     for fill in tables["fills"].values():
         signed = fill.quantity if fill.side == "BUY" else -fill.quantity
