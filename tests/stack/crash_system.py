@@ -13,7 +13,8 @@ from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
-from crash_desk import Listed, Member, make_desk, net
+from crash_books import TIERS as TIERS_LIMIT
+from crash_desk import GROUP, TIERS, Listed, Member, make_desk, net
 from crash_rules import Rules, ladders
 from system import KEY, SECRET, System, until
 
@@ -54,6 +55,7 @@ class CrashSystem(System):
         self.listed = await self._list()
         desk = make_desk(self.listed, seed, prefix=prefix)
         await self._hold(net(desk))
+        await self._rule()
         await self._each(self._open(member) for member in desk)
         await self._each(self._fund(member.id, str(member.balance)) for member in desk)
         await self._each(self._hand(member) for member in desk)
@@ -116,8 +118,22 @@ class CrashSystem(System):
                 left -= Decimal(order["executedQty"])
                 assert order["status"] == "FILLED", order
 
+    async def _rule(self) -> None:
+        """Give the group its own lines."""
+        await self._done(
+            "pms.limits",
+            action="set",
+            scope=f"group:{GROUP}",
+            limit=TIERS_LIMIT,
+            value=TIERS,
+            reason="a desk of its own",
+            actor="the crash",
+        )
+
     async def _open(self, member: Member) -> None:
-        await self._done("pms.create_account", subAccountId=member.id)
+        await self._done("pms.create_account", subAccountId=member.id, group=member.group)
+        if member.hedged:
+            await self._done("pms.position_mode", subAccountId=member.id, hedge=True)
 
     async def _fund(self, account: str, amount: str) -> None:
         await self._done("pms.transfer", fromAccountId="house", toAccountId=account, amount=amount)
@@ -144,6 +160,7 @@ class CrashSystem(System):
             quantity=str(order.quantity),
             price=str(order.entry),
             leverage=order.leverage,
+            **({} if order.side == "BOTH" else {"positionSide": order.side}),
         )
         assert result["success"], result
 
