@@ -16,7 +16,7 @@ from pms.contract.journal import Entry, LiquidationRow, OrderRow
 from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.orders import State
 from pms.sim.books import Fold
-from pms.sim.lines import BACK_TO, FIRES, LEVELS, ZERO, Held, Weight, cents, weigh
+from pms.sim.lines import EVERYBODYS, LEVELS, ZERO, Held, Lines, Weight, cents, read_lines, weigh
 
 ENTRY = "a liquidation is one entry"
 ONCE = "a tier fires once until armed"
@@ -32,10 +32,19 @@ class Standing:
     balance: Decimal = ZERO
     tier: int = 0
     held: dict[tuple[str, str], Held] = field(default_factory=dict)
+    lines: Lines = field(default_factory=lambda: read_lines(EVERYBODYS))
 
     def weigh(self, mids: dict[str, Decimal]) -> Weight:
         """Its weight at these prices."""
-        return weigh(self.balance, ((symbol, each) for (symbol, _), each in self.held.items()), mids)
+        held = ((symbol, each) for (symbol, _), each in self.held.items())
+        return weigh(self.balance, held, mids, self.lines)
+
+
+def lines_of(books: Fold, account: str) -> Lines:
+    """The lines that hold for an account: its group's, or everybody's."""
+    row = books.tables["sub_accounts"].get((account,))
+    own = books.tables["limits"].get((f"group:{row.group}", "liquidation.tiers", "")) if row else None
+    return read_lines(own.value if own else EVERYBODYS)
 
 
 def standing(books: Fold, account: str) -> Standing:
@@ -48,7 +57,7 @@ def standing(books: Fold, account: str) -> Standing:
         for (owner, symbol, side), each in books.tables["positions"].items()
         if owner == account and each.quantity
     }
-    return Standing(row.balance, row.tier, held)
+    return Standing(row.balance, row.tier, held, lines_of(books, account))
 
 
 def live_orders(books: Fold, account: str) -> Iterator[OrderRow]:
@@ -156,7 +165,7 @@ class Liquidations:
                     yield ONCE, f"armed again in tier {was.tier} at {weight}"
             elif level <= was.tier:
                 yield ONCE, f"{row.action} again, tier {was.tier}, {weight}"
-            elif not weight.crossed(FIRES[level - 1]):
+            elif not weight.crossed(was.lines.fires[level - 1]):
                 yield ONCE, f"{row.action} at {weight}"
         worst = max((LEVELS.get(row.action, 0) for row in rows), default=0)
         if worst and worst != due:
@@ -202,7 +211,7 @@ class Liquidations:
         if any(row.action == "DELEVERAGE" for row in rows) and now.held:
             mids = {symbol: (bid + ask) / 2 for symbol, (bid, ask) in tops.items()}
             weight = now.weigh(mids)
-            if weight.crossed(BACK_TO) and weight.need != BACK_TO * weight.equity:
+            if weight.crossed(now.lines.back_to) and weight.need != now.lines.back_to * weight.equity:
                 yield ENTRY, f"too little was taken: {weight}"
 
     @staticmethod

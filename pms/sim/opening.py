@@ -10,17 +10,19 @@ from pms.contract.journal import (
     CursorRow,
     Entry,
     LedgerRow,
+    LimitRow,
     MoveRow,
     PositionRow,
     ProgressRow,
     Rows,
     SubAccountRow,
 )
+from pms.contract.limits import DEFAULT_GROUP, TIERS, scope_of_group
 from pms.contract.names import HOUSE
 from pms.domain.rows import position_id
 from pms.domain.treasury import INCOME
 from pms.sim.exchange import SYMBOLS, WALLET
-from pms.sim.storm import LEVERAGE, POOR, TWO_SIDED, Storm
+from pms.sim.storm import LEVERAGE, POOR, TIGHT, TIGHT_LINES, TWO_SIDED, Storm
 from pms.sim.workload import ACCOUNTS, FUNDS, HEDGED
 
 BEGAN_MS = 1_767_571_251_000
@@ -50,6 +52,7 @@ def opening(storm: Storm | None) -> Entry:
                     status="ACTIVE",
                     balance=balance,
                     created_at=at,
+                    group=TIGHT if storm is not None and name in storm.tight else DEFAULT_GROUP,
                     hedge=name in (HEDGED, TWO_SIDED),
                 )
                 for name, balance in balances.items()
@@ -84,10 +87,24 @@ def opening(storm: Storm | None) -> Entry:
                 )
                 for line, ((account, symbol, side), each) in enumerate(held.items())
             ),
+            limits=(_lines(at),) if storm is not None else (),
             cursors=tuple(CursorRow(symbol=symbol, trade_id=0, updated_at=at) for symbol in SYMBOLS),
             # The deposit of the exchange's first moment is what these books begin with.
             progress=(ProgressRow(name=INCOME, at=BEGAN_MS + 1),),
         ),
+    )
+
+
+def _lines(at: int) -> LimitRow:
+    return LimitRow(
+        scope=scope_of_group(TIGHT),
+        name=TIERS.name,
+        symbol="",
+        value=TIGHT_LINES,
+        actor="the world",
+        reason="",
+        at=at,
+        request_id="",
     )
 
 

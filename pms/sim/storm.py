@@ -29,6 +29,10 @@ PAIRS = 5
 RATIOS = (0.04, 0.55)
 """Between which an exposed account begins, maintenance over equity: below every line."""
 
+TIGHT, TIGHT_LINES = "tight", "0.6,0.7,0.82,0.66,0.94,0.04"
+TIGHT_SHARE = 0.3
+"""A group with lines of its own, and so many of the exposed accounts are in it."""
+
 POOR = Decimal(4000)
 """What a trader has in a storm: enough to trade, not enough to stand everything."""
 
@@ -64,6 +68,7 @@ class Storm:
     shocks: tuple[Shock, ...]
     held: Mapping[Place, Held]
     balances: Mapping[str, Decimal]
+    tight: frozenset[str]
 
 
 @cache
@@ -75,7 +80,9 @@ def draw(seed: int) -> Storm:
     fund = rng.choice(FUNDS)
     if fund:
         balances[INSURANCE] = fund
-    return Storm(tuple(_shocks(rng)), held, balances)
+    chance = Random(f"{seed}:tight").random
+    tight = frozenset(account for account in EXPOSED if chance() < TIGHT_SHARE)
+    return Storm(tuple(_shocks(rng)), held, balances, tight)
 
 
 def stormy(seed: int) -> bool:

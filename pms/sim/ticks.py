@@ -12,6 +12,7 @@ from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.desk import Desk
 from pms.sim.invariants import Invariants
 from pms.sim.lines import MARK_COUNTS_MS, MOST_OFF, Held, weigh
+from pms.sim.liquidations import lines_of
 from pms.streamer.process import Streamer
 
 Stand = tuple[int, dict[tuple[str, str], Decimal]]
@@ -56,7 +57,7 @@ class Ticks:
             mids = {each: _mid(desk, each) for each in symbols}
             mine = ((each, Held(position.quantity, position.cost)) for (each, _), position in held.items())
             owner = desk.accounts[account]
-            weight = weigh(owner.balance, mine, mids)
+            weight = weigh(owner.balance, mine, mids, lines_of(self._invariants.journal, account))
             level = weight.level(owner.tier)
             if level != owner.tier:
                 detail = f"{account} is in tier {owner.tier} and belongs in {level}: {weight}, {mids}"

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from crash_books import INSURANCE, Step, fold, read_archive
-from crash_desk import Member
+from crash_desk import GROUP, Member
 from crash_events import read_events, untold
 from crash_feed import CrashFeed
 from crash_judge import Judge, Verdict
@@ -135,6 +135,12 @@ async def agrees(system: CrashSystem, crashed: Crashed) -> None:
     assert len(fates["doomed"] & verdict.liquidated) > len(fates["doomed"]) / 2
     assert not fates["sound"] & verdict.liquidated
     assert {"WARN", "CANCEL", "TAKEOVER"} <= verdict.actions.keys()
+    # No kind of account went by unjudged
+    for kind in (
+        {member.id for member in crashed.desk if member.hedged},
+        {member.id for member in crashed.desk if member.group == GROUP},
+    ):
+        assert kind & verdict.liquidated
 
     events = read_events(await system.redis.xrange("pms:stream:events"))
     read = [step for step in crashed.steps if step.seq > since]
