@@ -6,7 +6,7 @@ A fault on a line arms a rule that hits the next message that fits; the others h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from pms.contract.names import Queue
@@ -18,6 +18,7 @@ LEAST = 5
 BEGIN_MS, LENGTH_MS = 300, 3300
 RESERVES_MS = 3600
 CALM_MS = 4600
+HOUSES = 0.5
 BEHIND_MS = 300
 """A jump is heard of within a tenth of a second; what it sets off takes some more."""
 """From here on nothing goes wrong any more."""
@@ -174,7 +175,8 @@ _RESERVES = ("ws_cut", "market_cut", "killed", "paused", "listen_key_expired")
 def draw(seed: int, *, only: str | None = None, shaken: Sequence[int] = ()) -> list[Fault]:
     """The faults of a seed, by time; `only` narrows to the kinds that begin so.
 
-    `shaken` are the times, ms, at which prices jump: half of the faults come right behind one of them.
+    `shaken` are the times, ms, at which prices jump: half of the faults come right behind one of them,
+    and some placements that suffer are the house's.
     """
     rng = Random(f"{seed}:faults")
     kinds = [kind for kind in KINDS if only is None or kind.startswith(only)]
@@ -187,7 +189,13 @@ def draw(seed: int, *, only: str | None = None, shaken: Sequence[int] = ()) -> l
     if early:
         times[::2] = [rng.choice(early) + rng.randrange(BEHIND_MS) for _ in times[::2]]
     times.sort()
-    return [KINDS[kind][0](rng, kind, at_ms) for kind, at_ms in zip(chosen, times, strict=True)]
+    plan = [KINDS[kind][0](rng, kind, at_ms) for kind, at_ms in zip(chosen, times, strict=True)]
+    if not early:
+        return plan
+    return [
+        replace(fault, target="urgent") if fault.word == PLACE and rng.random() < HOUSES else fault
+        for fault in plan
+    ]
 
 
 def reserves(seed: int, *, only: str | None = None) -> list[Fault]:

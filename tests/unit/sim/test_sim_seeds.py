@@ -38,7 +38,7 @@ IN_STORMS = {
     "tier_forgotten": 30,
     "torn_price_believed": 0,
     "unwind_not_lessened": 0,
-    "unwinds_beside_unknown": 20,
+    "unwinds_beside_unknown": 0,
 }
 """Planted bugs of liquidation, and from which seed on they are looked for: the first 60 find each."""
 
