@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 
 from pms.contract.journal import (
     FORMAT,
@@ -29,7 +29,7 @@ BEGAN_MS = 1_767_571_251_000
 """A fixed moment, 51 s into a minute: within the run a minute and tens of seconds turn."""
 
 
-@cache
+@lru_cache(maxsize=8)
 def opening(storm: Storm | None) -> Entry:
     """The books as they stand when the world begins: funded sub-accounts, and the house with the rest."""
     at, seq = BEGAN_MS - 10_000, (BEGAN_MS - 10_000) * 1000

@@ -62,7 +62,7 @@ def run(
     world = World(seed, note=note or _nobody, storm=weather)
     invariants = Invariants(world.server, world.exchange, world.opening, now=lambda: world.loop.now)
     ticks = Ticks(invariants)
-    world.ticks, world.ticked = ticks.ticks, ticks.ticked
+    world.before_tick, world.after_tick = ticks.before, ticks.after
     invariants.reads_books(lambda: world.books.fold)
     injector = Injector(world, invariants, faulty, spare)
     if started is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
-from functools import cache
+from functools import lru_cache
 from random import Random
 
 from pms.contract.names import BOTH, INSURANCE, LONG, SHORT
@@ -71,7 +71,7 @@ class Storm:
     tight: frozenset[str]
 
 
-@cache
+@lru_cache(maxsize=8)
 def draw(seed: int) -> Storm:
     """The storm of a seed, whether it has one or not."""
     rng = Random(f"{seed}:storm")

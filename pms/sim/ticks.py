@@ -26,7 +26,7 @@ class Ticks:
         self._invariants = invariants
         self._spared: dict[str, Stand] = {}
 
-    def ticks(self, streamer: Streamer, symbol: str) -> None:
+    def before(self, streamer: Streamer, symbol: str) -> None:
         """A tick is about to be judged: nothing may befall whose prices may not be acted on."""
         self._spared.clear()
         desk, now = streamer._desk, streamer._engine.now()
@@ -38,7 +38,7 @@ class Ticks:
                 if any(each in torn for each, _ in held)
             }
 
-    def ticked(self, streamer: Streamer, symbol: str) -> None:
+    def after(self, streamer: Streamer, symbol: str) -> None:
         """A streamer has judged a tick; one that still recovers watches nobody yet."""
         if not streamer._risk._on:
             return

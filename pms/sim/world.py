@@ -79,8 +79,8 @@ class World:
         self._mains: dict[str, Main] = {}
         self.skews: dict[str, int] = {}
         self.loop.killed = self._killed
-        self.ticks: Callable[[Streamer, str], None] = _nobody
-        self.ticked: Callable[[Streamer, str], None] = _nobody
+        self.before_tick: Callable[[Streamer, str], None] = _nobody
+        self.after_tick: Callable[[Streamer, str], None] = _nobody
         self.gateway = Gateway(
             self.redis(self.loop.world),
             self.exchange,
@@ -171,9 +171,9 @@ class World:
         judged = made._market.ticked
 
         def ticked(symbol: str) -> None:
-            self.ticks(made, symbol)
+            self.before_tick(made, symbol)
             judged(symbol)
-            self.ticked(made, symbol)
+            self.after_tick(made, symbol)
 
         made._market.ticked = ticked
         return made
