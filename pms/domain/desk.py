@@ -327,6 +327,10 @@ class Desk:
     def add_order(self, order: Order) -> None:
         """Index an order; a live one reserves margin."""
         coid = order.spec.client_order_id
+        known = self.orders.get(coid)
+        if known is not None and known.spec.place != order.spec.place:
+            # Read again behind a liquidation: it is the house's now, and its owner's sums end
+            self.release(known)
         self.orders[coid] = order
         self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.learn_exchange_id(order)

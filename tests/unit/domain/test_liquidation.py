@@ -186,6 +186,27 @@ def test_orders_in_the_symbol_go_with_the_position_unwanted(desk: Desk) -> None:
     assert left(desk)["BTCUSDT"] == 2
 
 
+def test_an_order_read_before_and_behind_its_handing_over_counts_once(desk: Desk) -> None:
+    """A new life reads the order from PostgreSQL as alice's, then from the journal's tail as the house's."""
+    posting = trade(desk, "alice", side="SELL", type="LIMIT", price="61000", quantity="1", leverage=50)
+    rebuilt = Desk(epoch="e1")
+    rebuilt.instruments = desk.instruments
+    rebuilt.load(
+        Rows(
+            sub_accounts=tuple(account.row() for account in desk.accounts.values()),
+            positions=tuple(position_row(p) for held in desk.held.values() for p in held.values()),
+            orders=posting.entry.rows.orders,
+        )
+    )
+    move_price(desk, "56000")
+    taken = judge(desk)
+    assert taken is not None
+    rebuilt.load(taken.entry.rows)
+    assert rebuilt.orders_of("alice", None) == []
+    assert rebuilt.accounts["alice"].open_orders == 0
+    assert {a: p for a, p in rebuilt.pending.items() if p} == {a: p for a, p in desk.pending.items() if p}
+
+
 def test_at_the_cancel_tier_orders_stay_the_accounts_own(desk: Desk) -> None:
     posting = trade(desk, "alice", side="SELL", type="LIMIT", price="61000", quantity="1", leverage=50)
     coid = posting.entry.rows.orders[0].client_order_id
