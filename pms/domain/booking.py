@@ -239,7 +239,8 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
     for position, part in parts:
         if order is not None and not position.quantity:
             standing = desk.standing_leverage(owner, trade.symbol)
-            desk.set_leverage(owner, trade.symbol, standing or order.spec.leverage)
+            leverage = standing or desk.order_leverages.at_trade(order.spec)
+            desk.set_leverage(owner, trade.symbol, leverage)
         view = position_view(position) if position.quantity else None
         moved.append((position, apply_move(desk, draft, position, part, trade.price, at=trade.at), view))
     realized = sum((move.realized for _, move, _ in moved), ZERO)

@@ -42,6 +42,7 @@ from pms.domain.halting import halt, resume
 from pms.domain.incidents import acknowledge
 from pms.domain.income import Income
 from pms.domain.leverage import set_leverage
+from pms.domain.leverage_brackets import check_received
 from pms.domain.limiting import change_limits, join_group
 from pms.domain.modes import set_position_mode
 from pms.domain.positions import Position
@@ -221,11 +222,14 @@ def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
             field="symbol",
             actual=command.symbol,
         )
+    standing = desk.standing_leverage(account.id, command.symbol)
+    leverage = command.leverage or standing or asked.default_leverage
+    price = command.entry_price
+    check_received(desk, instrument, position, quantity=command.quantity, price=price, leverage=leverage)
     draft = desk.draft("import", at=asked.now)
     draft.note["reason"] = command.reason
-    cost = booked(command.quantity * command.entry_price)
-    standing = desk.standing_leverage(account.id, command.symbol)
-    desk.set_leverage(account.id, command.symbol, command.leverage or standing or asked.default_leverage)
+    cost = booked(command.quantity * price)
+    desk.set_leverage(account.id, command.symbol, leverage)
     for other in desk.positions_in(account.id, command.symbol):
         if other.keeps_leverage:
             draft.positions[other.place] = position_row(other)

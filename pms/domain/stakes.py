@@ -119,23 +119,26 @@ def amended_stake(
     )
 
 
-def worst_value(desk: Desk, place: Place) -> Decimal:
-    """What a position could be worth, by the worse side of its orders.
+def worst_value(
+    desk: Desk, place: Place, *, received: Decimal = ZERO, received_at: Decimal = ZERO
+) -> Decimal:
+    """What a position could be worth, by the worse side of its orders; with a signed quantity received.
 
     Where there is no price, positions count at cost and orders at their own.
     """
     account, symbol, position_side = place
     position, top = desk.position(*place), desk.tops.get(symbol)
     mid = ZERO if top is None else top.mid
-    worth = abs(position.cost if top is None else position.quantity * mid)
+    quantity = position.quantity + received
+    worth = abs(position.cost + received * received_at if top is None else quantity * mid)
     pending = desk.pending.get(account, {}).get((symbol, position_side))
     if pending is None:
         return worth
     buys = max(pending.buy_notional, pending.buy_qty * mid)
     sells = max(pending.sell_notional, pending.sell_qty * mid)
-    if position.quantity > 0:
-        return max(worth + buys, beyond(pending.sell_qty, sells, position.quantity))
-    return max(worth + sells, beyond(pending.buy_qty, buys, -position.quantity))
+    if quantity > 0:
+        return max(worth + buys, beyond(pending.sell_qty, sells, quantity))
+    return max(worth + sells, beyond(pending.buy_qty, buys, -quantity))
 
 
 def places_of(desk: Desk, account: str) -> set[Place]:
