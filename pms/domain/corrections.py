@@ -298,9 +298,9 @@ def _hand_over(
         desk.set_leverage(taker, symbol, _leverage(desk, asked, giving, taking))
     reference = asked.request_id
     told = []
-    for position, signed in ((giving, -quantity), (taking, quantity)):
+    for position, signed, paid in ((giving, -quantity, -commission), (taking, quantity, commission)):
         view = position_view(position) if position.quantity else None
-        move = apply_move(desk, draft, position, signed, price, at=asked.now)
+        move = apply_move(desk, draft, position, signed, price, at=asked.now, paid=paid)
         desk.post(
             draft,
             account=position.sub_account_id,

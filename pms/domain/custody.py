@@ -270,7 +270,8 @@ def _give(desk: Desk, draft: Draft, giver: Position, *, quantity: Decimal, cost:
 
 
 def _open_position(desk: Desk, draft: Draft, position: Position, *, quantity: Decimal, cost: Decimal) -> None:
-    position.quantity, position.cost, position.realized_pnl = quantity, booked(cost), ZERO
+    position.quantity, position.cost = quantity, booked(cost)
+    position.realized_pnl = position.fees = ZERO
     position.opened_seq, position.updated_at = draft.first_seq, draft.at
     position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
     desk.touch_position(position)
