@@ -53,6 +53,17 @@ class LimitBook:
                         return value
         return limit.default
 
+    def within(self, scope: str, limit: Limit[V]) -> V:
+        """The limit's value for a scope as a whole: its own setting, else everything's, else the default."""
+        values = self._values.get(limit, {})
+        value: V
+        for each in (scope, EVERYTHING):
+            found = values.get(each)
+            if found is not None and "" in found:
+                value = found[""]
+                return value
+        return limit.default
+
     def take(self, row: LimitRow) -> None:
         """Take a setting as it now is.
 
