@@ -84,7 +84,10 @@ def most_notional(brackets: tuple[Bracket, ...], leverage: int) -> Decimal:
     """
     if brackets is UNKNOWN:
         return ENDLESS
-    return max((step.opens_to for step in brackets if leverage <= step.leverage), default=ZERO)
+    for step in reversed(brackets):
+        if leverage <= step.leverage:
+            return step.opens_to
+    return ZERO
 
 
 def permitted_leverage(brackets: tuple[Bracket, ...], notional: Decimal) -> int:

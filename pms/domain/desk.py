@@ -287,8 +287,10 @@ class Desk:
 
         Trap: an older order that trades late must not bring its own back.
         """
-        kept = (each.leverage for each in self.positions_in(account, symbol) if each.keeps_leverage)
-        return next(kept, None)
+        for position in self.positions_in(account, symbol):
+            if position.keeps_leverage:
+                return position.leverage
+        return None
 
     def set_leverage(self, account: str, symbol: str, leverage: int) -> None:
         """Change an account's leverage in a symbol; the journal's rows are the caller's."""
@@ -315,7 +317,7 @@ class Desk:
             self.by_position_id[position.id] = position
             self._position_ids[position.place] = position.id
         else:
-            self._follow_orders(position.sub_account_id, position.symbol)
+            self._follow_orders(position)
 
     def find_position(self, position_id: str) -> Position | None:
         """The open position with this id."""
@@ -331,10 +333,13 @@ class Desk:
         self.learn_exchange_id(order)
         self.reserve(order)
 
-    def _follow_orders(self, account: str, symbol: str) -> None:
+    def _follow_orders(self, position: Position) -> None:
         """Where nothing else says the leverage, the newest live order does."""
+        account, symbol = position.sub_account_id, position.symbol
         newest = self.order_leverages.newest(account, symbol)
-        if newest is not None and self.standing_leverage(account, symbol) is None:
+        if newest is None or newest == position.leverage:
+            return
+        if self.standing_leverage(account, symbol) is None:
             self.set_leverage(account, symbol, newest)
 
     def learn_exchange_id(self, order: Order) -> None:
@@ -379,7 +384,7 @@ class Desk:
             if not was_live:
                 self.order_leverages.note(spec)
         if was_live == order.state.terminal:
-            self._follow_orders(spec.sub_account_id, spec.symbol)
+            self._follow_orders(self.position(*spec.place))
         self._rest(order)
         if not pending.orders:
             del self.pending[spec.sub_account_id][key]

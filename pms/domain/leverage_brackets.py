@@ -30,10 +30,10 @@ def leverage_within(desk: Desk, instrument: Instrument, stake: Stake, *, leverag
     What only reduces leaves the leverage as it is where it asks for more than the bracket permits.
     """
     most = most_notional(instrument.brackets, leverage)
-    if most == ENDLESS:
+    if most is ENDLESS:
         return leverage
-    standing = desk.position(*stake.place).leverage
     value = stake.worst_value(mid) if stake.opens else ZERO
+    standing = desk.position(*stake.place).leverage
     if leverage > standing:
         value = max(value, _worst_in(desk, stake.account, stake.symbol))
     if value <= most:
@@ -52,7 +52,7 @@ def check_amended(desk: Desk, instrument: Instrument, order: Order, stake: Stake
     if not position.leverage_set:
         leverage = max(leverage, desk.order_leverages.since(order.spec))
     most = most_notional(instrument.brackets, leverage)
-    if most < ENDLESS and (value := stake.worst_value(mid)) > most:
+    if most is not ENDLESS and (value := stake.worst_value(mid)) > most:
         raise _too_much(instrument, leverage, most, value, f"with every open order {stake.symbol}")
 
 
@@ -60,7 +60,7 @@ def check_raised(desk: Desk, account: str, instrument: Instrument, *, leverage: 
     """Refuse a leverage above the brackets of what stands in the symbol; less than before never is."""
     positions = desk.positions_in(account, instrument.symbol)
     most = most_notional(instrument.brackets, leverage)
-    if most == ENDLESS or leverage <= positions[0].leverage:
+    if most is ENDLESS or leverage <= positions[0].leverage:
         return
     value = _worst_in(desk, account, instrument.symbol)
     if value > most:
@@ -92,7 +92,7 @@ def check_received(
     if abs(after) <= abs(position.quantity):
         return
     most = most_notional(instrument.brackets, leverage)
-    if most == ENDLESS:
+    if most is ENDLESS:
         return
     value = worst_value(desk, position.place, received=quantity, received_at=price)
     if leverage > position.leverage:

@@ -190,9 +190,10 @@ def register(
         venue_reduce_only=judged.venue_reduce_only,
     )
     order = Order(spec=spec, quantity=spec.quantity, price=spec.price, updated_at=asked.now)
-    old_leverage = desk.position(*spec.place).leverage
+    position = desk.position(*spec.place)
+    old_leverage = position.leverage
     desk.add_order(order)
-    if desk.standing_leverage(spec.sub_account_id, spec.symbol):
+    if position.leverage != spec.leverage and desk.standing_leverage(spec.sub_account_id, spec.symbol):
         desk.set_leverage(spec.sub_account_id, spec.symbol, spec.leverage)
     available = desk.available_margin(spec.sub_account_id)
     at = spec.price or touch(desk.tops[spec.symbol], spec.side)
