@@ -130,6 +130,8 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     #: by a command of its own: it stands for the next position too
     position_side: str = "BOTH"
     #: BOTH, or in hedge mode LONG, never below zero, and SHORT, never above
+    fees: Decimal = Decimal(0)
+    #: paid in USDT for this position since it was opened; an older release did not count them
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):

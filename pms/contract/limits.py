@@ -372,3 +372,16 @@ UNWIND = _row(
     by_symbol=True,
     code=None,
 )
+RISK_VAR = _most(
+    "risk.var",
+    "% of equity",
+    "the greatest value at risk, of the sub-account; as a group's limit also of the group as a whole, and as"
+    " everything's of the desk. Crossing it is told, and refuses nothing; so with the three below",
+    by_symbol=False,
+)
+RISK_ES = _most("risk.es", "% of equity", "the greatest expected shortfall", by_symbol=False)
+RISK_STRESS = _most("risk.stress", "% of equity", "the greatest loss in the worst scenario", by_symbol=False)
+RISK_MARGIN = _most("risk.margin", "% of equity", "the most margin in use", by_symbol=False)
+
+RISK: Final = (RISK_VAR, RISK_ES, RISK_STRESS, RISK_MARGIN)
+"""What portfolio risk is held against; no order is."""

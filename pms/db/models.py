@@ -191,9 +191,11 @@ positions = Table(
     _int("updated_at"),
     Column("leverage_set", Boolean, nullable=False, server_default=text("false")),
     _side("position_side", key=True),
+    Column("fees", Numeric, nullable=False, server_default=text("0")),
     _finite("quantity"),
     _finite("cost"),
     _finite("realized_pnl"),
+    _finite("fees"),
     Index("positions_open", "symbol", postgresql_where=text("quantity <> 0")),
     Index("positions_by_id", "id"),
 )

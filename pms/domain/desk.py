@@ -24,6 +24,7 @@ from pms.domain.instrument import Instrument
 from pms.domain.limits import LimitBook
 from pms.domain.margin import Exposure, liquidation_prices
 from pms.domain.open_incidents import OpenIncidents
+from pms.domain.order_leverages import OrderLeverages
 from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.pace import Pace
 from pms.domain.pending import Pending
@@ -93,6 +94,7 @@ class Desk:
     held: dict[str, dict[tuple[str, str], Position]] = field(default_factory=dict)
     #: the open ones of each account, by symbol and position side
     pending: dict[str, dict[tuple[str, str], Pending]] = field(default_factory=dict)
+    order_leverages: OrderLeverages = field(default_factory=OrderLeverages)
     reserved: dict[str, tuple[str, Decimal, Decimal]] = field(default_factory=dict)
     resting: RestingOrders = field(default_factory=RestingOrders)
     trades: OrderedDict[tuple[str, int, int], None] = field(default_factory=OrderedDict)
@@ -290,8 +292,10 @@ class Desk:
 
         Trap: an older order that trades late must not bring its own back.
         """
-        kept = (each.leverage for each in self.positions_in(account, symbol) if each.keeps_leverage)
-        return next(kept, None)
+        for position in self.positions_in(account, symbol):
+            if position.keeps_leverage:
+                return position.leverage
+        return None
 
     def set_leverage(self, account: str, symbol: str, leverage: int) -> None:
         """Change an account's leverage in a symbol; the journal's rows are the caller's."""
@@ -317,6 +321,8 @@ class Desk:
             held[position.symbol, position.position_side] = position
             self.by_position_id[position.id] = position
             self._position_ids[position.place] = position.id
+        else:
+            self._follow_orders(position)
 
     def find_position(self, position_id: str) -> Position | None:
         """The open position with this id."""
@@ -334,13 +340,16 @@ class Desk:
         self.orders[coid] = order
         self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.learn_exchange_id(order)
-        if not order.state.terminal:
-            self._take_leverage(order.spec)
         self.reserve(order)
 
-    def _take_leverage(self, spec: OrderSpec) -> None:
-        standing = self.standing_leverage(spec.sub_account_id, spec.symbol)
-        self.set_leverage(spec.sub_account_id, spec.symbol, standing or spec.leverage)
+    def _follow_orders(self, position: Position) -> None:
+        """Where nothing else says the leverage, the newest live order does."""
+        account, symbol = position.sub_account_id, position.symbol
+        newest = self.order_leverages.newest(account, symbol)
+        if newest is None or newest == position.leverage:
+            return
+        if self.standing_leverage(account, symbol) is None:
+            self.set_leverage(account, symbol, newest)
 
     def learn_exchange_id(self, order: Order) -> None:
         """Make an order findable by the exchange's id; ids are unique per symbol only."""
@@ -374,12 +383,17 @@ class Desk:
             self.live_of.get(spec.sub_account_id, {}).pop(coid, None)
             account.open_orders -= was_live
             pending.orders -= was_live
+            self.order_leverages.drop(spec)
             self._retire(coid)
         else:
             self.live[coid] = self.live_of.setdefault(spec.sub_account_id, {})[coid] = order
             self.reserved[coid] = (spec.side, leaves, notional)
             account.open_orders += not was_live
             pending.orders += not was_live
+            if not was_live:
+                self.order_leverages.note(spec)
+        if was_live == order.state.terminal:
+            self._follow_orders(self.position(*spec.place))
         self._rest(order)
         if not pending.orders:
             del self.pending[spec.sub_account_id][key]
@@ -396,6 +410,7 @@ class Desk:
             if not pending.orders:
                 del self.pending[spec.sub_account_id][key]
         if self.live.pop(coid, None) is not None:
+            self.order_leverages.drop(spec)
             self.live_of[spec.sub_account_id].pop(coid, None)
             self.accounts[spec.sub_account_id].open_orders -= 1
 

@@ -170,7 +170,7 @@ KINDS: dict[str, Kind] = {
         "PostgreSQL holds the same as memory",
     ),
     "risk_limit": Kind(
-        "A limit on VaR, expected shortfall, stress loss or margin is crossed (`PMS_RISK_MOST_…`).",
+        "A limit on VaR, expected shortfall, stress loss or margin is crossed (`pms limits`, `risk.…`).",
         "`pms risk --account NAME` shows by what. Reduce, or move money; nothing is closed by itself.",
         "the figure is below nine tenths of the limit",
     ),
