@@ -31,7 +31,7 @@ import { Redis } from 'ioredis';
 const SUBMIT_LUA = readFileSync(new URL('../pms/bus/lua/submit.lua', import.meta.url), 'utf8');
 const RECORD_KEPT_S = 86_400;
 const TTL_MS = { default: 5_000, least: 100, most: 60_000 };
-const URGENT = new Set(['pms.cancel', 'pms.cancel_all', 'pms.halt']);
+const URGENT = new Set(['pms.cancel', 'pms.cancel_all', 'pms.cancel_algo', 'pms.halt']);
 const EVENTS = 'pms:events:*';
 const STREAM = 'pms:stream:events';
 const PAGE = 500;

@@ -55,6 +55,52 @@ export interface Adjust {
   reason: string;
 }
 
+/** Cancel, pause or resume an algo: a paused one has no order at the exchange and keeps its place. */
+export interface AlgoControl {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "cancel" | "pause" | "resume";
+  algoId: string;
+}
+
+/** An algo as it stands: at most once a second, and whenever its status changes. */
+export interface AlgoEvent {
+  type: "chase_progress";
+  seq: number;
+  subAccountId: string;
+  /** The requestId of the command that started it. */
+  algoId: string;
+  /** null where it trades several. */
+  symbol: string | null;
+  side: "BUY" | "SELL" | null;
+  status: "running" | "paused" | "ending" | "finished" | "cancelled" | "failed";
+  reason: string | null;
+  target: number;
+  filled: number;
+  averagePrice: number | null;
+  /** Mid at the start. */
+  arrivalPrice: number;
+  /** By so much worse than the arrival price. */
+  slippageBps: number | null;
+  liveOrders: number;
+  reprices: number;
+  /** Paid in USDT. */
+  fees: number;
+  /** Of what is filled, 0 to 1. */
+  makerShare: number | null;
+  /** The last refusal that it still minds. */
+  note: string | null;
+  /** When it looks again by itself, ms. */
+  nextAt: number | null;
+  startedAt: number;
+  endedAt: number | null;
+  /** Seconds since 1970, with milliseconds. */
+  timestamp: number;
+  account: Account;
+}
+
 /** Change a resting order; what is absent stays as it is. */
 export interface Amend {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -66,6 +112,20 @@ export interface Amend {
   /** The TOTAL, what is filled included. */
   quantity?: number | string | null;
   price?: number | string | null;
+}
+
+/** Change a chase that runs; what is absent stays as it is. */
+export interface AmendChase {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "amend";
+  algoId: string;
+  /** The TOTAL, what is filled included. */
+  quantity?: number | string | null;
+  stalkOffset?: number | string | null;
+  maxDistance?: number | string | null;
 }
 
 /** Place several orders for a sub-account; each is admitted or refused by itself. */
@@ -97,6 +157,15 @@ export interface Cancel {
   orderId: string;
 }
 
+/** Cancel an algo of any kind; its orders are cancelled first. Served while admission is closed. */
+export interface CancelAlgo {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  algoId: string;
+}
+
 /** Cancel every live order of a sub-account, or of all, in one symbol or in all. */
 export interface CancelAll {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -105,6 +174,37 @@ export interface CancelAll {
   ttlMs?: number | null;
   subAccountId?: string | null;
   symbol?: string | null;
+}
+
+/** Keep one order near the touch until the quantity is filled, or the market has run too far. */
+export interface Chase {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action?: "start";
+  subAccountId: string;
+  symbol: string;
+  side: "BUY" | "SELL";
+  /** In the base asset. */
+  quantity: number | string;
+  leverage?: number | null;
+  /** How far behind the touch, in percent of mid. */
+  stalkOffset?: number | string;
+  /** touch: at the best price; maintain: the offset both ways; trail: only after a market that goes away. */
+  stalkMode?: "touch" | "maintain" | "trail";
+  /** How far mid may go away from where it was at the start, in percent. */
+  maxDistance?: number | string | null;
+  /** What then: end, or take the remainder at market. */
+  onMaxDistance?: "cancel" | "cross";
+  /** Never take: an order that would is refused and tried again. */
+  postOnly?: boolean;
+  reduceOnly?: boolean;
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
+  /** A smaller move is not followed. */
+  repriceTicks?: number;
+  /** Least time between two reprices. */
+  repriceMs?: number;
 }
 
 /** Close one position at market. */
@@ -770,6 +870,9 @@ export interface Commands {
   "pms.resolve": Resolve;
   "pms.adjust": Adjust;
   "pms.reassign": Reassign;
+  "pms.algo": AlgoControl;
+  "pms.cancel_algo": CancelAlgo;
+  "pms.chase": Chase;
 }
 
 /** What each list takes. */
@@ -781,6 +884,9 @@ export interface CommandLists {
   "pms:cmd:close_all": CloseAll;
   "pms:cmd:cancel": Cancel;
   "pms:cmd:cancel_all": CancelAll;
+  "pms:cmd:algo": AlgoControl;
+  "pms:cmd:cancel_algo": CancelAlgo;
+  "pms:cmd:chase": Chase;
   "pms:cmd:halt": Halt;
   "pms:cmd:resume": Resume;
 }
@@ -797,6 +903,7 @@ export interface Channels {
   "pms:events:position_reduced": PositionEvent;
   "pms:events:liquidation": LiquidationEvent;
   "pms:events:risk": RiskEvent;
+  "pms:events:chase_progress": AlgoEvent;
 }
 
 /** Everything that is published under `pms:events:*`. */
@@ -804,7 +911,8 @@ export type PmsEvent =
   | OrderEvent
   | PositionEvent
   | LiquidationEvent
-  | RiskEvent;
+  | RiskEvent
+  | AlgoEvent;
 
 /** Why a command was refused; codes.md says what each means. */
 export type RefusalCode =
@@ -875,6 +983,9 @@ export type RefusalCode =
   | "NOT_AMENDABLE"
   | "BELOW_FILLED"
   | "NO_CHANGE"
+  | "UNKNOWN_ALGO"
+  | "ALGO_OVER"
+  | "TOO_MANY_ALGOS"
   | "BALANCE"
   | "EXCHANGE_REFUSED"
   | "THROTTLED"

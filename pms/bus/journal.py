@@ -13,7 +13,7 @@ from pms.bus.lead import NotLeading
 from pms.bus.scripts import Scripts
 from pms.contract import names
 from pms.contract.account import Account
-from pms.contract.events import RiskEvent
+from pms.contract.events import AlgoEvent, RiskEvent
 from pms.contract.halts import standing_text
 from pms.contract.journal import (
     CommandRow,
@@ -149,7 +149,10 @@ def _effects(entry: Entry, events: Sequence[Event], results: Sequence[Result]) -
             account = written.get(id(event.account))
             if account is None:
                 account = written[id(event.account)] = msgspec.Raw(encode(event.account))
-            text = _text(encode({**event.model_dump(by_alias=True, exclude=_ACCOUNT), "account": account}))
+            fields = event.model_dump(by_alias=True, exclude=_ACCOUNT)
+            text = _text(encode({**fields, "account": account}))
+            if isinstance(event, AlgoEvent):
+                effects.extend(_show_algo(event, _text(encode(fields))))
         effects.append(["PUBLISH", names.event_channel(event.type), text])
         effects.append(
             ["XADD", names.EVENTS_STREAM, "MAXLEN", "~", names.EVENTS_KEPT, f"{event.seq}-0", "e", text]
@@ -273,6 +276,15 @@ def _tell_incident(incident: IncidentRow, seq: int) -> list[Effect]:
 def _project_halt(halt: HaltRow) -> Effect:
     key = names.halt_key(halt.scope)
     return ["UNHALT", key, halt.request_id] if halt.mode == "RESUMED" else ["SET", key, standing_text(halt)]
+
+
+def _show_algo(event: AlgoEvent, text: str) -> list[Effect]:
+    """An algo as it stands, for whoever looks; one that is over is shown for a day."""
+    key = names.algo_key(event.type.removesuffix("_progress"), event.algo_id)
+    effects: list[Effect] = [["SET", key, text]]
+    if event.ended_at is not None:
+        effects.append(["EXPIRE", key, CLOSED_ORDER_TTL_S])
+    return effects
 
 
 def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:

@@ -21,10 +21,11 @@ from pms.cli.output import refused
 from pms.cli.session import Session
 from pms.contract import names
 from pms.contract.codes import Refusal
-from pms.contract.commands import Trade, read_command
+from pms.contract.commands import Trade
 from pms.contract.journal import OrderRow, Rows
 from pms.contract.money import booked, decode_object, encode, encode_canonical, plain
 from pms.contract.names import Task
+from pms.contract.reading import read_command
 from pms.db import queries
 from pms.db.load import day_results
 from pms.domain.admission import admit

@@ -15,8 +15,9 @@ from typing import Any
 
 from pms.cli.session import Failed
 from pms.contract.codes import Refusal
-from pms.contract.commands import CreateAccount, ImportPosition, command_from
+from pms.contract.commands import CreateAccount, ImportPosition
 from pms.contract.money import canonical
+from pms.contract.reading import command_from
 
 COLUMNS = ("account", "label", "balance", "symbol", "side", "quantity", "entryPrice", "leverage")
 _ANY_ID = "00000000-0000-0000-0000-000000000000"

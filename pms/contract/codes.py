@@ -145,6 +145,12 @@ class Code(StrEnum):
     #: The total is not above what is filled: the exchange would cancel the order.
     NO_CHANGE = "NO_CHANGE"
     #: What is asked for is so already.
+    UNKNOWN_ALGO = "UNKNOWN_ALGO"
+    #: No algo in memory has this id, or it is of another kind.
+    ALGO_OVER = "ALGO_OVER"
+    #: The algo has ended, or only waits for its last orders.
+    TOO_MANY_ALGOS = "TOO_MANY_ALGOS"
+    #: The sub-account has as many algos as it may.
     BALANCE = "BALANCE"
     #: The payer's available balance is too small.
     EXCHANGE_REFUSED = "EXCHANGE_REFUSED"

@@ -1,4 +1,4 @@
-"""Commands in: one model each, and the one reader that turns any bad input into a coded refusal.
+"""Commands in: one model each; `reading` turns any bad input into a coded refusal.
 
 Trap: an unknown field is refused, not ignored. A desk that writes `reduceonly` and is filled on the
 wrong side has lost money to a spelling.
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, TypeGuard, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeGuard
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from pms.contract.codes import Code, Refusal
 from pms.contract.limits import DEFAULT_GROUP, GROUP_PREFIX
-from pms.contract.money import BadJson, Number, decode_object, plain
+from pms.contract.money import Number, plain
 from pms.contract.names import BOTH, EVERYTHING, Task
 
 Side = Literal["BUY", "SELL"]
@@ -29,13 +28,14 @@ MOST_DIGITS = 30
 _ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9-]{0,35}$")
 
 
-def _side(value: object) -> object:
+def read_side(value: object) -> object:
     """LONG and SHORT are the gateway's older words for BUY and SELL."""
     words = {"LONG": "BUY", "SHORT": "SELL"}
     return words.get(value.upper(), value.upper()) if isinstance(value, str) else value
 
 
-def _upper(value: object) -> object:
+def upper(value: object) -> object:
+    """Names are upper case, however they were written."""
     return value.upper() if isinstance(value, str) else value
 
 
@@ -74,7 +74,7 @@ def _order_id(value: object) -> object:
 
 
 AccountId = Annotated[str, BeforeValidator(_account)]
-Symbol = Annotated[str, BeforeValidator(_upper), Field(min_length=1, max_length=40)]
+Symbol = Annotated[str, BeforeValidator(upper), Field(min_length=1, max_length=40)]
 OrderId = Annotated[str, BeforeValidator(_order_id), Field(min_length=1)]
 Group = Annotated[str, BeforeValidator(_account), Field(description="1 to 36 letters, digits or dashes.")]
 Scope = Annotated[str, BeforeValidator(_scope)]
@@ -111,16 +111,16 @@ class OrderTerms(BaseModel):
     model_config = Command.model_config
 
     symbol: Symbol
-    side: Annotated[Side, BeforeValidator(_side)]
+    side: Annotated[Side, BeforeValidator(read_side)]
     quantity: Number = Field(description="In the base asset.")
     leverage: int | None = Field(None, ge=1, le=150, description="The sub-account's leverage in this symbol.")
-    type: Annotated[OrderType, BeforeValidator(_upper)] = "MARKET"
+    type: Annotated[OrderType, BeforeValidator(upper)] = "MARKET"
     price: Number | None = Field(None, description="Mandatory for LIMIT, refused for MARKET.")
-    time_in_force: Annotated[TimeInForce | None, BeforeValidator(_upper)] = Field(
+    time_in_force: Annotated[TimeInForce | None, BeforeValidator(upper)] = Field(
         None, description="LIMIT only; GTC."
     )
     reduce_only: bool = Field(False, description="Judged on the sub-account's own position.")
-    position_side: Annotated[PositionSide | None, BeforeValidator(_upper)] = Field(
+    position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = Field(
         None, description="Which position it is for: mandatory in hedge mode, there SELL LONG only reduces."
     )
 
@@ -376,7 +376,7 @@ class Adjust(Command):
     symbol: Symbol | None = None
     quantity: Number | None = Field(None, description="Signed; what the sub-account's position changes by.")
     price: Number | None = Field(None, description="At which quantity changes hands; the mid price.")
-    position_side: Annotated[PositionSide | None, BeforeValidator(_upper)] = Field(
+    position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = Field(
         None, description="The sub-account's; mandatory with quantity in hedge mode."
     )
     actor: Actor
@@ -395,7 +395,7 @@ class Reassign(Command):
         None, description="Signed, of the position; all of it. A trade's quantity, signed by its side."
     )
     price: Number | None = Field(None, description="The giver's average entry; a trade's price.")
-    position_side: Annotated[PositionSide | None, BeforeValidator(_upper)] = Field(
+    position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = Field(
         None, description="The sub-account's; mandatory in hedge mode."
     )
     exchange_order_id: int | None = Field(None, ge=0, description="With tradeId: hand over this trade.")
@@ -403,104 +403,3 @@ class Reassign(Command):
     commission: Number | None = Field(None, description="The trade's commission, in USDT; goes with it.")
     actor: Actor
     reason: Reason
-
-
-COMMANDS: dict[str, type[Command]] = {
-    model.name: model
-    for model in (
-        Trade,
-        Batch,
-        Amend,
-        Close,
-        CloseAll,
-        Cancel,
-        CancelAll,
-        Halt,
-        Resume,
-        CreateAccount,
-        Transfer,
-        Deposit,
-        Withdraw,
-        SetLeverage,
-        SetPositionMode,
-        Freeze,
-        Limits,
-        JoinGroup,
-        ImportPosition,
-        Acknowledge,
-        Resolve,
-        Adjust,
-        Reassign,
-    )
-}
-"""Every command by its task name."""
-
-AnyCommand = TypeVar("AnyCommand", bound=Command)
-AnyModel = TypeVar("AnyModel", bound=BaseModel)
-
-
-def read_command(name: str, text: bytes | str) -> Command:
-    """Read a command's JSON text; raises Refusal with the first fault, its field and its limit."""
-    try:
-        fields = decode_object(text)
-    except BadJson as error:
-        raise Refusal(Code.BAD_JSON, f"the command is not a JSON object: {error}") from None
-    return command_from(name, fields)
-
-
-def command_from(name: str, fields: dict[str, Any]) -> Command:
-    """Build a command from its fields; raises Refusal with the first fault."""
-    model = COMMANDS.get(name)
-    if model is None:
-        raise Refusal(Code.UNKNOWN_COMMAND, f"there is no command {name!r}", field="command", actual=name)
-    return model_from(model, fields)
-
-
-def model_from(model: type[AnyModel], fields: dict[str, Any]) -> AnyModel:
-    """Build what carries a requestId from its fields; raises Refusal with the first fault."""
-    request_id = fields.get("requestId")
-    if request_id is None:
-        raise Refusal(
-            Code.MISSING_REQUEST_ID, "requestId is missing; every command carries one", field="requestId"
-        )
-    if not is_request_id(request_id):
-        raise Refusal(
-            Code.BAD_REQUEST_ID,
-            "requestId is not a UUID in lower case with dashes",
-            field="requestId",
-            actual=request_id,
-        )
-    try:
-        return model.model_validate(fields, by_alias=True, by_name=False)
-    except ValidationError as error:
-        raise _refusal(error) from None
-
-
-def is_request_id(value: object) -> bool:
-    """Whether a value is a UUID as text, in lower case and with its dashes.
-
-    Trap: other spellings of one UUID would be other keys of one order.
-    """
-    try:
-        return isinstance(value, str) and str(UUID(value)) == value
-    except ValueError:
-        return False
-
-
-def _refusal(error: ValidationError) -> Refusal:
-    faults = sorted(error.errors(include_url=False), key=lambda fault: _SEVERITY.get(fault["type"], 2))
-    fault = faults[0]
-    field = ".".join(str(part) for part in fault["loc"]) or None
-    actual = None if fault["type"] == "missing" else fault["input"]
-    if fault["type"] == "missing":
-        return Refusal(Code.MISSING_FIELD, f"{field} is missing", field=field)
-    if fault["type"] == "extra_forbidden":
-        return Refusal(Code.UNKNOWN_FIELD, f"the command has no field {field}", field=field, actual=actual)
-    reason = fault["msg"].removeprefix("Value error, ")
-    context = fault.get("ctx", {})
-    limit = next((context[name] for name in _LIMITS if context.get(name)), None)
-    return Refusal(Code.BAD_FIELD, f"{field}: {reason}", field=field, limit=limit, actual=actual)
-
-
-_LIMITS = ("ge", "le", "expected", "min_length", "max_length")
-_SEVERITY = {"missing": 0, "extra_forbidden": 1}

@@ -20,6 +20,8 @@ OrderEventType = Literal[
 PositionEventType = Literal["position_updated", "position_closed", "position_reduced"]
 LiquidationAction = Literal["WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM", "CLOSE", "CLOSED"]
 Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BASKET", "LIQUIDATION"]
+AlgoEventType = Literal["chase_progress"]
+AlgoStatus = Literal["running", "paused", "ending", "finished", "cancelled", "failed"]
 
 
 class OrderEvent(Shape):
@@ -96,6 +98,34 @@ class LiquidationEvent(Shape):
     equity: Number
     maintenance_margin: Number
     timestamp: Decimal
+    account: Account
+
+
+class AlgoEvent(Shape):
+    """An algo as it stands: at most once a second, and whenever its status changes."""
+
+    type: AlgoEventType
+    seq: int
+    sub_account_id: str
+    algo_id: str = Field(description="The requestId of the command that started it.")
+    symbol: str | None = Field(description="null where it trades several.")
+    side: Literal["BUY", "SELL"] | None
+    status: AlgoStatus
+    reason: str | None = None
+    target: Number
+    filled: Number
+    average_price: Number | None
+    arrival_price: Number = Field(description="Mid at the start.")
+    slippage_bps: Number | None = Field(description="By so much worse than the arrival price.")
+    live_orders: int
+    reprices: int
+    fees: Number = Field(description="Paid in USDT.")
+    maker_share: Number | None = Field(description="Of what is filled, 0 to 1.")
+    note: str | None = Field(None, description="The last refusal that it still minds.")
+    next_at: int | None = Field(None, description="When it looks again by itself, ms.")
+    started_at: int
+    ended_at: int | None = None
+    timestamp: Decimal = Field(description="Seconds since 1970, with milliseconds.")
     account: Account
 
 

@@ -327,6 +327,75 @@ class UnwindRow(msgspec.Struct, frozen=True, kw_only=True):
     #: the largest next order, where the exchange refused a larger one as too much
 
 
+class AlgoRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An algo after the entry. Key: id, the requestId of the command that started it."""
+
+    id: str
+    kind: str
+    #: chase, twap, ...
+    sub_account_id: str
+    symbol: str
+    #: "" where it has several
+    side: str
+    #: "" where it has both
+    terms: str
+    #: the command that started it, as it stands after amendments, as JSON
+    status: str
+    #: running, paused, ending, finished, cancelled, failed
+    outcome: str | None
+    #: what an ending one will be once its last order is over: finished, cancelled or failed
+    reason: str | None
+    memory: str
+    #: what it keeps in mind beside its slots, as a JSON object
+    target: Decimal
+    #: never filled beyond; zero where it has none
+    arrival: Decimal
+    #: mid at the start
+    fees: Decimal
+    #: paid in USDT
+    maker_qty: Decimal
+    reprices: int
+    started_at: int
+    ended_at: int | None
+    updated_at: int
+
+
+class AlgoSlotRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One place of an algo, in which one order lives at a time. Key: algo_id, slot."""
+
+    algo_id: str
+    slot: int
+    symbol: str
+    side: str
+    target: Decimal
+    #: the most that may ever be filled here
+    filled: Decimal
+    quote: Decimal
+    steps: int
+    #: how many orders it ever had
+    order_id: str | None
+    #: the newest, until it is over and counted
+    price: Decimal | None
+    #: at which the algo wanted that order; None at market, or where it must be looked at again
+    sent_price: Decimal | None
+    #: and where it was put, by siblings' orders for example
+    cancelling: bool
+    #: the algo itself wants that order gone
+    tries: int
+    #: ends in a row that nobody asked for, with nothing filled
+    resume_at: int
+    #: not before, ms
+    moved_at: int
+    #: when its order was last placed or repriced
+    due_at: int | None
+    #: not before, by plan
+    state: str
+    #: waiting, working, done, skipped
+    note: str | None
+    #: the last refusal, for people
+    updated_at: int
+
+
 class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
     """Something an operator should see, as it stands after the entry. Key: seq, that of its opening."""
 
@@ -376,6 +445,8 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: tuple[LimitRow, ...] = ()
     liquidations: tuple[LiquidationRow, ...] = ()
     unwinds: tuple[UnwindRow, ...] = ()
+    algos: tuple[AlgoRow, ...] = ()
+    algo_slots: tuple[AlgoSlotRow, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

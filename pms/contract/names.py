@@ -13,6 +13,7 @@ pms:journal:applied          string  seq up to which PostgreSQL has it
 pms:stream:events            stream  the events again, for a gateway that was away
 pms:epoch                    hash    nonce and run_id under which rights may be taken
 pms:lease                    string  the living streamer's nonce
+pms:{kind}:{algoId}          string  an algo as it stands, kind chase, twap, ...           30 s
 pms:halt, pms:halt:{sub}     string  no send right while it exists: {mode, reason, actor, since, requestId}
 pms:price:{symbol}           string  {bid, ask, mid, ts}                                   30 s
 pms:risk:{subAccountId}      string  the account snapshot                                  30 s
@@ -124,7 +125,11 @@ class Task:
     RESUME: Final = "pms.resume"
     LIMITS: Final = "pms.limits"
     GROUP: Final = "pms.group"
+    ALGO: Final = "pms.algo"
+    CANCEL_ALGO: Final = "pms.cancel_algo"
+    CHASE: Final = "pms.chase"
     PLACE: Final = "pms.place"
+    SEND_AMEND: Final = "pms.send_amend"
     FOLD: Final = "pms.fold"
     SNAPSHOT: Final = "pms.snapshot"
     KEEP_LISTEN_KEY: Final = "pms.keep_listen_key"
@@ -145,6 +150,9 @@ COMMAND_QUEUE: Final = {
     Task.CANCEL: Queue.URGENT,
     Task.CANCEL_ALL: Queue.URGENT,
     Task.HALT: Queue.URGENT,
+    Task.CANCEL_ALGO: Queue.URGENT,
+    Task.CHASE: Queue.COMMANDS,
+    Task.ALGO: Queue.COMMANDS,
     # Not urgent, so that one of unknown age is refused: nobody may be surprised by trading again
     Task.RESUME: Queue.COMMANDS,
 }
@@ -158,6 +166,9 @@ COMMAND_LISTS: Final = {
     "pms:cmd:close_all": Task.CLOSE_ALL,
     "pms:cmd:cancel": Task.CANCEL,
     "pms:cmd:cancel_all": Task.CANCEL_ALL,
+    "pms:cmd:algo": Task.ALGO,
+    "pms:cmd:cancel_algo": Task.CANCEL_ALGO,
+    "pms:cmd:chase": Task.CHASE,
     "pms:cmd:halt": Task.HALT,
     "pms:cmd:resume": Task.RESUME,
 }
@@ -196,6 +207,11 @@ def amended_order(amend: str) -> tuple[str, int] | None:
 def halt_key(scope: str) -> str:
     """Where a halt stands: of everything, or of one sub-account."""
     return HALT if scope == EVERYTHING else f"{HALT}:{scope}"
+
+
+def algo_key(kind: str, algo_id: str) -> str:
+    """Where an algo is shown; `trail_stop` is spelled in one word there."""
+    return f"pms:{kind.replace('_', '')}:{algo_id}"
 
 
 def hang_key(part: str) -> str:

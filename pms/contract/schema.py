@@ -21,8 +21,10 @@ from pydantic_core import core_schema
 
 from pms.contract import codes, names
 from pms.contract.account import Account
-from pms.contract.commands import COMMANDS, OrderTerms
+from pms.contract.algo_commands import ALGO_AMENDS
+from pms.contract.commands import OrderTerms
 from pms.contract.events import (
+    AlgoEvent,
     BudgetView,
     Health,
     LiquidationEvent,
@@ -33,6 +35,7 @@ from pms.contract.events import (
 )
 from pms.contract.limits import LIMITS
 from pms.contract.portfolio import PortfolioReport, RiskRequest
+from pms.contract.reading import COMMANDS
 from pms.contract.refusals import ANY, PRE_TRADE, REFUSALS, When, limit_of
 from pms.contract.results import Result
 
@@ -42,16 +45,17 @@ SHAPES: tuple[type[BaseModel], ...] = (
     PositionEvent,
     LiquidationEvent,
     RiskEvent,
+    AlgoEvent,
     Account,
     Price,
     Health,
     BudgetView,
     PortfolioReport,
 )
-PARTS: tuple[type[BaseModel], ...] = (OrderTerms, RiskRequest)
-"""What commands are made of, and what is asked without being one."""
+PARTS: tuple[type[BaseModel], ...] = (OrderTerms, RiskRequest, *ALGO_AMENDS)
+"""What commands are made of, what is asked without being one, and what a name stands for besides."""
 
-EVENTS: tuple[type[BaseModel], ...] = (OrderEvent, PositionEvent, LiquidationEvent, RiskEvent)
+EVENTS: tuple[type[BaseModel], ...] = (OrderEvent, PositionEvent, LiquidationEvent, RiskEvent, AlgoEvent)
 
 
 class _Exact(GenerateJsonSchema):

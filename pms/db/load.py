@@ -13,6 +13,8 @@ from sqlalchemy import or_, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pms.contract.journal import (
+    AlgoRow,
+    AlgoSlotRow,
     AssetRow,
     CommandRow,
     CursorRow,
@@ -80,6 +82,9 @@ class LoadedState:
     tail: list[Entry] = field(default_factory=list)
     #: those that are not done; files of an older release have none
     unwinds: list[UnwindRow] = field(default_factory=list)
+    #: those that run, and their slots; files of an older release have none
+    algos: list[AlgoRow] = field(default_factory=list)
+    algo_slots: list[AlgoSlotRow] = field(default_factory=list)
 
 
 # A symbol's trades are fetched again from its proven cursor on, however long ago that was: so the
@@ -199,6 +204,18 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
                 connection,
                 select_as(UnwindRow, models.unwinds).where(models.unwinds.c.quantity != 0),
                 UnwindRow,
+            ),
+            algos=await fetch(
+                connection, select_as(AlgoRow, models.algos).where(models.algos.c.ended_at.is_(None)), AlgoRow
+            ),
+            algo_slots=await fetch(
+                connection,
+                select_as(AlgoSlotRow, models.algo_slots).where(
+                    models.algo_slots.c.algo_id.in_(
+                        select(models.algos.c.id).where(models.algos.c.ended_at.is_(None))
+                    )
+                ),
+                AlgoSlotRow,
             ),
         )
 

@@ -6,9 +6,13 @@ What passes becomes a posting: the order exists from then on, whoever sends it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Amend, Batch, Cancel, CancelAll, Close, CloseAll, Command, Trade
 from pms.contract.results import Result
+from pms.domain.algos.algo import Algo
+from pms.domain.algos.ending import ended_rows, in_scope
 from pms.domain.amending import admit_amend
 from pms.domain.batching import admit_batch, admit_close_all
 from pms.domain.decisions import Asked, decided
@@ -67,10 +71,13 @@ def _admit_cancel_all(desk: Desk, asked: Asked, command: CancelAll) -> Posting:
         )
     found = desk.orders_of(command.sub_account_id, command.symbol)
     orders = [order for order in found if not closes(desk, order)]
-    return _want_cancelled(desk, asked, orders, single=False)
+    algos = in_scope(desk, command.sub_account_id, command.symbol)
+    return _want_cancelled(desk, asked, orders, single=False, algos=algos)
 
 
-def _want_cancelled(desk: Desk, asked: Asked, orders: list[Order], *, single: bool) -> Posting:
+def _want_cancelled(
+    desk: Desk, asked: Asked, orders: list[Order], *, single: bool, algos: Sequence[Algo] = ()
+) -> Posting:
     """Write the wish into each order's row; memory has it once the decision is known to stand.
 
     Until then nobody may act on it: a decision that came too late tells the trader that nothing was done.
@@ -78,6 +85,7 @@ def _want_cancelled(desk: Desk, asked: Asked, orders: list[Order], *, single: bo
     draft = desk.draft("cancel_wanted", at=asked.now)
     for order in orders:
         draft.orders[order.spec.client_order_id] = order_row(order, unwanted=True)
+    draft.algos.update(ended_rows(algos, reason="all orders were cancelled", at=asked.now))
     first = orders[0] if single else None
     result = Result(
         success=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from pms.contract.names import HOUSE
+from pms.domain.algos.machines import LETTERS, MACHINES
 from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident
 from pms.domain.orders import Order, OrderSpec, Seen
@@ -45,6 +46,7 @@ def adopt(
     `filled` is what the exchange counts: an order that traded is over only once its trades are booked.
     """
     account = desk.tags.get(client_order_id[len(PREFIX) :].split("_", 1)[0], HOUSE)
+    lost = desk.algos.expecting(client_order_id, LETTERS)
     position_side = side_held(desk, account, symbol, signed(side, quantity))
     spec = OrderSpec(
         client_order_id=client_order_id,
@@ -57,8 +59,8 @@ def adopt(
         time_in_force=time_in_force,
         reduce_only=False,
         leverage=desk.standing_leverage(account, symbol) or 1,
-        origin="MANUAL",
-        parent_id=None,
+        origin=MACHINES[lost[0].kind].origin if lost else "MANUAL",
+        parent_id=lost[0].id if lost else None,
         request_id=None,
         epoch=desk.epoch,
         deadline=0,
@@ -69,6 +71,13 @@ def adopt(
     order.receive(Seen(exchange_order_id, word, filled))
     desk.add_order(order)
     draft = desk.draft("adopted", at=at)
+    if lost is not None:
+        # It trades for that algo until it is gone: what it fills leaves less to be placed.
+        algo, slot, step = lost
+        slot.steps = step
+        slot.order_id, slot.price, slot.sent_price, slot.cancelling = client_order_id, None, price, True
+        desk.algos.put(algo)
+        draft.algo_slots[algo.id, slot.number] = algo.slot_row(slot, at=at)
     draft.orders[client_order_id] = order_row(order)
     note_incident(
         draft, kind="orphan_order", severity="warning", detail=f"{client_order_id} was adopted by {account}"

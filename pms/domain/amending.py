@@ -50,21 +50,8 @@ def admit_amend(desk: Desk, asked: Asked, command: Amend) -> Posting:
     order = desk.find_order(command.order_id)
     if order is None:
         raise Refusal(Code.UNKNOWN_ORDER, "no order has this id", field="orderId", actual=command.order_id)
-    _check_amendable(order)
-    quantity, price = _new_terms(desk, asked, order, command)
-    wish = Amendment(
-        number=order.amends + 1,
-        quantity=quantity,
-        price=price,
-        request_id=asked.request_id,
-        epoch=desk.epoch,
-        deadline=asked.deadline,
-        asked_at=asked.now,
-    )
-    _reserve(desk, order, wish)
-    order.updated_at = asked.now
+    wish = wish_amended(desk, asked, order, command, request_id=asked.request_id)
     spec = order.spec
-    desk.pace.note_time(desk.limits, spec.sub_account_id, asked.now)
     draft = desk.draft("amend_wanted", at=asked.now)
     draft.orders[spec.client_order_id] = order_row(order)
     result = Result(
@@ -74,13 +61,37 @@ def admit_amend(desk: Desk, asked: Asked, command: Amend) -> Posting:
         sub_account_id=spec.sub_account_id,
         symbol=spec.symbol,
         side=spec.side,
-        quantity=quantity,
+        quantity=wish.quantity,
         order_id=spec.client_order_id,
         exchange_order_id=order.exchange_text,
         state="amending",
-        details={"price": plain(price), "filledQty": plain(order.filled_qty)},
+        details={"price": plain(wish.price), "filledQty": plain(order.filled_qty)},
     )
     return decided(desk, draft, asked, result, decision="admitted", final=False, orders=(order,))
+
+
+def wish_amended(
+    desk: Desk, asked: Asked, order: Order, command: Amend, *, request_id: str | None
+) -> Amendment:
+    """Lay a wish over an order and hold margin for it; raises Refusal, and then nothing has changed.
+
+    `request_id` is that of a command that waits for what becomes of it.
+    """
+    _check_amendable(order)
+    quantity, price = _new_terms(desk, asked, order, command)
+    wish = Amendment(
+        number=order.amends + 1,
+        quantity=quantity,
+        price=price,
+        request_id=request_id,
+        epoch=desk.epoch,
+        deadline=asked.deadline,
+        asked_at=asked.now,
+    )
+    _reserve(desk, order, wish)
+    order.updated_at = asked.now
+    desk.pace.note_time(desk.limits, order.spec.sub_account_id, asked.now)
+    return wish
 
 
 def withdraw_amend(desk: Desk, order: Order, *, number: int) -> None:

@@ -17,6 +17,7 @@ from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, Posit
 from pms.contract.journal import CursorRow, FeeRow, FillRow
 from pms.contract.money import booked, decode_object, plain
 from pms.contract.names import BOTH, HOUSE
+from pms.domain.algos.counting import count
 from pms.domain.answers import answer, answer_amend, answer_leg
 from pms.domain.desk import Desk
 from pms.domain.fees import charge, usdt_paid
@@ -214,6 +215,16 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
                 severity="critical",
                 detail=f"{order.spec.client_order_id} traded {order.filled_qty} of {order.quantity}",
             )
+        count(
+            desk,
+            draft,
+            order,
+            quantity=trade.quantity,
+            price=trade.price,
+            commission=trade.commission,
+            commission_asset=trade.commission_asset,
+            maker=trade.maker,
+        )
     _settle(desk, draft, trade, owner=owner, order=order)
     if order is not None and before is not None:
         answer_amend(draft, order, wish)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from pms.contract.algo_commands import ALGO_COMMANDS
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import (
     Acknowledge,
@@ -33,6 +34,7 @@ from pms.contract.events import PositionEvent
 from pms.contract.journal import CursorRow
 from pms.contract.money import booked, plain
 from pms.contract.names import BOTH, HOUSE, INSURANCE, LONG, SHORT
+from pms.domain.algos.starting import command_algo
 from pms.domain.checks import known_account
 from pms.domain.corrections import adjust, reassign, resolve
 from pms.domain.decisions import Asked, kept
@@ -53,7 +55,7 @@ from pms.domain.sub_accounts import SubAccount, house, tag
 from pms.domain.treasury import INCOME, income_key
 
 ZERO = Decimal(0)
-LOCAL_COMMANDS = (
+LOCAL_COMMANDS: tuple[type[Command], ...] = (
     CreateAccount,
     Transfer,
     Deposit,
@@ -70,6 +72,7 @@ LOCAL_COMMANDS = (
     Reassign,
     Halt,
     Resume,
+    *ALGO_COMMANDS,
 )
 """Commands that leave no trace at the exchange: answered only after PostgreSQL has them."""
 
@@ -109,6 +112,8 @@ def keep(desk: Desk, asked: Asked, command: Command) -> Posting:
             return halt(desk, asked, command)
         case Resume():
             return resume(desk, asked, command)
+        case _ if isinstance(command, ALGO_COMMANDS):
+            return command_algo(desk, asked, command)
         case _:
             raise Refusal(Code.UNKNOWN_COMMAND, f"{asked.command} is not served here", field="command")
 

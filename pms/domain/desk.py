@@ -17,6 +17,7 @@ from pms.contract.limits import TIERS
 from pms.contract.money import booked
 from pms.contract.names import BOTH, HOUSE, LONG, SHORT, amend_id
 from pms.contract.results import Result, read_result
+from pms.domain.algos.book import AlgoBook
 from pms.domain.brackets import UNKNOWN
 from pms.domain.day_results import DayResults
 from pms.domain.headroom import Headroom
@@ -130,6 +131,7 @@ class Desk:
     limits: LimitBook = field(default_factory=LimitBook)
     results: DayResults = field(default_factory=DayResults)
     pace: Pace = field(default_factory=Pace)
+    algos: AlgoBook = field(default_factory=AlgoBook)
     _position_ids: dict[Place, str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -562,6 +564,7 @@ class Desk:
             self.note_halt(halt)
         for unwind in rows.unwinds:
             self.note_unwind(unwind)
+        self.algos.load(rows.algos, rows.algo_slots)
         for command in rows.commands:
             answer = read_result(command.answer)
             self.remember_request(command.request_id, command.text, answer)

@@ -93,16 +93,19 @@ class Instrument:
                     limit=limit,
                     actual=quantity,
                 )
-        snapped = _snap(quantity, step)
-        if snapped is None:
+        return _on_step(quantity, step)
+
+    def snap_step(self, quantity: Decimal) -> Decimal:
+        """The quantity on its step, however large; raises QUANTITY_STEP or QUANTITY_MIN."""
+        if quantity < self.min_quantity:
             raise InstrumentError(
-                "QUANTITY_STEP",
-                f"quantity must be a multiple of {plain(step)}",
+                "QUANTITY_MIN",
+                f"quantity must be at least {plain(self.min_quantity)}",
                 field="quantity",
-                limit=step,
+                limit=self.min_quantity,
                 actual=quantity,
             )
-        return snapped
+        return _on_step(quantity, self.step)
 
     def floor_quantity(self, quantity: Decimal, *, market: bool) -> Decimal:
         """The largest quantity on the step that is not above; zero below the least."""
@@ -135,6 +138,19 @@ class Instrument:
                 limit=self.min_notional,
                 actual=notional,
             )
+
+
+def _on_step(quantity: Decimal, step: Decimal) -> Decimal:
+    snapped = _snap(quantity, step)
+    if snapped is None:
+        raise InstrumentError(
+            "QUANTITY_STEP",
+            f"quantity must be a multiple of {plain(step)}",
+            field="quantity",
+            limit=step,
+            actual=quantity,
+        )
+    return snapped
 
 
 def _snap(value: Decimal, step: Decimal) -> Decimal | None:

@@ -89,8 +89,11 @@ def admit_close(desk: Desk, asked: Asked, command: Close) -> Posting:
     return _place(desk, asked, judge_close(desk, asked, position), kind="C")
 
 
-def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
-    """Check everything about a trade but its margin; raises Refusal."""
+def judge_trade(desk: Desk, asked: Asked, command: Trade, *, repeated: bool = False) -> Judged:
+    """Check everything about a trade but its margin; raises Refusal.
+
+    `repeated`: the like of it may have been placed a moment ago, as algos do.
+    """
     account = trading_account(desk, command.sub_account_id)
     command = sided(account, command)
     refuse_halted(desk, account.id, reduce_only=command.reduce_only)
@@ -116,7 +119,8 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade) -> Judged:
     check_limits(desk, asked, stake, top)
     check_count(desk, stake)
     check_rate(desk, asked, stake)
-    check_repeat(desk, asked, stake)
+    if not repeated:
+        check_repeat(desk, asked, stake)
     return Judged(command, quantity, price, tif, leverage, exempt, apart=moved)
 
 
@@ -166,6 +170,7 @@ def register(
     client_order_id: str,
     request_id: str | None,
     parent_id: str | None = None,
+    origin: str = "MANUAL",
 ) -> Order:
     """Reserve an order's margin and take it in; raises Refusal, and then nothing has changed.
 
@@ -183,7 +188,7 @@ def register(
         time_in_force=judged.time_in_force,
         reduce_only=command.reduce_only,
         leverage=judged.leverage,
-        origin="MANUAL",
+        origin=origin,
         parent_id=parent_id,
         request_id=request_id,
         epoch=desk.epoch,

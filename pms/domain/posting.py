@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pms.contract.account import Account
-from pms.contract.events import LiquidationEvent, OrderEvent, PositionEvent, RiskEvent
+from pms.contract.events import AlgoEvent, LiquidationEvent, OrderEvent, PositionEvent, RiskEvent
 from pms.contract.journal import (
     FORMAT,
+    AlgoRow,
+    AlgoSlotRow,
     AssetRow,
     CommandRow,
     CursorRow,
@@ -33,7 +35,7 @@ from pms.contract.results import Result
 from pms.domain.open_incidents import OpenIncidents
 from pms.domain.positions import Place
 
-Event = OrderEvent | PositionEvent | LiquidationEvent | RiskEvent
+Event = OrderEvent | PositionEvent | LiquidationEvent | RiskEvent | AlgoEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class Draft:
     limits: dict[tuple[str, str, str], LimitRow] = field(default_factory=dict)
     liquidations: list[LiquidationRow] = field(default_factory=list)
     unwinds: dict[str, UnwindRow] = field(default_factory=dict)
+    algos: dict[str, AlgoRow] = field(default_factory=dict)
+    algo_slots: dict[tuple[str, int], AlgoSlotRow] = field(default_factory=dict)
 
     @property
     def first_seq(self) -> int:
@@ -159,5 +163,7 @@ class Draft:
                 limits=tuple(self.limits.values()),
                 liquidations=tuple(self.liquidations),
                 unwinds=tuple(self.unwinds.values()),
+                algos=tuple(self.algos.values()),
+                algo_slots=tuple(self.algo_slots.values()),
             ),
         )

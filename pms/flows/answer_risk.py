@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 from pms.config import ConfigError
 from pms.contract import names
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import model_from
 from pms.contract.money import encode
 from pms.contract.portfolio import RiskRequest
+from pms.contract.reading import model_from
 from pms.contract.results import Result
 from pms.db.errors import DatabaseError
 from pms.flows.portfolio import Asked, Deps, report_risk

@@ -19,9 +19,9 @@ from pms.bus.requests import SETTLE_GRACE_MS, Record, Requests
 from pms.bus.stale import Stale
 from pms.contract import names
 from pms.contract.codes import Code
-from pms.contract.commands import is_request_id
 from pms.contract.money import BadJson, encode, encode_canonical
 from pms.contract.names import Task
+from pms.contract.reading import is_request_id
 from pms.contract.results import Result
 from pms.flows.amend import amend
 from pms.flows.batch import cancel_all_known, place_all

@@ -75,6 +75,8 @@ class Fold:
         proven = {row.symbol: self._venue_time(fills, row) for row in cursors}
         horizon = self.entry_at - FILLS_MS
         unfinished = {key for key, row in tables["orders"].items() if row.state not in _TERMINAL}
+        running = [row for row in tables["algos"].values() if row.ended_at is None]
+        alive = {row.id for row in running}
         return LoadedState(
             applied=self.applied,
             entry_at=self.entry_at,
@@ -114,6 +116,8 @@ class Fold:
             limits=[row for row in tables["limits"].values() if row.value is not None],
             results=self.results(),
             unwinds=[row for row in tables["unwinds"].values() if row.quantity],
+            algos=running,
+            algo_slots=[row for row in tables["algo_slots"].values() if row.algo_id in alive],
         )
 
     def results(self) -> list[DayResult]:

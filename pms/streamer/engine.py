@@ -28,12 +28,16 @@ from pms.bus.inbox import (
 )
 from pms.bus.requests import echo
 from pms.contract import names
+from pms.contract.algo_commands import AlgoStart
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Batch, Close, CloseAll, Command, Halt, read_command
+from pms.contract.commands import Batch, Close, CloseAll, Command, Halt
 from pms.contract.commands import Trade as TradeCommand
+from pms.contract.reading import read_command
 from pms.contract.results import Result
 from pms.domain.admission import admit
 from pms.domain.adoption import ours
+from pms.domain.algos.ending import end_algos
+from pms.domain.algos.starting import symbols_of as algo_symbols
 from pms.domain.amending import withdraw_amend
 from pms.domain.booking import (
     Trade,
@@ -161,6 +165,10 @@ class Engine:
         #: the exchange account's margin type or leverage changed
         self.time_passed: Callable[[int], None]
         #: the exchange's time goes on: all that it told of the time before has been taken in
+        self.moved: Callable[[Order], None] = _nobody
+        #: what is known of an order has changed
+        self.algo_told: Callable[[str], None] = _nobody
+        #: a command to this algo is journaled
         self.now = redis_now_ms
         self.exchange_now: Callable[[], int] = lambda: 0
         #: 0 where it is not known
@@ -243,7 +251,8 @@ class Engine:
                     Code.BAD_REQUEST_ID, "the record's requestId is not the command's", field="requestId"
                 )
             if isinstance(command, LOCAL_COMMANDS):
-                self.local(asked, command)
+                if not self._waits_for_price(arrived, command, waited_for):
+                    self.local(asked, command)
                 return
             if isinstance(command, PLACING) and arrived.run_id not in {"", self.gate.run_id}:
                 # Redis may have forgotten that it was admitted and sent: `recall` finds out.
@@ -299,7 +308,7 @@ class Engine:
         self.outbox.add(posting)
 
     def _waits_for_price(self, arrived: Arrived, command: Command, waited_for: tuple[str, ...]) -> bool:
-        if self.gate.closed_because is not None or not isinstance(command, TradeCommand | Batch):
+        if self.gate.closed_because is not None or not isinstance(command, TradeCommand | Batch | AlgoStart):
             return False
         return any(
             self.follow(symbol, partial(self.decide, arrived, waited_for=(*waited_for, symbol)))
@@ -317,10 +326,17 @@ class Engine:
     def _decided(self, posting: Posting, *, held: bool) -> None:
         if not held:
             return
+        end_algos(self.desk, posting.entry.rows.algos)
+        self.tell_algos(posting)
         for row in posting.entry.rows.orders:
             if row.cancel_wanted:
                 self._want_cancelled(row.client_order_id, since=posting.entry.seq)
             self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
+
+    def tell_algos(self, posting: Posting) -> None:
+        """Let the algos that a command's entry names be asked."""
+        for row in posting.entry.rows.algos:
+            self.algo_told(row.id)
 
     def unwanted(self, posting: Posting, *, held: bool) -> None:
         """Send cancels for the orders that an entry wants gone; only now that it is journaled."""
@@ -393,6 +409,7 @@ class Engine:
                 posting,
                 lambda held: self._observed(order, proof=proof, held=held, code=code),
             )
+            self.moved(order)
         if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
             self.agenda.put(order.spec.client_order_id, in_s=0.5)
         elif order.momentary and not order.state.terminal:
@@ -404,10 +421,12 @@ class Engine:
 
     def _observed(self, order: Order, *, proof: bool, held: bool, code: Code | None) -> None:
         if not held:
+            self.moved(order)
             self.agenda.put(order.spec.client_order_id, in_s=0)
             return
         if proof:
             self.outbox.add(confirm(self.desk, order, at=self.now(), code=code))
+            self.moved(order)
         if not order.unproven:
             self.found(order)
 
@@ -473,6 +492,7 @@ class Engine:
             self.outbox.add(posting)
             if order is not None:
                 self.found(order)
+                self.moved(order)
         elif order is not None and seen is not None:
             self.observe(order, seen, at=trade.at)
         if order is not None and order.trades_missing:
@@ -606,8 +626,14 @@ class Engine:
                 self.desk.forget_order(order)
 
 
+def _nobody(_: object) -> None:
+    """Nobody wants to know."""
+
+
 def _symbols_of(command: Command) -> list[str]:
     """The symbols whose price a command is judged by."""
+    if isinstance(command, AlgoStart):
+        return algo_symbols(command)
     if isinstance(command, Batch):
         return list(dict.fromkeys(terms.symbol for terms in command.orders))
     symbol = getattr(command, "symbol", None)

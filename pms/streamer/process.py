@@ -44,6 +44,7 @@ from pms.domain.tiers import tiers_of
 from pms.flows.place import Placing
 from pms.flows.resolve import PROOF_MARGIN_MS
 from pms.streamer.agenda import Agenda
+from pms.streamer.algos import Algos
 from pms.streamer.attention import Attention
 from pms.streamer.catch_up import CatchUp
 from pms.streamer.closer import Closer
@@ -72,6 +73,7 @@ from pms.streamer.start import (
 )
 from pms.streamer.supervision import Supervision
 from pms.streamer.unwinder import Unwinder
+from pms.streamer.wake_ups import WakeUps
 from pms.streamer.world import World
 
 log = structlog.get_logger()
@@ -225,7 +227,10 @@ class Streamer:
         )
         self._marks = Marks(self._desk, now_ms=self._clock.now_ms)
         self._market.followed = self._marks.follow
-        self._market.ticked = self._risk.ticked
+        wake_ups = WakeUps(self._engine, self._redis, self._world.new_id, self._tasks.spawn)
+        self._algos = Algos(self._engine, wake_ups, monotonic)
+        self._engine.moved, self._engine.algo_told = self._algos.moved, self._algos.ask
+        self._market.ticked = self._ticked
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(
             base,
@@ -332,6 +337,9 @@ class Streamer:
         await self._watch.until_open(patience_s=3.0)
         log.info("recovered", seq=self._desk.last_seq)
         self._risk.begin()
+        self._algos.begin()
+        keep("algos", self._algos.run)
+        keep("algo_timers", self._algos.run_timers)
         keep("unwinder", self._unwinder.run)
         keep("closer", self._closer.run)
         keep("inbox", self._hear)
@@ -613,12 +621,18 @@ class Streamer:
 
     # --- small things ---
 
+    def _ticked(self, symbol: str) -> None:
+        """Risk first: an algo is asked by what a liquidation has left."""
+        self._risk.ticked(symbol)
+        self._algos.ticked(symbol)
+
     def _ages(self) -> dict[str, float]:
         """Seconds since each stream was heard, or proven to have nothing to say."""
         return {"user": self._user.age(), **self._market.ages()}
 
     def _symbols(self) -> list[str]:
         held = {symbol for positions in self._desk.held.values() for symbol, _ in positions}
+        held |= self._desk.algos.by_symbol.keys()
         live = {order.spec.symbol for order in self._desk.live.values()}
         priced = {price_symbol(asset) for asset, balance in self._desk.treasury.assets.items() if balance}
         wanted = dict.fromkeys([*self._settings.symbol_list, *sorted(held | live | priced)])

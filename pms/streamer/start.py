@@ -67,6 +67,8 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             halts=tuple(state.halts),
             limits=tuple(state.limits),
             unwinds=tuple(state.unwinds),
+            algos=tuple(state.algos),
+            algo_slots=tuple(state.algo_slots),
         )
     )
     for result in state.results:

@@ -13,6 +13,7 @@ from celery import Task as CeleryTask
 
 from pms.contract.names import Task
 from pms.domain.custody import LOCAL_COMMANDS
+from pms.flows.amend import amend as amend_order
 from pms.flows.place import place
 from pms.flows.serve import serve_message
 from pms.tasks.app import app
@@ -90,8 +91,15 @@ def _register(name: str) -> None:
         return _served(self, args, fields)
 
 
-for _command in LOCAL_COMMANDS:
-    _register(_command.name)
+for _name in dict.fromkeys(command.name for command in LOCAL_COMMANDS):
+    _register(_name)
+
+
+@app.task(name=Task.SEND_AMEND)
+def send_amendment(client_order_id: str) -> str:
+    """Send the amendment of an order that the streamer has admitted."""
+    deps = runtime()
+    return deps.run(amend_order(deps.serving.placing, client_order_id)).value
 
 
 @app.task(name=Task.PLACE)

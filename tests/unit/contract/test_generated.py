@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pms.contract import codes, schema
-from pms.contract.commands import COMMANDS
 from pms.contract.events import Price
 from pms.contract.money import encode
+from pms.contract.reading import COMMANDS
 
 DIRECTORY = Path(__file__).parents[3] / "docs" / "contract"
 

@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 from uuid import UUID
 
-from pms.contract.commands import command_from
+from pms.contract.reading import command_from
 from pms.domain.admission import admit
 from pms.domain.custody import LOCAL_COMMANDS, keep, open_books
 from pms.domain.decisions import Asked

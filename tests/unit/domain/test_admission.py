@@ -11,7 +11,7 @@ import pytest
 from desk_maker import decide, desk_at, move_price, trade
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import read_command
+from pms.contract.reading import read_command
 from pms.domain.booking import Trade, book, observe
 from pms.domain.decisions import Asked, client_order_id, kind_of
 from pms.domain.desk import Desk

@@ -17,6 +17,7 @@ from pms.domain.orders import Order, Seen
 ROOT = Path(__file__).parents[3] / "pms"
 ACCOUNTS, SYMBOLS = "accounts there are", "symbols there are"
 LIVE, POSITIONS = "live orders, `orders.open` an account", "open positions"
+ALGOS = "algos that run, MOST_RUNNING an account, and KEPT_ENDED"
 SETTINGS = "settings in force: scopes by limits by symbols"
 ORDERS = "live orders + KEPT_CLOSED_ORDERS"
 
@@ -63,6 +64,14 @@ BOUNDS = {
     "Unwinder._leaving": SYMBOLS,
     "Unwinder._awaited": SYMBOLS,
     "Desk.unweighed": ACCOUNTS,
+    "AlgoBook.every": ALGOS,
+    "AlgoBook.by_symbol": ALGOS,
+    "AlgoBook.by_account": ALGOS,
+    "AlgoBook._ended": "KEPT_ENDED",
+    "AlgoBook._early": "algos of one entry",
+    "Throttle._moves": "moves of ten seconds, `most`",
+    "Throttle._by_algo": "moves of ten seconds, `most`",
+    "Algos._due": ALGOS,
     "Desk.closing": ACCOUNTS,
     "Desk.unconfirmed": "orders whose proof of an end waits in the outbox",
     "ClosePace.failures": "positions that are being closed",
@@ -132,6 +141,8 @@ DOMAIN = (
     "repeats",
     "risk_watch",
     "triggers",
+    "algos/book",
+    "algos/throttle",
 )
 FILES = [
     *(ROOT / f"domain/{name}.py" for name in DOMAIN),

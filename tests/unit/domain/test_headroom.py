@@ -6,7 +6,7 @@ import pytest
 from desk_maker import D, desk_at, request_id, trade
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import command_from
+from pms.contract.reading import command_from
 from pms.domain.admission import Asked, admit
 from pms.domain.booking import observe
 from pms.domain.desk import Desk

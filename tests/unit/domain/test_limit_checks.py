@@ -9,8 +9,8 @@ import pytest
 from desk_maker import BTC, D, decide, desk_at, move_price, trade
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import command_from
 from pms.contract.journal import OrderRow, Rows
+from pms.contract.reading import command_from
 from pms.domain.admission import admit
 from pms.domain.booking import Trade, book, observe
 from pms.domain.day_results import DAY_MS

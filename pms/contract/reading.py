@@ -1,0 +1,148 @@
+"""Every command by its name, and the one reader that turns any bad input into a coded refusal."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+
+from pms.contract.algo_commands import ALGO_AMENDS, ALGO_STARTS, AlgoControl, CancelAlgo
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import (
+    Acknowledge,
+    Adjust,
+    Amend,
+    Batch,
+    Cancel,
+    CancelAll,
+    Close,
+    CloseAll,
+    Command,
+    CreateAccount,
+    Deposit,
+    Freeze,
+    Halt,
+    ImportPosition,
+    JoinGroup,
+    Limits,
+    Reassign,
+    Resolve,
+    Resume,
+    SetLeverage,
+    SetPositionMode,
+    Trade,
+    Transfer,
+    Withdraw,
+)
+from pms.contract.money import BadJson, decode_object
+
+_MODELS: tuple[type[Command], ...] = (
+    Trade,
+    Batch,
+    Amend,
+    Close,
+    CloseAll,
+    Cancel,
+    CancelAll,
+    Halt,
+    Resume,
+    CreateAccount,
+    Transfer,
+    Deposit,
+    Withdraw,
+    SetLeverage,
+    SetPositionMode,
+    Freeze,
+    Limits,
+    JoinGroup,
+    ImportPosition,
+    Acknowledge,
+    Resolve,
+    Adjust,
+    Reassign,
+    AlgoControl,
+    CancelAlgo,
+    *ALGO_STARTS,
+)
+COMMANDS: dict[str, type[Command]] = {model.name: model for model in _MODELS}
+"""Every command by its task name; that of an algo is how it is started."""
+
+ACTIONS: dict[str, type[Command]] = {
+    **{f"{model.name}:amend": model for model in ALGO_AMENDS},
+    **{
+        f"{name}:{action}": AlgoControl
+        for name in (AlgoControl.name, *(model.name for model in ALGO_STARTS))
+        for action in ("cancel", "pause", "resume")
+    },
+}
+"""What else a name stands for, by its `action`."""
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+
+def read_command(name: str, text: bytes | str) -> Command:
+    """Read a command's JSON text; raises Refusal with the first fault, its field and its limit."""
+    try:
+        fields = decode_object(text)
+    except BadJson as error:
+        raise Refusal(Code.BAD_JSON, f"the command is not a JSON object: {error}") from None
+    return command_from(name, fields)
+
+
+def command_from(name: str, fields: dict[str, Any]) -> Command:
+    """Build a command from its fields; raises Refusal with the first fault."""
+    model = ACTIONS.get(f"{name}:{fields.get('action')}") or COMMANDS.get(name)
+    if model is None:
+        raise Refusal(Code.UNKNOWN_COMMAND, f"there is no command {name!r}", field="command", actual=name)
+    return model_from(model, fields)
+
+
+def model_from(model: type[AnyModel], fields: dict[str, Any]) -> AnyModel:
+    """Build what carries a requestId from its fields; raises Refusal with the first fault."""
+    request_id = fields.get("requestId")
+    if request_id is None:
+        raise Refusal(
+            Code.MISSING_REQUEST_ID, "requestId is missing; every command carries one", field="requestId"
+        )
+    if not is_request_id(request_id):
+        raise Refusal(
+            Code.BAD_REQUEST_ID,
+            "requestId is not a UUID in lower case with dashes",
+            field="requestId",
+            actual=request_id,
+        )
+    try:
+        return model.model_validate(fields, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def is_request_id(value: object) -> bool:
+    """Whether a value is a UUID as text, in lower case and with its dashes.
+
+    Trap: other spellings of one UUID would be other keys of one order.
+    """
+    try:
+        return isinstance(value, str) and str(UUID(value)) == value
+    except ValueError:
+        return False
+
+
+def _refusal(error: ValidationError) -> Refusal:
+    faults = sorted(error.errors(include_url=False), key=lambda fault: _SEVERITY.get(fault["type"], 2))
+    fault = faults[0]
+    field = ".".join(str(part) for part in fault["loc"]) or None
+    actual = None if fault["type"] == "missing" else fault["input"]
+    if fault["type"] == "missing":
+        return Refusal(Code.MISSING_FIELD, f"{field} is missing", field=field)
+    if fault["type"] == "extra_forbidden":
+        return Refusal(Code.UNKNOWN_FIELD, f"the command has no field {field}", field=field, actual=actual)
+    reason = fault["msg"].removeprefix("Value error, ")
+    context = fault.get("ctx", {})
+    limit = next((context[name] for name in _LIMITS if context.get(name)), None)
+    return Refusal(Code.BAD_FIELD, f"{field}: {reason}", field=field, limit=limit, actual=actual)
+
+
+_LIMITS = ("ge", "le", "expected", "min_length", "max_length")
+_SEVERITY = {"missing": 0, "extra_forbidden": 1}

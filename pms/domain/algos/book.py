@@ -1,0 +1,83 @@
+"""The algos in memory: those that run, the last that ended, and whom a tick or an order concerns."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from pms.contract.journal import AlgoRow, AlgoSlotRow
+from pms.domain.algos.algo import Algo, Slot, algo_from, slot_from
+from pms.domain.algos.ids import child_id
+
+KEPT_ENDED = 1_000
+"""Ended algos in memory: a late fill of an older one is booked all the same, and no more counted to it."""
+
+EXPECTED_STEPS = 3
+"""So many orders of one slot may be lost with a second of Redis: each waits for the exchange's word."""
+
+
+@dataclass(slots=True)
+class AlgoBook:
+    """Algos by id, and those that run by symbol and by account."""
+
+    every: dict[str, Algo] = field(default_factory=dict)
+    by_symbol: dict[str, dict[str, Algo]] = field(default_factory=dict)
+    by_account: dict[str, dict[str, Algo]] = field(default_factory=dict)
+    _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _early: dict[str, dict[int, Slot]] = field(default_factory=dict)
+    #: slots whose algo's row has not come yet
+
+    def put(self, algo: Algo) -> None:
+        """Take an algo as it now is."""
+        self.every[algo.id] = algo
+        algo.busy = {slot.number for slot in algo.slots.values() if slot.order_id is not None}
+        symbols = {slot.symbol for slot in algo.slots.values()} | ({algo.symbol} - {""})
+        for symbol in symbols:
+            self._index(self.by_symbol, symbol, algo)
+        self._index(self.by_account, algo.account, algo)
+        if algo.status.over and algo.id not in self._ended:
+            self._ended[algo.id] = None
+            if len(self._ended) > KEPT_ENDED:
+                oldest, _ = self._ended.popitem(last=False)
+                self.every.pop(oldest, None)
+
+    @staticmethod
+    def _index(index: dict[str, dict[str, Algo]], key: str, algo: Algo) -> None:
+        """Only those that run: nothing that happens concerns one that is over."""
+        if not algo.status.over:
+            index.setdefault(key, {})[algo.id] = algo
+            return
+        alive = index.get(key)
+        if alive is not None:
+            alive.pop(algo.id, None)
+            if not alive:
+                del index[key]
+
+    def running(self) -> list[Algo]:
+        """All that are not over."""
+        return [algo for algo in self.every.values() if not algo.status.over]
+
+    def load(self, algos: tuple[AlgoRow, ...], slots: tuple[AlgoSlotRow, ...]) -> None:
+        """Lay rows over the book: the newest of a key wins."""
+        for row in slots:
+            known = self.every.get(row.algo_id)
+            where = known.slots if known else self._early.setdefault(row.algo_id, {})
+            where[row.slot] = slot_from(row)
+        for algo_row in algos:
+            known = self.every.get(algo_row.id)
+            kept = known.slots if known else self._early.pop(algo_row.id, {})
+            self.put(algo_from(algo_row, kept))
+        for algo_id in {row.algo_id for row in slots} & self.every.keys():
+            self.put(self.every[algo_id])
+
+    def expecting(self, client_order_id: str, letters: dict[str, str]) -> tuple[Algo, Slot, int] | None:
+        """The algo, slot and step of an order that nobody remembers; None if it is no running algo's."""
+        for algo in self.running():
+            for slot in algo.slots.values():
+                for step in range(slot.steps + 1, slot.steps + 1 + EXPECTED_STEPS):
+                    if (
+                        child_id(algo.account, letters[algo.kind], algo.id, slot.number, step)
+                        == client_order_id
+                    ):
+                        return algo, slot, step
+        return None

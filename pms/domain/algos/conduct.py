@@ -1,0 +1,284 @@
+"""Conducting an algo: what its machine wants against what is so, and the difference as one journal entry.
+
+    no order lives in a slot           place what is wanted, as far as the targets leave room
+    it lives on other terms            amend it, not more often than it may move
+    it lives, and should not           want it cancelled; the next comes when the exchange has said so
+    it is unproven, being amended or cancelled     wait: an order that may trade counts in full
+    it ended though nobody asked       count it, and pause the slot for a while
+
+If the process dies before the entry is journaled, nothing was sent and memory is gone with it; after that
+each order is an order like any other, and the next life asks the machine again. Nothing here depends on
+having heard of each event: it may be called at any time, and twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pms.contract.codes import Code, Refusal
+from pms.domain.algos.algo import ZERO, Algo, Slot, SlotState, Status
+from pms.domain.algos.children import Turn, amend_child, cancel_child, place_child
+from pms.domain.algos.machine import Machine, Plan, View, Want
+from pms.domain.algos.telling import tell
+from pms.domain.algos.throttle import Throttle
+from pms.domain.decisions import Asked
+from pms.domain.desk import Desk
+from pms.domain.orders import Order, State
+from pms.domain.posting import Posting
+
+BACK_OFF_MS = (500, 2_000, 60_000)
+"""After an end that nobody asked for: at most three orders a minute."""
+
+AS_MAKER_MS = 250
+"""A post-only order that would have taken is no fault: the market moved, and the next is priced anew."""
+
+CROSSED = "-5022"
+"""Binance: post-only order would immediately match."""
+
+HOPELESS = frozenset({Code.REDUCE_ONLY, Code.UNKNOWN_SYMBOL, Code.SYMBOL_NOT_ALLOWED, Code.SIDE_NOT_ALLOWED})
+"""Refusals that time does not cure: the algo has failed."""
+
+
+PASSING = frozenset(
+    {Code.NOT_READY, Code.HALTED, Code.PRICE_STALE, Code.ORDER_RATE, Code.TRADING_STATE, Code.SPREAD_WIDE}
+)
+"""Refusals that pass by themselves: nothing is counted, and nothing journaled again and again."""
+
+PASSING_MS = 1_000
+CLOSED_MS = 500
+
+
+@dataclass(slots=True)
+class Conducted:
+    """What came of asking an algo: an entry, if anything changed, and when to ask again, ms."""
+
+    posting: Posting | None
+    wake_at: int | None
+
+
+def conduct(desk: Desk, algo: Algo, machine: Machine, asked: Asked, throttle: Throttle) -> Conducted:
+    """Ask an algo what should be, and bring it about as far as one entry can."""
+    draft = desk.draft("algo", at=asked.now)
+    turn = Turn(desk, draft, asked, algo, machine, throttle)
+    mark = algo.mark()
+    slots = {number: algo.slots[number].mark() for number in algo.busy}
+    for number in sorted(algo.busy):
+        _settle(turn, algo.slots[number])
+    plan = _plan(turn)
+    for number in sorted({*algo.busy, *plan.wants}):
+        slot = algo.slots[number]
+        slots.setdefault(number, slot.mark())
+        if number not in plan.kept:
+            _bring(turn, slot, plan.wants.get(number))
+    if algo.status is Status.ENDING and not algo.busy:
+        algo.status, algo.ended_at = algo.outcome or Status.CANCELLED, asked.now
+        desk.algos.put(algo)
+    for number, before in slots.items():
+        if algo.slots[number].mark() != before:
+            draft.algo_slots[algo.id, number] = algo.slot_row(algo.slots[number], at=asked.now)
+    changed = bool(draft.algo_slots or draft.orders) or algo.mark() != mark
+    if changed:
+        algo.untold = True
+        draft.algos[algo.id] = algo.row(at=asked.now)
+    tell_at = tell(desk, draft, algo, machine, wake_at=turn.wake_at)
+    if tell_at is not None:
+        turn.wake(tell_at)
+    if not changed and not draft.events:
+        return Conducted(None, turn.wake_at)
+    return Conducted(Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events)), turn.wake_at)
+
+
+def _settle(turn: Turn, slot: Slot) -> None:
+    """Count what became of a slot's order."""
+    algo = turn.algo
+    order = turn.desk.orders.get(slot.order_id or "")
+    if order is None or order.spec.sub_account_id != algo.account:
+        # Over so long ago that it is forgotten, or gone to the house with its position.
+        _vacate(algo, slot)
+        return
+    if slot.order_id in turn.desk.unconfirmed:
+        # Its end may be taken back: a send right may have been given meanwhile.
+        return
+    if order.cancel_wanted and not slot.cancelling:
+        slot.cancelling = True
+        if algo.status is Status.RUNNING:
+            algo.status, algo.reason = Status.PAUSED, f"{slot.order_id} was cancelled from outside"
+    if order.state.terminal:
+        _over(turn, slot, order)
+    elif order.amend is None and not order.unproven and order.price != slot.sent_price:
+        # The move was refused, or somebody else moved it.
+        slot.price, slot.sent_price = None, order.price
+        _back_off(turn, slot, order.amend_failed.reason if order.amend_failed else None)
+
+
+def _over(turn: Turn, slot: Slot, order: Order) -> None:
+    """The slot's order is over: asked for or not, filled or not."""
+    asked_for = slot.cancelling or order.state is State.FILLED
+    _vacate(turn.algo, slot)
+    if asked_for or order.filled_qty:
+        slot.tries = 0
+    if not asked_for:
+        _ended(turn, slot, order)
+
+
+def _vacate(algo: Algo, slot: Slot) -> None:
+    slot.order_id = slot.price = slot.sent_price = None
+    slot.cancelling = False
+    algo.busy.discard(slot.number)
+    if not slot.remaining:
+        slot.state = SlotState.DONE
+
+
+def _ended(turn: Turn, slot: Slot, order: Order) -> None:
+    """An end that nobody asked for."""
+    why = order.why
+    maker = order.spec.time_in_force == "GTX"
+    if maker and (order.state is State.EXPIRED or CROSSED in (why or "")):
+        slot.resume_at, slot.note = turn.asked.now + AS_MAKER_MS, "it would have taken"
+        return
+    _back_off(turn, slot, why)
+
+
+def _back_off(turn: Turn, slot: Slot, why: str | None) -> None:
+    delay = BACK_OFF_MS[min(slot.tries, len(BACK_OFF_MS) - 1)]
+    slot.tries += 1
+    slot.resume_at = turn.asked.now + delay
+    slot.note = why or slot.note
+
+
+def _plan(turn: Turn) -> Plan:
+    """What the machine wants; nothing of one that is paused or ends."""
+    algo = turn.algo
+    if algo.status is not Status.RUNNING:
+        return Plan()
+    plan = turn.machine.plan(algo, view_of(turn.desk, algo, now=turn.asked.now))
+    if plan.wake_at is not None:
+        turn.wake(plan.wake_at)
+    if plan.end is not None:
+        end(algo, *plan.end)
+        return Plan()
+    return plan
+
+
+def end(algo: Algo, outcome: Status, reason: str) -> None:
+    """Let an algo end: its orders are cancelled, then it is over."""
+    algo.status, algo.outcome, algo.reason = Status.ENDING, outcome, reason
+
+
+def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
+    """What is so, for a machine."""
+    place = getattr(algo.terms, "place", None)
+    orders = {number: desk.orders.get(algo.slots[number].order_id or "") for number in algo.busy}
+    return View(
+        now=now,
+        tops=desk.tops,
+        instruments=desk.instruments,
+        orders={number: order for number, order in orders.items() if order is not None},
+        held=desk.quantity(place) if place is not None else ZERO,
+    )
+
+
+def _bring(turn: Turn, slot: Slot, want: Want | None) -> None:
+    """Bring one slot nearer to what is wanted."""
+    order = turn.desk.orders.get(slot.order_id or "")
+    if order is None:
+        if want is not None:
+            _place(turn, slot, want)
+        return
+    if order.spec.client_order_id in turn.desk.unconfirmed:
+        return
+    if want is None or (want.price is None) != (order.price is None):
+        cancel_child(turn.draft, slot, order)
+    elif want.price is not None and not (slot.cancelling or order.cancel_wanted):
+        _move(turn, slot, order, want)
+
+
+def _place(turn: Turn, slot: Slot, want: Want) -> None:
+    now = turn.asked.now
+    if turn.asked.closed_because is not None:
+        turn.wake(now + CLOSED_MS)
+        return
+    not_before = max(slot.resume_at, slot.due_at or 0)
+    if now < not_before:
+        turn.wake(not_before)
+        return
+    quantity = _quantity(turn, slot, want, room=_room(turn, slot))
+    if not quantity:
+        return
+    slot.state = SlotState.WORKING
+    try:
+        place_child(turn, slot, want, quantity=quantity)
+    except Refusal as refusal:
+        _refused(turn, slot, refusal)
+
+
+def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
+    """Amend an order to what is wanted, if it may move already."""
+    if order.unproven or order.amend is not None or turn.asked.closed_because is not None:
+        return
+    now, algo = turn.asked.now, turn.algo
+    left = order.leaves
+    if want.price == slot.price and want.quantity == left:
+        return
+    quantity = _quantity(turn, slot, want, room=_room(turn, slot) + left)
+    if (want.price == slot.price and quantity == left) or not quantity:
+        return
+    may_at = max(slot.moved_at + want.every_ms, slot.resume_at, now + turn.throttle.wait_ms(algo.id, now=now))
+    if now < may_at:
+        turn.wake(may_at)
+        return
+    try:
+        amend_child(turn, slot, order, want, total=order.total_for(quantity))
+    except Refusal as refusal:
+        if refusal.code is Code.NO_CHANGE:
+            slot.price, slot.sent_price = want.price, order.price
+        else:
+            _refused(turn, slot, refusal)
+        return
+    turn.throttle.note(algo.id, now=now)
+
+
+def _room(turn: Turn, slot: Slot) -> Decimal:
+    """What may still be placed in a slot: by its own target, and by the algo's over all slots."""
+    desk, algo = turn.desk, turn.algo
+    live = _leaves(desk, slot)
+    room = slot.target - slot.filled - live
+    if algo.target:
+        others = sum((_leaves(desk, algo.slots[number]) for number in algo.busy), ZERO)
+        room = min(room, algo.target - algo.filled - others)
+    return max(room, ZERO)
+
+
+def _leaves(desk: Desk, slot: Slot) -> Decimal:
+    """What a slot's order may still trade, known or unknown."""
+    order = desk.orders.get(slot.order_id or "")
+    if order is None:
+        return ZERO
+    return order.total - order.filled_qty if order.spec.client_order_id in desk.unconfirmed else order.leaves
+
+
+def _quantity(turn: Turn, slot: Slot, want: Want, *, room: Decimal) -> Decimal:
+    """The most that one order may be for, rounded down; zero where that is too little to be placed."""
+    instrument = turn.desk.instruments.get(slot.symbol)
+    if instrument is None:
+        return ZERO
+    market = want.price is None
+    most = instrument.market_max_quantity if market else instrument.max_quantity
+    quantity = min(want.quantity, room)
+    return instrument.floor_quantity(min(quantity, most) if most else quantity, market=market)
+
+
+def _refused(turn: Turn, slot: Slot, refusal: Refusal) -> None:
+    """A refused order touches its own slot alone, unless nothing can cure it."""
+    if refusal.code in HOPELESS:
+        end(turn.algo, Status.FAILED, f"{refusal.code}: {refusal.error}")
+        return
+    told = f"{refusal.code}: {refusal.error}"
+    if refusal.code in PASSING:
+        if slot.note is None or not slot.note.startswith(refusal.code):
+            slot.note = told
+        turn.wake(turn.asked.now + PASSING_MS)
+        return
+    _back_off(turn, slot, told)
+    turn.wake(slot.resume_at)

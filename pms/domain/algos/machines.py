@@ -1,0 +1,11 @@
+"""Every kind of algo."""
+
+from __future__ import annotations
+
+from pms.domain.algos.chase import ChaseMachine
+from pms.domain.algos.machine import Machine
+
+MACHINES: dict[str, Machine] = {machine.kind: machine for machine in (ChaseMachine(),)}
+"""By kind, which is also the name of the command without its `pms.`."""
+
+LETTERS = {kind: machine.letter for kind, machine in MACHINES.items()}

@@ -1,0 +1,38 @@
+"""What an algo may be for, on its symbol's grid."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.money import plain
+from pms.domain.instrument import Instrument, InstrumentError
+
+
+def too_little(
+    instrument: Instrument, quantity: Decimal, *, price: Decimal, reduce_only: bool, market: bool = False
+) -> bool:
+    """Whether what is left can be no order any more; what only reduces needs no least notional."""
+    on_step = instrument.floor_quantity(quantity, market=market)
+    return not on_step or (not reduce_only and on_step * price < instrument.min_notional)
+
+
+def check_target(
+    instrument: Instrument, quantity: Decimal, *, price: Decimal, reduce_only: bool, field: str = "quantity"
+) -> Decimal:
+    """The quantity on its step; raises Refusal for one that no order could be for.
+
+    Above the largest order it may be: an algo places it in parts.
+    """
+    if quantity <= 0:
+        raise Refusal(
+            Code.QUANTITY_ZERO, f"{field} must be above zero", field=field, limit=0, actual=plain(quantity)
+        )
+    try:
+        on_step = instrument.snap_step(quantity)
+        instrument.check_notional(price, on_step, reduce_only=reduce_only)
+    except InstrumentError as error:
+        raise Refusal(
+            Code(error.code), str(error), field=field, limit=error.limit, actual=error.actual
+        ) from None
+    return on_step

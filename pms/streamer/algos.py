@@ -1,0 +1,139 @@
+"""The algos in the streamer: whoever is concerned by what happened is asked, once a turn of the loop.
+
+Ticks are not queued: an algo that has not been asked yet since the last tick is asked with the newest. If the
+process dies:
+
+    before an algo's entry is journaled    nothing was sent; the next life asks it anew
+    before its workers are woken           the streamer sends, amends or cancels by itself
+    after that                             its orders are orders like any other
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from pms.contract import names
+from pms.domain.algos.algo import Algo
+from pms.domain.algos.conduct import conduct
+from pms.domain.algos.machines import MACHINES
+from pms.domain.algos.throttle import Throttle
+from pms.domain.decisions import Asked
+from pms.domain.orders import Order
+from pms.domain.posting import Posting
+from pms.streamer.agenda import Agenda
+from pms.streamer.engine import Engine
+from pms.streamer.wake_ups import WakeUps
+
+log = structlog.get_logger()
+LIVES_MS = 5_000
+"""The deadline of a child: what was not sent by then is void, and the algo is asked again."""
+
+AT_ONCE = 20
+"""Algos asked before the loop may turn to its other work."""
+
+
+@dataclass(slots=True)
+class Algos:
+    """Conducts all algos that run."""
+
+    engine: Engine
+    wake_ups: WakeUps
+    monotonic: Callable[[], float]
+    throttle: Throttle = field(default_factory=Throttle)
+    asked: int = 0
+    #: how often any was asked
+    _due: dict[str, None] = field(default_factory=dict)
+    _something: asyncio.Event = field(default_factory=asyncio.Event)
+    _timers: Agenda = field(init=False)
+    _on: bool = False
+
+    def __post_init__(self) -> None:
+        self._timers = Agenda(self._time, clock=self.monotonic)
+
+    def begin(self) -> None:
+        """Conduct from here on: the books are complete, and each algo is asked once."""
+        self._on = True
+        for algo in self.engine.desk.algos.running():
+            self.ask(algo.id)
+
+    def ticked(self, symbol: str) -> None:
+        """Ask those who watch a symbol."""
+        for algo_id in self.engine.desk.algos.by_symbol.get(symbol, ()):
+            self.ask(algo_id)
+
+    def moved(self, order: Order) -> None:
+        """Ask the algo whose order moved."""
+        if order.spec.parent_id in self.engine.desk.algos.every:
+            self.ask(order.spec.parent_id)
+
+    def ask(self, algo_id: str) -> None:
+        """Ask an algo with the next turn."""
+        self._due[algo_id] = None
+        self._something.set()
+
+    async def run(self) -> None:
+        """Ask for ever; the newest state answers for all that happened since."""
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            if not self._on:
+                continue
+            due, self._due = self._due, {}
+            for number, algo_id in enumerate(due):
+                self._conduct(algo_id)
+                if number % AT_ONCE == AT_ONCE - 1:
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    async def run_timers(self) -> None:
+        """Ask at the times that algos named."""
+        await self._timers.run()
+
+    async def _time(self, algo_id: str) -> float | None:
+        self.ask(algo_id)
+        return None
+
+    def _conduct(self, algo_id: str) -> None:
+        algo = self.engine.desk.algos.every.get(algo_id)
+        if algo is None or algo.status.over:
+            return
+        self.asked += 1
+        done = conduct(self.engine.desk, algo, MACHINES[algo.kind], self._rules(algo), self.throttle)
+        if done.posting is not None:
+            posting = done.posting
+            self.engine.outbox.add(posting, lambda held: self._leave(posting, held=held))
+        if done.wake_at is not None:
+            self._timers.put(algo_id, in_s=max(done.wake_at - self.engine.now(), 1) / 1000)
+
+    def _rules(self, algo: Algo) -> Asked:
+        """What the algo's orders are judged by now."""
+        gate, now = self.engine.gate, self.engine.now()
+        closed = gate.closed_because or ("Redis is three quarters full" if gate.algos_stopped else None)
+        return Asked(
+            request_id=algo.id,
+            command=f"pms.{algo.kind}",
+            text="",
+            at=now,
+            deadline=now + LIVES_MS,
+            now=now,
+            closed_because=closed,
+            live_guard=gate.live_guard,
+            default_leverage=gate.default_leverage,
+            exchange_now=self.engine.exchange_now(),
+        )
+
+    def _leave(self, posting: Posting, *, held: bool) -> None:
+        """The entry is journaled: only now may its orders leave."""
+        if not held:
+            return
+        self.engine.unwanted(posting, held=held)
+        for row in posting.entry.rows.orders:
+            if row.cancel_wanted:
+                continue
+            amended = row.amend_quantity is not None
+            task = names.Task.SEND_AMEND if amended else names.Task.PLACE
+            self.wake_ups.wake(task, row.client_order_id, queue=names.Queue.ORDERS)

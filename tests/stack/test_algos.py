@@ -1,0 +1,115 @@
+"""Algos on real processes: through Celery and the lists, to the venue and back; killed in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from system import System, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+
+CHASE = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.5", "leverage": 10}
+
+
+async def shown(system: System, kind: str, algo_id: str) -> dict[str, Any]:
+    """An algo as a page sees it."""
+    text = await system.redis.get(f"pms:{kind}:{algo_id}")
+    return json.loads(text, parse_float=Decimal) if text else {}
+
+
+async def stands(
+    system: System, kind: str, algo_id: str, status: str, *, seconds: float = 30
+) -> dict[str, Any]:
+    """Wait until an algo has a status."""
+    seen: dict[str, Any] = {}
+
+    async def there() -> bool:
+        seen.update(await shown(system, kind, algo_id))
+        return seen.get("status") == status
+
+    await until(there, f"{kind} {algo_id} to be {status}", seconds=seconds, tell=lambda: str(seen))
+    return seen
+
+
+async def ours(system: System, algo_id: str) -> list[Any]:
+    """The algo's orders in PostgreSQL."""
+    await system.settled()
+    return await system.rows(
+        "select * from pms.orders where parent_id = :id order by admitted_at", id=algo_id
+    )
+
+
+async def live(system: System, algo_id: str) -> dict[str, Any]:
+    """Its one order at the venue."""
+    found: list[dict[str, Any]] = []
+
+    seen: dict[str, Any] = {}
+
+    async def there() -> bool:
+        seen.update(await shown(system, "chase", algo_id))
+        orders = (await system.admin("GET", "orders"))["orders"]
+        names = {row.client_order_id for row in await ours(system, algo_id)}
+        found[:] = [
+            each
+            for each in orders
+            if each["clientOrderId"] in names and each["status"] in {"NEW", "PARTIALLY_FILLED"}
+        ]
+        return len(found) == 1
+
+    await until(there, f"an order of {algo_id} at the venue", seconds=15, tell=lambda: str(seen))
+    return found[0]
+
+
+async def test_a_chase_rests_and_is_filled_exactly(system: System) -> None:
+    terms = {**CHASE, "stalkOffset": "0.1", "stalkMode": "trail"}
+    started = await system.ask("pms.chase", subAccountId="alice", **terms)
+    assert started["success"], started
+    algo_id = started["details"]["algoId"]
+    order = await live(system, algo_id)
+    await system.sweep_to(Decimal(order["price"]), "2")
+    seen = await stands(system, "chase", algo_id, "finished")
+    assert (Decimal(seen["filled"]), seen["liveOrders"]) == (Decimal("0.5"), 0)
+    rows = await ours(system, algo_id)
+    assert sum(row.filled_qty for row in rows) == Decimal("0.5")
+    assert {row.origin for row in rows} == {"CHASE"}
+    (algo,) = await system.rows("select * from pms.algos where id = :id", id=algo_id)
+    assert (algo.status, algo.sub_account_id) == ("finished", "alice")
+    assert (await system.audit())["agrees"]
+
+
+async def test_a_cancelled_chase_leaves_nothing_at_the_exchange(system: System) -> None:
+    terms = {**CHASE, "stalkOffset": "1", "stalkMode": "maintain"}
+    started = await system.ask("pms.chase", subAccountId="alice", **terms)
+    algo_id = started["details"]["algoId"]
+    order = await live(system, algo_id)
+    ended = await system.ask("pms.cancel_algo", algoId=algo_id)
+    assert ended["success"], ended
+    await stands(system, "chase", algo_id, "cancelled")
+    orders = (await system.admin("GET", "orders"))["orders"]
+    (gone,) = [each for each in orders if each["clientOrderId"] == order["clientOrderId"]]
+    assert gone["status"] == "CANCELED"
+    again = await system.ask("pms.cancel_algo", algoId=algo_id)
+    assert again["code"] == "ALGO_OVER"
+
+
+async def test_a_chase_goes_on_behind_the_death_of_streamer_and_workers(system: System) -> None:
+    terms = {**CHASE, "stalkOffset": "0.1", "stalkMode": "trail"}
+    started = await system.ask("pms.chase", subAccountId="bob", **terms)
+    assert started["success"], started
+    algo_id = started["details"]["algoId"]
+    order = await live(system, algo_id)
+    system.kill("worker-orders")
+    await system.restart("streamer")
+    await system.sweep_to(Decimal(order["price"]), "0.2")
+    system.start("worker-orders")
+    await asyncio.sleep(1)
+    order = await live(system, algo_id)
+    await system.sweep_to(Decimal(order["price"]), "2")
+    seen = await stands(system, "chase", algo_id, "finished")
+    assert Decimal(seen["filled"]) == Decimal("0.5")
+    assert sum(row.filled_qty for row in await ours(system, algo_id)) == Decimal("0.5")
+    assert (await system.audit())["agrees"]

@@ -1,0 +1,124 @@
+"""Whatever can happen to an algo's orders, in any order: steps for property tests, and a calm end."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from market_world import D, MarketWorld
+
+OPS = (
+    *(
+        "ack",
+        "lose",
+        "refuse",
+        "cross",
+        "void",
+        "void_fails",
+        "proven",
+        "absent",
+        "trade",
+        "silent_trade",
+        "told",
+    ),
+    *("cancelled", "expired", "amended", "amend_refused", "by_hand"),
+    *("tick", "jump", "unsync", "time", "restart", "closed", "nothing"),
+)
+"""What the exchange, the market, the clock and an operator can do."""
+
+steps = st.lists(st.tuples(st.sampled_from(OPS), st.integers(0, 40)), max_size=60)
+
+
+def step(world: MarketWorld, algo_id: str, op: str, number: int) -> None:
+    """One thing happens, if it can."""
+    match op:
+        case "tick":
+            world.move(number - 20)
+        case "jump":
+            world.move((number - 20) * 500)
+        case "unsync":
+            world.lose_sync()
+        case "time":
+            world.pass_time(number * 100)
+        case "restart":
+            settle_proofs(world)
+            world.restart()
+        case "closed":
+            world.conduct(algo_id, closed="for a while")
+        case "nothing":
+            pass
+        case _:
+            _to_an_order(world, algo_id, op, number)
+
+
+def _to_an_order(world: MarketWorld, algo_id: str, op: str, number: int) -> None:
+    orders = list(world.of(algo_id))
+    if not orders:
+        return
+    order = orders[-1 - number % min(len(orders), 3)]
+    coid = order.row.client_order_id
+    fresh, resting = not order.sent and not order.over, order.sent and not order.over
+    unproven = coid in world.desk.unconfirmed
+    quantity = D(1 + number % 7) / 1000
+    match op:
+        case "proven":
+            world.proven(coid)
+        case "ack" if fresh and not unproven:
+            world.ack(coid)
+        case "lose" if fresh and not unproven:
+            world.lose(coid)
+        case "refuse" if fresh and not unproven:
+            world.refuse(coid, "-2019: Margin is insufficient.")
+        case "cross" if fresh and not unproven and order.row.time_in_force == "GTX":
+            world.refuse(coid, "-5022: Post Only order will be rejected.")
+        case "void" if fresh and not unproven:
+            world.void(coid, holds=True)
+        case "void_fails" if fresh and not unproven:
+            world.void(coid, holds=False)
+        case "absent" if fresh and not unproven and world.desk.orders[coid].doubt:
+            world.absent(coid)
+        case "trade" if resting and not unproven:
+            world.trade(coid, quantity)
+        case "silent_trade" if resting and not unproven:
+            world.trade_silently(coid, quantity)
+        case "told" if not unproven:
+            world.tell(coid)
+        case "cancelled" if resting and order.row.cancel_wanted and not unproven:
+            world.end(coid, "CANCELED")
+        case "expired" if resting and not unproven:
+            world.end(coid, "EXPIRED")
+        case "amended" if resting and order.wished and not unproven:
+            world.amend(coid)
+        case "amend_refused" if order.wished and not unproven:
+            world.refuse_amend(coid)
+        case "by_hand" if resting and not unproven:
+            world.desk.orders[coid].cancel_wanted = True
+            world.end(coid, "CANCELED")
+        case _:
+            pass
+
+
+def settle_proofs(world: MarketWorld) -> None:
+    """The journal has answered whatever it was asked."""
+    for coid in list(world.desk.unconfirmed):
+        world.proven(coid)
+
+
+def calm(world: MarketWorld, algo_id: str, *, rounds: int = 80) -> None:
+    """All comes to rest: what lives trades, what is unwanted is cancelled, and time passes."""
+    world.move(0)
+    settle_proofs(world)
+    for _ in range(rounds):
+        world.conduct(algo_id)
+        for order in world.of(algo_id):
+            coid = order.row.client_order_id
+            world.tell(coid)
+            if order.over:
+                continue
+            if not order.sent:
+                world.ack(coid)
+            elif order.wished is not None:
+                world.amend(coid)
+            elif world.desk.orders[coid].cancel_wanted:
+                world.end(coid, "CANCELED")
+            else:
+                world.trade(coid, order.total)
+        world.pass_time(61_000)
