@@ -6,6 +6,8 @@ and its requestId is the algo's id.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from pms.contract.algo_commands import AlgoControl, AlgoStart, CancelAlgo
@@ -13,15 +15,19 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Status
+from pms.domain.algos.book import EXPECTED_STEPS
 from pms.domain.algos.conduct import end, view_of
+from pms.domain.algos.ids import child_id
 from pms.domain.algos.machine import View
 from pms.domain.algos.machines import MACHINES
 from pms.domain.checks import check_open, fresh_top, listed, trading_account
 from pms.domain.decisions import Asked, kept
 from pms.domain.desk import Desk
 from pms.domain.halts import refuse_halted
+from pms.domain.orders import Order
 from pms.domain.position_sides import side_for
 from pms.domain.posting import Posting
+from pms.domain.rows import order_row
 
 ZERO = Decimal(0)
 MOST_RUNNING = 200
@@ -84,8 +90,32 @@ def symbols_of(command: Command) -> list[str]:
 
 def _start(desk: Desk, asked: Asked, command: AlgoStart) -> Posting:
     algo = begin(desk, asked, command)
+    found = _find_orders(desk, algo)
     desk.algos.put(algo)
-    return _told(desk, asked, algo, note="started", slots=True)
+    return _told(desk, asked, algo, note="started", slots=True, orders=found)
+
+
+def _find_orders(desk: Desk, algo: Algo) -> list[Order]:
+    """The orders of a start that Redis forgot with its tail: the same request makes the same ids."""
+    letter, found = MACHINES[algo.kind].letter, []
+    for slot in algo.slots.values():
+        for step in range(1, 1 + EXPECTED_STEPS):
+            order = desk.orders.get(child_id(algo.account, letter, algo.id, slot.number, step))
+            if order is None or order.spec.sub_account_id != algo.account:
+                continue
+            order.spec = replace(order.spec, parent_id=algo.id)
+            slot.steps = step
+            slot.filled += order.filled_qty
+            slot.quote += order.filled_quote
+            if not order.state.terminal:
+                # It was adopted, and is being cancelled
+                slot.order_id, slot.sent_price, slot.cancelling = (
+                    order.spec.client_order_id,
+                    order.price,
+                    True,
+                )
+            found.append(order)
+    return found
 
 
 def _control(desk: Desk, asked: Asked, command: Command, action: str) -> Posting:
@@ -138,8 +168,11 @@ def _over(algo: Algo) -> Refusal:
     )
 
 
-def _told(desk: Desk, asked: Asked, algo: Algo, *, note: str, slots: bool) -> Posting:
+def _told(
+    desk: Desk, asked: Asked, algo: Algo, *, note: str, slots: bool, orders: Sequence[Order] = ()
+) -> Posting:
     draft = desk.draft("algo", at=asked.now)
+    draft.orders.update({order.spec.client_order_id: order_row(order) for order in orders})
     draft.note["algo"] = note
     draft.algos[algo.id] = algo.row(at=asked.now)
     if slots:
