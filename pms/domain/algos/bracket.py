@@ -23,7 +23,7 @@ from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, SlotState, Status
 from pms.domain.algos.bracket_terms import check_exits, enter, protect
-from pms.domain.algos.exits import best, better, opposite, too_small
+from pms.domain.algos.exits import best, better, note_taken, opposite, too_small
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.checks import touch
 
@@ -107,8 +107,10 @@ class BracketMachine:
             )
         entry = algo.slots.get(ENTRY)
         waits = entry is not None and not entry.filled and entry.state not in OVER
-        terms = algo.terms.model_copy(update=changed)
-        algo.terms = check_exits(terms, view, algo.symbol, algo.slots[PROFIT].side, entering=waits)
+        # Only what is changed is judged: the market may be at the other one just now.
+        asked = algo.terms.model_copy(update={"take_profit": None, "stop_loss": None, **changed})
+        taken = check_exits(asked, view, algo.symbol, algo.slots[PROFIT].side, entering=waits)
+        algo.terms = algo.terms.model_copy(update={name: getattr(taken, name) for name in changed})
         if command.take_profit is not None and algo.slots[PROFIT].state is SlotState.SKIPPED:
             algo.slots[PROFIT].state = SlotState.WAITING
 
@@ -136,8 +138,12 @@ class BracketMachine:
         if terms.stop_loss is None or top is None or standing.left <= 0 or "stopped" in algo.memory:
             return
         price = touch(top, side)
-        if not better(side, price, terms.stop_loss):
-            algo.memory["stopped"] = price
+        if better(side, price, terms.stop_loss):
+            return
+        algo.memory["stopped"] = price
+        if ENTRY not in algo.slots and terms.quantity is None:
+            # It followed the position up to here; what is opened from now on is not what it fired for.
+            algo.memory["size"] = standing.left + _exited(algo)
 
     def _want_entry(self, algo: Algo, plan: Plan) -> None:
         terms, entry = algo.terms, algo.slots.get(ENTRY)
@@ -159,6 +165,8 @@ class BracketMachine:
         if "stopped" in algo.memory:
             free = max(standing.free - resting, ZERO)
             stop.target, profit.target = stop.filled + free, profit.filled + resting
+            if not free and not resting:
+                note_taken(stop, view)
             self._want(algo, view, plan, stop, free, price=None)
             return
         free = max(standing.free - firing, ZERO)
@@ -202,10 +210,11 @@ def _standing(algo: Algo, view: View) -> _Standing:
     assert isinstance(terms, Bracket)
     held, exited = max(view.held if side == "SELL" else -view.held, ZERO), _exited(algo)
     entry = algo.slots.get(ENTRY)
-    if entry is None and terms.quantity is None:
+    size = terms.quantity if terms.quantity is not None else algo.memory.get("size")
+    if entry is None and size is None:
         left, algo.target = held, exited + held
     else:
-        entered = terms.quantity or ZERO if entry is None else entry.filled
+        entered = Decimal(size or 0) if entry is None else entry.filled
         known = Decimal(algo.memory.get("gone", 0))
         gone = max(known, entered - exited - held)
         if gone > known:

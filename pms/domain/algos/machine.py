@@ -66,7 +66,7 @@ class View:
     position: Position | None = None
     #: the one that its terms name by id; None as soon as that is closed or turned
     elsewhere: Decimal = ZERO
-    #: what orders of others may still take from the position
+    #: what orders of others may still take from the position, for an algo that follows it
     leaves: Mapping[int, Decimal] = field(default_factory=dict)
     #: by slot, what its order may still trade: an end that is not proven yet does not count
 

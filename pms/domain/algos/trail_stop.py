@@ -5,8 +5,8 @@
     fired        for good: at market, what the position was at that moment, until that is closed
 
 Before it fires its size is the position's, grown or shrunk. Then it is what the position was, less what
-others close; it takes nothing that was opened afterwards. A position that is closed, turned or taken over
-ends it.
+others are seen to close, so that what is opened afterwards stays. A position that is closed, turned or taken
+over ends it.
 
 The best price is journaled when it has moved by a tenth of the callback, not on every tick. If the process
 dies in between, the next life follows from the journaled one: its stop is worse by a tenth of the callback at
@@ -22,7 +22,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command
 from pms.contract.money import booked, plain
 from pms.domain.algos.algo import Algo, Slot, Status
-from pms.domain.algos.exits import best, better, check_beyond, closing_side, on_tick, too_small
+from pms.domain.algos.exits import best, better, check_beyond, closing_side, note_taken, on_tick, too_small
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.checks import touch
 from pms.domain.dust import closable
@@ -34,8 +34,6 @@ ONLY = 0
 
 GRAINS = 10
 """In so many steps the best price is journaled on its way through one callback."""
-
-ALL_TAKEN = "other orders already close all of the position"
 
 
 class TrailStopMachine:
@@ -141,8 +139,11 @@ class TrailStopMachine:
     def _close(self, algo: Algo, plan: Plan, view: View, position: Position) -> Plan:
         """What is left of the position that it fired for, less what others close already."""
         slot, top = algo.slots[ONLY], view.tops.get(algo.symbol)
-        held = abs(position.quantity)
-        left = min(Decimal(algo.memory["size"]) - slot.filled, held)
+        held, size = abs(position.quantity), Decimal(algo.memory["size"])
+        if slot.filled + held < size:
+            # Others closed a part: what is opened in its place is not what it fired for.
+            size = algo.memory["size"] = slot.filled + held
+        left = size - slot.filled
         if ONLY not in view.orders:
             if left <= 0:
                 return Plan(end=(Status.FINISHED, _reason(algo, "all of it is closed")))
@@ -152,8 +153,7 @@ class TrailStopMachine:
         free = max(min(left, held - view.elsewhere), ZERO)
         self._resize(algo, slot, plan, slot.filled + free)
         if not view.instruments[slot.symbol].floor_quantity(free, market=True):
-            if slot.note != ALL_TAKEN and ONLY not in view.orders:
-                slot.note = ALL_TAKEN
+            if note_taken(slot, view):
                 plan.wrote.add(ONLY)
             plan.kept = frozenset({ONLY})
             return plan

@@ -24,14 +24,15 @@ def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
         orders={number: order for number, order in orders.items() if order is not None},
         held=desk.quantity(place) if place is not None else ZERO,
         position=position,
-        elsewhere=_elsewhere(desk, algo, place) if place is not None else ZERO,
+        elsewhere=_elsewhere(desk, algo, place) if place and algo.terms.follows_position else ZERO,
         leaves={number: leaves_of(desk, algo.slots[number]) for number in algo.busy},
     )
 
 
 def position_of(desk: Desk, terms: AlgoStart) -> Position | None:
     """The open position that an algo's terms name by its id; None where they name none."""
-    position = desk.find_position(str(getattr(terms, "position_id", None)))
+    named = getattr(terms, "position_id", None)
+    position = None if named is None else desk.find_position(str(named))
     return position if position is not None and position.sub_account_id == terms.sub_account_id else None
 
 

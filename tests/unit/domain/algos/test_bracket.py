@@ -252,6 +252,32 @@ def test_a_part_of_a_position_is_protected_and_no_more() -> None:
     assert (algo.status, world.holds) == (Status.FINISHED, D("0.06"))
 
 
+def test_what_is_opened_after_the_stop_fired_stays() -> None:
+    world, algo_id = protecting()
+    at(world, algo_id, "58000")
+    world.end(coid(world, algo_id, PROFIT), "CANCELED")
+    at(world, algo_id, "58000")
+    world.by_hand("BUY", "0.03")
+    world.trade(coid(world, algo_id, STOP), D("0.05"))
+    algo = at(world, algo_id, "58000")
+    assert (algo.status, world.holds, algo.target) == (Status.FINISHED, D("0.03"), D("0.05"))
+
+
+def test_two_on_one_position_sell_it_once() -> None:
+    world, first = protecting()
+    second = world.start("pms.bracket", positionId=world.position_id, takeProfit="61000", stopLoss="59000").id
+    algo = at(world, second, "59000")
+    assert (slots(world, second), algo.slots[STOP].note) == (
+        set(),
+        "other orders already close all of the position",
+    )
+    at(world, first, "58000")
+    world.end(coid(world, first, PROFIT), "CANCELED")
+    at(world, second, "58000")
+    at(world, first, "58000")
+    assert (slots(world, second), slots(world, first)) == ({STOP}, set())
+
+
 def test_what_somebody_else_closed_is_not_protected_again() -> None:
     world, algo_id = begun(**{**LONG, **EXITS})
     world.trade(coid(world, algo_id, ENTRY), D("0.05"))
@@ -322,7 +348,12 @@ def test_other_prices_are_taken_and_those_that_would_trade_at_once_are_not() -> 
     wish = order(world, algo_id, PROFIT).amend
     assert wish is not None
     assert wish.price == D(63_000)
-    at(world, algo_id, "59000")
+    world.amend(coid(world, algo_id, PROFIT))
+    at(world, algo_id, "63000")
+    world.ask("pms.bracket", None, algoId=algo_id, action="amend", stopLoss="59500")
+    at(world, algo_id, "59500.1")
+    assert not order(world, algo_id, PROFIT).cancel_wanted
+    at(world, algo_id, "59500")
     assert order(world, algo_id, PROFIT).cancel_wanted
 
 

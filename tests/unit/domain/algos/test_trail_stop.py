@@ -147,6 +147,19 @@ def test_what_was_opened_after_it_fired_stays() -> None:
     assert algo.reason == "fired at 59000: all of it is closed"
 
 
+def test_what_is_opened_in_place_of_what_others_closed_stays_too() -> None:
+    world, algo_id = stopped()
+    resting = world.by_hand("SELL", "0.02", type="LIMIT", price="66000", reduceOnly=True)
+    assert resting is not None
+    at(world, algo_id, "59000")
+    world.trade(resting, D("0.02"))
+    at(world, algo_id, "59000")
+    world.by_hand("BUY", "0.02")
+    world.trade(world.of(algo_id)[0].row.client_order_id, D("0.03"))
+    algo = at(world, algo_id, "59000")
+    assert (algo.status, algo.filled, world.holds) == (Status.FINISHED, D("0.03"), D("0.02"))
+
+
 @pytest.mark.parametrize("how", ["closed", "turned", "reopened", "taken over"])
 def test_without_its_position_it_is_over(how: str) -> None:
     world, algo_id = stopped()
