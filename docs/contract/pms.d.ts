@@ -458,12 +458,12 @@ export interface LiquidationEvent {
   type: "liquidation";
   seq: number;
   subAccountId: string;
-  action: "WARN" | "CANCEL" | "DELEVERAGE" | "TAKEOVER" | "REARM";
+  action: "WARN" | "CANCEL" | "DELEVERAGE" | "TAKEOVER" | "REARM" | "CLOSE" | "CLOSED";
   /** 0 none, 1 warned, 2 orders cancelled, 3 deleveraged, 4 taken over. */
   tier: number;
   symbol: string | null;
   side: "LONG" | "SHORT" | null;
-  /** What went to the house; always positive. */
+  /** What went to the house, or in CLOSE is closed at market; always positive. */
   quantity: number | null;
   price: number | null;
   realizedPnl: number | null;
@@ -1012,6 +1012,7 @@ export type RefusalCode =
   | "LIVE_GUARD"
   | "UNKNOWN_ACCOUNT"
   | "ACCOUNT_FROZEN"
+  | "LIQUIDATING"
   | "TRADING_STATE"
   | "ACCOUNT_EXISTS"
   | "HOUSE_ONLY"
@@ -1071,6 +1072,7 @@ export type RefusalCode =
   | "EXCHANGE_REFUSED"
   | "THROTTLED"
   | "EXCHANGE_UNREACHABLE"
+  | "TAKEN_OVER"
   | "NOT_EXECUTED"
   | "NOT_SENT"
   | "HALTED"

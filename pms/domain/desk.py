@@ -108,6 +108,10 @@ class Desk:
     marks: dict[str, Mark] = field(default_factory=dict)
     unwinds: dict[str, Decimal] = field(default_factory=dict)
     #: by symbol, what the house took over and has not yet closed
+    closing: set[str] = field(default_factory=set)
+    #: accounts that are being liquidated at market
+    unconfirmed: set[str] = field(default_factory=set)
+    #: orders that are over by a proof whose guard may yet fail: they may be alive
     unweighed: set[str] = field(default_factory=set)
     #: accounts whose balance or positions changed since they were weighed last
     instruments: dict[str, Instrument] = field(default_factory=dict)
@@ -126,8 +130,6 @@ class Desk:
     results: DayResults = field(default_factory=DayResults)
     pace: Pace = field(default_factory=Pace)
     algos: AlgoBook = field(default_factory=AlgoBook)
-    proving: set[str] = field(default_factory=set)
-    #: orders whose proof that they came to nothing is on its way to the journal, and may not hold
     _position_ids: dict[Place, str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -162,6 +164,7 @@ class Desk:
         self.treasury.total += account.balance - (before.balance if before else ZERO)
         self.accounts[account.id] = account
         self.tags[tag(account.id)] = account.id
+        self.note_closing(account)
         self.limits.join(account.id, account.group)
 
     def post(
@@ -461,6 +464,10 @@ class Desk:
         else:
             self.halts[row.scope] = row
 
+    def note_closing(self, account: SubAccount) -> None:
+        """Keep the index of accounts that are liquidated at market in step."""
+        (self.closing.add if account.closing else self.closing.discard)(account.id)
+
     def note_unwind(self, row: UnwindRow) -> None:
         """Take what is left to unwind in a symbol."""
         if row.quantity:
@@ -508,6 +515,7 @@ class Desk:
                 tier=account_row.tier,
                 open_orders=known.open_orders if known else 0,
                 hedge=account_row.hedge,
+                closing=account_row.closing,
             )
             self.open_account(account)
         for limit in rows.limits:
@@ -524,8 +532,12 @@ class Desk:
                 self.set_leverage(position.sub_account_id, position.symbol, position.leverage)
         for order_row in rows.orders:
             order = order_from(order_row)
-            if order_row.client_order_id not in self.orders:
+            before = self.orders.get(order_row.client_order_id)
+            if before is None:
                 self.pace.note_order(self.limits, order.spec)
+            elif before.spec.place != order.spec.place:
+                # It went to the house since: what it holds back is its first owner's no more.
+                self.release(before)
             self.add_order(order)
         for fill in rows.fills:
             self.first_sight(fill.symbol, fill.exchange_order_id, fill.trade_id)

@@ -405,8 +405,6 @@ class Engine:
         posting = observe(self.desk, order, fact, at=self.now() if at is None else at, code=code)
         if posting is not None:
             proof = posting.guard is not None
-            if proof:
-                self.desk.proving.add(order.spec.client_order_id)
             self.outbox.add(
                 posting,
                 lambda held: self._observed(order, proof=proof, held=held, code=code),
@@ -422,14 +420,13 @@ class Engine:
         self.observe(order, Voided(reason))
 
     def _observed(self, order: Order, *, proof: bool, held: bool, code: Code | None) -> None:
-        if proof:
-            self.desk.proving.discard(order.spec.client_order_id)
-            self.moved(order)
         if not held:
+            self.moved(order)
             self.agenda.put(order.spec.client_order_id, in_s=0)
             return
         if proof:
             self.outbox.add(confirm(self.desk, order, at=self.now(), code=code))
+            self.moved(order)
         if not order.unproven:
             self.found(order)
 

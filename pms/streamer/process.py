@@ -47,6 +47,7 @@ from pms.streamer.agenda import Agenda
 from pms.streamer.algos import Algos
 from pms.streamer.attention import Attention
 from pms.streamer.catch_up import CatchUp
+from pms.streamer.closer import Closer
 from pms.streamer.dead_man import DeadMan
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.halts import Halts
@@ -210,10 +211,18 @@ class Streamer:
         self._unwinder = Unwinder(
             self._engine, self._redis, new_id=self._world.new_id, spawn=self._tasks.spawn
         )
+        self._closer = Closer(
+            self._engine,
+            self._redis,
+            tiers_of=partial(tiers_of, self._desk),
+            new_id=self._world.new_id,
+            spawn=self._tasks.spawn,
+        )
         self._risk = RiskGuard(
             self._engine,
             tiers_of=partial(tiers_of, self._desk),
             unwind=self._unwinder.look,
+            close=self._closer.journaled,
             fatal=self._tasks.end,
         )
         self._marks = Marks(self._desk, now_ms=self._clock.now_ms)
@@ -332,6 +341,7 @@ class Streamer:
         keep("algos", self._algos.run)
         keep("algo_timers", self._algos.run_timers)
         keep("unwinder", self._unwinder.run)
+        keep("closer", self._closer.run)
         keep("inbox", self._hear)
         keep("sweep", self._sweep)
         keep("halts", self._halts.run)

@@ -103,7 +103,7 @@ def _settle(turn: Turn, slot: Slot) -> None:
         # Over so long ago that it is forgotten, or gone to the house with its position.
         _vacate(algo, slot)
         return
-    if slot.order_id in turn.desk.proving:
+    if slot.order_id in turn.desk.unconfirmed:
         # Its end may be taken back: a send right may have been given meanwhile.
         return
     if order.cancel_wanted and not slot.cancelling:
@@ -180,7 +180,7 @@ def _bring(turn: Turn, slot: Slot, want: Want | None) -> None:
         if want is not None:
             _place(turn, slot, want)
         return
-    if order.spec.client_order_id in turn.desk.proving:
+    if order.spec.client_order_id in turn.desk.unconfirmed:
         return
     if want is None or (want.price is None) != (order.price is None):
         cancel_child(turn.draft, slot, order)

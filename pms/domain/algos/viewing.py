@@ -47,7 +47,7 @@ def _elsewhere(desk: Desk, algo: Algo, place: Place) -> Decimal:
     side = "SELL" if held > 0 else "BUY"
     orders = (desk.orders.get(algo.slots[number].order_id or "") for number in algo.busy)
     own = sum((each.leaves for each in orders if each is not None and each.spec.side == side), ZERO)
-    doubtful = (desk.orders[coid] for coid in desk.proving if coid in desk.orders)
+    doubtful = (desk.orders[coid] for coid in desk.unconfirmed if coid in desk.orders)
     others = (
         each.total - each.filled_qty
         for each in doubtful
@@ -61,4 +61,4 @@ def leaves_of(desk: Desk, slot: Slot) -> Decimal:
     order = desk.orders.get(slot.order_id or "")
     if order is None:
         return ZERO
-    return order.total - order.filled_qty if order.spec.client_order_id in desk.proving else order.leaves
+    return order.total - order.filled_qty if order.spec.client_order_id in desk.unconfirmed else order.leaves
