@@ -37,23 +37,13 @@ def position_of(desk: Desk, terms: AlgoStart) -> Position | None:
 
 
 def _elsewhere(desk: Desk, algo: Algo, place: Place) -> Decimal:
-    """What orders of others may still take from a position.
-
-    One whose end is not proven yet counts: it may be alive after all.
-    """
+    """What orders of others may still take from a position."""
     held = desk.quantity(place)
     if not held:
         return ZERO
     side = "SELL" if held > 0 else "BUY"
-    orders = (desk.orders.get(algo.slots[number].order_id or "") for number in algo.busy)
-    own = sum((each.leaves for each in orders if each is not None and each.spec.side == side), ZERO)
-    doubtful = (desk.orders[coid] for coid in desk.unconfirmed if coid in desk.orders)
-    others = (
-        each.total - each.filled_qty
-        for each in doubtful
-        if (each.spec.place, each.spec.side) == (place, side) and each.spec.parent_id != algo.id
-    )
-    return closing(desk, place, side) - own + sum(others, ZERO)
+    own = (slot for number in algo.busy if (slot := algo.slots[number]).side == side)
+    return closing(desk, place, side) - sum((leaves_of(desk, slot) for slot in own), ZERO)
 
 
 def leaves_of(desk: Desk, slot: Slot) -> Decimal:

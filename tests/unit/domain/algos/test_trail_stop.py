@@ -384,8 +384,7 @@ def test_never_sells_what_is_not_there_and_is_always_over_in_the_end(
     for algo_id in (first, second):
         if world.desk.algos.every[algo_id].status is Status.PAUSED:
             world.ask("pms.algo", None, algoId=algo_id, action="resume")
-    far = -30_000 if side == "BUY" else 900_000
-    world.move(far)
+    world.touch(*(("30000", "30000.1") if side == "BUY" else ("300000", "300000.1")))
     for algo_id in (first, second, first):
         calm(world, algo_id)
         assert world.spare(closes) >= 0
