@@ -22,7 +22,7 @@ from pms.domain.algos.children import Turn, amend_child, cancel_child, place_chi
 from pms.domain.algos.machine import Machine, Plan, Sparing, Want
 from pms.domain.algos.telling import tell
 from pms.domain.algos.throttle import Throttle
-from pms.domain.algos.viewing import leaves_of, view_of
+from pms.domain.algos.viewing import bereft, leaves_of, view_of
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk
 from pms.domain.orders import Order, State
@@ -157,6 +157,8 @@ def _back_off(turn: Turn, slot: Slot, why: str | None) -> None:
 def _plan(turn: Turn) -> Plan:
     """What the machine wants; nothing of one that is paused or ends."""
     algo = turn.algo
+    if algo.status is Status.PAUSED and bereft(turn.desk, algo.terms):
+        end(algo, Status.FINISHED, "position closed")
     if algo.status is not Status.RUNNING:
         return Plan()
     plan = turn.machine.plan(algo, view_of(turn.desk, algo, now=turn.asked.now))

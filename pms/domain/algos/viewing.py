@@ -36,6 +36,11 @@ def position_of(desk: Desk, terms: AlgoStart) -> Position | None:
     return position if position is not None and position.sub_account_id == terms.sub_account_id else None
 
 
+def bereft(desk: Desk, terms: AlgoStart) -> bool:
+    """Whether the position that an algo's terms name is no more: paused or not, it has nothing left to do."""
+    return getattr(terms, "position_id", None) is not None and position_of(desk, terms) is None
+
+
 def _elsewhere(desk: Desk, algo: Algo, place: Place) -> Decimal:
     """What orders of others may still take from a position."""
     held = desk.quantity(place)

@@ -13,6 +13,7 @@ from market_world import SYMBOL, ZERO, AtExchange, MarketWorld
 
 from pms.contract.codes import Refusal
 from pms.contract.names import HOUSE
+from pms.domain.algos.algo import Status
 from pms.domain.desk import Top
 from pms.domain.handing import hand_orders, hand_position
 from pms.domain.positions import Position
@@ -45,6 +46,12 @@ class PositionWorld(MarketWorld):
         """She cancels an order, and the exchange does."""
         self.desk.orders[coid].cancel_wanted = True
         self.end(coid, "CANCELED")
+
+    def pause_or_resume(self, algo_id: str, action: str) -> None:
+        """She pauses an algo or lets it go on, if it is neither over nor ending."""
+        status = self.desk.algos.every[algo_id].status
+        if (action, status) in {("pause", Status.RUNNING), ("resume", Status.PAUSED)}:
+            self.ask("pms.algo", None, algoId=algo_id, action=action)
 
     def touch(self, bid: str, ask: str) -> None:
         """Put the book where it is wanted."""

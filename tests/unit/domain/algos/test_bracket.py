@@ -394,7 +394,7 @@ def test_terms_that_cannot_be_are_refused_and_change_nothing(
     assert world.desk.algos.every == {}
 
 
-BESIDES = ("buy", "sell", "part taken over", "taken over")
+BESIDES = ("buy", "sell", "pause", "resume", "part taken over", "taken over")
 moves = st.lists(st.tuples(st.sampled_from((*OPS, *OPS, *BESIDES)), st.integers(0, 40)), max_size=60)
 
 
@@ -406,7 +406,7 @@ def besides(world: PositionWorld, op: str, number: int, closes: str) -> None:
             world.by_hand(opposite(closes), quantity)
         case "sell":
             world.by_hand(closes, quantity, reduceOnly=True)
-        case _ if not number % 4:
+        case "part taken over" | "taken over" if not number % 4:
             settle_proofs(world)
             for each in world.hers():
                 world.tell(each.row.client_order_id)
@@ -451,6 +451,7 @@ def test_the_exits_together_never_exceed_what_was_entered_and_it_is_over_in_the_
     for op, number in moves:
         if op in BESIDES:
             besides(world, op, number, closes)
+            world.pause_or_resume(algo_id, op)
         else:
             step(world, algo_id, op, number)
         world.conduct(algo_id)

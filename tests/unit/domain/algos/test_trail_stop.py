@@ -177,6 +177,20 @@ def test_without_its_position_it_is_over(how: str) -> None:
     assert (algo.status, algo.reason, world.of(algo_id)) == (Status.FINISHED, "position closed", [])
 
 
+def test_a_paused_one_sees_nothing_and_is_over_with_its_position() -> None:
+    world, algo_id = stopped()
+    world.ask("pms.trail_stop", None, algoId=algo_id, action="pause")
+    at(world, algo_id, "70000")
+    at(world, algo_id, "50000")
+    world.ask("pms.trail_stop", None, algoId=algo_id, action="resume")
+    algo = at(world, algo_id, "60500")
+    assert (algo.status, world.of(algo_id)) == (Status.RUNNING, [])
+    world.ask("pms.trail_stop", None, algoId=algo_id, action="pause")
+    world.by_hand("SELL", "0.05")
+    algo = at(world, algo_id, "60500")
+    assert (algo.status, algo.reason) == (Status.FINISHED, "position closed")
+
+
 def test_a_takeover_while_its_order_is_under_way_takes_the_order_too() -> None:
     world, algo_id = stopped()
     at(world, algo_id, "59000")
@@ -322,7 +336,7 @@ def test_what_is_told_can_be_drawn() -> None:
     assert (event.type, event.side, event.target) == ("trail_stop_progress", "SELL", D("0.05"))
 
 
-BESIDES = ("buy", "sell", "rest", "unrest", "part taken over", "taken over")
+BESIDES = ("buy", "sell", "rest", "unrest", "pause", "resume", "part taken over", "taken over")
 moves = st.lists(st.tuples(st.sampled_from((*OPS, *BESIDES)), st.integers(0, 40)), max_size=60)
 
 
@@ -371,6 +385,7 @@ def test_never_sells_what_is_not_there_and_is_always_over_in_the_end(
         algo_id = (first, second)[number % 2]
         if op in BESIDES:
             besides(world, op, argument, closes, resting)
+            world.pause_or_resume(algo_id, op)
         else:
             step(world, algo_id, op, argument)
         for each in (first, second):
