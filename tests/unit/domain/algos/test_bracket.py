@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from any_order import OPS, calm, settle_proofs, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from market_world import D
+from market_world import BTC, D
 from position_world import PositionWorld
 
 from pms.contract.codes import Code, Refusal
@@ -91,6 +92,19 @@ def test_the_take_profit_grows_with_the_entrys_fills() -> None:
     assert wish.quantity == D("0.05")
 
 
+def test_a_first_fill_too_small_for_an_order_waits_for_the_next_or_for_the_entrys_end() -> None:
+    world, algo_id = begun(**LIMIT)
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
+    world.ack(coid(world, algo_id, ENTRY))
+    world.trade(coid(world, algo_id, ENTRY), D("0.001"))
+    at(world, algo_id, "60000")
+    assert slots(world, algo_id) == {ENTRY}
+    world.end(coid(world, algo_id, ENTRY), "EXPIRED")
+    at(world, algo_id, "60000")
+    profit = order(world, algo_id, PROFIT)
+    assert (profit.quantity, profit.spec.venue_reduce_only) == (D("0.001"), True)
+
+
 def test_the_take_profit_filled_is_the_end_and_the_stop_never_fires() -> None:
     world, algo_id = begun(**{**LONG, **EXITS})
     world.trade(coid(world, algo_id, ENTRY), D("0.05"))
@@ -144,7 +158,7 @@ def test_a_fired_stop_cancels_the_entry_and_closes_what_it_still_fills() -> None
     assert note.startswith("SELF_MATCH")
     world.trade(coid(world, algo_id, ENTRY), D("0.01"))
     world.end(coid(world, algo_id, ENTRY), "CANCELED")
-    at(world, algo_id, "59000")
+    at(world, algo_id, "59000", later=0)
     world.trade(coid(world, algo_id, STOP), D("0.03"))
     algo = at(world, algo_id, "59000")
     assert (algo.status, algo.reason, world.holds) == (Status.FINISHED, "stop-loss", 0)

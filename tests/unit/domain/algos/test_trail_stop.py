@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -250,9 +251,7 @@ def test_an_order_of_another_that_was_never_sent_counts_until_that_is_proven() -
 
 def test_more_than_the_largest_market_order_is_sold_in_parts() -> None:
     world = PositionWorld()
-    world.desk.instruments["BTCUSDT"] = type(BTC)(
-        **{name: getattr(BTC, name) for name in BTC.__slots__} | {"market_max_quantity": D("0.02")}
-    )
+    world.desk.instruments["BTCUSDT"] = replace(BTC, market_max_quantity=D("0.02"))
     world.touch("60000", "60000.1")
     world.by_hand("BUY", "0.02")
     world.by_hand("BUY", "0.02")
@@ -264,6 +263,17 @@ def test_more_than_the_largest_market_order_is_sold_in_parts() -> None:
             world.trade(order.row.client_order_id, order.row.quantity)
     assert [quantity for _, quantity in sold(world, algo_id)] == [D("0.02"), D("0.02"), D("0.01")]
     assert world.desk.algos.every[algo_id].status is Status.FINISHED
+
+
+def test_what_the_exchange_takes_no_order_for_ends_it_by_name() -> None:
+    world, algo_id = stopped("0.001")
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
+    # Others are short, so that the exchange's net is not reduced and it would take no small order.
+    world.desk.treasury.net["BTCUSDT"] = D("-0.009")
+    at(world, algo_id, "59000")
+    algo = at(world, algo_id, "59000")
+    assert (algo.status, sold(world, algo_id)) == (Status.FAILED, [])
+    assert algo.reason == "fired at 59000: 0.001 is left, too little for an order"
 
 
 def test_another_callback_moves_the_stop_and_one_that_would_fire_at_once_is_refused() -> None:
