@@ -23,6 +23,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 LIVE_PHRASE = "yes-real-money"
 CHECKOUT = Path(__file__).resolve().parents[1]
 _ELSEWHERE = {"PMS_VENUE_ACCOUNTS"}
+_NOW_LIMITS = {
+    f"PMS_RISK_MOST_{measure.upper()}": f"risk.{measure}" for measure in ("var", "es", "stress", "margin")
+}
+"""Variables that were: an upgrade must not lose a limit unseen."""
 """Variables with our prefix that a part reads by itself: `pms venue` takes secrets so."""
 
 
@@ -115,16 +119,6 @@ class Settings(BaseSettings):
     )
     risk_scenarios: Path | None = Field(
         None, description="JSON file of named scenarios in place of the shipped ones."
-    )
-    risk_most_var: Decimal | None = Field(None, gt=0, description="Limit on VaR, in percent of equity.")
-    risk_most_es: Decimal | None = Field(
-        None, gt=0, description="Limit on expected shortfall, in percent of equity."
-    )
-    risk_most_stress: Decimal | None = Field(
-        None, gt=0, description="Limit on the worst scenario's loss, in percent of equity."
-    )
-    risk_most_margin: Decimal | None = Field(
-        None, gt=0, description="Limit on margin used, in percent of equity."
     )
 
     # Embedded Redis
@@ -249,6 +243,9 @@ def _refuse_unknown() -> None:
     """A misspelt variable must not be taken for an unset one."""
     known = {f"PMS_{name.upper()}" for name in Settings.model_fields} | _ELSEWHERE
     for name in os.environ:
+        if name.upper() in _NOW_LIMITS:
+            limit = _NOW_LIMITS[name.upper()]
+            raise ConfigError(f"{name} is a limit now: `pms limits set '*' {limit} … --reason …`")
         if name.upper().startswith("PMS_") and name.upper() not in known:
             close = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""

@@ -575,6 +575,8 @@ export interface PositionView {
   leverage: number;
   /** Estimated, all other prices as they are; null: at no price, or told elsewhere. */
   liquidationPrice: number | null;
+  /** Entry with the fees paid and the parts closed since; null: told by an older release. */
+  breakEvenPrice: number | null;
   /** BOTH, or in hedge mode the side. */
   positionSide: "BOTH" | "LONG" | "SHORT";
 }
@@ -1042,6 +1044,7 @@ export type RefusalCode =
   | "ORDER_NOTIONAL"
   | "LEVERAGE_RANGE"
   | "LEVERAGE_LIMIT"
+  | "LEVERAGE_BRACKET"
   | "POSITION_QUANTITY"
   | "POSITION_NOTIONAL"
   | "EXPOSURE"

@@ -42,7 +42,8 @@ def liquidations(account: str | None, limit: int, form: Form | None) -> None:
     print_list(rows, COLUMNS, form=form, empty="nobody was liquidated")
     if form is None:
         for row in left:
-            click.echo(f"the house has yet to close {plain(row.quantity)} {row.symbol}")
+            refused = f"; {row.refused} orders refused in a row" if row.refused else ""
+            click.echo(f"the house has yet to close {plain(row.quantity)} {row.symbol}{refused}")
         for name in closing:
             click.echo(f"{name} is being closed at market")
         click.echo(f"the insurance holds {plain(insurance)} USDT")

@@ -24,6 +24,7 @@ SHOWN = 3
 @click.option("--seed", type=click.IntRange(min=0), help="Run one seed and tell what happens, step by step.")
 @click.option("--from", "first", type=click.IntRange(min=0), help="The first seed; a random one otherwise.")
 @click.option("--fault", help="Only kinds of faults that begin so, as `rest_` or `killed`.")
+@click.option("--storms/--calm", default=None, help="Prices that fall and jump in all seeds, or in none.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; as many as there are cores otherwise.")
 @click.option("--prove", is_flag=True, help="Plant each known bug in turn, and find it.")
 @click.option("--json", "as_json", is_flag=True, help="The closing table as JSON on stdout.")
@@ -33,6 +34,7 @@ def sim(
     seed: int | None,
     first: int | None,
     fault: str | None,
+    storms: bool | None,
     jobs: int | None,
     prove: bool,
     as_json: bool,
@@ -48,39 +50,47 @@ def sim(
     if prove:
         sys.exit(_prove(as_json=as_json))
     if seed is not None:
-        sys.exit(_one(seed, fault))
-    sys.exit(_many(seeds, first, fault, jobs, as_json=as_json))
+        sys.exit(_one(seed, fault, storms=storms))
+    sys.exit(_many(seeds, first, fault, jobs, storms=storms, as_json=as_json))
 
 
-def _one(seed: int, fault: str | None) -> int:
+def _one(seed: int, fault: str | None, *, storms: bool | None) -> int:
     """Run one seed twice: first for its verdict, then to tell it."""
     from pms.sim.campaign import Failure, explain
     from pms.sim.run import run
     from pms.sim.timeline import logs, tell
 
     with logs(None):
-        outcome = run(seed, only=fault)
+        outcome = run(seed, only=fault, storms=storms)
     for each in outcome.plan:
         click.echo(f"          plan   {each}")
     if outcome.violation is None:
-        _, lines = tell(seed, outcome.plan, None)
+        _, lines = tell(seed, outcome.plan, None, storms=storms)
         click.echo("\n".join(lines))
         click.secho(f"seed {seed}: every invariant holds", fg="green")
         return 0
     click.echo("shrinking …", err=True)
-    plan, lines = explain(Failure(seed, outcome.violation, tuple(outcome.plan)))
+    plan, lines = explain(Failure(seed, outcome.violation, tuple(outcome.plan), storms))
     click.echo(f"of {len(outcome.plan)} faults it takes {len(plan)}: {'; '.join(map(str, plan)) or 'none'}")
     click.echo("\n".join(lines))
     click.secho(f"seed {seed}: {outcome.violation.invariant}: {outcome.violation.detail}", fg="red")
     return 1
 
 
-def _many(seeds: int, first: int | None, fault: str | None, jobs: int | None, *, as_json: bool) -> int:
+def _many(
+    seeds: int,
+    first: int | None,
+    fault: str | None,
+    jobs: int | None,
+    *,
+    storms: bool | None,
+    as_json: bool,
+) -> int:
     from pms.sim.campaign import cores, run_all
 
     base = secrets.randbelow(10**9) if first is None else first
     click.echo(f"seeds {base} to {base + seeds - 1}; repeat with --from {base}", err=True)
-    tally = run_all(base, seeds, only=fault, jobs=jobs or cores(), told=_Progress(seeds))
+    tally = run_all(base, seeds, only=fault, jobs=jobs or cores(), told=_Progress(seeds), storms=storms)
     table = tally.table() | {"from": base}
     if as_json:
         click.echo(json.dumps(table))

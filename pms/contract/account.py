@@ -31,6 +31,10 @@ class PositionView(Shape):
     liquidation_price: Number | None = Field(
         None, description="Estimated, all other prices as they are; null: at no price, or told elsewhere."
     )
+    break_even_price: Number | None = Field(
+        None,
+        description="Entry with the fees paid and the parts closed since; null: told by an older release.",
+    )
     position_side: Literal["BOTH", "LONG", "SHORT"] = Field(
         "BOTH", description="BOTH, or in hedge mode the side."
     )

@@ -99,6 +99,8 @@ class Code(StrEnum):
     #: The leverage is above what the symbol permits.
     LEVERAGE_LIMIT = "LEVERAGE_LIMIT"
     #: The leverage is above the sub-account's limit.
+    LEVERAGE_BRACKET = "LEVERAGE_BRACKET"
+    #: With all open orders of a side traded, the position would be worth more than the leverage may carry.
     POSITION_QUANTITY = "POSITION_QUANTITY"
     #: With all open orders of this side traded, the position would be above its limit.
     POSITION_NOTIONAL = "POSITION_NOTIONAL"

@@ -130,6 +130,8 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     #: by a command of its own: it stands for the next position too
     position_side: str = "BOTH"
     #: BOTH, or in hedge mode LONG, never below zero, and SHORT, never above
+    fees: Decimal = Decimal(0)
+    #: paid in USDT for this position since it was opened; an older release did not count them
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,6 +312,19 @@ class UnwindRow(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     #: signed
     updated_at: int
+    began_at: int = 0
+    #: since when there is something to close to this side
+    began_price: Decimal | None = None
+    #: the mark price then, mid where none was heard
+    closed: Decimal = Decimal(0)
+    #: what the house's own trades have closed since
+    last_order: str | None = None
+    #: the newest order for it, until its end is counted
+    refused: int = 0
+    #: how many orders in a row ended without a trade
+    refused_at: int = 0
+    order_most: Decimal | None = None
+    #: the largest next order, where the exchange refused a larger one as too much
 
 
 class AlgoRow(msgspec.Struct, frozen=True, kw_only=True):

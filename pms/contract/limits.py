@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from pms.contract.codes import Code
 from pms.contract.money import Number, plain
+from pms.contract.unwind_policy import AtOnce, UnwindPolicy, read_policy
 
 GROUP_PREFIX: Final = "group:"
 """Begins the scope of a limit that is a group's; no sub-account's id has a colon."""
@@ -361,3 +362,26 @@ UNWIND_NOTIONAL = _most(
     "USDT",
     "the greatest single order by which the house closes what it took over; set for everything",
 )
+UNWIND = _row(
+    "liquidation.unwind",
+    "at_once, or passive,SECONDS,PERCENT, or timed,SECONDS,SLICES",
+    cast("UnwindPolicy", AtOnce()),
+    "how the house closes what it took over: at market; post-only at the touch for so long, or until the mark"
+    " price has run so far away, then at market; in equal slices over so long; set for everything",
+    read=read_policy,
+    by_symbol=True,
+    code=None,
+)
+RISK_VAR = _most(
+    "risk.var",
+    "% of equity",
+    "the greatest value at risk, of the sub-account; as a group's limit also of the group as a whole, and as"
+    " everything's of the desk. Crossing it is told, and refuses nothing; so with the three below",
+    by_symbol=False,
+)
+RISK_ES = _most("risk.es", "% of equity", "the greatest expected shortfall", by_symbol=False)
+RISK_STRESS = _most("risk.stress", "% of equity", "the greatest loss in the worst scenario", by_symbol=False)
+RISK_MARGIN = _most("risk.margin", "% of equity", "the most margin in use", by_symbol=False)
+
+RISK: Final = (RISK_VAR, RISK_ES, RISK_STRESS, RISK_MARGIN)
+"""What portfolio risk is held against; no order is."""

@@ -89,6 +89,11 @@ REFUSALS: Final[dict[Code, Named]] = {
     Code.ORDER_NOTIONAL: Named(When.PLACING, _QUANTITY),
     Code.LEVERAGE_RANGE: Named(When.PLACING, ("leverage",), "the symbol's greatest leverage"),
     Code.LEVERAGE_LIMIT: Named(When.PLACING, ("leverage",)),
+    Code.LEVERAGE_BRACKET: Named(
+        When.PLACING,
+        (*_QUANTITY, "leverage"),
+        "the worth that the leverage may carry; of `leverage` the greatest for that worth",
+    ),
     Code.POSITION_QUANTITY: Named(When.PLACING, _QUANTITY),
     Code.POSITION_NOTIONAL: Named(When.PLACING, _QUANTITY),
     Code.EXPOSURE: Named(When.PLACING, _QUANTITY),

@@ -1,4 +1,4 @@
-"""What portfolio risk is reckoned from: all that is held, and the limits that are crossed, at one seq."""
+"""What portfolio risk is reckoned from: all that is held, its limits and which are crossed, at one seq."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pms.contract.journal import IncidentRow, OrderRow, PositionRow, SubAccountRow
+from pms.contract.journal import IncidentRow, LimitRow, OrderRow, PositionRow, SubAccountRow
 from pms.db import models
 from pms.db.engine import reading
 from pms.db.rows import fetch, select_as
@@ -15,7 +15,7 @@ from pms.db.rows import fetch, select_as
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """One snapshot: accounts, open positions, open orders, unresolved incidents of one kind."""
+    """One snapshot: accounts, open positions, open orders, limits, unresolved incidents of one kind."""
 
     applied: int
     entry_at: int
@@ -23,6 +23,8 @@ class Holdings:
     positions: list[PositionRow]
     orders: list[OrderRow]
     incidents: list[IncidentRow]
+    limits: list[LimitRow]
+    #: those that are set
 
 
 async def load_holdings(engine: AsyncEngine, *, incidents_of: str) -> Holdings:
@@ -47,5 +49,10 @@ async def load_holdings(engine: AsyncEngine, *, incidents_of: str) -> Holdings:
                     text("state <> 'resolved'"), incidents.c.kind == incidents_of
                 ),
                 IncidentRow,
+            ),
+            limits=await fetch(
+                connection,
+                select_as(LimitRow, models.limits).where(models.limits.c.value.is_not(None)),
+                LimitRow,
             ),
         )

@@ -191,9 +191,11 @@ positions = Table(
     _int("updated_at"),
     Column("leverage_set", Boolean, nullable=False, server_default=text("false")),
     _side("position_side", key=True),
+    Column("fees", Numeric, nullable=False, server_default=text("0")),
     _finite("quantity"),
     _finite("cost"),
     _finite("realized_pnl"),
+    _finite("fees"),
     Index("positions_open", "symbol", postgresql_where=text("quantity <> 0")),
     Index("positions_by_id", "id"),
 )
@@ -381,6 +383,13 @@ unwinds = Table(
     _key("symbol"),
     _number("quantity"),
     _int("updated_at"),
+    Column("began_at", BigInteger, nullable=False, server_default=text("0")),
+    _number("began_price", null=True),
+    Column("closed", Numeric, nullable=False, server_default=text("0")),
+    _text("last_order", null=True),
+    Column("refused", BigInteger, nullable=False, server_default=text("0")),
+    Column("refused_at", BigInteger, nullable=False, server_default=text("0")),
+    _number("order_most", null=True),
     _finite("quantity"),
 )
 

@@ -48,6 +48,9 @@ class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
     position_side: str
     #: BOTH, or in hedge mode the side
+    fees: Decimal
+    #: paid for it since it was opened
+    break_even_price: Decimal
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Amend, Batch, Cancel, CancelAll, Close, CloseAll, Command, Trade
 from pms.contract.results import Result
 from pms.domain.algos.algo import Algo
-from pms.domain.algos.shedding import ended_rows, in_scope
+from pms.domain.algos.ending import ended_rows, in_scope
 from pms.domain.amending import admit_amend
 from pms.domain.batching import admit_batch, admit_close_all
 from pms.domain.decisions import Asked, decided

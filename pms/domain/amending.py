@@ -32,6 +32,7 @@ from pms.domain.checks import (
 from pms.domain.decisions import Asked, decided
 from pms.domain.desk import TAKER_FEE, Desk, Top
 from pms.domain.halts import refuse_halted
+from pms.domain.leverage_brackets import check_amended
 from pms.domain.limit_checks import check_limits
 from pms.domain.liquidating import refuse_liquidating
 from pms.domain.orders import Amendment, Order
@@ -40,7 +41,7 @@ from pms.domain.posting import Posting
 from pms.domain.price_checks import check_price
 from pms.domain.rows import order_row
 from pms.domain.siblings import apart
-from pms.domain.stakes import amended_stake
+from pms.domain.stakes import Stake, amended_stake
 
 
 def admit_amend(desk: Desk, asked: Asked, command: Amend) -> Posting:
@@ -176,16 +177,15 @@ def _new_terms(desk: Desk, asked: Asked, order: Order, command: Amend) -> tuple[
     grows = quantity > order.quantity or price != order.price
     frozen = grows and account.status != "ACTIVE"
     check_reducing(desk, wished, quantity - filled, frozen=frozen, replaced=order.leaves)
-    _check_limits(desk, asked, order, top, total=quantity, price=price, asks_more=grows)
+    stake = amended_stake(desk, order, total=quantity, price=price, mid=top.mid, asks_more=grows)
+    check_amended(desk, instrument, order, stake, mid=top.mid)
+    _check_limits(desk, asked, order, stake, top)
     return quantity, price
 
 
-def _check_limits(
-    desk: Desk, asked: Asked, order: Order, top: Top, *, total: Decimal, price: Decimal, asks_more: bool
-) -> None:
+def _check_limits(desk: Desk, asked: Asked, order: Order, stake: Stake, top: Top) -> None:
     """What an amendment can breach: it makes no order more, and none like another."""
-    stake = amended_stake(desk, order, total=total, price=price, mid=top.mid, asks_more=asks_more)
-    if price != order.price:
+    if stake.price != order.price:
         check_price(desk, asked, stake, top)
     check_limits(desk, asked, stake, top)
     check_rate(desk, asked, stake)

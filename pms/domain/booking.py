@@ -14,13 +14,13 @@ from typing import Literal
 from pms.contract.account import Account, PositionView
 from pms.contract.codes import Code
 from pms.contract.events import OrderEvent, OrderEventType, PositionEvent, PositionEventType
-from pms.contract.journal import CursorRow, FeeRow, FillRow, UnwindRow
-from pms.contract.money import decode_object, plain
+from pms.contract.journal import CursorRow, FeeRow, FillRow
+from pms.contract.money import booked, decode_object, plain
 from pms.contract.names import BOTH, HOUSE
 from pms.domain.algos.counting import count
 from pms.domain.answers import answer, answer_amend, answer_leg
 from pms.domain.desk import Desk
-from pms.domain.fees import charge
+from pms.domain.fees import charge, usdt_paid
 from pms.domain.funding import make_up
 from pms.domain.incidents import note_incident
 from pms.domain.orders import (
@@ -41,6 +41,7 @@ from pms.domain.posting import Draft, Posting, Unsent, Unused
 from pms.domain.rows import order_row, position_id, position_row, position_view
 from pms.domain.superseding import give_way
 from pms.domain.treasury import WALLET, signed
+from pms.domain.unwind_debt import note_traded
 from pms.domain.winding_up import cover_closed, wind_up
 
 ZERO = Decimal(0)
@@ -247,18 +248,21 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
     quantity = signed(trade.side, trade.quantity)
     if order is not None and owner == HOUSE:
         # Its own orders unwind what it took over; those that came with a position add to it.
-        note_taken(desk, draft, trade.symbol, quantity)
+        note_traded(desk, draft, trade.symbol, quantity)
     asked = order.spec.position_side if order else None
     parts = parts_of(desk, owner, trade.symbol, asked, quantity)
     if order is not None and parts[-1][0].position_side != asked:
         _tell_beyond(draft, order, *parts[-1])
-    moved = []
+    moved, paid = [], usdt_paid(desk, trade.commission, trade.commission_asset)
     for position, part in parts:
         if order is not None and not position.quantity:
             standing = desk.standing_leverage(owner, trade.symbol)
-            desk.set_leverage(owner, trade.symbol, standing or order.spec.leverage)
+            leverage = standing or desk.order_leverages.at_trade(order.spec)
+            desk.set_leverage(owner, trade.symbol, leverage)
         view = position_view(position) if position.quantity else None
-        moved.append((position, apply_move(desk, draft, position, part, trade.price, at=trade.at), view))
+        share = booked(paid * part / quantity)
+        move = apply_move(desk, draft, position, part, trade.price, at=trade.at, paid=share)
+        moved.append((position, move, view))
     realized = sum((move.realized for _, move, _ in moved), ZERO)
     reference = f"{trade.symbol}:{trade.exchange_order_id}:{trade.trade_id}"
     desk.post(draft, account=owner, amount=realized, reason="REALIZED_PNL", reference=reference)
@@ -307,26 +311,28 @@ def _tell_beyond(draft: Draft, order: Order, position: Position, part: Decimal) 
 
 
 def apply_move(
-    desk: Desk, draft: Draft, position: Position, signed: Decimal, price: Decimal, *, at: int
+    desk: Desk,
+    draft: Draft,
+    position: Position,
+    signed: Decimal,
+    price: Decimal,
+    *,
+    at: int,
+    paid: Decimal = ZERO,
 ) -> Move:
-    """Move a position by a signed quantity at a price; its P&L is the caller's to post."""
+    """Move a position by a signed quantity at a price; its P&L and the fee are the caller's to post."""
     move = position.trade(signed, price)
     if move.opened:
-        position.realized_pnl = ZERO
+        # What crosses zero pays for both positions, each its part.
+        paid = booked(paid * abs(position.quantity) / abs(signed))
+        position.realized_pnl = position.fees = ZERO
         position.opened_seq = draft.first_seq
         position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
+    position.fees += paid
     position.updated_at = at
     desk.touch_position(position)
     draft.positions[position.place] = position_row(position)
     return move
-
-
-def note_taken(desk: Desk, draft: Draft, symbol: str, quantity: Decimal) -> None:
-    """Count what the house has yet to close there: more by what it takes over, less by what it trades."""
-    left = desk.unwinds.get(symbol, ZERO) + quantity
-    row = UnwindRow(symbol=symbol, quantity=left, updated_at=draft.at)
-    desk.note_unwind(row)
-    draft.unwinds[symbol] = row
 
 
 def tell_move(

@@ -23,6 +23,13 @@ class Bracket:
     cap: Decimal
     ratio: Decimal
     cum: Decimal = ZERO
+    end: Decimal | None = None
+    #: of the last step, which has no cap: the notional beyond which nobody may open anything
+
+    @property
+    def opens_to(self) -> Decimal:
+        """Up to which notional its leverage may be had."""
+        return self.cap if self.end is None else self.end
 
 
 class BracketError(ValueError):
@@ -53,7 +60,7 @@ def ladder(steps: Sequence[tuple[int, Decimal, Decimal, Decimal]]) -> tuple[Brac
         found.append(Bracket(leverage, floor, cap, ratio, cum))
     if not found:
         raise BracketError("there are no brackets")
-    return (*found[:-1], replace(found[-1], cap=ENDLESS))
+    return (*found[:-1], replace(found[-1], cap=ENDLESS, end=found[-1].cap))
 
 
 def bracket_of(brackets: tuple[Bracket, ...], notional: Decimal) -> Bracket:
@@ -68,3 +75,21 @@ def maintenance(brackets: tuple[Bracket, ...], notional: Decimal) -> Decimal:
     """The margin below which a position of this notional is not kept."""
     step = bracket_of(brackets, notional)
     return notional * step.ratio - step.cum
+
+
+def most_notional(brackets: tuple[Bracket, ...], leverage: int) -> Decimal:
+    """How much a leverage may carry: up to the end of the last step that permits it (Binance's -2027).
+
+    Trap: of a symbol whose brackets the exchange did not tell nothing is known, and nothing is refused.
+    """
+    if brackets is UNKNOWN:
+        return ENDLESS
+    for step in reversed(brackets):
+        if leverage <= step.leverage:
+            return step.opens_to
+    return ZERO
+
+
+def permitted_leverage(brackets: tuple[Bracket, ...], notional: Decimal) -> int:
+    """The most leverage that may carry a notional; 0 where none may, beyond the last step."""
+    return max((step.leverage for step in brackets if notional <= step.opens_to), default=0)

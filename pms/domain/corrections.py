@@ -28,6 +28,7 @@ from pms.domain.decisions import Asked, decided
 from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident, note_settled
 from pms.domain.instrument import Instrument, InstrumentError
+from pms.domain.leverage_brackets import check_received
 from pms.domain.orders import Fact, NotExecuted, Order, Seen
 from pms.domain.position_sides import check_side, side_for
 from pms.domain.positions import Position
@@ -153,6 +154,7 @@ def adjust(desk: Desk, asked: Asked, command: Adjust) -> Posting:
         raise Refusal(Code.PRICE_STALE, f"there is no price of {symbol}: say one", field="price")
     price = _price(instrument, command.price, otherwise=top.mid if top else ZERO)
     giving, taking = desk.position(HOUSE, symbol), desk.position(account.id, symbol, side)
+    _check_moves(desk, asked, instrument, giving, taking, quantity=quantity, price=price)
     return _hand_over(desk, draft, asked, giving, taking, quantity=quantity, price=price)
 
 
@@ -169,14 +171,17 @@ def reassign(desk: Desk, asked: Asked, command: Reassign) -> Posting:
         desk.position(name, command.symbol, BOTH if name == HOUSE else side_for(desk.accounts[name], side))
         for name, side in ((giver, command.position_side), (taker, command.position_side))
     )
+    of_trade = command.trade_id is not None or command.exchange_order_id is not None
+    quantity, price = (
+        _of_trade(desk, instrument, command) if of_trade else _of_position(instrument, command, giving)
+    )
+    _check_moves(desk, asked, instrument, giving, taking, quantity=quantity, price=price)
     draft = desk.draft("reassigned", at=asked.now)
     draft.note.update(actor=command.actor, reason=command.reason)
-    if command.trade_id is not None or command.exchange_order_id is not None:
-        quantity, price, commission = _of_trade(desk, draft, instrument, command, giver=giver, taker=taker)
-        trade: str | None = f"{command.exchange_order_id}:{command.trade_id}"
-    else:
-        commission, trade = ZERO, None
-        quantity, price = _of_position(instrument, command, giving)
+    commission, trade = ZERO, None
+    if of_trade:
+        commission = _take_along(desk, draft, command, quantity, giver=giver, taker=taker)
+        trade = f"{command.exchange_order_id}:{command.trade_id}"
     return _hand_over(
         desk,
         draft,
@@ -206,10 +211,7 @@ def _of_position(instrument: Instrument, command: Reassign, position: Position) 
     return quantity, _price(instrument, command.price, otherwise=position.entry_price)
 
 
-def _of_trade(
-    desk: Desk, draft: Draft, instrument: Instrument, command: Reassign, *, giver: str, taker: str
-) -> tuple[Decimal, Decimal, Decimal]:
-    """One trade: its commission goes with it, and the incident that told of it ends with its last one."""
+def _of_trade(desk: Desk, instrument: Instrument, command: Reassign) -> tuple[Decimal, Decimal]:
     for field in ("exchange_order_id", "trade_id", "quantity", "price"):
         if getattr(command, field) is None:
             raise Refusal(Code.MISSING_FIELD, f"a trade needs its {field}", field=field)
@@ -218,16 +220,46 @@ def _of_trade(
         raise Refusal(
             Code.UNKNOWN_TRADE, "no such trade is booked in recent days", field="tradeId", actual=trade_id
         )
-    quantity = _steps(instrument, command.quantity or ZERO)
-    price = _price(instrument, command.price, otherwise=ZERO)
-    reference = f"{command.symbol}:{order_id}:{trade_id}"
+    return _steps(instrument, command.quantity or ZERO), _price(instrument, command.price, otherwise=ZERO)
+
+
+def _take_along(
+    desk: Desk, draft: Draft, command: Reassign, quantity: Decimal, *, giver: str, taker: str
+) -> Decimal:
+    """A trade's commission goes with it, and the incident that told of it ends with its last one."""
+    order_id = command.exchange_order_id
+    reference = f"{command.symbol}:{order_id}:{command.trade_id}"
     commission = booked(command.commission or ZERO)
     for holder, part in ((giver, commission), (taker, -commission)):
         desk.post(draft, account=holder, amount=part, reason="COMMISSION", reference=reference)
     told = desk.incidents.get("foreign_trade", f"{command.symbol}:{order_id}")
     if told is not None:
         _handed_on(draft, told, quantity, to=taker, by=command.actor)
-    return quantity, price, commission
+    return commission
+
+
+def _check_moves(
+    desk: Desk,
+    asked: Asked,
+    instrument: Instrument,
+    giving: Position,
+    taking: Position,
+    *,
+    quantity: Decimal,
+    price: Decimal,
+) -> None:
+    """Refuse what neither side can hold, before anything has moved."""
+    for position, change in ((giving, -quantity), (taking, quantity)):
+        check_side(position, change)
+        if position.sub_account_id != HOUSE:
+            leverage = _leverage(desk, asked, giving, position)
+            check_received(desk, instrument, position, quantity=change, price=price, leverage=leverage)
+
+
+def _leverage(desk: Desk, asked: Asked, giving: Position, taking: Position) -> int:
+    """The leverage of what receives: its own, or where there is none the giver's."""
+    usual = giving.leverage if giving.sub_account_id != HOUSE else asked.default_leverage
+    return desk.standing_leverage(taking.sub_account_id, taking.symbol) or usual
 
 
 def _handed_on(draft: Draft, told: IncidentRow, quantity: Decimal, *, to: str, by: str) -> None:
@@ -262,16 +294,13 @@ def _hand_over(
     """Move quantity at a price: a trade on either side, which the exchange never saw."""
     realized = ZERO
     giver, taker, symbol = giving.sub_account_id, taking.sub_account_id, taking.symbol
-    check_side(giving, -quantity)
-    check_side(taking, quantity)
     if not taking.quantity:
-        usual = giving.leverage if giver != HOUSE else asked.default_leverage
-        desk.set_leverage(taker, symbol, desk.standing_leverage(taker, symbol) or usual)
+        desk.set_leverage(taker, symbol, _leverage(desk, asked, giving, taking))
     reference = asked.request_id
     told = []
-    for position, signed in ((giving, -quantity), (taking, quantity)):
+    for position, signed, paid in ((giving, -quantity, -commission), (taking, quantity, commission)):
         view = position_view(position) if position.quantity else None
-        move = apply_move(desk, draft, position, signed, price, at=asked.now)
+        move = apply_move(desk, draft, position, signed, price, at=asked.now, paid=paid)
         desk.post(
             draft,
             account=position.sub_account_id,

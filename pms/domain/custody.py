@@ -44,6 +44,7 @@ from pms.domain.halting import halt, resume
 from pms.domain.incidents import acknowledge
 from pms.domain.income import Income
 from pms.domain.leverage import set_leverage
+from pms.domain.leverage_brackets import check_received
 from pms.domain.limiting import change_limits, join_group
 from pms.domain.liquidating import refuse_liquidating
 from pms.domain.modes import set_position_mode
@@ -228,11 +229,14 @@ def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
             field="symbol",
             actual=command.symbol,
         )
+    standing = desk.standing_leverage(account.id, command.symbol)
+    leverage = command.leverage or standing or asked.default_leverage
+    price = command.entry_price
+    check_received(desk, instrument, position, quantity=command.quantity, price=price, leverage=leverage)
     draft = desk.draft("import", at=asked.now)
     draft.note["reason"] = command.reason
-    cost = booked(command.quantity * command.entry_price)
-    standing = desk.standing_leverage(account.id, command.symbol)
-    desk.set_leverage(account.id, command.symbol, command.leverage or standing or asked.default_leverage)
+    cost = booked(command.quantity * price)
+    desk.set_leverage(account.id, command.symbol, leverage)
     for other in desk.positions_in(account.id, command.symbol):
         if other.keeps_leverage:
             draft.positions[other.place] = position_row(other)
@@ -273,7 +277,8 @@ def _give(desk: Desk, draft: Draft, giver: Position, *, quantity: Decimal, cost:
 
 
 def _open_position(desk: Desk, draft: Draft, position: Position, *, quantity: Decimal, cost: Decimal) -> None:
-    position.quantity, position.cost, position.realized_pnl = quantity, booked(cost), ZERO
+    position.quantity, position.cost = quantity, booked(cost)
+    position.realized_pnl = position.fees = ZERO
     position.opened_seq, position.updated_at = draft.first_seq, draft.at
     position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
     desk.touch_position(position)

@@ -25,6 +25,7 @@ from pms.domain.instrument import Instrument
 from pms.domain.limits import LimitBook
 from pms.domain.margin import Exposure, liquidation_prices
 from pms.domain.open_incidents import OpenIncidents
+from pms.domain.order_leverages import OrderLeverages
 from pms.domain.orders import Order, OrderSpec, State
 from pms.domain.pace import Pace
 from pms.domain.pending import Pending
@@ -94,6 +95,7 @@ class Desk:
     held: dict[str, dict[tuple[str, str], Position]] = field(default_factory=dict)
     #: the open ones of each account, by symbol and position side
     pending: dict[str, dict[tuple[str, str], Pending]] = field(default_factory=dict)
+    order_leverages: OrderLeverages = field(default_factory=OrderLeverages)
     reserved: dict[str, tuple[str, Decimal, Decimal]] = field(default_factory=dict)
     resting: RestingOrders = field(default_factory=RestingOrders)
     trades: OrderedDict[tuple[str, int, int], None] = field(default_factory=OrderedDict)
@@ -106,7 +108,7 @@ class Desk:
     last_tops: dict[str, Top] = field(default_factory=dict)
     #: also of symbols that are out of sync
     marks: dict[str, Mark] = field(default_factory=dict)
-    unwinds: dict[str, Decimal] = field(default_factory=dict)
+    unwinds: dict[str, UnwindRow] = field(default_factory=dict)
     #: by symbol, what the house took over and has not yet closed
     closing: set[str] = field(default_factory=set)
     #: accounts that are being liquidated at market
@@ -292,8 +294,10 @@ class Desk:
 
         Trap: an older order that trades late must not bring its own back.
         """
-        kept = (each.leverage for each in self.positions_in(account, symbol) if each.keeps_leverage)
-        return next(kept, None)
+        for position in self.positions_in(account, symbol):
+            if position.keeps_leverage:
+                return position.leverage
+        return None
 
     def set_leverage(self, account: str, symbol: str, leverage: int) -> None:
         """Change an account's leverage in a symbol; the journal's rows are the caller's."""
@@ -319,6 +323,8 @@ class Desk:
             held[position.symbol, position.position_side] = position
             self.by_position_id[position.id] = position
             self._position_ids[position.place] = position.id
+        else:
+            self._follow_orders(position)
 
     def find_position(self, position_id: str) -> Position | None:
         """The open position with this id."""
@@ -329,16 +335,23 @@ class Desk:
     def add_order(self, order: Order) -> None:
         """Index an order; a live one reserves margin."""
         coid = order.spec.client_order_id
+        known = self.orders.get(coid)
+        if known is not None and known.spec.place != order.spec.place:
+            # Read again behind a liquidation: it is the house's now, and its owner's sums end
+            self.release(known)
         self.orders[coid] = order
         self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.learn_exchange_id(order)
-        if not order.state.terminal:
-            self._take_leverage(order.spec)
         self.reserve(order)
 
-    def _take_leverage(self, spec: OrderSpec) -> None:
-        standing = self.standing_leverage(spec.sub_account_id, spec.symbol)
-        self.set_leverage(spec.sub_account_id, spec.symbol, standing or spec.leverage)
+    def _follow_orders(self, position: Position) -> None:
+        """Where nothing else says the leverage, the newest live order does."""
+        account, symbol = position.sub_account_id, position.symbol
+        newest = self.order_leverages.newest(account, symbol)
+        if newest is None or newest == position.leverage:
+            return
+        if self.standing_leverage(account, symbol) is None:
+            self.set_leverage(account, symbol, newest)
 
     def learn_exchange_id(self, order: Order) -> None:
         """Make an order findable by the exchange's id; ids are unique per symbol only."""
@@ -372,12 +385,17 @@ class Desk:
             self.live_of.get(spec.sub_account_id, {}).pop(coid, None)
             account.open_orders -= was_live
             pending.orders -= was_live
+            self.order_leverages.drop(spec)
             self._retire(coid)
         else:
             self.live[coid] = self.live_of.setdefault(spec.sub_account_id, {})[coid] = order
             self.reserved[coid] = (spec.side, leaves, notional)
             account.open_orders += not was_live
             pending.orders += not was_live
+            if not was_live:
+                self.order_leverages.note(spec)
+        if was_live == order.state.terminal:
+            self._follow_orders(self.position(*spec.place))
         self._rest(order)
         if not pending.orders:
             del self.pending[spec.sub_account_id][key]
@@ -394,6 +412,7 @@ class Desk:
             if not pending.orders:
                 del self.pending[spec.sub_account_id][key]
         if self.live.pop(coid, None) is not None:
+            self.order_leverages.drop(spec)
             self.live_of[spec.sub_account_id].pop(coid, None)
             self.accounts[spec.sub_account_id].open_orders -= 1
 
@@ -469,9 +488,9 @@ class Desk:
         (self.closing.add if account.closing else self.closing.discard)(account.id)
 
     def note_unwind(self, row: UnwindRow) -> None:
-        """Take what is left to unwind in a symbol."""
-        if row.quantity:
-            self.unwinds[row.symbol] = row.quantity
+        """Take what is left to unwind in a symbol; with nothing left, until its last order is counted."""
+        if row.quantity or row.last_order:
+            self.unwinds[row.symbol] = row
         else:
             self.unwinds.pop(row.symbol, None)
 

@@ -18,11 +18,20 @@ from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import WALLET, fee_key
 
 MOST_AT_ONCE = 200
+ZERO = Decimal(0)
 
 
 def price_symbol(asset: str) -> str:
     """The symbol whose book prices an asset."""
     return f"{asset}{WALLET}"
+
+
+def usdt_paid(desk: Desk, commission: Decimal, asset: str) -> Decimal:
+    """What a commission costs in USDT at this moment; nothing yet where it waits for a price."""
+    if asset == WALLET:
+        return commission
+    top = desk.tops.get(price_symbol(asset))
+    return ZERO if top is None else booked(commission * top.ask)
 
 
 def charge(desk: Desk, draft: Draft, fee: FeeRow) -> None:

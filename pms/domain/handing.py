@@ -8,7 +8,7 @@ from decimal import Decimal
 from pms.contract.account import Account, PositionView
 from pms.contract.events import OrderEvent
 from pms.contract.names import BOTH, HOUSE
-from pms.domain.booking import apply_move, note_taken, order_event, tell_move
+from pms.domain.booking import apply_move, order_event, tell_move
 from pms.domain.desk import Desk
 from pms.domain.handed_answers import answer_handed
 from pms.domain.handed_orders import withhold
@@ -16,6 +16,7 @@ from pms.domain.orders import Order
 from pms.domain.positions import Move, Position
 from pms.domain.posting import Draft
 from pms.domain.rows import order_row, position_view
+from pms.domain.unwind_debt import note_taken
 from pms.domain.unwinding import ORIGIN
 
 

@@ -87,6 +87,13 @@ KINDS: dict[str, Kind] = {
         "See that the symbol's book is in sync and near its mark price; `pms halt ACCOUNT` meanwhile.",
         "the price may be acted on again",
     ),
+    "unwinding_refused": Kind(
+        "The exchange does not take the orders by which the house closes what it took over. They are sent "
+        "again, ever more rarely, every half minute in the end.",
+        "The detail has the exchange's code and what is left. Too little margin (-2019): put money into the "
+        "exchange account. Too large a position (-2027): lower its leverage in that symbol.",
+        "one of its orders trades, or nothing is left to close",
+    ),
     "master_margin": Kind(
         "The exchange account itself is near its maintenance margin. Above 0.70 nothing is opened any more.",
         "Put money into the exchange account, or reduce; then `pms resume`.",
@@ -163,7 +170,7 @@ KINDS: dict[str, Kind] = {
         "PostgreSQL holds the same as memory",
     ),
     "risk_limit": Kind(
-        "A limit on VaR, expected shortfall, stress loss or margin is crossed (`PMS_RISK_MOST_…`).",
+        "A limit on VaR, expected shortfall, stress loss or margin is crossed (`pms limits`, `risk.…`).",
         "`pms risk --account NAME` shows by what. Reduce, or move money; nothing is closed by itself.",
         "the figure is below nine tenths of the limit",
     ),

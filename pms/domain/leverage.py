@@ -5,7 +5,8 @@ what is open and of what may still trade; an order that was admitted before keep
 that it was placed with, and that one says nothing any more.
 
 Trap: less leverage holds more margin back. It is refused where that would leave less than nothing, and
-while a position has no price; more leverage never is, for it only frees.
+while a position has no price. More leverage only frees margin, and is bounded by the exchange's bracket of
+what is open and may still trade.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from pms.domain.checks import trading_account
 from pms.domain.decisions import Asked, kept
 from pms.domain.desk import Desk
 from pms.domain.funds import check_priced
+from pms.domain.instrument import Instrument
+from pms.domain.leverage_brackets import check_raised
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.rows import position_row, position_view
@@ -29,7 +32,7 @@ def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:
     """Change the leverage and tell what it makes of the margin; raises Refusal."""
     account = trading_account(desk, command.sub_account_id).id
     symbol, leverage = command.symbol, command.leverage
-    _check_range(desk, symbol, leverage)
+    check_raised(desk, account, _within_range(desk, symbol, leverage), leverage=leverage)
     positions = desk.positions_in(account, symbol)
     was, before = positions[0].leverage, desk.snapshot(account)
     ordered = any(symbol == of for of, _ in desk.pending.get(account, {}))
@@ -67,7 +70,8 @@ def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:
     )
 
 
-def _check_range(desk: Desk, symbol: str, leverage: int) -> None:
+def _within_range(desk: Desk, symbol: str, leverage: int) -> Instrument:
+    """The symbol, if it permits this leverage at all."""
     instrument = desk.instruments.get(symbol)
     if instrument is None:
         raise Refusal(
@@ -82,6 +86,7 @@ def _check_range(desk: Desk, symbol: str, leverage: int) -> None:
             limit=most,
             actual=leverage,
         )
+    return instrument
 
 
 def _tell(desk: Desk, draft: Draft, position: Position) -> None:

@@ -134,29 +134,54 @@ def _check_exposure(desk: Desk, stake: Stake, top: Top) -> None:
     most_of_exposure = of(account, limits.CONCENTRATION_EXPOSURE, symbol)
     if most is None and most_of_equity is None and most_of_exposure is None:
         return
-    value = stake.worst_value(top.mid)
-    if value <= worst_value(desk, stake.place):
-        return
-    others = {place: worst_value(desk, place) for place in places_of(desk, account) - {stake.place}}
-    value += sum((worth for place, worth in others.items() if place[1] == symbol), ZERO)
+    here, elsewhere = _beside(desk, stake)
+    value = stake.worst_value(top.mid) + here
+    refusal = None
     if most_of_equity is not None:
-        equity = desk.equity(account)
-        # As a product: an equity of nothing or less carries no position at all.
-        if value * 100 > most_of_equity * max(equity, ZERO):
-            share = plain(booked(value * 100 / equity)) if equity > 0 else "all"
-            told = f"{symbol} would be worth {{}}, {share} % of the equity of {plain(equity)}"
-            raise _above(limits.CONCENTRATION_EQUITY, most_of_equity, value, told, actual=share)
-    if most is None and most_of_exposure is None:
-        return
-    total = value + sum((worth for place, worth in others.items() if place[1] != symbol), ZERO)
-    if most is not None and total > most:
-        raise _above(limits.EXPOSURE, most, total, "all symbols together would be worth {}")
-    if most_of_exposure is None or total < of(account, limits.CONCENTRATION_FROM):
-        return
-    if value * 100 > most_of_exposure * total:
-        share = plain(booked(value * 100 / total))
-        told = f"{symbol} would be worth {{}}, {share} % of all that is held"
-        raise _above(limits.CONCENTRATION_EXPOSURE, most_of_exposure, value, told, actual=share)
+        refusal = _above_equity(desk, stake, most_of_equity, value)
+    if refusal is None and most is not None and value + elsewhere > most:
+        told = "all symbols together would be worth {}"
+        refusal = _above(limits.EXPOSURE, most, value + elsewhere, told)
+    if refusal is None and most_of_exposure is not None:
+        refusal = _above_exposure(desk, stake, most_of_exposure, value, value + elsewhere)
+    # Asked last, for it is nearly always so and nearly never matters.
+    if refusal is not None and stake.worst_value(top.mid) > worst_value(desk, stake.place):
+        raise refusal
+
+
+def _beside(desk: Desk, stake: Stake) -> tuple[Decimal, Decimal]:
+    """What else may come to be held: the other side of this symbol, and all other symbols."""
+    here = elsewhere = ZERO
+    account, own = stake.account, (stake.symbol, stake.position_side)
+    for place in places_of(desk, account):
+        if place == own:
+            continue
+        worth = worst_value(desk, (account, *place))
+        if place[0] == stake.symbol:
+            here += worth
+        else:
+            elsewhere += worth
+    return here, elsewhere
+
+
+def _above_equity(desk: Desk, stake: Stake, most: Decimal, value: Decimal) -> Refusal | None:
+    equity = desk.equity(stake.account)
+    # As a product: an equity of nothing or less carries no position at all.
+    if value * 100 <= most * max(equity, ZERO):
+        return None
+    share = plain(booked(value * 100 / equity)) if equity > 0 else "all"
+    told = f"{stake.symbol} would be worth {{}}, {share} % of the equity of {plain(equity)}"
+    return _above(limits.CONCENTRATION_EQUITY, most, value, told, actual=share)
+
+
+def _above_exposure(
+    desk: Desk, stake: Stake, most: Decimal, value: Decimal, total: Decimal
+) -> Refusal | None:
+    if value * 100 <= most * total or total < desk.limits.of(stake.account, limits.CONCENTRATION_FROM):
+        return None
+    share = plain(booked(value * 100 / total))
+    told = f"{stake.symbol} would be worth {{}}, {share} % of all that is held"
+    return _above(limits.CONCENTRATION_EXPOSURE, most, value, told, actual=share)
 
 
 def _above(

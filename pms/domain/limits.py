@@ -1,7 +1,8 @@
 """The limits as they are set, and which of them holds for a sub-account.
 
-A look-up costs the same whatever the number of accounts, orders and settings: a limit that nobody ever
-set is one step, any other at most six.
+A look-up costs the same whatever the number of accounts, orders and settings. A limit that nobody ever set is
+one step. What holds in a symbol is looked for once, in at most six steps, and then known until a setting
+changes: once for each group, whose sub-accounts share it, and for each that has settings of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from pms.contract.names import EVERYTHING
 V = TypeVar("V")
 Key = tuple[str, str, str]
 """Scope, name and symbol."""
+
+MOST_KNOWN = 8_192
+"""Groups or sub-accounts by symbols whose limits are known at a time; beyond them all are looked for anew."""
 
 _DEFAULT_SCOPE = scope_of_group(DEFAULT_GROUP)
 
@@ -37,12 +41,29 @@ class LimitBook:
     #: what `rows` say, read once, by scope and then by symbol
     _scopes: dict[str, str] = field(default_factory=dict)
     #: the group's scope of each account that is in another than the default group
+    _own: set[str] = field(default_factory=set)
+    #: scopes that anything is set for
+    _known: dict[tuple[str, str], dict[Limit[Any], Any]] = field(default_factory=dict)
+    #: by the narrowest scope that anything is set for, or the group, and by symbol what was found
 
     def of(self, account: str, limit: Limit[V], symbol: str = "") -> V:
         """The limit's value for a sub-account and symbol: the narrowest setting, else the default."""
-        values = self._values.get(limit)
-        if not values:
+        if limit not in self._values:
             return limit.default
+        narrowest = account if account in self._own else self._scopes.get(account, _DEFAULT_SCOPE)
+        place = narrowest, symbol
+        known = self._known.get(place)
+        if known is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            known = self._known[place] = {}
+        if limit not in known:
+            known[limit] = self._found(account, limit, symbol)
+        value: V = known[limit]
+        return value
+
+    def _found(self, account: str, limit: Limit[V], symbol: str) -> V:
+        values = self._values[limit]
         value: V
         for scope in (account, self._scopes.get(account, _DEFAULT_SCOPE), EVERYTHING):
             found = values.get(scope)
@@ -51,6 +72,17 @@ class LimitBook:
                     if of in found:
                         value = found[of]
                         return value
+        return limit.default
+
+    def within(self, scope: str, limit: Limit[V]) -> V:
+        """The limit's value for a scope as a whole: its own setting, else everything's, else the default."""
+        values = self._values.get(limit, {})
+        value: V
+        for each in (scope, EVERYTHING):
+            found = values.get(each)
+            if found is not None and "" in found:
+                value = found[""]
+                return value
         return limit.default
 
     def take(self, row: LimitRow) -> None:
@@ -62,8 +94,11 @@ class LimitBook:
         limit = LIMITS.get(row.name)
         if row.value is None:
             self.rows.pop(key, None)
+            if not any(scope == row.scope for scope, _, _ in self.rows):
+                self._own.discard(row.scope)
         else:
             self.rows[key] = row
+            self._own.add(row.scope)
         if limit is None:
             return
         values = self._values.setdefault(limit, {})
@@ -74,9 +109,14 @@ class LimitBook:
             found[row.symbol] = limit.read(row.value)
         if not found:
             del values[row.scope]
+        if not values:
+            del self._values[limit]
+        self._known.clear()
 
     def join(self, account: str, group: str) -> None:
         """Note in which group a sub-account is."""
+        if account in self._own:
+            self._known.clear()
         if group == DEFAULT_GROUP:
             self._scopes.pop(account, None)
         else:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pms.contract.events import LiquidationAction
+from pms.domain.algos.ending import shed
 from pms.domain.closing import at_market, begin, given_up, part_of
 from pms.domain.desk import Desk
 from pms.domain.handing import (
@@ -96,6 +97,8 @@ def _worse(
     gone: list[Order] = []
     if before < Tier.WARN <= tier:
         steps.append(_Step("WARN", Tier.WARN))
+    if tier >= Tier.CANCEL:
+        shed(desk, draft, account, reason="liquidation")
     if before < Tier.CANCEL <= tier:
         if tier < Tier.TAKEOVER:
             cancel_orders(desk, draft, account)

@@ -29,6 +29,7 @@ from pms.domain.decisions import Asked, answer_of, decided, met, order_id_for
 from pms.domain.desk import TAKER_FEE, Desk
 from pms.domain.dust import closable, exempt_by_exchange
 from pms.domain.halts import refuse_halted
+from pms.domain.leverage_brackets import leverage_within
 from pms.domain.limit_checks import check_leverage, check_limits
 from pms.domain.liquidating import refuse_liquidating
 from pms.domain.orders import Order, OrderSpec
@@ -112,6 +113,7 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade, *, repeated: bool = Fa
     exempt = exempt_by_exchange(desk, instrument, command, quantity=quantity, price=price)
     at = touch(top, command.side) if price is None else price
     stake = stake_of(desk, command, quantity=quantity, price=price, at=at, momentary=tif in MOMENTARY)
+    leverage = leverage_within(desk, instrument, stake, leverage=leverage, mid=top.mid)
     check_leverage(desk, stake, leverage=leverage, held=desk.holds(command.place))
     check_price(desk, asked, stake, top)
     check_limits(desk, asked, stake, top)
@@ -196,9 +198,11 @@ def register(
         venue_reduce_only=judged.venue_reduce_only,
     )
     order = Order(spec=spec, quantity=spec.quantity, price=spec.price, updated_at=asked.now)
-    old_leverage = desk.position(*spec.place).leverage
+    position = desk.position(*spec.place)
+    old_leverage = position.leverage
     desk.add_order(order)
-    desk.set_leverage(spec.sub_account_id, spec.symbol, spec.leverage)
+    if position.leverage != spec.leverage and desk.standing_leverage(spec.sub_account_id, spec.symbol):
+        desk.set_leverage(spec.sub_account_id, spec.symbol, spec.leverage)
     available = desk.available_margin(spec.sub_account_id)
     at = spec.price or touch(desk.tops[spec.symbol], spec.side)
     fee = booked(spec.quantity * at * TAKER_FEE)

@@ -46,6 +46,8 @@ class Position:
     leverage_set: bool = False
     #: by a command of its own: it outlives the position
     position_side: str = BOTH
+    fees: Decimal = ZERO
+    #: paid for this position since it was opened
 
     @property
     def place(self) -> Place:
@@ -65,6 +67,17 @@ class Position:
     def entry_price(self) -> Decimal:
         """The average entry, rounded to eight decimals; zero when flat."""
         return (self.cost / self.quantity).quantize(_ENTRY) if self.quantity else ZERO
+
+    @property
+    def break_even_price(self) -> Decimal:
+        """Where closing all of it would leave neither profit nor loss since it was opened; zero when flat.
+
+        Binance's: what the entries cost and the trades' fees, less what closing parts of it gained, over
+        what is held. So funding is no part of it, nor is the fee of the trade that closes the rest.
+        """
+        if not self.quantity:
+            return ZERO
+        return ((self.cost - self.realized_pnl + self.fees) / self.quantity).quantize(_ENTRY)
 
     @property
     def margin(self) -> Decimal:

@@ -28,6 +28,7 @@ def position_view(position: Position, *, liquidation_price: Decimal | None = Non
         leverage=position.leverage,
         position_side=position.position_side,
         liquidation_price=liquidation_price,
+        break_even_price=position.break_even_price,
     )
 
 
@@ -45,6 +46,7 @@ def position_row(position: Position) -> PositionRow:
         updated_at=position.updated_at,
         leverage_set=position.leverage_set,
         position_side=position.position_side,
+        fees=position.fees,
     )
 
 
@@ -62,6 +64,7 @@ def position_from(row: PositionRow) -> Position:
         updated_at=row.updated_at,
         leverage_set=row.leverage_set,
         position_side=row.position_side,
+        fees=row.fees,
     )
 
 

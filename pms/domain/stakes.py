@@ -9,6 +9,7 @@ more than it was admitted for.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -49,6 +50,8 @@ class Stake:
     more_value: bool = True
     more_worth: bool = True
     #: by the order's price, and by mid; an amendment may ask for less, which no limit refuses
+    _worst: tuple[Decimal, Decimal] | None = None
+    #: the mid that it was valued at last, and its value: several limits ask for the same
 
     @property
     def place(self) -> Place:
@@ -57,10 +60,11 @@ class Stake:
 
     def worst_value(self, mid: Decimal) -> Decimal:
         """The position by value if all of this side trades."""
-        value = max(self.pending_value, self.pending * mid)
-        if self.held > 0:
-            return self.held * mid + value
-        return beyond(self.pending, value, -self.held)
+        if self._worst is None or self._worst[0] != mid:
+            value = max(self.pending_value, self.pending * mid)
+            worth = self.held * mid + value if self.held > 0 else beyond(self.pending, value, -self.held)
+            self._worst = mid, worth
+        return self._worst[1]
 
 
 def stake_of(
@@ -119,29 +123,32 @@ def amended_stake(
     )
 
 
-def worst_value(desk: Desk, place: Place) -> Decimal:
-    """What a position could be worth, by the worse side of its orders.
+def worst_value(
+    desk: Desk, place: Place, *, received: Decimal = ZERO, received_at: Decimal = ZERO
+) -> Decimal:
+    """What a position could be worth, by the worse side of its orders; with a signed quantity received.
 
     Where there is no price, positions count at cost and orders at their own.
     """
     account, symbol, position_side = place
     position, top = desk.position(*place), desk.tops.get(symbol)
     mid = ZERO if top is None else top.mid
-    worth = abs(position.cost if top is None else position.quantity * mid)
+    quantity = position.quantity + received
+    worth = abs(position.cost + received * received_at if top is None else quantity * mid)
     pending = desk.pending.get(account, {}).get((symbol, position_side))
     if pending is None:
         return worth
     buys = max(pending.buy_notional, pending.buy_qty * mid)
     sells = max(pending.sell_notional, pending.sell_qty * mid)
-    if position.quantity > 0:
-        return max(worth + buys, beyond(pending.sell_qty, sells, position.quantity))
-    return max(worth + sells, beyond(pending.buy_qty, buys, -position.quantity))
+    if quantity > 0:
+        return max(worth + buys, beyond(pending.sell_qty, sells, quantity))
+    return max(worth + sells, beyond(pending.buy_qty, buys, -quantity))
 
 
-def places_of(desk: Desk, account: str) -> set[Place]:
-    """Where a sub-account holds or may come to hold anything; a long and a short of a symbol both count."""
-    found = {*desk.held.get(account, ()), *desk.pending.get(account, ())}
-    return {(account, symbol, side) for symbol, side in found}
+def places_of(desk: Desk, account: str) -> Collection[tuple[str, str]]:
+    """Where a sub-account holds or may come to hold anything, by symbol and side; both sides count."""
+    held, pending = desk.held.get(account), desk.pending.get(account)
+    return held.keys() | pending.keys() if held and pending else (held or pending or {}).keys()
 
 
 def _side(desk: Desk, place: Place, side: str) -> tuple[Decimal, Decimal, Decimal]:

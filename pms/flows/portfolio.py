@@ -32,6 +32,7 @@ from pms.contract.money import decode_object, encode
 from pms.contract.portfolio import PortfolioReport
 from pms.db.holdings import Holdings, load_holdings
 from pms.domain.desk import Desk, Top
+from pms.domain.limits import LimitBook
 from pms.domain.positions import Position
 from pms.domain.risk_limits import KIND
 from pms.domain.rows import position_from
@@ -40,7 +41,7 @@ from pms.flows.price_history import INTERVALS, price_history
 from pms.risk.assess import Assessed, Method, Snapshot, assess
 from pms.risk.book import ZERO, Account
 from pms.risk.coverage import Quote
-from pms.risk.limits import Finding, Limits
+from pms.risk.limits import Finding, limits_in
 from pms.risk.returns import Closes, align
 from pms.risk.scenarios import Scenario
 
@@ -55,14 +56,13 @@ MOST_STANDING = 150
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How risk is reckoned and what is too much of it."""
+    """How risk is reckoned; what is too much of it is in the books."""
 
     method: Method
     returns: int
     least_returns: int
     reference: str
     scenarios: Sequence[Scenario]
-    limits: Limits
     kept_s: int
     #: how long the periodic report stands
 
@@ -155,7 +155,7 @@ async def _assessed(deps: Deps, asked: Asked) -> Assessed:
         report_id=asked.id,
         method=terms.method,
         scenarios=scenarios,
-        limits=terms.limits,
+        limits_of=limits_in(limit_book(holdings)),
         wanted=asked.account,
     )
 
@@ -218,6 +218,16 @@ def accounts_of(holdings: Holdings, tops: Mapping[str, Top]) -> list[Account]:
         for row in holdings.sub_accounts
     ]
     return [*found, *(Account(owner, ZERO, tuple(held)) for owner, held in sorted(positions.items()))]
+
+
+def limit_book(holdings: Holdings) -> LimitBook:
+    """The limits as they are set, and who is in which group."""
+    book = LimitBook()
+    for row in holdings.limits:
+        book.take(row)
+    for account in holdings.sub_accounts:
+        book.join(account.id, account.group)
+    return book
 
 
 def group_of(row: SubAccountRow) -> str:

@@ -9,7 +9,6 @@ from pms.config import ConfigError, Settings
 from pms.contract.money import decode_any
 from pms.flows.portfolio import Terms
 from pms.risk.assess import Method
-from pms.risk.limits import Limits
 from pms.risk.scenarios import BadScenario, Scenario, grid, scenarios_from
 
 SHIPPED = Path(pms.risk.__file__).with_name("scenarios.json")
@@ -31,12 +30,6 @@ def terms_of(settings: Settings) -> Terms:
         least_returns=settings.risk_least_returns,
         reference=settings.risk_reference.upper(),
         scenarios=(*scenarios_in(settings.risk_scenarios or SHIPPED), *grid(settings.risk_percents)),
-        limits=Limits(
-            var=settings.risk_most_var,
-            es=settings.risk_most_es,
-            stress=settings.risk_most_stress,
-            margin=settings.risk_most_margin,
-        ),
         # One run that fails must not blank the page.
         kept_s=max(LEAST_KEPT_S, RUNS_KEPT * settings.risk_every_s),
     )

@@ -23,7 +23,7 @@ from pms.contract.portfolio import (
 from pms.risk.book import ZERO, Account, Scope, net_of, pool, value
 from pms.risk.boundary import CENT, FloatArray, cents, cents_of_parts
 from pms.risk.coverage import Quote, symbols_used, warnings
-from pms.risk.limits import Figures, Finding, Limits, judge
+from pms.risk.limits import Figures, Finding, LimitsOf, judge
 from pms.risk.maintenance import Ladders
 from pms.risk.measures import (
     Measured,
@@ -100,20 +100,21 @@ def assess(
     report_id: str,
     method: Method,
     scenarios: Sequence[Scenario],
-    limits: Limits,
+    limits_of: LimitsOf,
     wanted: str | None = None,
 ) -> Assessed:
     """Assess everything. `wanted` is an account that must be shown, alone; limits are judged for all."""
-    return _Assessment(snapshot, method, scenarios, limits).report(report_id, wanted)
+    return _Assessment(snapshot, method, scenarios, limits_of).report(report_id, wanted)
 
 
 class _Assessment:
     """One assessment, taken apart into its steps."""
 
     def __init__(
-        self, snapshot: Snapshot, method: Method, scenarios: Sequence[Scenario], limits: Limits
+        self, snapshot: Snapshot, method: Method, scenarios: Sequence[Scenario], limits_of: LimitsOf
     ) -> None:
-        self._snapshot, self._method, self._scenarios, self._limits = snapshot, method, scenarios, limits
+        self._snapshot, self._method = snapshot, method
+        self._scenarios, self._limits_of = scenarios, limits_of
         self._prices = {symbol: quote.price for symbol, quote in snapshot.quotes.items()}
         self._accounts = [value(each, self._prices, snapshot.ladders) for each in snapshot.accounts]
         self._virtual = [
@@ -140,7 +141,7 @@ class _Assessment:
         found = worst(self._scopes, self._scenarios)
         worst_of = {id(scope): loss for scope, loss in zip(self._scopes, found, strict=True)}
         losses = {key: loss.amount if loss else ZERO for key, loss in worst_of.items()}
-        judged = judge((self._figures(s, losses) for s in self._scopes), self._limits, snapshot.standing)
+        judged = judge((self._figures(s, losses) for s in self._scopes), self._limits_of, snapshot.standing)
         findings = tuple(sorted(judged, key=_by_urgency))
         crossed = [each for each in findings if not each.over]
         shown = self._shown(losses, findings, wanted)

@@ -1,4 +1,7 @@
-"""Limits on risk, as percents of equity: what crosses one, and when that is over.
+"""Limits on risk, as percents of equity: whose they are, what crosses one, and when that is over.
+
+They are rows like any limit. A sub-account's is the narrowest that is set; a group has one as a whole, its
+own or everything's; the desk has everything's.
 
 A limit is crossed above it and over again below nine tenths of it, so that a figure that hovers around a
 limit does not tell the same thing every five minutes. What cannot be measured neither crosses nor ends.
@@ -6,12 +9,16 @@ limit does not tell the same thing every five minutes. What cannot be measured n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple, cast, get_args
 
+from pms.contract import limits as terms
+from pms.contract.limits import scope_of_group
+from pms.contract.names import EVERYTHING
 from pms.contract.portfolio import Measure, ScopeKind
+from pms.domain.limits import LimitBook
 from pms.domain.risk_limits import subject
 
 RELEASE = Decimal("0.9")
@@ -26,6 +33,22 @@ class Limits:
     es: Decimal | None = None
     stress: Decimal | None = None
     margin: Decimal | None = None
+
+
+LimitsOf = Callable[[ScopeKind, str], Limits]
+"""The limits of a scope, by its kind and its name."""
+
+
+def limits_in(book: LimitBook) -> LimitsOf:
+    """Whose limits are which, as they are set."""
+
+    def of(kind: ScopeKind, name: str) -> Limits:
+        if kind == "account":
+            return Limits(*(book.of(name, limit) for limit in terms.RISK))
+        scope = EVERYTHING if kind == "desk" else scope_of_group(name)
+        return Limits(*(book.within(scope, limit) for limit in terms.RISK))
+
+    return of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +79,11 @@ class Finding(NamedTuple):
         return subject(self.kind, self.name, self.measure)
 
 
-def judge(figures: Iterable[Figures], limits: Limits, standing: Collection[str]) -> Iterator[Finding]:
+def judge(figures: Iterable[Figures], limits_of: LimitsOf, standing: Collection[str]) -> Iterator[Finding]:
     """Compare all figures; `standing` are the subjects that are crossed already."""
     gone = set(standing)
     for each in figures:
+        limits = limits_of(each.kind, each.name)
         measures: tuple[tuple[Measure, Decimal | None, Decimal | None], ...] = (
             ("var", limits.var, each.var),
             ("es", limits.es, each.es),

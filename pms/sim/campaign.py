@@ -31,6 +31,8 @@ class Failure:
     seed: int
     violation: Violation
     plan: tuple[Fault, ...]
+    storms: bool | None = None
+    #: the weather that was asked for; None is the seed's own
 
 
 @dataclass(slots=True)
@@ -75,13 +77,22 @@ class Tally:
         }
 
 
-def run_all(first: int, count: int, *, only: str | None, jobs: int, told: Callable[[Tally], None]) -> Tally:
+def run_all(
+    first: int,
+    count: int,
+    *,
+    only: str | None,
+    jobs: int,
+    told: Callable[[Tally], None],
+    storms: bool | None = None,
+) -> Tally:
     """Run seeds from `first` on, in `jobs` processes; `told` hears how it goes after each chunk."""
     total, began = Tally(), time.monotonic()
     chunks = _chunks(first, count)
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         running = {
-            pool.submit(run_chunk, each, only) for _, each in zip(range(2 * jobs), chunks, strict=False)
+            pool.submit(run_chunk, each, only, storms)
+            for _, each in zip(range(2 * jobs), chunks, strict=False)
         }
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -89,7 +100,7 @@ def run_all(first: int, count: int, *, only: str | None, jobs: int, told: Callab
                 total.add(future.result())
                 following = next(chunks, None)
                 if following is not None:
-                    running.add(pool.submit(run_chunk, following, only))
+                    running.add(pool.submit(run_chunk, following, only, storms))
             total.wall_s = time.monotonic() - began
             told(total)
     total.failures.sort(key=lambda each: each.seed)
@@ -101,20 +112,20 @@ def _chunks(first: int, count: int) -> Iterator[range]:
         yield range(start, min(start + CHUNK, first + count))
 
 
-def run_chunk(seeds: range, only: str | None) -> Tally:
+def run_chunk(seeds: range, only: str | None, storms: bool | None = None) -> Tally:
     """Run a few seeds in this process."""
     tally = Tally()
     gc.disable()
     with logs(None):
         for seed in seeds:
-            _count(tally, run(seed, only=only))
+            _count(tally, run(seed, only=only, storms=storms), storms)
             if seed % 5 == 0:
                 gc.collect()
     gc.enable()
     return tally
 
 
-def _count(tally: Tally, outcome: Outcome) -> None:
+def _count(tally: Tally, outcome: Outcome, storms: bool | None) -> None:
     tally.seeds += 1
     tally.orders += outcome.orders
     tally.faults += outcome.faults
@@ -122,14 +133,14 @@ def _count(tally: Tally, outcome: Outcome) -> None:
     tally.virtual_s += outcome.virtual_s
     tally.thin += outcome.orders < ORDERS_LEAST or outcome.faults.total() < LEAST
     if outcome.violation is not None:
-        tally.failures.append(Failure(outcome.seed, outcome.violation, tuple(outcome.plan)))
+        tally.failures.append(Failure(outcome.seed, outcome.violation, tuple(outcome.plan), storms))
 
 
 def explain(failure: Failure) -> tuple[list[Fault], list[str]]:
     """The fewest faults that break it, and what happens then, line by line."""
     with logs(None):
-        plan = shrink(failure.seed, failure.plan, failure.violation.invariant)
-    outcome, lines = tell(failure.seed, plan, failure.violation)
+        plan = shrink(failure.seed, failure.plan, failure.violation.invariant, storms=failure.storms)
+    outcome, lines = tell(failure.seed, plan, failure.violation, storms=failure.storms)
     if outcome.violation is not None:
         lines.append(f"{outcome.violation.invariant}: {outcome.violation.detail}")
     return plan, lines

@@ -39,6 +39,7 @@ KEY, SECRET = "K" * 64, "S" * 64
 WALLET = Decimal(1_000_000)
 LEVELS = 4
 STEP_S = 0.3
+SHAKE_S, THIN_S = 0.08, 1.5
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -73,6 +74,7 @@ class SimExchange:
         self.venue.exchange.open_account(ACCOUNT, WALLET)
         self.connections: dict[Connection, None] = {}
         self.asked: Callable[[Asked, Answer], None] = _nobody
+        self._thin_until_s: dict[str, float] = {}
         self._middle = {name: market.last_price for name, market in self.venue.exchange.markets.items()}
         for name in SYMBOLS:
             self.move(name, 0)
@@ -154,6 +156,15 @@ class SimExchange:
         limit = self._middle[name] + side * step * (LEVELS + 4)
         self.venue.exchange.background_order(name, side=side, lots=lots, limit=limit)
 
+    async def shake(self, name: str, *, bp: int, moves: int, thin: bool) -> None:
+        """Bring a symbol's price so many basis points elsewhere, at once or in some moves."""
+        if thin:
+            self._thin_until_s[name] = self._loop.now + THIN_S
+        for number in range(moves):
+            if number:
+                await asyncio.sleep(SHAKE_S)
+            self.move(name, (2 * bp * (number + 1)) // moves - (2 * bp * number) // moves)
+
     def middle(self, name: str) -> Decimal:
         """Around which price a symbol is quoted."""
         return self.venue.exchange.markets[name].symbol.price(self._middle[name])
@@ -163,7 +174,8 @@ class SimExchange:
         return self.venue.exchange.markets[name].symbol.price(max(2, self._middle[name] // 20_000))
 
     def _lots(self, name: str) -> int:
-        return 40 + self._rng.randrange(400)
+        lots = 40 + self._rng.randrange(400)
+        return lots // 10 if self._loop.now < self._thin_until_s.get(name, 0.0) else lots
 
 
 def _stale(levels: Any, wanted: dict[int, int]) -> list[int]:

@@ -5,8 +5,8 @@ A fault on a line arms a rule that hits the next message that fits; the others h
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 
 from pms.contract.names import Queue
@@ -18,6 +18,9 @@ LEAST = 5
 BEGIN_MS, LENGTH_MS = 300, 3300
 RESERVES_MS = 3600
 CALM_MS = 4600
+HOUSES = 0.5
+BEHIND_MS = 300
+"""A jump is heard of within a tenth of a second; what it sets off takes some more."""
 """From here on nothing goes wrong any more."""
 
 
@@ -169,16 +172,30 @@ KINDS: dict[str, tuple[Draw, float]] = {
 _RESERVES = ("ws_cut", "market_cut", "killed", "paused", "listen_key_expired")
 
 
-def draw(seed: int, *, only: str | None = None) -> list[Fault]:
-    """The faults of a seed, by time; `only` narrows to the kinds that begin so."""
+def draw(seed: int, *, only: str | None = None, shaken: Sequence[int] = ()) -> list[Fault]:
+    """The faults of a seed, by time; `only` narrows to the kinds that begin so.
+
+    `shaken` are the times, ms, at which prices jump: half of the faults come right behind one of them,
+    and some placements that suffer are the house's.
+    """
     rng = Random(f"{seed}:faults")
     kinds = [kind for kind in KINDS if only is None or kind.startswith(only)]
     weights = [KINDS[kind][1] for kind in kinds]
     if not kinds:
         raise ValueError(f"no kind of fault begins with {only!r}")
     chosen = rng.choices(kinds, weights, k=FAULTS)
-    times = sorted(BEGIN_MS + rng.randrange(LENGTH_MS) for _ in chosen)
-    return [KINDS[kind][0](rng, kind, at_ms) for kind, at_ms in zip(chosen, times, strict=True)]
+    times = [BEGIN_MS + rng.randrange(LENGTH_MS) for _ in chosen]
+    early = [at_ms for at_ms in shaken if at_ms < RESERVES_MS]
+    if early:
+        times[::2] = [rng.choice(early) + rng.randrange(BEHIND_MS) for _ in times[::2]]
+    times.sort()
+    plan = [KINDS[kind][0](rng, kind, at_ms) for kind, at_ms in zip(chosen, times, strict=True)]
+    if not early:
+        return plan
+    return [
+        replace(fault, target="urgent") if fault.word == PLACE and rng.random() < HOUSES else fault
+        for fault in plan
+    ]
 
 
 def reserves(seed: int, *, only: str | None = None) -> list[Fault]:

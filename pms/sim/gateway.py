@@ -25,6 +25,7 @@ from pms.contract.money import encode_canonical
 from pms.contract.names import Task
 from pms.domain.decisions import client_order_id
 from pms.sim.exchange import SimExchange
+from pms.sim.storm import EXPOSED, LEVERAGE, TWO_SIDED
 from pms.sim.workload import HEDGED, Step
 
 TRIES = 6
@@ -140,9 +141,9 @@ class Gateway:
             "symbol": step.symbol,
             "side": step.side,
             "quantity": market.symbol.quantity(step.lots),
-            "leverage": 20,
+            "leverage": LEVERAGE if step.account in EXPOSED else 20,
         }
-        if step.account == HEDGED:
+        if step.account in (HEDGED, TWO_SIDED):
             fields["positionSide"] = "LONG" if step.number % 2 else "SHORT"
         if step.kind != "market":
             fields |= {"type": "LIMIT", "price": self._price(step)}

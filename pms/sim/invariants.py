@@ -20,10 +20,10 @@ from pms.db.upsert import Contradiction
 from pms.domain.orders import State
 from pms.sim.books import Fold
 from pms.sim.exchange import SimExchange
+from pms.sim.liquidations import Liquidations
 from pms.sim.redis.commands import Reply
 from pms.sim.redis.keyspace import Stream
 from pms.sim.redis.server import Server, Words
-from pms.sim.world import opening
 from pms.venue import state as venue
 from pms.venue.rest.dispatch import Answer, Asked
 
@@ -49,14 +49,18 @@ class Violation:
 class Invariants:
     """Looks on from the first step to the last."""
 
-    def __init__(self, server: Server, exchange: SimExchange, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, server: Server, exchange: SimExchange, opened: Entry, *, now: Callable[[], float]
+    ) -> None:
         self._server = server
         self._exchange = exchange
         self._now = now
         self.violation: Violation | None = None
         self.checked: Counter[str] = Counter()
         self.journal = Fold()
-        self.journal.take(opening())
+        self.journal.take(opened)
+        self.opened = opened
+        self._liquidations = Liquidations(self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
         #: decided, and lost with the tail of Redis before anything was sent
@@ -83,6 +87,9 @@ class Invariants:
         """Note that an invariant does not hold; the first one counts."""
         if self.violation is None:
             self.violation = Violation(invariant, detail, self._now(), subjects)
+
+    def _count(self, invariant: str) -> None:
+        self.checked[invariant] += 1
 
     def retract(self) -> Violation | None:
         """Take the violation back, for a world that may still heal."""
@@ -124,10 +131,12 @@ class Invariants:
         before = self.journal.tables["orders"]
         for order in entry.rows.orders:
             self._noted(order, before.get((order.client_order_id,)))
+        self._liquidations.before(self.journal, entry)
         try:
             self.journal.take(entry)
         except Contradiction as error:
             self.fail("rows are written once", str(error))
+        self._liquidations.after(self.journal, entry)
         for cursor in entry.rows.cursors:
             self._proven(cursor.symbol, cursor.trade_id)
 
@@ -161,9 +170,14 @@ class Invariants:
         )
         if theirs != ours:
             self.fail("each trade is booked once", f"{key}: the exchange says {theirs}, booked {ours}", coid)
-        owner = self.owner_of(trade.client_order_id)
+        owner = self._owner(trade.client_order_id)
         if fill.sub_account_id != owner:
             self.fail("each trade is booked once", f"{key} is {owner}'s, not {fill.sub_account_id}'s", coid)
+
+    def _owner(self, client_order_id: str) -> str:
+        """Whose a trade is: the house's, where the order went to it with a position (`liquidations`)."""
+        order = self.journal.tables["orders"].get((client_order_id,))
+        return HOUSE if order and order.sub_account_id == HOUSE else self.owner_of(client_order_id)
 
     def _paid(self, entry: Entry) -> None:
         """What the exchange paid for the entry's trades is what our balances moved."""

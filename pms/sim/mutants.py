@@ -1,12 +1,10 @@
 """Bugs planted on purpose, so that it is known what the simulator finds. Each is a bug that was made once,
-somewhere; each is patched into this process only, for the time of a `with`.
+somewhere; each is patched into this process only (`planting`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -16,7 +14,7 @@ import pms.flows.place as placing
 from pms.binance import client, errors
 from pms.binance.frames import decode_user
 from pms.binance.user_messages import TradeLite
-from pms.bus import journal, scripts
+from pms.bus import journal
 from pms.contract.commands import Trade
 from pms.contract.names import BOTH, HOUSE
 from pms.domain import booking, decisions, recalling
@@ -25,65 +23,11 @@ from pms.domain.orders import Order, Refused, Seen, State
 from pms.domain.position_sides import side_for
 from pms.domain.positions import Position
 from pms.domain.sub_accounts import SubAccount
+from pms.sim.planting import Patch, mutant, script
 from pms.streamer import attention, engine, process
 from pms.streamer.start import load_desk
 
-Patch = tuple[Any, str, Any]
 ZERO = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One bug: what is wrong, and the names that are replaced while it is planted."""
-
-    name: str
-    what: str
-    patches: Callable[[], Sequence[Patch]]
-
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """Have the bug for a while."""
-        with ExitStack() as stack:
-            for target, name, value in self.patches():
-                stack.enter_context(_replaced(target, name, value))
-            yield
-
-
-@contextmanager
-def _replaced(target: Any, name: str, value: Any) -> Iterator[None]:
-    """An attribute that is another for a while; one that the class only declares is put back as it was."""
-    before = target.__dict__.get(name, _ABSENT)
-    setattr(target, name, value)
-    try:
-        yield
-    finally:
-        if before is _ABSENT:
-            delattr(target, name)
-        else:
-            setattr(target, name, before)
-
-
-_ABSENT = object()
-MUTANTS: list[Mutant] = []
-
-
-def mutant(what: str) -> Callable[[Callable[[], Sequence[Patch]]], Callable[[], Sequence[Patch]]]:
-    """Enter a bug under its function's name."""
-
-    def enter(patches: Callable[[], Sequence[Patch]]) -> Callable[[], Sequence[Patch]]:
-        MUTANTS.append(Mutant(patches.__name__, what, patches))
-        return patches
-
-    return enter
-
-
-def _script(name: str, old: str, new: str) -> Sequence[Patch]:
-    """One script with a part of it changed; the part must be there, or the bug would be none."""
-    real = scripts.source
-    text = real(name)
-    assert old in text, f"{name}.lua no longer says {old!r}"
-    changed = text.replace(old, new)
-    return [(scripts, "source", lambda asked: changed if asked == name else real(asked))]
 
 
 # --- sending ---
@@ -104,22 +48,22 @@ def double_send() -> Sequence[Patch]:
 
 @mutant("the send right is given to whoever asks")
 def right_given_twice() -> Sequence[Patch]:
-    return _script("take_right", "then return 'taken' end", "then end")
+    return script("take_right", "then return 'taken' end", "then end")
 
 
 @mutant("the send right survives the epoch that it was admitted under")
 def right_survives_epoch() -> Sequence[Patch]:
-    return _script("take_right", "then return 'epoch' end", "then end")
+    return script("take_right", "then return 'epoch' end", "then end")
 
 
 @mutant("the send right is given after the deadline")
 def right_after_deadline() -> Sequence[Patch]:
-    return _script("take_right", "then return 'late' end", "then end")
+    return script("take_right", "then return 'late' end", "then end")
 
 
 @mutant("a void order can still be sent: its right is not closed")
 def void_leaves_right_open() -> Sequence[Patch]:
-    return _script("journal", "redis.call('SET', guard[2], 'void', 'EX', guard[3])", "")
+    return script("journal", "redis.call('SET', guard[2], 'void', 'EX', guard[3])", "")
 
 
 @mutant("a repeated command makes another order")
@@ -357,12 +301,12 @@ def seq_reset() -> Sequence[Patch]:
 
 @mutant("a command is decided though it has a decision")
 def decided_twice() -> Sequence[Patch]:
-    return _script("journal", "return not record[1] and (now", "return true or (now")
+    return script("journal", "return not record[1] and (now", "return true or (now")
 
 
 @mutant("an admitted command that nobody has proven expires")
 def admitted_expires() -> Sequence[Patch]:
-    return _script("settle", "if not record[2] then", "if not record[2] or record[2] == 'admitted' then")
+    return script("settle", "if not record[2] then", "if not record[2] or record[2] == 'admitted' then")
 
 
 @mutant("a recovered order without a right is called void though Redis is another")

@@ -8,12 +8,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pms.sim import mutants, storm_mutants
 from pms.sim.campaign import cores
-from pms.sim.mutants import MUTANTS
+from pms.sim.planting import MUTANTS
 from pms.sim.run import run
 from pms.sim.timeline import logs
 
 MOST_SEEDS = 2000
+ENTERED = (mutants, storm_mutants)
+"""Where bugs are entered: by being imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def find(name: str, *, first: int = 0, most: int = MOST_SEEDS) -> Proof:
     mutant = next(each for each in MUTANTS if each.name == name)
     with logs(None), mutant.planted():
         for tried, seed in enumerate(range(first, first + most), start=1):
-            violation = run(seed).violation
+            violation = run(seed, storms=mutant.storms or None).violation
             if violation is not None:
                 return Proof(name, mutant.what, tried, seed, violation.invariant)
     return Proof(name, mutant.what, most, None, None)

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pms.contract.names import Task
-from pms.sim import faults, settled, workload
+from pms.sim import faults, settled, standing, storm, workload
 from pms.sim.faults import Fault
 from pms.sim.injector import Injector
 from pms.sim.invariants import Invariants, Violation
+from pms.sim.ticks import Ticks
 from pms.sim.world import World
 
 BOUND_S = 50.0
@@ -45,15 +46,23 @@ def run(
     *,
     plan: Sequence[Fault] | None = None,
     only: str | None = None,
+    storms: bool | None = None,
     note: Note | None = None,
     started: Callable[[World], None] | None = None,
 ) -> Outcome:
-    """Run one seed; with a `plan` of its own exactly those faults happen."""
-    steps = workload.draw(seed)
-    faulty = list(faults.draw(seed, only=only) if plan is None else plan)
+    """Run one seed; with a `plan` of its own exactly those faults happen.
+
+    Its weather is the seed's own; `storms` says otherwise.
+    """
+    weather = storm.draw(seed) if (storm.stormy(seed) if storms is None else storms) else None
+    steps = workload.draw(seed, exposed=storm.EXPOSED if weather else ())
+    shaken = [shock.at_ms for shock in weather.shocks] if weather else []
+    faulty = list(faults.draw(seed, only=only, shaken=shaken) if plan is None else plan)
     spare = faults.reserves(seed, only=only) if plan is None else []
-    world = World(seed, note=note or _nobody)
-    invariants = Invariants(world.server, world.exchange, now=lambda: world.loop.now)
+    world = World(seed, note=note or _nobody, storm=weather)
+    invariants = Invariants(world.server, world.exchange, world.opening, now=lambda: world.loop.now)
+    ticks = Ticks(invariants)
+    world.before_tick, world.after_tick = ticks.before, ticks.after
     invariants.reads_books(lambda: world.books.fold)
     injector = Injector(world, invariants, faulty, spare)
     if started is not None:
@@ -99,11 +108,15 @@ async def _play(world: World, invariants: Invariants, injector: Injector, steps:
             exchange.result()
         _punctual(world, invariants, injector)
         why = (
-            settled.unquiet(world, invariants) or (world.loop.now < calm_s and "the plan is not over") or None
+            settled.unquiet(world, invariants)
+            or standing.unwinding(world)
+            or (world.loop.now < calm_s and "the plan is not over")
+            or None
         )
         if why is None:
             quiet_since = loop.time() if quiet_since is None else quiet_since
             settled.check(world, invariants)
+            standing.check(world, invariants)
             wrong = invariants.retract()
             if wrong is None:
                 break

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from pms.contract import names
+from pms.contract.codes import Code
 from pms.contract.journal import OrderRow
 from pms.contract.names import HOUSE, LONG, SHORT, Task
 from pms.domain.decisions import client_order_id
@@ -158,8 +159,14 @@ def _own_money(invariants: Invariants) -> None:
     """Each sub-account's balance follows from its own trades: what was paid, less fees, plus what is open."""
     tables = invariants.journal.tables
     computed: dict[str, Decimal] = {}
+    for row in invariants.opened.rows.positions:
+        computed[row.sub_account_id] = computed.get(row.sub_account_id, ZERO) - row.cost
+    for taken in tables["liquidations"].values():
+        if taken.quantity is not None:
+            worth = taken.quantity * taken.price
+            computed[taken.sub_account_id] = computed.get(taken.sub_account_id, ZERO) + worth
     for line in tables["ledger"].values():
-        if line.reason in ("OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW"):
+        if line.reason in ("OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW", "INSURANCE"):
             computed[line.sub_account_id] = computed.get(line.sub_account_id, ZERO) + line.amount
     for fill in tables["fills"].values():
         signed = fill.quantity if fill.side == "BUY" else -fill.quantity
@@ -291,10 +298,14 @@ def _lie(invariants: Invariants, asked: Asked, answer: dict[str, Any]) -> str | 
         ),
         None,
     )
+    final = invariants.journal.tables["orders"].get((coid,))
+    if answer.get("code") == Code.TAKEN_OVER:
+        # To its account it is gone, whatever the exchange still makes of it for the house.
+        owner = None if final is None else final.sub_account_id
+        return None if owner == HOUSE else f"was told {answer['code']}, and {coid} is {owner}'s"
     if not answer["success"]:
         return None if theirs is None else f"was told {answer['code']}, and {coid} is {theirs.status}"
     state = State(answer["state"])
-    final = invariants.journal.tables["orders"].get((coid,))
     if theirs is None:
         unproven = state in (State.PLACING, State.UNKNOWN)
         ended = final is not None and State(final.state) in (State.REJECTED, State.VOID)

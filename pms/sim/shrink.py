@@ -10,7 +10,7 @@ from pms.sim.run import run
 MOST_RUNS = 200
 
 
-def shrink(seed: int, plan: Sequence[Fault], invariant: str) -> list[Fault]:
+def shrink(seed: int, plan: Sequence[Fault], invariant: str, *, storms: bool | None = None) -> list[Fault]:
     """The smallest list of a plan's faults, none of which can be left out, that breaks the invariant."""
     runs = 0
 
@@ -19,7 +19,7 @@ def shrink(seed: int, plan: Sequence[Fault], invariant: str) -> list[Fault]:
         runs += 1
         if runs > MOST_RUNS:
             return False
-        violation = run(seed, plan=faults).violation
+        violation = run(seed, plan=faults, storms=storms).violation
         return violation is not None and violation.invariant == invariant
 
     return minimal(list(plan), breaks)

@@ -92,9 +92,15 @@ class Timeline:
         return any(subject in text for subject in self._subjects)
 
 
-def tell(seed: int, plan: Sequence[Fault] | None, violation: Violation | None) -> tuple[Outcome, list[str]]:
+def tell(
+    seed: int,
+    plan: Sequence[Fault] | None,
+    violation: Violation | None,
+    *,
+    storms: bool | None = None,
+) -> tuple[Outcome, list[str]]:
     """Run a seed again and write down what happened to what the violation is about."""
     timeline = Timeline(violation.subjects if violation else ())
     with logs(timeline.log):
-        outcome = run(seed, plan=plan, note=timeline.note, started=timeline.attach)
+        outcome = run(seed, plan=plan, storms=storms, note=timeline.note, started=timeline.attach)
     return outcome, timeline.lines

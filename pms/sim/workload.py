@@ -4,6 +4,7 @@ without changing what is asked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -57,8 +58,9 @@ class Step:
     """Which earlier order a cancel or repeat is about, counted back from this step."""
 
 
-def draw(seed: int) -> list[Step]:
-    """The steps of a seed, by time."""
+def draw(seed: int, *, exposed: Sequence[str] = ()) -> list[Step]:
+    """The steps of a seed, by time; `exposed` accounts trade as often as the others."""
+    accounts = (*ACCOUNTS, *exposed)
     rng = Random(f"{seed}:workload")
     kinds = [_one(rng, _ORDERS) for _ in range(ORDERS)]
     kinds += [_one(rng, _REST) for _ in range(rng.randrange(4, 9))]
@@ -70,7 +72,7 @@ def draw(seed: int) -> list[Step]:
             number=number,
             at_ms=at_ms,
             kind=kind,
-            account=rng.choice(ACCOUNTS),
+            account=rng.choice(accounts),
             symbol=rng.choice((SYMBOLS[0], *SYMBOLS)),
             side="BUY" if rng.random() < 0.5 else "SELL",
             lots=rng.choice((1, 2, 5, 20, 120)) * rng.randrange(4, 9),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -15,28 +14,23 @@ import structlog
 from pydantic import SecretStr
 
 from pms.config import Settings
-from pms.contract.journal import FORMAT, CursorRow, Entry, LedgerRow, ProgressRow, Rows, SubAccountRow
-from pms.contract.names import HOUSE
-from pms.domain.treasury import INCOME
 from pms.sim.books import Books
-from pms.sim.exchange import KEY, SECRET, SYMBOLS, WALLET, SimExchange
+from pms.sim.exchange import KEY, SECRET, SYMBOLS, SimExchange
 from pms.sim.gateway import Gateway
 from pms.sim.http import Session
 from pms.sim.loop import Loop, Process
 from pms.sim.network import Network
+from pms.sim.opening import BEGAN_MS, opening
 from pms.sim.redis.client import Client
 from pms.sim.redis.scripts import Scripts
 from pms.sim.redis.server import Server
+from pms.sim.storm import Storm
 from pms.sim.workers import beat, ferry, work
-from pms.sim.workload import ACCOUNTS, FUNDS, HEDGED
 from pms.streamer.lives import live
 from pms.streamer.process import Streamer
 from pms.streamer.world import World as Surroundings
 
 log = structlog.get_logger()
-
-BEGAN_MS = 1_767_571_251_000
-"""A fixed moment, 51 s into a minute: within the run a minute and tens of seconds turn."""
 
 RESTART_S = 0.4
 Main = Callable[["World", Process], Any]
@@ -66,15 +60,17 @@ def scripts() -> Scripts:
 class World:
     """Everything of one seed."""
 
-    def __init__(self, seed: int, *, note: Callable[[str, str], None]) -> None:
+    def __init__(self, seed: int, *, note: Callable[[str, str], None], storm: Storm | None = None) -> None:
         self.seed = seed
+        self.storm = storm
+        self.opening = opening(storm)
         self.note = note
         self.settings = settings()
         self.loop = Loop()  # type: ignore[abstract]
         self.network = Network(Random(f"{seed}:network"), note)
         self.server = Server(self.loop, scripts(), began_ms=BEGAN_MS, rng=Random(f"{seed}:redis"))
         self.exchange = SimExchange(self.loop, began_ms=BEGAN_MS, rng=Random(f"{seed}:exchange"))
-        self.books = Books(self.loop, self.network, opening())
+        self.books = Books(self.loop, self.network, self.opening)
         self._streamers: dict[Process, Streamer] = {}
         self.living: dict[str, Process] = {}
         self.restarts = 0
@@ -83,6 +79,8 @@ class World:
         self._mains: dict[str, Main] = {}
         self.skews: dict[str, int] = {}
         self.loop.killed = self._killed
+        self.before_tick: Callable[[Streamer, str], None] = _nobody
+        self.after_tick: Callable[[Streamer, str], None] = _nobody
         self.gateway = Gateway(
             self.redis(self.loop.world),
             self.exchange,
@@ -170,6 +168,14 @@ class World:
             ),
             standby=standby,
         )
+        judged = made._market.ticked
+
+        def ticked(symbol: str) -> None:
+            self.before_tick(made, symbol)
+            judged(symbol)
+            self.after_tick(made, symbol)
+
+        made._market.ticked = ticked
         return made
 
     @property
@@ -187,6 +193,15 @@ class World:
         async with asyncio.TaskGroup() as group:
             group.create_task(venue.feeds.run())
             group.create_task(self.exchange.trade_on())
+            if self.storm is not None:
+                group.create_task(self._rage(self.storm))
+
+    async def _rage(self, storm: Storm) -> None:
+        """Let the shocks of a storm come, each at its time."""
+        for shock in storm.shocks:
+            await asyncio.sleep(max(0.0, shock.at_ms / 1000 - self.loop.now))
+            self.note("storm", str(shock))
+            await self.exchange.shake(shock.symbol, bp=shock.bp, moves=shock.moves, thin=shock.thin)
 
 
 async def _stream(world: World, process: Process) -> None:
@@ -200,47 +215,5 @@ def _working(role: str) -> Main:
     return main
 
 
-@cache
-def opening() -> Entry:
-    """The books as they stand when the world begins: funded sub-accounts, and the house with the rest."""
-    at, seq = BEGAN_MS - 10_000, (BEGAN_MS - 10_000) * 1000
-    balances = {HOUSE: WALLET - FUNDS * len(ACCOUNTS), **dict.fromkeys(ACCOUNTS, FUNDS)}
-    return Entry(
-        v=FORMAT,
-        seq=seq,
-        prev=0,
-        at=at,
-        kind="opening",
-        rows=Rows(
-            sub_accounts=tuple(
-                SubAccountRow(
-                    id=name,
-                    label="",
-                    status="ACTIVE",
-                    balance=balance,
-                    created_at=at,
-                    hedge=name == HEDGED,
-                )
-                for name, balance in balances.items()
-            ),
-            ledger=tuple(
-                _funded(seq, line, name, balance, at) for line, (name, balance) in enumerate(balances.items())
-            ),
-            cursors=tuple(CursorRow(symbol=symbol, trade_id=0, updated_at=at) for symbol in SYMBOLS),
-            # The deposit of the exchange's first moment is what these books begin with.
-            progress=(ProgressRow(name=INCOME, at=BEGAN_MS + 1),),
-        ),
-    )
-
-
-def _funded(seq: int, line: int, account: str, amount: Decimal, at: int) -> LedgerRow:
-    return LedgerRow(
-        seq=seq,
-        line=line,
-        sub_account_id=account,
-        asset="USDT",
-        amount=amount,
-        reason="OPENING",
-        reference=None,
-        at=at,
-    )
+def _nobody(streamer: Streamer, symbol: str) -> None:
+    """Nobody looks on."""

@@ -36,7 +36,7 @@ from pms.contract.reading import read_command
 from pms.contract.results import Result
 from pms.domain.admission import admit
 from pms.domain.adoption import ours
-from pms.domain.algos.shedding import end_algos
+from pms.domain.algos.ending import end_algos
 from pms.domain.algos.starting import symbols_of as algo_symbols
 from pms.domain.amending import withdraw_amend
 from pms.domain.booking import (

@@ -41,9 +41,15 @@ class RiskGuard:
         self.watch = RiskWatch(self.engine.desk, self.tiers_of)
 
     def begin(self) -> None:
-        """Watch from here on: the books are complete."""
+        """Watch from here on: the books are complete. Everyone is judged at the prices there are.
+
+        Not with the next tick: the house would close meanwhile what only looks like its own. An order of a
+        takeover that was lost with Redis' tail is known by its trades, until that takeover is judged again.
+        """
         self.watch.begin()
         self._on = True
+        for symbol in list(self.engine.desk.tops):
+            self.ticked(symbol)
 
     def ticked(self, symbol: str) -> None:
         """Judge whom a tick concerns."""

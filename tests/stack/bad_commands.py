@@ -183,6 +183,7 @@ BAD_COMMANDS = [
         quantity="5000",
         leverage=150,
     ),
+    trade("more than its leverage may carry", "LEVERAGE_BRACKET", "quantity", quantity="6", leverage=150),
     # --- the account's means ---
     trade("over margin", "MARGIN", "quantity", quantity="50"),
     limit("over margin, resting", "MARGIN", "quantity", quantity="100", leverage=1),
@@ -362,6 +363,7 @@ WITH_LIMIT = {
     "PRICE_RANGE",
     "PRICE_COLLAR",
     "LEVERAGE_RANGE",
+    "LEVERAGE_BRACKET",
     "MARGIN",
     "BALANCE",
     "REDUCE_ONLY",

@@ -17,8 +17,20 @@ from pathlib import Path
 from typing import Any
 
 HOUSE, INSURANCE = "house", "insurance"
+MODE = "liquidation.mode"
+TIERS = "liquidation.tiers"
 ZERO = Decimal(0)
 OVER = frozenset({"filled", "cancelled", "expired", "rejected", "void"})
+
+
+def place_of(symbol: str, side: str = "BOTH") -> str:
+    """What a position is called: by its symbol; in hedge mode by its symbol and side."""
+    return symbol if side == "BOTH" else f"{symbol} {side}"
+
+
+def symbol_of(place: str) -> str:
+    """The symbol whose price a position is worth."""
+    return place.partition(" ")[0]
 
 
 @dataclass(slots=True)
@@ -35,7 +47,7 @@ class Held:
 
 @dataclass(slots=True)
 class Books:
-    """Balances, tiers, positions and live orders after an entry."""
+    """Balances, tiers, positions, live orders and the lines of groups after an entry."""
 
     balances: dict[str, Decimal] = field(default_factory=dict)
     tiers: dict[str, int] = field(default_factory=dict)
@@ -45,6 +57,8 @@ class Books:
     #: Σ ledger lines, by account
     closing: dict[str, int] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, str] = field(default_factory=dict)
+    #: by scope, where its tiers are: as they were set
     modes: dict[str, str] = field(default_factory=dict)
     #: how it is liquidated, by scope
 
@@ -56,14 +70,17 @@ class Books:
             self.closing[row["id"]] = int(row.get("closing", 0))
             self.groups[row["id"]] = row.get("group", "default")
         for row in rows.get("limits", ()):
-            if row["name"] == "liquidation.mode":
+            if row["name"] == TIERS:
+                self.lines[row["scope"]] = row["value"]
+            elif row["name"] == MODE:
                 self.modes[row["scope"]] = row["value"] or ""
         for row in rows.get("positions", ()):
             held = Held(Decimal(row["quantity"]), Decimal(row["cost"]))
+            place = place_of(row["symbol"], row.get("position_side", "BOTH"))
             if held.quantity:
-                self.held[row["sub_account_id"]][row["symbol"]] = held
+                self.held[row["sub_account_id"]][place] = held
             else:
-                self.held[row["sub_account_id"]].pop(row["symbol"], None)
+                self.held[row["sub_account_id"]].pop(place, None)
         for row in rows.get("orders", ()):
             if row["state"].lower() in OVER:
                 self.orders.pop(row["client_order_id"], None)
@@ -75,16 +92,26 @@ class Books:
 
     def of(self, account: str) -> Standing:
         """One account's part, as a copy that stays."""
-        held = {symbol: Held(each.quantity, each.cost) for symbol, each in self.held[account].items()}
+        held = {place: Held(each.quantity, each.cost) for place, each in self.held[account].items()}
         scopes = (account, f"group:{self.groups.get(account, 'default')}", "*")
+        lines = next((self.lines[scope] for scope in scopes if self.lines.get(scope)), None)
         mode = next((self.modes[scope] for scope in scopes if self.modes.get(scope)), "transfer")
         return Standing(
             self.balances.get(account, ZERO),
             self.tiers.get(account, 0),
             held,
+            lines,
             closing=self.closing.get(account, 0),
             market=mode == "market",
         )
+
+    def ruled_by(self, scopes: set[str]) -> list[str]:
+        """The accounts that a change of these scopes' lines concerns."""
+        return [
+            account
+            for account, group in self.groups.items()
+            if not scopes.isdisjoint((account, f"group:{group}", "*"))
+        ]
 
 
 @dataclass(slots=True)
@@ -94,6 +121,8 @@ class Standing:
     balance: Decimal
     tier: int
     held: dict[str, Held]
+    lines: str | None = None
+    #: its own or its group's, as they were set; None: everybody's
     closing: int = 0
     #: the level for which it is being closed at market
     market: bool = False
@@ -130,7 +159,8 @@ def fold(entries: Iterable[dict[str, Any]]) -> Iterator[Step]:
     books = Books()
     for entry in entries:
         rows = entry.get("rows", {})
-        touched = _touched(rows)
+        scopes = {row["scope"] for row in rows.get("limits", ()) if row["name"] == TIERS}
+        touched = list(dict.fromkeys([*_touched(rows), *books.ruled_by(scopes)]))
         before = {account: books.of(account) for account in touched}
         books.take(rows)
         yield Step(

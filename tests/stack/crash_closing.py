@@ -17,12 +17,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from crash_books import HOUSE, INSURANCE, ZERO, Held, Standing, Step
+from crash_books import HOUSE, INSURANCE, ZERO, Held, Standing, Step, place_of, symbol_of
 from crash_money import Losses, Row
 from crash_rules import ACTIONS, LEVELS, Prices, Rules, Weight, taking_price
 
 Told = Iterator[tuple[str, str]]
 DELEVERAGE, TAKEOVER = LEVELS["DELEVERAGE"], LEVELS["TAKEOVER"]
+
+
+def _place(row: Row) -> str:
+    return place_of(row["symbol"], row.get("position_side", "BOTH"))
 
 
 def level_of(row: Row) -> int:
@@ -42,7 +46,7 @@ def closing_orders(step: Step, account: str) -> list[Row]:
 def roomy(step: Step, account: str, new: Sequence[Row]) -> Told:
     """live + unknown + next <= position, wherever closing orders are made."""
     for row in new:
-        coid, symbol = row["client_order_id"], row["symbol"]
+        coid, symbol = row["client_order_id"], _place(row)
         held = step.after[account].held.get(symbol, Held()).quantity
         if (row["type"], row["reduce_only"]) != ("MARKET", True) or (row["side"] == "SELL") != (held > 0):
             yield "order", f"{coid} is a {row['type']} {row['side']}, {held} {symbol} is held"
@@ -50,7 +54,7 @@ def roomy(step: Step, account: str, new: Sequence[Row]) -> Told:
             (
                 Decimal(order["quantity"]) - Decimal(order["filled_qty"])
                 for order in step.live
-                if (order["sub_account_id"], order["symbol"], order["side"]) == (account, symbol, row["side"])
+                if (order["sub_account_id"], _place(order), order["side"]) == (account, symbol, row["side"])
             ),
             ZERO,
         )
@@ -75,7 +79,7 @@ def begun(rules: Rules, step: Step, account: str, rows: Sequence[Row], prices: P
     level = max(int(row["tier"]) for row in wanted)
     if after.closing != level:
         yield "begun", f"{ACTIONS[level]} is told, its mark says {after.closing}"
-    named = {row["symbol"]: Decimal(row["quantity"]) for row in (*wanted, *handed)}
+    named = {_place(row): Decimal(row["quantity"]) for row in (*wanted, *handed)}
     if any(row["price"] is not None or row["realized"] is not None for row in wanted):
         yield "begun", "a price is told of what has not traded"
     if level == TAKEOVER:
@@ -100,7 +104,8 @@ def _least_parts(rules: Rules, before: Standing, parts: dict[str, Decimal], pric
     if left is not None and left.crossed(rules.back_to) and left.ratio != rules.back_to:
         yield "begun", f"too little is to be closed: {left}"
     last = taken[-1]
-    step = rules.steps[last] if parts[last] > 0 else -rules.steps[last]
+    least = rules.steps[symbol_of(last)]
+    step = least if parts[last] > 0 else -least
     spared = _without(rules, before, {**parts, last: parts[last] - step}, prices)
     if spared is not None and not spared.crossed(rules.back_to):
         yield "begun", f"a step of {last} less would do: {spared}"
@@ -112,7 +117,7 @@ def _without(rules: Rules, before: Standing, parts: dict[str, Decimal], prices: 
     for symbol, part in parts.items():
         held = standing.held[symbol]
         share = held.share(part)
-        standing.balance += part * taking_price(held.quantity, prices[symbol]) - share
+        standing.balance += part * taking_price(held.quantity, prices[symbol_of(symbol)]) - share
         held.quantity, held.cost = held.quantity - part, held.cost - share
         if not held.quantity:
             del standing.held[symbol]
@@ -175,7 +180,7 @@ def ended(rules: Rules, step: Step, account: str, row: Row) -> Told:
         return
     tops = json.loads(row["tops"], parse_float=Decimal)
     prices = {s: (Decimal(str(top["bid"])), Decimal(str(top["ask"]))) for s, top in tops.items()}
-    if before.closing != DELEVERAGE or after.held.keys() - prices.keys():
+    if before.closing != DELEVERAGE or {symbol_of(place) for place in after.held} - prices.keys():
         yield "ended", f"it holds {', '.join(after.held)} still"
         return
     weight = rules.weigh(after.balance, after.held, prices)

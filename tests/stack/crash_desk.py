@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from random import Random
 
-from crash_books import ZERO
+from crash_books import ZERO, place_of
 from crash_rules import Bracket
 
 ACCOUNTS, POSITIONS = 200, 600
@@ -34,8 +34,18 @@ WHALES, WHALE_SIZES = 0.04, (60_000.0, 120_000.0)
 USED = Decimal("0.8")
 """So much of an account may be margin: the rest is for its resting order's fee and the first ticks."""
 
-AT_MARKET = 8
-"""Each so many-th account is in the group that is closed at market."""
+HEDGED_OF = 5
+"""One account in five that holds more than one position is in hedge mode: a short beside its first long."""
+
+SHORT_SIDE = (0.2, 0.6)
+"""The second side, in parts of the first: who shall fall still falls."""
+
+GROUP, GROUPED_OF = "tight", 4
+TIERS = "0.6,0.7,0.82,0.66,0.94,0.04"
+"""One account in four is in a group whose lines are tighter than everybody's."""
+
+AT_MARKET, AT_MARKET_OF = "market", 8
+"""One in eight is in a group that is closed at market."""
 
 RESTING = 30
 """Doomed accounts with a resting order, far above the market."""
@@ -66,6 +76,11 @@ class Wanted:
     quantity: Decimal
     entry: Decimal
     leverage: int
+    side: str = "BOTH"
+
+    @property
+    def place(self) -> str:
+        return place_of(self.symbol, self.side)
 
     @property
     def cost(self) -> Decimal:
@@ -82,7 +97,15 @@ class Member:
     positions: list[Wanted] = field(default_factory=list)
     resting: Wanted | None = None
     #: an order to sell that much at `entry`
-    at_market: bool = False
+    group: str = "default"
+
+    @property
+    def at_market(self) -> bool:
+        return self.group == AT_MARKET
+
+    @property
+    def hedged(self) -> bool:
+        return any(each.side != "BOTH" for each in self.positions)
 
 
 def make_desk(listed: Sequence[Listed], seed: int, *, prefix: str = "c") -> list[Member]:
@@ -92,15 +115,17 @@ def make_desk(listed: Sequence[Listed], seed: int, *, prefix: str = "c") -> list
     for number, count in enumerate(_counts(rng, min(MOST_HELD, len(listed)))):
         place = number / ACCOUNTS
         fate = "doomed" if place < DOOMED else "brink" if place < DOOMED + BRINK else "sound"
-        members.append(_member(rng, f"{prefix}{number:03d}", fate, rng.sample(list(listed), count)))
-    for member in members[::AT_MARKET]:
-        member.at_market = True
+        name, symbols = f"{prefix}{number:03d}", rng.sample(list(listed), count)
+        member = _member(rng, name, fate, symbols, hedged=count > 1 and number % HEDGED_OF == 0)
+        member.group = GROUP if number % GROUPED_OF == 1 else member.group
+        member.group = AT_MARKET if number % AT_MARKET_OF == 0 else member.group
+        members.append(member)
     by_symbol = {each.symbol: each for each in listed}
     for member in [each for each in members if each.fate == "doomed"][:RESTING]:
         held = max(member.positions, key=lambda position: position.cost)
         of = by_symbol[held.symbol]
         price = (of.price * Decimal("1.04") / of.tick).quantize(Decimal(1)) * of.tick
-        member.resting = Wanted(held.symbol, held.quantity, price, held.leverage)
+        member.resting = Wanted(held.symbol, held.quantity, price, held.leverage, held.side)
     return members
 
 
@@ -123,12 +148,14 @@ def _counts(rng: Random, most: int) -> list[int]:
     return counts
 
 
-def _member(rng: Random, name: str, fate: str, symbols: list[Listed]) -> Member:
+def _member(rng: Random, name: str, fate: str, symbols: list[Listed], *, hedged: bool) -> Member:
     """Draw until it is an account that could have come to be: margin and leverage within the limits."""
     fall, cushion = (Decimal(str(round(rng.uniform(*each), 4))) for each in (FALLS[fate], CUSHIONS))
     while True:
         longs = [(fate != "sound" and not n) or rng.random() < LONG[fate] for n in range(len(symbols))]
         positions = [_drawn(rng, of, long=long) for of, long in zip(symbols, longs, strict=True)]
+        if hedged:
+            positions[-1] = _other_side(rng, positions[0])
         balance = _balance_for(positions, fall)
         gross = sum((abs(quantity * entry) for _, quantity, entry in positions), ZERO)
         if fate == "sound":
@@ -141,8 +168,8 @@ def _member(rng: Random, name: str, fate: str, symbols: list[Listed]) -> Member:
         leverages = _leverages(rng, positions, min(balance, equity) * USED)
         if leverages is not None:
             held = [
-                Wanted(of.symbol, quantity, entry, leverage)
-                for (of, quantity, entry), leverage in zip(positions, leverages, strict=True)
+                Wanted(of.symbol, quantity, entry, leverages[of.symbol], _side(quantity, hedged=hedged))
+                for of, quantity, entry in positions
             ]
             return Member(name, fate, balance, held)
 
@@ -154,6 +181,19 @@ def _drawn(rng: Random, of: Listed, *, long: bool) -> tuple[Listed, Decimal, Dec
     away = Decimal(str(round(1 + rng.uniform(-0.02, 0.02), 5)))
     entry = (of.price * away / of.tick).quantize(Decimal(1)) * of.tick
     return of, lots * of.step if long else -lots * of.step, entry
+
+
+def _other_side(rng: Random, first: tuple[Listed, Decimal, Decimal]) -> tuple[Listed, Decimal, Decimal]:
+    """The other side of a position, smaller than it."""
+    of, quantity, _ = first
+    part = Decimal(str(round(rng.uniform(*SHORT_SIDE), 4)))
+    lots = max(Decimal(1), (abs(quantity) * part / of.step).quantize(Decimal(1)))
+    _, _, entry = _drawn(rng, of, long=True)
+    return of, -lots * of.step if quantity > 0 else lots * of.step, entry
+
+
+def _side(quantity: Decimal, *, hedged: bool) -> str:
+    return "BOTH" if not hedged else "LONG" if quantity > 0 else "SHORT"
 
 
 def _balance_for(positions: Sequence[tuple[Listed, Decimal, Decimal]], fall: Decimal) -> Decimal:
@@ -175,20 +215,19 @@ def _maintenance(positions: Sequence[tuple[Listed, Decimal, Decimal]], fall: Dec
 
 def _leverages(
     rng: Random, positions: Sequence[tuple[Listed, Decimal, Decimal]], room: Decimal
-) -> list[int] | None:
-    """A leverage for each position within its bracket, high enough that all margins find room."""
-    most = []
+) -> dict[str, int] | None:
+    """A leverage for each symbol within its positions' brackets, high enough that all margins find room."""
+    most: dict[str, list[int]] = {}
     for of, quantity, entry in positions:
         notional = abs(quantity * entry)
         place = next((n for n, each in enumerate(of.brackets) if notional <= each.cap), -1)
-        most.append([each for each in LEVERAGES if each <= of.leverages[place]])
-    chosen = [rng.choice(each) for each in most]
+        allowed = [each for each in LEVERAGES if each <= of.leverages[place]]
+        most[of.symbol] = min(allowed, most.get(of.symbol, allowed), key=len)
+    chosen = {symbol: rng.choice(each) for symbol, each in most.items()}
     for _ in range(len(LEVERAGES) * len(positions)):
-        margin = sum(
-            (abs(q * entry) / lev for (_, q, entry), lev in zip(positions, chosen, strict=True)), ZERO
-        )
+        margin = sum((abs(q * entry) / chosen[of.symbol] for of, q, entry in positions), ZERO)
         if margin <= room:
             return chosen
-        place = min(range(len(chosen)), key=lambda n: chosen[n] / most[n][-1])
-        chosen[place] = next((each for each in most[place] if each > chosen[place]), chosen[place])
+        least = min(chosen, key=lambda symbol: chosen[symbol] / most[symbol][-1])
+        chosen[least] = next((each for each in most[least] if each > chosen[least]), chosen[least])
     return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from crash_books import Step
+from crash_books import Step, place_of
 
 Event = dict[str, Any]
 
@@ -36,8 +36,11 @@ def untold(steps: Iterable[Step], events: Sequence[Event], *, since: int) -> Ite
             continue
         for event in mine:
             after, account = step.after[event["subAccountId"]], event["account"]
-            held = {each["symbol"]: Decimal(each["quantity"]) for each in account["positions"]}
-            booked = {symbol: abs(each.quantity) for symbol, each in after.held.items()}
+            held = {
+                place_of(each["symbol"], each.get("positionSide", "BOTH")): Decimal(each["quantity"])
+                for each in account["positions"]
+            }
+            booked = {place: abs(each.quantity) for place, each in after.held.items()}
             if Decimal(account["balance"]) != after.balance or held != booked:
                 yield f"entry {step.seq} left {after}, its {event['action']} told {account}"
     yield from (f"no entry did what was told: {event}" for event in left)

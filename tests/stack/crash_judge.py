@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import merge
 
-from crash_books import HOUSE, INSURANCE, ZERO, Standing, Step, cents
+from crash_books import HOUSE, INSURANCE, ZERO, Standing, Step, cents, symbol_of
 from crash_closing import begun, closing_orders, conserved, covered, ended, level_of, roomy
 from crash_money import Row, moved, paid
 from crash_rules import ACTIONS, LEVELS, Prices, Rules, Weight
@@ -127,7 +127,7 @@ class Judge:
         for row in told:
             if row["action"] == "CLOSED":
                 self.verdict.actions["CLOSED"] += 1
-                for rule, text in ended(self.rules, step, account, row):
+                for rule, text in ended(self.rules.of(step.before[account]), step, account, row):
                     self._say(account, rule, step, text)
                 if not step.after[account].held:
                     self.verdict.liquidated.add(account)
@@ -136,12 +136,13 @@ class Judge:
         """Look for what had to be done behind `begin` and up to `end`, where something was done or not."""
         if not standing.held:
             return
-        tape, rules = self.tape, self.rules
-        now: dict[str, Tick | None] = {symbol: tape.standing(symbol, begin) for symbol in standing.held}
+        tape, rules = self.tape, self.rules.of(standing)
+        symbols = dict.fromkeys(map(symbol_of, standing.held))
+        now: dict[str, Tick | None] = {symbol: tape.standing(symbol, begin) for symbol in symbols}
         due: tuple[Tick, Weight] | None = None
         weight: Weight | None = None
         behind = 0
-        for place in self._places(standing.held, begin, end):
+        for place in self._places(symbols, begin, end):
             tick = tape.ticks[place]
             if due is not None:
                 behind += not self._away(tick.at)
@@ -210,7 +211,7 @@ class Judge:
             symbol: Tick(symbol, int(top["at"]), Decimal(str(top["bid"])), Decimal(str(top["ask"])))
             for symbol, top in told.items()
         }
-        if absent := before.held.keys() - tops.keys():
+        if absent := set(map(symbol_of, before.held)) - tops.keys():
             self.verdict.says(account, "tops", f"no price of {', '.join(sorted(absent))} is told")
         return tops
 
@@ -257,17 +258,18 @@ class Judge:
         }
         self.verdict.touched.add(account)
         self.verdict.actions.update({row["action"] for row in rows})
-        if before.held.keys() - prices.keys():
+        if set(map(symbol_of, before.held)) - prices.keys():
             return
-        weight = self.rules.weigh(before.balance, before.held, prices)
+        rules = self.rules.of(before)
+        weight = rules.weigh(before.balance, before.held, prices)
         for row in rows:
             self._numbers(account, step, row, weight)
         self._tiers(account, step, rows, weight, prices)
         taking = [row for row in rows if row["action"] in ("DELEVERAGE", "TAKEOVER")]
         for rule, text in (
-            *moved(self.rules, step, account, taking, prices),
+            *moved(rules, step, account, taking, prices),
             *paid(step, account, taking, self.verdict.losses),
-            *begun(self.rules, step, account, rows, prices),
+            *begun(rules, step, account, rows, prices),
         ):
             self._say(account, rule, step, text)
         if any(row["action"] == "TAKEOVER" for row in rows) and after.held and not before.market:
@@ -284,10 +286,11 @@ class Judge:
         before, after = step.before[account], step.after[account]
         if before.closing and not any(row["action"] == "CLOSE" for row in rows):
             return  # dust of a closing under way
-        reached = self.rules.reached(weight)
+        rules = self.rules.of(before)
+        reached = rules.reached(weight)
         levels = {level_of(row) for row in rows} - {0}
         for level in levels:
-            if not weight.crossed(self.rules.fires[level - 1]):
+            if not weight.crossed(rules.fires[level - 1]):
                 self._say(account, "early", step, f"{ACTIONS[level]} at {weight}")
             elif level <= before.tier:
                 self._say(account, "doubled", step, f"{ACTIONS[level]} again, tier {before.tier}, {weight}")
@@ -295,11 +298,11 @@ class Judge:
             self._say(
                 account, "tier", step, f"{ACTIONS[max(levels)]} where {ACTIONS[reached]} was due: {weight}"
             )
-        fits = {self.rules.level(before.tier, weight, after.closing)}
+        fits = {rules.level(before.tier, weight, after.closing)}
         if after.held != before.held:
-            left = self.rules.weigh(after.balance, after.held, prices)
-            fits.add(self.rules.level(max(fits), left) if after.held else 0)
-        if not levels and self.rules.level(before.tier, weight) >= before.tier:
+            left = rules.weigh(after.balance, after.held, prices)
+            fits.add(rules.level(max(fits), left) if after.held else 0)
+        if not levels and rules.level(before.tier, weight) >= before.tier:
             self._say(account, "early", step, f"REARM in tier {before.tier} at {weight}")
         elif after.tier not in fits:
             self._say(account, "tier", step, f"it came out in tier {after.tier}, not {fits}: {weight}")
@@ -337,11 +340,16 @@ class Judge:
             if fill["sub_account_id"] == account:
                 quantity = Decimal(fill["quantity"])
                 traded[fill["symbol"]] += quantity if fill["side"] == "BUY" else -quantity
-        for symbol in before.held.keys() | after.held.keys():
-            was = before.held[symbol].quantity if symbol in before.held else ZERO
-            now = after.held[symbol].quantity if symbol in after.held else ZERO
+        for symbol in sorted(set(map(symbol_of, (*before.held, *after.held)))):
+            # A trade beyond a side of a hedged account opens the other: what it makes is the sum of both
+            was, now = (_net(standing, symbol) for standing in (before, after))
             if now - was != traded[symbol]:
                 self._say(account, "unexplained", step, f"{symbol} went from {was} to {now}")
 
     def _say(self, account: str, rule: str, step: Step, text: str) -> None:
         self.verdict.says(account, rule, f"entry {step.seq}: {text}")
+
+
+def _net(standing: Standing, symbol: str) -> Decimal:
+    held = (each.quantity for place, each in standing.held.items() if symbol_of(place) == symbol)
+    return sum(held, ZERO)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from crash_books import HOUSE, INSURANCE, ZERO, Held, Standing, Step
+from crash_books import HOUSE, INSURANCE, ZERO, Held, Standing, Step, place_of, symbol_of
 from crash_rules import Prices, Rules, taking_price
 
 Row = dict[str, Any]
@@ -35,8 +35,8 @@ def moved(rules: Rules, step: Step, account: str, rows: Sequence[Row], prices: P
     left = step.before[account].copy()
     to_house: dict[str, Decimal] = defaultdict(Decimal)
     for row in rows:
-        symbol, part = row["symbol"], Decimal(row["quantity"])
-        held = left.held.get(symbol, Held())
+        symbol, part, place = row["symbol"], Decimal(row["quantity"]), _place(row)
+        held = left.held.get(place, Held())
         if part * held.quantity <= 0 or abs(part) > abs(held.quantity):
             yield "doubled", f"{part} {symbol} was taken of {held.quantity}"
             continue
@@ -49,7 +49,7 @@ def moved(rules: Rules, step: Step, account: str, rows: Sequence[Row], prices: P
             yield "money", f"{part} {symbol} realised {row['realized']}, its cost says {realized}"
         held.quantity, held.cost = held.quantity - part, held.cost - share
         if not held.quantity:
-            del left.held[symbol]
+            del left.held[place]
         to_house[symbol] += part
     if step.after[account].held != left.held:
         yield "money", f"it was left with {step.after[account].held}, and should hold {left.held}"
@@ -64,13 +64,13 @@ def moved(rules: Rules, step: Step, account: str, rows: Sequence[Row], prices: P
 def _deleveraged(rules: Rules, step: Step, account: str, rows: Sequence[Row], prices: Prices) -> Told:
     """The largest loss first, whole but for the last, and of that no step more than it takes."""
     before = step.before[account]
-    taken = [row["symbol"] for row in rows]
+    taken = [_place(row) for row in rows]
     due = rules.by_loss(before, prices)[: len(taken)]
     if taken != due:
         yield "order", f"{', '.join(taken)} went in this order, by loss it is {', '.join(due)}"
         return
     for row in rows[:-1]:
-        if Decimal(row["quantity"]) != before.held[row["symbol"]].quantity:
+        if Decimal(row["quantity"]) != before.held[_place(row)].quantity:
             yield "order", f"{row['quantity']} {row['symbol']} was taken, not all, before the next symbol"
     after = rules.weigh(
         before.balance + sum((Decimal(row["realized"]) for row in rows), ZERO),
@@ -80,19 +80,20 @@ def _deleveraged(rules: Rules, step: Step, account: str, rows: Sequence[Row], pr
     if step.after[account].held and after.crossed(rules.back_to) and after.ratio != rules.back_to:
         yield "amount", f"too little was taken: {after}, and it holds {list(step.after[account].held)} still"
     last = rows[-1]
-    whole, symbol = Decimal(last["quantity"]), last["symbol"]
-    less = whole - (rules.steps[symbol] if whole > 0 else -rules.steps[symbol])
+    whole, place = Decimal(last["quantity"]), _place(last)
+    step = rules.steps[symbol_of(place)]
+    less = whole - (step if whole > 0 else -step)
     held, balance = before.copy().held, before.balance
     for row in rows[:-1]:
         balance += Decimal(row["realized"])
-        del held[row["symbol"]]
+        del held[_place(row)]
     if less:
-        share = held[symbol].share(less)
+        share = held[place].share(less)
         balance += less * Decimal(last["price"]) - share
-        held[symbol] = Held(held[symbol].quantity - less, held[symbol].cost - share)
+        held[place] = Held(held[place].quantity - less, held[place].cost - share)
     spared = rules.weigh(balance, held, prices)
     if not spared.crossed(rules.back_to):
-        yield "amount", f"a step of {symbol} less would have done: {spared}"
+        yield "amount", f"a step of {place} less would have done: {spared}"
 
 
 def paid(step: Step, account: str, rows: Sequence[Row], losses: Losses) -> Told:
@@ -129,6 +130,10 @@ def paid(step: Step, account: str, rows: Sequence[Row], losses: Losses) -> Told:
     losses.owed += owed
     losses.insured += paid_by_fund
     losses.housed += owed - paid_by_fund
+
+
+def _place(row: Row) -> str:
+    return place_of(row["symbol"], row.get("position_side", "BOTH"))
 
 
 def _quantity(standing: Standing | None, symbol: str) -> Decimal:

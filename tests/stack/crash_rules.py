@@ -9,11 +9,11 @@ a tier that fired, and those below it, may fire again once maintenance / equity 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from crash_books import Held, Standing
+from crash_books import Held, Standing, symbol_of
 
 ZERO = Decimal(0)
 LEVELS = {"WARN": 1, "CANCEL": 2, "DELEVERAGE": 3, "TAKEOVER": 4}
@@ -64,14 +64,24 @@ class Rules:
     least: Mapping[str, Decimal] = field(default_factory=dict)
     #: by symbol, the notional below which no order is taken
 
+    def of(self, standing: Standing) -> Rules:
+        """The rules for an account: where its group has lines of its own, with those.
+
+        They are set as warn, cancel, deleverage, back to, takeover, rearm.
+        """
+        if standing.lines is None:
+            return self
+        warn, cancel, deleverage, back_to, takeover, rearm = map(Decimal, standing.lines.split(","))
+        return replace(self, fires=(warn, cancel, deleverage, takeover), back_to=back_to, rearm=rearm)
+
     def weigh(self, balance: Decimal, held: Mapping[str, Held], prices: Prices) -> Weight:
         """An account at the middle of these prices."""
         equity, maintenance = balance, ZERO
-        for symbol, position in held.items():
-            bid, ask = prices[symbol]
+        for place, position in held.items():
+            bid, ask = prices[symbol_of(place)]
             value = position.quantity * (bid + ask) / 2
             equity += value - position.cost
-            maintenance += self.maintenance(symbol, abs(value))
+            maintenance += self.maintenance(symbol_of(place), abs(value))
         return Weight(equity, maintenance)
 
     def maintenance(self, symbol: str, notional: Decimal) -> Decimal:
@@ -92,12 +102,12 @@ class Rules:
         return max(level, self.reached(weight), closing)
 
     def by_loss(self, standing: Standing, prices: Prices) -> list[str]:
-        """Its symbols, the largest loss at mid first."""
+        """Its positions, the largest loss at mid first."""
         gains = {
-            symbol: position.quantity * sum(prices[symbol]) / 2 - position.cost
-            for symbol, position in standing.held.items()
+            place: position.quantity * sum(prices[symbol_of(place)]) / 2 - position.cost
+            for place, position in standing.held.items()
         }
-        return sorted(gains, key=lambda symbol: gains[symbol])
+        return sorted(gains, key=lambda place: gains[place])
 
 
 def ladders(answer: Sequence[Mapping[str, Any]]) -> dict[str, list[Bracket]]:

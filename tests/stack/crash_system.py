@@ -13,7 +13,9 @@ from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
-from crash_desk import Listed, Member, make_desk, net
+from crash_books import MODE
+from crash_books import TIERS as TIERS_LIMIT
+from crash_desk import AT_MARKET, GROUP, TIERS, Listed, Member, make_desk, net
 from crash_rules import Rules, ladders
 from system import KEY, SECRET, System, until
 
@@ -21,9 +23,6 @@ WALLET = "20000000"
 _numbers = count(1)
 LEVERAGE = 5
 """The exchange account's own: low, for the more it is the less a symbol may be held of."""
-
-AT_MARKET = "atmarket"
-"""The group that is closed at market."""
 
 WHY = {"actor": "the test", "reason": "for the crash"}
 AT_ONCE = 64
@@ -58,11 +57,11 @@ class CrashSystem(System):
         self.listed = await self._list()
         desk = make_desk(self.listed, seed, prefix=prefix)
         await self._hold(net(desk))
+        await self._rule()
         await self._each(self._open(member) for member in desk)
         await self._each(self._fund(member.id, str(member.balance)) for member in desk)
         await self._each(self._hand(member) for member in desk)
-        await self._set_mode()
-        await self._each(self._join(member.id) for member in desk if member.at_market)
+        await self._each(self._join(member) for member in desk)
         await self._each(self._rest(member) for member in desk if member.resting is not None)
         return desk
 
@@ -123,8 +122,17 @@ class CrashSystem(System):
                 left -= Decimal(order["executedQty"])
                 assert order["status"] == "FILLED", order
 
+    async def _rule(self) -> None:
+        """Give one group its own lines, and let another be closed at market."""
+        for group, limit, value in ((GROUP, TIERS_LIMIT, TIERS), (AT_MARKET, MODE, "market")):
+            await self._done(
+                "pms.limits", action="set", scope=f"group:{group}", limit=limit, value=value, **WHY
+            )
+
     async def _open(self, member: Member) -> None:
         await self._done("pms.create_account", subAccountId=member.id)
+        if member.hedged:
+            await self._done("pms.position_mode", subAccountId=member.id, hedge=True)
 
     async def _fund(self, account: str, amount: str) -> None:
         await self._done("pms.transfer", fromAccountId="house", toAccountId=account, amount=amount)
@@ -140,18 +148,10 @@ class CrashSystem(System):
                 leverage=position.leverage,
             )
 
-    async def _set_mode(self) -> None:
-        await self._done(
-            "pms.limits",
-            action="set",
-            scope=f"group:{AT_MARKET}",
-            limit="liquidation.mode",
-            value="market",
-            **WHY,
-        )
-
-    async def _join(self, account: str) -> None:
-        await self._done("pms.group", subAccountId=account, group=AT_MARKET, **WHY)
+    async def _join(self, member: Member) -> None:
+        """Only now: nothing can be imported into an account that is being closed."""
+        if member.group != "default":
+            await self._done("pms.group", subAccountId=member.id, group=member.group, **WHY)
 
     async def _rest(self, member: Member) -> None:
         order = member.resting
@@ -164,6 +164,7 @@ class CrashSystem(System):
             quantity=str(order.quantity),
             price=str(order.entry),
             leverage=order.leverage,
+            **({} if order.side == "BOTH" else {"positionSide": order.side}),
         )
         assert result["success"], result
 

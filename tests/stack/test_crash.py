@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from crash_books import INSURANCE, Step, fold, read_archive
-from crash_desk import Member
+from crash_desk import GROUP, Member
 from crash_events import read_events, untold
 from crash_feed import CrashFeed
 from crash_judge import Judge
@@ -139,6 +139,12 @@ async def agrees(system: CrashSystem, crashed: Crashed) -> None:
     assert {"WARN", "CANCEL", "TAKEOVER", "CLOSE", "CLOSED"} <= verdict.actions.keys()
     market = {member.id for member in crashed.desk if member.at_market}
     assert len(fates["doomed"] & market & verdict.liquidated) > len(fates["doomed"] & market) / 2
+    # No kind of account went by unjudged
+    for kind in (
+        {member.id for member in crashed.desk if member.hedged},
+        {member.id for member in crashed.desk if member.group == GROUP},
+    ):
+        assert kind & verdict.liquidated
 
     events = read_events(await system.redis.xrange("pms:stream:events"))
     read = [step for step in crashed.steps if step.seq > since]

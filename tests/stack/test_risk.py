@@ -110,10 +110,9 @@ async def test_what_cannot_be_answered_is_one_line(
 
 
 async def test_a_crossed_limit_is_an_event_and_an_incident_that_ends_by_itself(system: System) -> None:
-    system.kill("worker-recon")
-    await system.redis.delete("pms:ready:worker-recon")
-    system.start("worker-recon", PMS_RISK_MOST_MARGIN="0.5")
-    await system.ready("worker-recon")
+    setting = ("alice", "risk.margin")
+    code, _, err = await pms(system, "limits", "set", *setting, "0.5", "--reason", "too near")
+    assert code == 0, err
     await run_periodic(system)
 
     async def crossed() -> bool:
@@ -124,7 +123,8 @@ async def test_a_crossed_limit_is_an_event_and_an_incident_that_ends_by_itself(s
     assert (event["subAccountId"], event["measure"], event["state"]) == ("alice", "margin", "crossed")
     assert event["actual"] > event["limit"]
 
-    await system.restart("worker-recon")  # without the limit
+    code, _, err = await pms(system, "limits", "unset", *setting, "--reason", "far enough")
+    assert code == 0, err
     await run_periodic(system)
 
     async def over() -> bool:

@@ -4,51 +4,13 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from system import System, until
+from taken_over import fall, lean, liquidations, taken_over, unwound
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 D = Decimal
-
-
-async def liquidations(system: System, account: str) -> list[Any]:
-    return await system.rows(
-        "select action, symbol, quantity, price, ratio, equity, maintenance from pms.liquidations"
-        " where sub_account_id = :account order by seq, line",
-        account=account,
-    )
-
-
-async def taken_over(system: System, account: str) -> None:
-    async def done() -> bool:
-        return any(row.action == "TAKEOVER" for row in await liquidations(system, account))
-
-    await until(done, f"the takeover of {account}", seconds=30)
-
-
-async def unwound(system: System) -> None:
-    async def flat() -> bool:
-        left = await system.rows("select quantity from pms.unwinds where quantity <> 0")
-        held = await system.rows(
-            "select quantity from pms.positions where sub_account_id = 'house' and quantity <> 0"
-        )
-        return not left and not held
-
-    await until(flat, "the house to be flat", seconds=30)
-
-
-async def lean(system: System, account: str, *, quantity: str, left: str) -> None:
-    """Let an account hold a long with so little money left that a small fall takes it."""
-    await system.account(account, "20000")
-    answer = await system.trade(account, quantity=quantity, leverage=50)
-    assert answer["state"] == "filled", answer
-    balance = D(str(json.loads(await system.redis.get(f"pms:risk:{account}"))["availableMargin"]))
-    answer = await system.ask(
-        "pms.transfer", fromAccountId=account, toAccountId="house", amount=str(balance - D(left))
-    )
-    assert answer["success"], answer
 
 
 async def test_an_account_beyond_its_line_is_the_houses_on_the_tick_and_every_book_agrees(
@@ -59,7 +21,7 @@ async def test_an_account_beyond_its_line_is_the_houses_on_the_tick_and_every_bo
         "carol", type="LIMIT", price=str(await system.bid("BTCUSDT") - 3000), quantity="0.002", leverage=50
     )
     assert resting["state"] == "active", resting
-    await system.admin("POST", "crash", symbols=["BTCUSDT"], percent="-4", seconds=5, gaps=2, seed=7)
+    await fall(system, "-4")
     await taken_over(system, "carol")
     await unwound(system)
     rows = await liquidations(system, "carol")

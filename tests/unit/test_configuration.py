@@ -45,3 +45,12 @@ def test_risk_that_cannot_be_reckoned_is_refused_at_start(
 def test_the_grid_is_read_in_its_order_without_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PMS_RISK_GRID", "-10, 5,,-10,2.5")
     assert load_settings(of_running_stack=False).risk_percents == [-10, 5, Decimal("2.5")]
+
+
+@pytest.mark.parametrize("measure", ["VAR", "ES", "STRESS", "MARGIN"])
+def test_a_limit_that_was_a_variable_is_not_lost_unseen(
+    monkeypatch: pytest.MonkeyPatch, measure: str
+) -> None:
+    monkeypatch.setenv(f"PMS_RISK_MOST_{measure}", "20")
+    with pytest.raises(ConfigError, match=rf"pms limits set '\*' risk.{measure.lower()} "):
+        load_settings(of_running_stack=False)

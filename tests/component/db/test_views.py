@@ -15,6 +15,7 @@ from pms.contract.journal import AssetRow
 from pms.db import queries
 from pms.db.fold import fold
 from pms.db.migrations.versions import r0002_views, r0004_foreign_money
+from pms.domain.rows import position_from
 
 VIEWS = r0002_views.VIEWS | r0004_foreign_money.VIEWS
 
@@ -49,8 +50,24 @@ async def test_positions_show_side_size_and_entry_price(redis: Redis, engine: As
         ("D", "LONG", D(2), D(0)),
         ("E", "LONG", D(2), D("0.00000002")),
     ]
+    assert [one.break_even_price for one in found] == [one.entry_price for one in found], "paid nothing"
     assert [one.symbol for one in await queries.positions(engine, symbol="B")] == ["B"]
     assert await queries.positions(engine, sub_account_id="bob") == []
+
+
+async def test_positions_break_even_as_the_engine_says(redis: Redis, engine: AsyncEngine) -> None:
+    rows = (
+        position(symbol="A", quantity=D("0.2"), cost=D("12066.66666667"), realized_pnl=D("166.66666667")),
+        position(symbol="B", quantity=D(-3), cost=D("-10"), fees=D("0.005")),
+        position(symbol="C", quantity=D(7), cost=D(100), realized_pnl=D("-0.3"), fees=D("0.12345678")),
+        position(symbol="D", quantity=D(2), cost=D("0.00000002"), fees=D("0.00000001")),
+        position(symbol="E", quantity=D(-2), cost=D(0), fees=D("0.00000003")),
+    )
+    await journal(redis, [entry(1, positions=rows)])
+    await fold(redis, engine)
+    found = await queries.positions(engine)
+    assert [one.break_even_price for one in found] == [position_from(row).break_even_price for row in rows]
+    assert [one.fees for one in found] == [row.fees for row in rows]
 
 
 async def test_orders_and_fills_show_averages(redis: Redis, engine: AsyncEngine) -> None:

@@ -19,7 +19,7 @@ from pms.bus.inbox import Inbox, LimitTold
 from pms.config import ConfigError, load_settings
 from pms.contract import names
 from pms.contract.events import Price
-from pms.contract.journal import IncidentRow
+from pms.contract.journal import IncidentRow, LimitRow
 from pms.contract.money import decode_object, encode
 from pms.contract.portfolio import PortfolioReport, read_portfolio
 from pms.db.errors import Unreachable
@@ -28,7 +28,6 @@ from pms.domain.risk_limits import KIND
 from pms.flows.answer_risk import answer_risk
 from pms.flows.portfolio import Deps, watch_risk
 from pms.flows.risk_terms import terms_of
-from pms.risk.limits import Limits
 from pms.venue.app import RunningVenue
 
 D = Decimal
@@ -76,8 +75,10 @@ class Desk:
         price = Price(bid=D(mid) - 1, ask=D(mid) + 1, mid=D(mid), ts=ts)
         await self.redis.set(names.price_key(symbol), encode(price))
 
-    def limit(self, **limits: Decimal | None) -> None:
-        self.deps = replace(self.deps, terms=replace(self.deps.terms, limits=Limits(**limits)))
+    async def limit(self, name: str, value: str | None, scope: str = "*") -> None:
+        """Set a limit, or remove it."""
+        who = {"symbol": "", "actor": "ann", "reason": "a test", "at": 1, "request_id": str(uuid4())}
+        await self.write(limits=(LimitRow(scope=scope, name=name, value=value, **who),))  # type: ignore[arg-type]
 
     async def watch(self) -> tuple[PortfolioReport, list[LimitTold]]:
         """The periodic run, and what it told the streamer."""
@@ -181,7 +182,7 @@ async def test_while_the_exchange_is_away_all_that_needs_no_past_is_told(
 
 async def test_a_limit_is_told_when_crossed_once_and_when_it_is_over(desk: Desk) -> None:
     """What stands is read from PostgreSQL: told again only if the streamer did not hear of it."""
-    desk.limit(margin=D(30))
+    await desk.limit("risk.margin", "30")
     report, told = await desk.watch()
     assert told == [LimitTold("account", "alice", "margin", D("6300.00"), D("8000.00"))]
     assert [each.name for each in report.crossed] == ["alice"]
@@ -198,11 +199,18 @@ async def test_a_limit_is_told_when_crossed_once_and_when_it_is_over(desk: Desk)
     )
     await desk.write(incidents=(row,))
     assert (await desk.watch())[1] == []
-    desk.limit(margin=D(40))  # 8,000 are 95 % of it: neither above it nor well below
+    await desk.limit("risk.margin", "40")  # 8,000 are 95 % of it: neither above it nor well below
     assert (await desk.watch())[1] == []
-    desk.limit(margin=D(50))
+    await desk.limit("risk.margin", "50", scope="alice")
     _, (over,) = await desk.watch()
     assert over == LimitTold("account", "alice", "margin", D("10500.00"), D("8000.00"), over=True)
+
+
+async def test_a_group_s_limit_is_the_group_s_and_its_accounts(desk: Desk) -> None:
+    await desk.write(sub_accounts=(account("alice", balance=D("20000"), group="funds"),))
+    await desk.limit("risk.margin", "1", scope="group:funds")
+    _, told = await desk.watch()
+    assert {(each.scope, each.name) for each in told} == {("group", "funds"), ("account", "alice")}
 
 
 async def test_in_a_crash_only_so_many_limits_are_told_at_once_and_all_are_counted(desk: Desk) -> None:
@@ -211,7 +219,7 @@ async def test_in_a_crash_only_so_many_limits_are_told_at_once_and_all_are_count
         sub_accounts=tuple(account(name, balance=D(1)) for name in names_),
         positions=tuple(position(sub_account_id=name, quantity=D(1), cost=D(61_000)) for name in names_),
     )
-    desk.limit(stress=D(50))
+    await desk.limit("risk.stress", "50")
     report, told = await desk.watch()
     assert len(told) == 50
     assert told[0].scope == "desk"
@@ -230,7 +238,7 @@ async def test_a_request_is_answered_with_a_report_of_one_account(desk: Desk) ->
 
 
 async def test_a_request_tells_no_limit(desk: Desk) -> None:
-    desk.limit(margin=D(1))
+    await desk.limit("risk.margin", "1")
     _, report = await desk.ask()
     assert report is not None
     assert report.crossed

@@ -48,7 +48,7 @@ def report(*, history: bool = True, wanted: str | None = None) -> PortfolioRepor
         report_id="r",
         method=Method("1d", 5, D("0.99"), D("0.975"), D("0.94")),
         scenarios=grid([D(-20), D("12.5")]),
-        limits=Limits(stress=D(10)),
+        limits_of=lambda _kind, _name: Limits(stress=D(10)),
         wanted=wanted,
     ).report
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal as D
 from typing import Any
 
-from crash_books import HOUSE, INSURANCE, ZERO, Books, Held, cents, fold
+from crash_books import HOUSE, INSURANCE, TIERS, ZERO, Books, Held, cents, fold, symbol_of
 from crash_judge import Judge
 from crash_rules import ACTIONS, Bracket, Rules, Weight, taking_price
 from crash_tape import Mark, Tape, Tick
@@ -26,7 +26,10 @@ Entry = dict[str, Any]
 
 @dataclass(slots=True)
 class Scribe:
-    """The world of a test: call `tick`, and everybody whom it concerns is dealt with, unless `blind`."""
+    """The world of a test: call `tick`, and everybody whom it concerns is dealt with, unless `blind`.
+
+    An account's group is its name without the last letter.
+    """
 
     rules: Rules = RULES
     now: int = 1_000_000
@@ -44,10 +47,16 @@ class Scribe:
         return self
 
     def account(self, name: str, balance: str, **held: tuple[str, str]) -> None:
-        """A sub-account with its positions: quantity and entry price by symbol."""
+        """A sub-account with its positions: quantity and entry price by symbol, or by symbol and side."""
         self.write("transfer", ledger=[(name, D(balance), "TRANSFER"), (HOUSE, -D(balance), "TRANSFER")])
-        for symbol, (quantity, entry) in held.items():
-            self.write("import", positions={(name, symbol): Held(D(quantity), D(quantity) * D(entry))})
+        for place, (quantity, entry) in held.items():
+            self.write("import", positions={(name, place): Held(D(quantity), D(quantity) * D(entry))})
+        self.now += 10_000
+
+    def rule(self, scope: str, lines: str | None) -> None:
+        """Give a sub-account, a group or everybody other lines; None: no others any more."""
+        self.now += 10_000
+        self.write("limits", limits=[{"scope": scope, "name": TIERS, "symbol": "", "value": lines}])
         self.now += 10_000
 
     def tick(self, symbol: str, mid: str, *, spread: str = "0.02") -> None:
@@ -66,7 +75,11 @@ class Scribe:
     def accounts(self, symbol: str) -> list[str]:
         """Who holds a symbol, the house aside."""
         held = self.books.held
-        return [name for name in held if name not in (HOUSE, INSURANCE) and symbol in held[name]]
+        return [
+            name
+            for name in held
+            if name not in (HOUSE, INSURANCE) and any(symbol_of(place) == symbol for place in held[name])
+        ]
 
     def top(self, symbol: str) -> Tick | None:
         """The symbol's last tick."""
@@ -75,12 +88,13 @@ class Scribe:
     def deal(self, account: str) -> None:
         """Do what the rules want of an account now."""
         standing = self.books.of(account)
-        tops = {symbol: self.top(symbol) for symbol in standing.held}
+        rules = self.rules.of(standing)
+        tops = {symbol_of(place): self.top(symbol_of(place)) for place in standing.held}
         prices = {s: (t.bid, t.ask) for s, t in tops.items() if t is not None and t.bid and t.ask}
-        if not standing.held or len(prices) < len(standing.held):
+        if not standing.held or len(prices) < len(tops):
             return
-        weight = self.rules.weigh(standing.balance, standing.held, prices)
-        level = self.rules.level(standing.tier, weight)
+        weight = rules.weigh(standing.balance, standing.held, prices)
+        level = rules.level(standing.tier, weight)
         if level == standing.tier:
             return
         if level < standing.tier:
@@ -90,45 +104,46 @@ class Scribe:
         elif level == 3:
             parts = self.parts(account, prices)
             after = self.weight_without(account, parts, prices)
-            self.act(account, "DELEVERAGE", parts, weight, tier=self.rules.level(3, after))
+            self.act(account, "DELEVERAGE", parts, weight, tier=rules.level(3, after))
         else:
             self.act(account, ACTIONS[level], {}, weight, tier=level)
 
     def parts(self, account: str, prices: dict[str, Any]) -> dict[str, D]:
         """What must go: whole positions by loss, of the last the fewest steps."""
         standing, parts = self.books.of(account), {}
-        for symbol in self.rules.by_loss(standing, prices):
-            whole, step = standing.held[symbol].quantity, self.rules.steps[symbol]
+        rules = self.rules.of(standing)
+        for place in rules.by_loss(standing, prices):
+            whole, step = standing.held[place].quantity, rules.steps[symbol_of(place)]
             step = step if whole > 0 else -step
             few, many = 0, int(whole / step)
             while few < many:
                 middle = (few + many) // 2
-                parts[symbol] = step * middle
+                parts[place] = step * middle
                 after = self.weight_without(account, parts, prices)
-                if after.crossed(self.rules.back_to):
+                if after.crossed(rules.back_to):
                     few = middle + 1
                 else:
                     many = middle
-            parts[symbol] = step * few
-            if not self.weight_without(account, parts, prices).crossed(self.rules.back_to):
+            parts[place] = step * few
+            if not self.weight_without(account, parts, prices).crossed(rules.back_to):
                 break
         return parts
 
     def weight_without(self, account: str, parts: dict[str, D], prices: dict[str, Any]) -> Weight:
         """The account as it would be without these parts."""
         left = self.books.of(account)
-        for symbol, part in parts.items():
-            held = left.held[symbol]
+        for place, part in parts.items():
+            held = left.held[place]
             share = held.share(part)
-            left.balance += part * taking_price(held.quantity, prices[symbol]) - share
-            left.held[symbol] = Held(held.quantity - part, held.cost - share)
+            left.balance += part * taking_price(held.quantity, prices[symbol_of(place)]) - share
+            left.held[place] = Held(held.quantity - part, held.cost - share)
         held_still = {s: p for s, p in left.held.items() if p.quantity}
         return self.rules.weigh(left.balance, held_still, prices)
 
     def act(self, account: str, action: str, parts: dict[str, D], weight: Weight, *, tier: int) -> None:
         """Journal a step as it should be."""
         standing = self.books.of(account)
-        tops = {symbol: self.top(symbol) for symbol in standing.held}
+        tops = {symbol_of(place): self.top(symbol_of(place)) for place in standing.held}
         told = {s: {"bid": str(t.bid), "ask": str(t.ask), "at": t.at} for s, t in tops.items() if t}
         rows, positions, ledger = [], {}, []
         common = {
@@ -142,10 +157,12 @@ class Scribe:
             "at": self.now,
         }
         realized = ZERO
-        for symbol, part in (parts or {None: None}).items():
-            row = {**common, "symbol": symbol, "quantity": None, "price": None, "realized": None}
-            if symbol is not None and part is not None:
-                held, top = standing.held[symbol], tops[symbol]
+        for place, part in (parts or {None: None}).items():
+            symbol, side = _named(place or "")
+            row = {**common, "symbol": symbol or None, "quantity": None, "price": None, "realized": None}
+            row["position_side"] = side
+            if place is not None and part is not None:
+                held, top = standing.held[place], tops[symbol]
                 assert top is not None
                 assert top.bid is not None
                 assert top.ask is not None
@@ -153,14 +170,14 @@ class Scribe:
                 share = held.share(part)
                 gain = part * price - share
                 row |= {"quantity": str(part), "price": str(price), "realized": str(gain)}
-                positions[account, symbol] = Held(held.quantity - part, held.cost - share)
-                house = self.books.held[HOUSE].get(symbol, Held())
+                positions[account, place] = Held(held.quantity - part, held.cost - share)
+                house = positions.get((HOUSE, symbol), self.books.held[HOUSE].get(symbol, Held()))
                 positions[HOUSE, symbol] = Held(house.quantity + part, house.cost + part * price)
                 ledger += [(account, gain, "LIQUIDATION"), (HOUSE, -gain, "NETTING")]
                 realized += gain
             rows.append(row)
         gone = len(parts) == len(standing.held) and all(
-            part == standing.held[symbol].quantity for symbol, part in parts.items()
+            part == standing.held[place].quantity for place, part in parts.items()
         )
         owed = max(ZERO, -standing.balance - realized) if gone else ZERO
         if owed:
@@ -210,12 +227,19 @@ class Scribe:
                         "balance": str(balances.get(account, self.books.balances.get(account, ZERO))),
                         "tier": (tiers or {}).get(account, self.books.tiers.get(account, 0)),
                         "closing": (closing or {}).get(account, self.books.closing.get(account, 0)),
+                        "group": account[:-1],
                     }
                     for account in touched
                 ],
                 "positions": [
-                    {"sub_account_id": a, "symbol": s, "quantity": str(p.quantity), "cost": str(p.cost)}
-                    for (a, s), p in (positions or {}).items()
+                    {
+                        "sub_account_id": account,
+                        "symbol": _named(place)[0],
+                        "position_side": _named(place)[1],
+                        "quantity": str(held.quantity),
+                        "cost": str(held.cost),
+                    }
+                    for (account, place), held in (positions or {}).items()
                 ],
                 "ledger": [
                     {"sub_account_id": account, "amount": str(amount), "reason": why, "asset": "USDT"}
@@ -232,3 +256,9 @@ class Scribe:
     def judged(self, **how: Any) -> Verdict:
         """What the judge says to it."""
         return Judge(Tape(self.ticks, self.marks), self.rules, **how).judge(fold(self.entries))
+
+
+def _named(place: str) -> tuple[str, str]:
+    """A position's symbol and side."""
+    symbol, _, side = place.partition(" ")
+    return symbol, side or "BOTH"

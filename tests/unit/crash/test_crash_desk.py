@@ -7,7 +7,7 @@ from decimal import Decimal as D
 
 import pytest
 from crash_books import Held
-from crash_desk import ACCOUNTS, LEVERAGES, POSITIONS, Listed, Member, make_desk, net
+from crash_desk import ACCOUNTS, GROUP, LEVERAGES, POSITIONS, Listed, Member, make_desk, net
 from crash_rules import Bracket, Rules
 
 from pms.venue.background.synthetic import START_PRICES
@@ -33,7 +33,7 @@ RULES = Rules({each.symbol: each.brackets for each in LISTED}, {each.symbol: eac
 
 def ratio_after(member: Member, fall: D) -> D | None:
     prices = {each.symbol: each.price * (1 - fall) for each in LISTED}
-    held = {each.symbol: Held(each.quantity, each.cost) for each in member.positions}
+    held = {each.place: Held(each.quantity, each.cost) for each in member.positions}
     return RULES.weigh(member.balance, held, {s: (p, p) for s, p in prices.items()}).ratio
 
 
@@ -45,7 +45,7 @@ def test_a_desk_is_whole_and_each_account_possible(seed: int) -> None:
     assert sum(len(member.positions) for member in desk) == POSITIONS
     listed = {each.symbol: each for each in LISTED}
     for member in desk:
-        assert len({each.symbol for each in member.positions}) == len(member.positions)
+        assert len({each.place for each in member.positions}) == len(member.positions)
         margin = sum((abs(each.cost) / each.leverage for each in member.positions), D(0))
         assert 0 < margin <= member.balance
         for each in member.positions:
@@ -53,6 +53,11 @@ def test_a_desk_is_whole_and_each_account_possible(seed: int) -> None:
             assert not each.quantity % listed[each.symbol].step
             assert not each.entry % listed[each.symbol].tick
             assert each.leverage in LEVERAGES
+        assert len({(each.symbol, each.leverage) for each in member.positions}) == len(
+            {each.symbol for each in member.positions}
+        )
+    kinds = Counter((member.hedged, member.group) for member in desk)
+    assert all(kinds[hedged, group] > 3 for hedged in (True, False) for group in ("default", GROUP)), kinds
     # Three of them, one after the other, fit into an exchange account of twenty millions
     assert sum(member.balance for member in desk) < 2_000_000
     value = {symbol: quantity * listed[symbol].price for symbol, quantity in net(desk).items()}

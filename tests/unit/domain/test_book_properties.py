@@ -42,9 +42,21 @@ class Plain:
 
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
+    paid: Decimal = ZERO
+    #: for all that was bought, less what was sold, fees included, since it was flat or crossed zero
 
-    def trade(self, quantity: Decimal, price: Decimal) -> Decimal:
+    @property
+    def break_even(self) -> Decimal:
+        return (self.paid / self.quantity).quantize(CENT, rounding=ROUND_HALF_EVEN) if self.quantity else ZERO
+
+    def trade(self, quantity: Decimal, price: Decimal, fee: Decimal = ZERO) -> Decimal:
         """Book a signed quantity; returns what it realised."""
+        was = self.quantity
+        self.paid += quantity * price + fee
+        if was * (was + quantity) <= 0:
+            # Flat before or after, or crossed: what is open from here on is what of this trade is left.
+            left = was + quantity
+            self.paid = left * price + (fee * left / quantity).quantize(CENT, rounding=ROUND_HALF_EVEN)
         closed = min(abs(quantity), abs(self.quantity)) if self.quantity * quantity < 0 else ZERO
         realized = ZERO
         if closed:
@@ -200,6 +212,7 @@ class World:
             if position.sub_account_id != "house":
                 ours = plain[position.sub_account_id, position.position_side]
                 assert (position.quantity, position.cost) == (ours.quantity, ours.cost)
+                assert position.break_even_price == ours.break_even
         again = Desk(epoch="e2")
         again.tops, again.instruments = self.desk.tops, self.desk.instruments
         again.load(self.before)
@@ -226,10 +239,14 @@ def _replayed(plain: dict[tuple[str, str], Plain], fill: FillRow) -> Decimal:
     side = plain[fill.sub_account_id, fill.position_side]
     reduces = (fill.position_side, fill.side) in {(LONG, "SELL"), (SHORT, "BUY")}
     beyond = max(abs(quantity) - abs(side.quantity), ZERO).copy_sign(quantity) if reduces else ZERO
-    realized = side.trade(quantity - beyond, fill.price)
+    fees = {
+        part: (fill.commission * part / quantity).quantize(CENT, rounding=ROUND_HALF_EVEN)
+        for part in (quantity - beyond, beyond)
+    }
+    realized = side.trade(quantity - beyond, fill.price, fees[quantity - beyond])
     if beyond:
         other = SHORT if fill.position_side == LONG else LONG
-        realized += plain[fill.sub_account_id, other].trade(beyond, fill.price)
+        realized += plain[fill.sub_account_id, other].trade(beyond, fill.price, fees[beyond])
     return realized
 
 
@@ -307,6 +324,7 @@ def test_the_steps_reach_what_matters() -> None:
     world.take("carol", LONG)
     world.fill(1, 100, 60_500)
     world.check()
+    world.recomputed()
     kept = {p.place[::2]: p.quantity for p in world.desk.positions.values() if p.quantity}
     assert kept["alice", "BOTH"] == D("-0.2")
     assert kept["carol", SHORT] == D("-0.1")

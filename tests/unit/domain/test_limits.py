@@ -14,7 +14,7 @@ from pms.contract import limits as L
 from pms.contract.codes import Code, Refusal
 from pms.contract.journal import LimitRow, Rows, SubAccountRow, decode_entry, encode_entry
 from pms.domain.desk import Desk
-from pms.domain.limits import LimitBook
+from pms.domain.limits import MOST_KNOWN, LimitBook
 
 WHO = {"actor": "ann", "reason": "a new desk"}
 SCOPES = ("alice", "group:fast", "*")
@@ -49,6 +49,69 @@ def test_the_narrowest_setting_counts(places: set[tuple[str, str]], symbol: str)
     found = next(each for each in book.effective("alice", symbol) if each.limit is L.LEVERAGE)
     assert found.value == expected
     assert (found.row is None) is (expected is None)
+
+
+SETTINGS = st.tuples(
+    st.sampled_from((*SCOPES, "group:default")),
+    st.sampled_from(("BTCUSDT", "")),
+    st.sampled_from(("leverage", "exposure")),
+    st.sampled_from((None, "1", "2", "3")),
+)
+ASKED = tuple(product(("alice", "bob"), ("BTCUSDT", "ETHUSDT", ""), (L.LEVERAGE, L.EXPOSURE)))
+
+
+@given(st.lists(st.one_of(SETTINGS, st.sampled_from(("fast", "default", "slow"))), max_size=12), st.data())
+def test_what_is_known_is_what_would_be_found_anew(
+    changes: list[tuple[str, str, str, str | None] | str], data: st.DataObject
+) -> None:
+    """After each change some are asked for, so that the next one finds them known."""
+    book, rows, groups = LimitBook(), [], []
+    for change in changes:
+        if isinstance(change, str):
+            groups.append((data.draw(st.sampled_from(("alice", "bob"))), change))
+            book.join(*groups[-1])
+        else:
+            scope, symbol, name, value = change
+            rows.append(row(scope, symbol, value, name))
+            book.take(rows[-1])
+        fresh = LimitBook()
+        for account, group in groups:
+            fresh.join(account, group)
+        for each in rows:
+            fresh.take(each)
+        for account, symbol, limit in data.draw(st.lists(st.sampled_from(ASKED), max_size=6)):
+            assert book.of(account, limit, symbol) == fresh.of(account, limit, symbol)
+
+
+def test_what_holds_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    found = LimitBook._found
+
+    def counted(book: LimitBook, account: str, limit: L.Limit[object], symbol: str) -> object:
+        looked.append(account)
+        return found(book, account, limit, symbol)
+
+    monkeypatch.setattr(LimitBook, "_found", counted)
+    book = LimitBook()
+    book.take(row("*", "", "5"))
+    for _ in range(3):
+        for account in ("alice", "bob"):
+            assert book.of(account, L.LEVERAGE, "BTCUSDT") == 5
+            assert book.of(account, L.EXPOSURE) is None
+    assert looked == ["alice"], "one for all of a group; what nobody ever set is not looked for at all"
+    book.take(row("bob", "", "4"))
+    for _ in range(3):
+        found_now = [book.of(account, L.LEVERAGE, "BTCUSDT") for account in ("alice", "bob", "carol")]
+        assert found_now == [5, 4, 5]
+    assert looked == ["alice", "alice", "bob"], "and for each that has a setting of its own"
+
+
+def test_only_so_many_are_known_at_a_time() -> None:
+    book = LimitBook()
+    book.take(row("*", "", "5"))
+    for number in range(MOST_KNOWN + 10):
+        assert book.of("alice", L.LEVERAGE, f"S{number}USDT") == 5
+    assert len(book._known) <= MOST_KNOWN
 
 
 def test_the_default_group_has_limits_of_its_own() -> None:

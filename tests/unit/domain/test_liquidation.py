@@ -88,6 +88,11 @@ def sums(desk: Desk) -> tuple[Decimal, Decimal]:
     )
 
 
+def left(desk: Desk) -> dict[str, Decimal]:
+    """What the house has yet to close."""
+    return {symbol: row.quantity for symbol, row in desk.unwinds.items()}
+
+
 @pytest.fixture
 def desk() -> Desk:
     desk = desk_at()
@@ -129,7 +134,7 @@ def test_a_takeover_moves_all_to_the_house_at_the_bid(desk: Desk) -> None:
     assert not desk.held["alice"]
     house = desk.position(HOUSE, "BTCUSDT")
     assert (house.quantity, house.cost) == (3, 3 * bid)
-    assert desk.unwinds == {"BTCUSDT": D(3)}
+    assert left(desk) == {"BTCUSDT": D(3)}
     assert desk.accounts["alice"].tier == Tier.NONE
     assert sums(desk) == before
     assert [event.type for event in posting.events].count("liquidation") == 3
@@ -178,7 +183,28 @@ def test_orders_in_the_symbol_go_with_the_position_unwanted(desk: Desk) -> None:
     fill(desk, order, "61000", D(1))
     assert desk.accounts["alice"].balance >= 0
     assert not desk.held["alice"]
-    assert desk.unwinds["BTCUSDT"] == 2
+    assert left(desk)["BTCUSDT"] == 2
+
+
+def test_an_order_read_before_and_behind_its_handing_over_counts_once(desk: Desk) -> None:
+    """A new life reads the order from PostgreSQL as alice's, then from the journal's tail as the house's."""
+    posting = trade(desk, "alice", side="SELL", type="LIMIT", price="61000", quantity="1", leverage=50)
+    rebuilt = Desk(epoch="e1")
+    rebuilt.instruments = desk.instruments
+    rebuilt.load(
+        Rows(
+            sub_accounts=tuple(account.row() for account in desk.accounts.values()),
+            positions=tuple(position_row(p) for held in desk.held.values() for p in held.values()),
+            orders=posting.entry.rows.orders,
+        )
+    )
+    move_price(desk, "56000")
+    taken = judge(desk)
+    assert taken is not None
+    rebuilt.load(taken.entry.rows)
+    assert rebuilt.orders_of("alice", None) == []
+    assert rebuilt.accounts["alice"].open_orders == 0
+    assert {a: p for a, p in rebuilt.pending.items() if p} == {a: p for a, p in desk.pending.items() if p}
 
 
 def test_at_the_cancel_tier_orders_stay_the_accounts_own(desk: Desk) -> None:
@@ -199,34 +225,6 @@ def test_a_tier_is_armed_again_below_its_line(desk: Desk) -> None:
     assert actions(judge(desk)) == ["REARM"]
     move_price(desk, price_at_ratio(desk, "0.70"))
     assert actions(judge(desk)) == ["WARN"]
-
-
-def test_the_house_unwinds_its_net_one_order_at_a_time(desk: Desk) -> None:
-    hold(desk, "bob", "-1")
-    move_price(desk, "56000")
-    judge(desk)
-    desk.unwinds["BTCUSDT"] += D(-1)  # as if bob's short had been taken over too
-    first = unwind(desk, "BTCUSDT", now=4000, most_notional=D(60_000))
-    assert first is not None
-    (row,) = first.entry.rows.orders
-    assert (row.side, row.quantity, row.sub_account_id, row.origin) == (
-        "SELL",
-        D("1.071"),
-        HOUSE,
-        "LIQUIDATION",
-    )
-    assert unwind(desk, "BTCUSDT", now=4000) is None, "one lives"
-    fill(desk, desk.orders[row.client_order_id], "56990")
-    assert desk.unwinds["BTCUSDT"] == D("0.929")
-    second = unwind(desk, "BTCUSDT", now=4001)
-    assert second is not None
-    assert second.entry.rows.orders[0].quantity == D("0.929")
-    assert second.entry.rows.orders[0].client_order_id != row.client_order_id
-
-
-def test_dust_waits_until_more_is_taken_over(desk: Desk) -> None:
-    desk.unwinds["BTCUSDT"] = D("0.0004")
-    assert unwind(desk, "BTCUSDT", now=1) is None
 
 
 def test_a_torn_book_liquidates_nobody(desk: Desk) -> None:
@@ -348,7 +346,7 @@ def test_the_watch_judges_on_the_tick_of_a_scan_and_the_sums_hold(seed: int) -> 
         ),
         D(0),
     )
-    assert desk.unwinds.get("BTCUSDT", D(0)) == taken
+    assert left(desk).get("BTCUSDT", D(0)) == taken
 
 
 @settings(max_examples=20, deadline=None)
@@ -395,7 +393,7 @@ def test_a_hedged_account_is_taken_over_on_both_sides() -> None:
     taken = {row.position_side: row.quantity for row in told.entry.rows.liquidations if row.symbol}
     assert taken == {"LONG": 4, "SHORT": -1}
     assert not desk.held["alice"]
-    assert desk.unwinds == {"BTCUSDT": D(3)}
+    assert left(desk) == {"BTCUSDT": D(3)}
     assert sums(desk) == before
 
 
@@ -417,7 +415,7 @@ def test_11_six_hundred_liquidations_on_one_tick_are_one_transfer_each_and_one_u
     taken = [actions(each) for each in done if isinstance(each, Posting)]
     assert taken == [["WARN", "CANCEL", "TAKEOVER"]] * 400
     assert [account for account in accounts if not desk.held[account]] == [a for a in accounts if a in due]
-    assert desk.unwinds == {"BTCUSDT": 400 * D("0.3")}
+    assert left(desk) == {"BTCUSDT": 400 * D("0.3")}
     assert sums(desk) == before
     orders = [unwind(desk, "BTCUSDT", now=3), unwind(desk, "BTCUSDT", now=3)]
     assert orders[0] is not None
@@ -425,5 +423,5 @@ def test_11_six_hundred_liquidations_on_one_tick_are_one_transfer_each_and_one_u
     move_price(desk, "64000")
     for account in watch.due("BTCUSDT", desk.tops["BTCUSDT"].mid):
         watch.judge(account, now=4)
-    assert desk.unwinds == {"BTCUSDT": 200 * D("0.3")}, "the net of both"
+    assert left(desk) == {"BTCUSDT": 200 * D("0.3")}, "the net of both"
     assert not any(desk.held[account] for account in accounts)

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from makers import BTC, D, account, holding, walk
 
+from pms.contract.journal import LimitRow
 from pms.contract.names import HOUSE
+from pms.domain.limits import LimitBook
 from pms.domain.risk_limits import subject
 from pms.risk.assess import MOST_ACCOUNTS, Assessed, Method, Snapshot, assess
 from pms.risk.coverage import Quote
-from pms.risk.limits import Figures, Limits, judge
+from pms.risk.limits import Figures, Limits, LimitsOf, judge, limits_in
 from pms.risk.returns import Returns, align
 from pms.risk.scenarios import Scenario, grid
 
@@ -30,6 +32,11 @@ DESK = (
 )
 
 
+def every(**percents: Any) -> LimitsOf:
+    """The same limits for every scope."""
+    return lambda _kind, _name: Limits(**percents)
+
+
 def report(**changes: Any) -> Assessed:
     returns = align(changes.pop("history", HISTORY), count=4, least=2, reference="BTCUSDT")
     fields: dict[str, Any] = {
@@ -41,13 +48,13 @@ def report(**changes: Any) -> Assessed:
         "returns": returns,
         "ladders": {"BTCUSDT": BTC, "ETHUSDT": BTC},
     }
-    asked = {name: changes.pop(name) for name in ("limits", "wanted") if name in changes}
+    asked = {name: changes.pop(name) for name in ("limits_of", "wanted") if name in changes}
     return assess(
         Snapshot(**{**fields, **changes}),
         report_id="r",
         method=METHOD,
         scenarios=SCENARIOS,
-        **{"limits": Limits(), **asked},
+        **{"limits_of": every(), **asked},
     )
 
 
@@ -133,7 +140,7 @@ def test_many_accounts_are_shown_by_their_loss_and_the_rest_counted() -> None:
 
 def test_a_crossed_limit_is_told_and_shown_first() -> None:
     """Bob's VaR of 1,800 is above 30 % of his 5,000; alice's 6,000 is exactly 30 % of hers, not above."""
-    found = report(limits=Limits(var=D(30)))
+    found = report(limits_of=every(var=D(30)))
     assert [(each.name, each.limit, each.actual) for each in found.report.crossed] == [
         (HOUSE, 300, 600),
         ("bob", 1500, 1800),
@@ -155,7 +162,7 @@ def test_the_account_that_was_asked_for_goes_through_every_scenario() -> None:
 
 def test_a_var_that_leaves_a_position_out_crosses_nothing_and_ends_nothing() -> None:
     found = report(
-        history={"BTCUSDT": HISTORY["BTCUSDT"]}, limits=Limits(var=D(1)), standing={"account bob var"}
+        history={"BTCUSDT": HISTORY["BTCUSDT"]}, limits_of=every(var=D(1)), standing={"account bob var"}
     )
     assert "bob" not in {each.name for each in found.findings}
 
@@ -179,20 +186,63 @@ def figures(actual: str | None, *, equity: str = "1000") -> list[Figures]:
 )
 def test_a_limit_ends_only_well_below_itself(actual: str | None, stands: bool, told: list[bool]) -> None:
     standing = {subject("account", "a", "var")} if stands else set()
-    found = list(judge(figures(actual), Limits(var=D(10)), standing))
+    found = list(judge(figures(actual), every(var=D(10)), standing))
     assert [each.over for each in found] == told
 
 
 def test_without_equity_any_risk_is_too_much() -> None:
-    (found,) = judge(figures("0.01", equity="-5"), Limits(var=D(10)), ())
+    (found,) = judge(figures("0.01", equity="-5"), every(var=D(10)), ())
     assert (found.limit, found.over) == (0, False)
-    assert not list(judge(figures("0", equity="-5"), Limits(var=D(10)), ()))
+    assert not list(judge(figures("0", equity="-5"), every(var=D(10)), ()))
 
 
 def test_a_limit_or_a_group_that_is_no_more_ends_what_stands() -> None:
     standing = {"account a var", "group old one es", "not one of ours"}
-    found = list(judge(figures("500"), Limits(), standing))
+    found = list(judge(figures("500"), every(), standing))
     assert [(each.kind, each.name, each.measure, each.over) for each in found] == [
         ("account", "a", "var", True),
         ("group", "old one", "es", True),
     ]
+
+
+def book(*settings: tuple[str, str, str | None], **groups: str) -> LimitBook:
+    found = LimitBook()
+    for scope, name, value in settings:
+        who = {"actor": "ann", "reason": "a test", "at": 1, "request_id": "r"}
+        found.take(LimitRow(scope=scope, name=name, symbol="", value=value, **who))  # type: ignore[arg-type]
+    for account_, group in groups.items():
+        found.join(account_, group)
+    return found
+
+
+def test_each_scope_has_the_limits_that_are_set_for_it() -> None:
+    of = limits_in(
+        book(
+            ("*", "risk.var", "20"),
+            ("group:funds", "risk.var", "15"),
+            ("group:funds", "risk.es", "25"),
+            ("group:default", "risk.stress", "70"),
+            ("bob", "risk.var", "30"),
+            ("bob", "risk.margin", "80"),
+            alice="funds",
+            bob="funds",
+        )
+    )
+    assert of("desk", "desk") == Limits(var=D(20))
+    assert of("group", "funds") == Limits(var=D(15), es=D(25))
+    assert of("group", "others") == Limits(var=D(20))
+    assert of("account", "alice") == Limits(var=D(15), es=D(25))
+    assert of("account", "bob") == Limits(var=D(30), es=D(25), margin=D(80))
+    assert of("account", "carol") == Limits(var=D(20), stress=D(70))
+
+
+def test_a_setting_that_is_removed_leaves_the_wider_one() -> None:
+    was = book(("*", "risk.var", "20"), ("bob", "risk.var", "30"), ("bob", "risk.var", None))
+    assert limits_in(was)("account", "bob") == Limits(var=D(20))
+
+
+def test_the_desk_its_groups_and_its_accounts_are_judged_by_their_own_limits() -> None:
+    """VaR of 30 % is alice's 6,000 exactly and above it bob's 1,800; the group's pooled book loses less."""
+    settings = (("*", "risk.var", "1000"), ("group:funds", "risk.var", "10"), ("bob", "risk.var", "36"))
+    found = report(limits_of=limits_in(book(*settings, alice="funds", bob="funds")))
+    assert [(each.kind, each.name) for each in found.findings] == [("group", "funds"), ("account", "alice")]

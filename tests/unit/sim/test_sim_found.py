@@ -52,10 +52,25 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
     "an emptied Redis costs no order, no fill and no answer": (86, [Fault(1500, "redis_emptied", ms=60)]),
 }
 
+IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
+    "an order that went to the house is not reserved for its first owner by the next life": (
+        1228,
+        [Fault(2904, "paused", "ledger", ms=1200), Fault(3144, "redis_restarted", ms=60)],
+    ),
+}
+
 
 @pytest.mark.parametrize("name", FOUND)
 def test_what_was_found_is_survived(name: str) -> None:
     seed, plan = FOUND[name]
     with logs(None):
-        outcome = run(seed, plan=plan)
+        outcome = run(seed, plan=plan, storms=False)
+    assert outcome.violation is None, outcome.violation
+
+
+@pytest.mark.parametrize("name", IN_STORMS)
+def test_what_was_found_in_a_storm_is_survived(name: str) -> None:
+    seed, plan = IN_STORMS[name]
+    with logs(None):
+        outcome = run(seed, plan=plan, storms=True)
     assert outcome.violation is None, outcome.violation

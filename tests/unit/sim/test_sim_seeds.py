@@ -12,9 +12,12 @@ from click.testing import CliRunner
 
 from pms.cli.main import cli
 from pms.sim.campaign import run_chunk
-from pms.sim.mutants import MUTANTS
-from pms.sim.prove import find
+from pms.sim.liquidations import ENTRY, ONCE, OWED, PAID
+from pms.sim.prove import MUTANTS, find
 from pms.sim.run import run
+from pms.sim.standing import KEPT
+from pms.sim.storm import stormy
+from pms.sim.ticks import DEALT_WITH
 from pms.sim.timeline import logs, tell
 
 QUICK = (
@@ -26,6 +29,18 @@ QUICK = (
     "trade_lite_booked",
 )
 """Planted bugs that the first seeds find; `make prove` looks for all."""
+
+IN_STORMS = {
+    "debt_paid_again": 5,
+    "due_dropped": 0,
+    "takeover_not_journaled": 0,
+    "takeover_without_orders": 0,
+    "tier_forgotten": 30,
+    "torn_price_believed": 0,
+    "unwind_not_lessened": 0,
+    "unwinds_beside_unknown": 0,
+}
+"""Planted bugs of liquidation, and from which seed on they are looked for: the first 60 find each."""
 
 TRACE = """
 import hashlib, sys
@@ -59,6 +74,7 @@ def test_faulty_seeds_hold_too() -> None:
     assert tally.failures == []
     assert (tally.seeds, tally.thin) == (12, 0)
     assert min(tally.invariants.values()) > 0
+    assert {DEALT_WITH, ENTRY, KEPT, ONCE, OWED, PAID} <= tally.invariants.keys(), "nobody was liquidated"
 
 
 @pytest.mark.parametrize(
@@ -94,8 +110,23 @@ def test_a_planted_bug_is_found(name: str) -> None:
     assert proof.seed is not None, f"{name} was not found"
 
 
+@pytest.mark.parametrize("name", IN_STORMS)
+def test_a_planted_bug_of_liquidation_is_found(name: str) -> None:
+    proof = find(name, first=IN_STORMS[name], most=60)
+    assert proof.seed is not None, f"{name} was not found"
+
+
+def test_one_seed_of_three_has_a_storm_in_which_accounts_are_liquidated() -> None:
+    assert sum(stormy(seed) for seed in range(30)) == 10
+    with logs(None):
+        (calm, wild) = (run(3, storms=storms).checked for storms in (None, True))
+    assert ENTRY not in calm
+    assert wild[ENTRY] > 0
+    assert wild[DEALT_WITH] > calm[DEALT_WITH]
+
+
 def test_there_are_bugs_enough_and_all_can_be_planted() -> None:
-    assert len(MUTANTS) >= 20
+    assert len(MUTANTS) >= 40
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
     for mutant in MUTANTS:
         with mutant.planted():

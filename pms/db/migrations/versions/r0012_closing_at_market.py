@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 
 CLOSING = "ALTER TABLE pms.sub_accounts ADD COLUMN IF NOT EXISTS closing bigint NOT NULL DEFAULT 0"
 

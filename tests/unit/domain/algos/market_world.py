@@ -51,6 +51,8 @@ class AtExchange:
     number: int
     total: Decimal
     price: Decimal | None
+    parent_id: str | None = None
+    #: whose it was first: an order that goes to the house loses it
     filled: Decimal = ZERO
     sent: bool = False
     over: bool = False
@@ -137,7 +139,8 @@ class MarketWorld:
             known = self.orders.get(row.client_order_id)
             if known is None:
                 number = len(self.orders) + 1
-                known = self.orders[row.client_order_id] = AtExchange(row, number, row.quantity, row.price)
+                known = AtExchange(row, number, row.quantity, row.price, row.parent_id)
+                self.orders[row.client_order_id] = known
             known.row = row
             wish = row.amend_quantity
             if wish is not None and row.amend_price is not None and not known.over:
@@ -294,7 +297,7 @@ class MarketWorld:
     # --- judging ---
 
     def of(self, algo_id: str) -> list[AtExchange]:
-        return [order for order in self.orders.values() if order.row.parent_id == algo_id]
+        return [order for order in self.orders.values() if order.parent_id == algo_id]
 
     def exposed(self, algo_id: str) -> Decimal:
         """The most that an algo's orders may ever have traded."""

@@ -1,0 +1,83 @@
+"""What the house has yet to close of what it took over, by symbol: the journaled row, moved by two things.
+
+    taken over       there is more to close, or less where it is of the other side
+    traded           the house's own orders closed some of it; those that came with a position may add to it
+
+A debt begins when there is something to close to one side, and ends when that is nothing, or of the other
+side: then what was noted of it (since when, how its orders fared) is forgotten in the same entry.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from pms.contract.journal import UnwindRow
+from pms.domain.desk import Desk
+from pms.domain.incidents import note_settled
+from pms.domain.posting import Draft
+from pms.domain.weighing import MARK_COUNTS_MS
+
+ZERO = Decimal(0)
+REFUSED = "unwinding_refused"
+"""The incident that tells of orders which the exchange does not take."""
+
+
+def note_taken(desk: Desk, draft: Draft, symbol: str, quantity: Decimal) -> None:
+    """Count what the house took over, signed."""
+    _move(desk, draft, symbol, quantity, traded=False)
+
+
+def note_traded(desk: Desk, draft: Draft, symbol: str, quantity: Decimal) -> None:
+    """Count a trade of one of the house's orders, signed."""
+    _move(desk, draft, symbol, quantity, traded=True)
+
+
+def reference_price(desk: Desk, symbol: str, *, now: int) -> Decimal | None:
+    """What a symbol is worth for judging how far prices ran: its mark; mid where none was heard of late."""
+    mark, top = desk.marks.get(symbol), desk.tops.get(symbol)
+    if mark is not None and now - mark.heard_at <= MARK_COUNTS_MS:
+        return mark.price
+    return top.mid if top else None
+
+
+def _move(desk: Desk, draft: Draft, symbol: str, quantity: Decimal, *, traded: bool) -> None:
+    before = desk.unwinds.get(symbol)
+    left = quantity if before is None else before.quantity + quantity
+    if before is None or before.quantity * left <= 0:
+        row = _begun(desk, draft, symbol, left, last_order=_uncounted(desk, before))
+    else:
+        less = abs(before.quantity) - abs(left)
+        row = replace(before, quantity=left, updated_at=draft.at)
+        if traded and less > 0:
+            row = replace(row, closed=before.closed + less, refused=0)
+    if not row.refused:
+        note_settled(draft, kind=REFUSED, subject=symbol, how=_over(left, traded=traded))
+    desk.note_unwind(row)
+    draft.unwinds[symbol] = row
+
+
+def _uncounted(desk: Desk, before: UnwindRow | None) -> str | None:
+    """The order for the debt before, if its end is still to be counted: nothing goes out beside it."""
+    order = desk.orders.get(before.last_order or "") if before else None
+    return None if order is None or order.filled_qty else order.spec.client_order_id
+
+
+def _over(left: Decimal, *, traded: bool) -> str:
+    if not left:
+        return "nothing is left to close"
+    return "the exchange takes its orders again" if traded else "what is left is of the other side now"
+
+
+def _begun(desk: Desk, draft: Draft, symbol: str, left: Decimal, *, last_order: str | None) -> UnwindRow:
+    if not left:
+        return UnwindRow(symbol=symbol, quantity=ZERO, updated_at=draft.at, last_order=last_order)
+    return UnwindRow(
+        symbol=symbol,
+        quantity=left,
+        updated_at=draft.at,
+        began_at=draft.at,
+        began_price=reference_price(desk, symbol, now=draft.at),
+        last_order=last_order,
+    )

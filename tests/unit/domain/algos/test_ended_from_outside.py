@@ -1,0 +1,84 @@
+"""Algos that are ended by others: by a liquidation, and by whoever cancels everything."""
+
+from __future__ import annotations
+
+import pytest
+from market_world import D, MarketWorld
+
+from pms.contract.names import HOUSE
+from pms.domain.algos.algo import Status
+from pms.domain.liquidation import liquidate
+from pms.domain.posting import Posting
+from pms.domain.tiers import DEFAULT
+from pms.domain.weighing import weigh_account
+
+CHASE = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.05", "leverage": 10}
+
+
+def holding() -> tuple[MarketWorld, str]:
+    """A filled chase, and another one whose order rests."""
+    world = MarketWorld()
+    world.move(0)
+    for _ in range(2):
+        algo_id = world.start("pms.chase", **CHASE).id
+        world.conduct(algo_id)
+        (order,) = world.of(algo_id)
+        world.ack(order.row.client_order_id)
+        if not world.desk.held.get("alice"):
+            world.trade(order.row.client_order_id, D("0.05"))
+            world.conduct(algo_id)
+    return world, algo_id
+
+
+def fallen(world: MarketWorld, ratio: str) -> Posting:
+    """Let the account's money be so little that its ratio is this."""
+    weight = weigh_account(world.desk, "alice").weight
+    world.desk.accounts["alice"].balance += weight.maintenance / D(ratio) - weight.equity
+    posting = liquidate(world.desk, "alice", weigh_account(world.desk, "alice"), DEFAULT, now=world.now)
+    assert posting is not None
+    world._journal(posting)
+    return posting
+
+
+@pytest.mark.parametrize("ratio", ["0.81", "0.92", "1.2"])
+def test_a_liquidation_ends_them_in_its_own_entry(ratio: str) -> None:
+    world, algo_id = holding()
+    posting = fallen(world, ratio)
+    (row,) = posting.entry.rows.algos
+    assert (row.id, row.status, row.outcome, row.reason) == (algo_id, "ending", "cancelled", "liquidation")
+    (order,) = world.of(algo_id)
+    assert world.desk.orders[order.row.client_order_id].cancel_wanted
+    world.conduct(algo_id)
+    world.end(order.row.client_order_id, "CANCELED")
+    world.conduct(algo_id)
+    assert world.desk.algos.every[algo_id].status is Status.CANCELLED
+    assert len(world.of(algo_id)) == 1
+
+
+def test_a_warning_leaves_them_alone() -> None:
+    world, algo_id = holding()
+    assert fallen(world, "0.75").entry.rows.algos == ()
+    assert world.desk.algos.every[algo_id].status is Status.RUNNING
+
+
+def test_what_still_trades_of_an_order_that_went_to_the_house_is_the_houses() -> None:
+    world, algo_id = holding()
+    fallen(world, "1.2")
+    (order,) = world.of(algo_id)
+    world.trade(order.row.client_order_id, D("0.01"))
+    assert world.desk.orders[order.row.client_order_id].spec.sub_account_id == HOUSE
+    assert world.desk.algos.every[algo_id].filled == 0
+
+
+@pytest.mark.parametrize("scope", [{}, {"subAccountId": "alice"}, {"symbol": "BTCUSDT"}])
+def test_who_cancels_all_ends_them_too(scope: dict[str, str]) -> None:
+    world, algo_id = holding()
+    posting = world.ask("pms.cancel_all", None, **scope)
+    (row,) = posting.entry.rows.algos
+    assert (row.id, row.status, row.reason) == (algo_id, "ending", "all orders were cancelled")
+
+
+@pytest.mark.parametrize("scope", [{"subAccountId": "bob"}, {"symbol": "ETHUSDT"}])
+def test_but_not_those_of_others(scope: dict[str, str]) -> None:
+    world, _ = holding()
+    assert world.ask("pms.cancel_all", None, **scope).entry.rows.algos == ()
