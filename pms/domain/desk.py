@@ -551,12 +551,8 @@ class Desk:
                 self.set_leverage(position.sub_account_id, position.symbol, position.leverage)
         for order_row in rows.orders:
             order = order_from(order_row)
-            before = self.orders.get(order_row.client_order_id)
-            if before is None:
+            if order_row.client_order_id not in self.orders:
                 self.pace.note_order(self.limits, order.spec)
-            elif before.spec.place != order.spec.place:
-                # It went to the house since: what it holds back is its first owner's no more.
-                self.release(before)
             self.add_order(order)
         for fill in rows.fills:
             self.first_sight(fill.symbol, fill.exchange_order_id, fill.trade_id)

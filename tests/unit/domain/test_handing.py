@@ -263,17 +263,3 @@ def test_wanting_an_order_cancelled_withholds_what_was_not_sent(desk: Desk, sent
     if not sent:
         (result,) = answered(observe(desk, order, Voided("cancelled before it was sent"), at=NOW + 1))
         assert (result.sub_account_id, result.request_id, result.code) == ("alice", asked, Code.NOT_SENT)
-
-
-def test_a_life_that_reads_of_the_takeover_holds_nothing_back_for_the_account(desk: Desk) -> None:
-    order = rest(desk)
-    accounts = tuple(account.row() for account in desk.accounts.values())
-    books = Rows(sub_accounts=accounts, orders=(order_row(order),))
-    taken = take_over(desk)
-    again = Desk(epoch="e2")
-    again.load(books)
-    again.load(decode_entry(encode_entry(taken.entry)).rows)
-    assert again.orders_of("alice", None) == []
-    assert (again.accounts["alice"].open_orders, again.accounts[HOUSE].open_orders) == (0, 1)
-    assert again.pending["alice"] == {}
-    assert again.pending[HOUSE]["BTCUSDT", "BOTH"].sell_qty == D(1)
