@@ -67,7 +67,7 @@ export interface AlgoControl {
 
 /** An algo as it stands: at most once a second, and whenever its status changes. */
 export interface AlgoEvent {
-  type: "chase_progress";
+  type: "chase_progress" | "trail_stop_progress" | "bracket_progress";
   seq: number;
   subAccountId: string;
   /** The requestId of the command that started it. */
@@ -94,6 +94,8 @@ export interface AlgoEvent {
   note: string | null;
   /** When it looks again by itself, ms. */
   nextAt: number | null;
+  /** Of its kind alone, such as a trailing stop's `extreme` and `stopPrice`. */
+  figures: Record<string, unknown>;
   startedAt: number;
   endedAt: number | null;
   /** Seconds since 1970, with milliseconds. */
@@ -114,6 +116,18 @@ export interface Amend {
   price?: number | string | null;
 }
 
+/** Change the prices of a bracket whose stop-loss has not fired; what is absent stays as it is. */
+export interface AmendBracket {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "amend";
+  algoId: string;
+  takeProfit?: number | string | null;
+  stopLoss?: number | string | null;
+}
+
 /** Change a chase that runs; what is absent stays as it is. */
 export interface AmendChase {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -128,6 +142,19 @@ export interface AmendChase {
   maxDistance?: number | string | null;
 }
 
+/** Change a trailing stop that has not fired; what is absent stays as it is. */
+export interface AmendTrailStop {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "amend";
+  algoId: string;
+  callbackPct?: number | string | null;
+  /** It waits for this price then, even if it followed already. */
+  activationPrice?: number | string | null;
+}
+
 /** Place several orders for a sub-account; each is admitted or refused by itself. */
 export interface Batch {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -136,6 +163,38 @@ export interface Batch {
   ttlMs?: number | null;
   subAccountId: string;
   orders: Array<OrderTerms>;
+}
+
+/**
+ * An entry with its take-profit and its stop-loss; with `positionId` the two alone: an OCO.
+ *
+ * Both are for what the entry has filled, and never more together. The take-profit rests at the exchange as
+ * a limit order; the stop-loss is watched by the engine, by the price that its market order would meet.
+ */
+export interface Bracket {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action?: "start";
+  subAccountId: string;
+  /** A position to protect: then there is no entry, and only `quantity` may be named. */
+  positionId?: string | null;
+  symbol?: string | null;
+  /** Of the entry. */
+  side?: "BUY" | "SELL" | null;
+  /** In the base asset; with `positionId`, all of the position where it is absent. */
+  quantity?: number | string | null;
+  leverage?: number | null;
+  /** Of the entry; absent: at market. */
+  price?: number | string | null;
+  /** Of an entry with a price; GTC. */
+  timeInForce?: "GTC" | "IOC" | "FOK" | null;
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
+  /** A price; it or `stopLoss` is mandatory. */
+  takeProfit?: number | string | null;
+  /** A price. */
+  stopLoss?: number | string | null;
 }
 
 /** What is left of the exchange's rate limits: `pms:budget`. */
@@ -433,7 +492,7 @@ export interface OrderEvent {
   avgFillPrice: number | null;
   lastFillQty: number | null;
   lastFillPrice: number | null;
-  origin: "MANUAL" | "CHASE" | "SCALPER" | "TWAP" | "TRAIL_STOP" | "BASKET" | "LIQUIDATION";
+  origin: "MANUAL" | "CHASE" | "SCALPER" | "TWAP" | "TRAIL_STOP" | "BRACKET" | "BASKET" | "LIQUIDATION";
   parentId: string | null;
   positionSide: "BOTH" | "LONG" | "SHORT";
   reason: string | null;
@@ -808,6 +867,25 @@ export interface Trade {
   subAccountId: string;
 }
 
+/**
+ * Close a position at market once the price has come back from its best by `callbackPct`.
+ *
+ * The price is the one that the close would meet: best bid for a long, best ask for a short.
+ */
+export interface TrailStop {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action?: "start";
+  subAccountId: string;
+  positionId: string;
+  /** In percent of the best price. */
+  callbackPct: number | string;
+  /** Follow only from this price on: above the market for a long, below for a short. */
+  activationPrice?: number | string | null;
+}
+
 /** Move balance between two sub-accounts; funding a new one is a transfer from the house. */
 export interface Transfer {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -873,6 +951,8 @@ export interface Commands {
   "pms.algo": AlgoControl;
   "pms.cancel_algo": CancelAlgo;
   "pms.chase": Chase;
+  "pms.trail_stop": TrailStop;
+  "pms.bracket": Bracket;
 }
 
 /** What each list takes. */
@@ -887,6 +967,8 @@ export interface CommandLists {
   "pms:cmd:algo": AlgoControl;
   "pms:cmd:cancel_algo": CancelAlgo;
   "pms:cmd:chase": Chase;
+  "pms:cmd:trail_stop": TrailStop;
+  "pms:cmd:bracket": Bracket;
   "pms:cmd:halt": Halt;
   "pms:cmd:resume": Resume;
 }
@@ -904,6 +986,8 @@ export interface Channels {
   "pms:events:liquidation": LiquidationEvent;
   "pms:events:risk": RiskEvent;
   "pms:events:chase_progress": AlgoEvent;
+  "pms:events:trail_stop_progress": AlgoEvent;
+  "pms:events:bracket_progress": AlgoEvent;
 }
 
 /** Everything that is published under `pms:events:*`. */
@@ -946,6 +1030,7 @@ export type RefusalCode =
   | "PRICE_RANGE"
   | "PRICE_COLLAR"
   | "PRICE_THROUGH"
+  | "TRIGGER_SIDE"
   | "SPREAD_WIDE"
   | "PRICE_STALE"
   | "TIME_IN_FORCE"

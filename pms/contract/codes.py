@@ -71,6 +71,8 @@ class Code(StrEnum):
     #: The price is too far from the market.
     PRICE_THROUGH = "PRICE_THROUGH"
     #: The price is further through the best bid or ask than the sub-account's limit.
+    TRIGGER_SIDE = "TRIGGER_SIDE"
+    #: The price of a stop or a target is on the wrong side: of the market, or of the entry.
     SPREAD_WIDE = "SPREAD_WIDE"
     #: The spread is too wide for a market order.
     PRICE_STALE = "PRICE_STALE"

@@ -19,8 +19,8 @@ OrderEventType = Literal[
 ]
 PositionEventType = Literal["position_updated", "position_closed", "position_reduced"]
 LiquidationAction = Literal["WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM", "CLOSE", "CLOSED"]
-Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BASKET", "LIQUIDATION"]
-AlgoEventType = Literal["chase_progress"]
+Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BRACKET", "BASKET", "LIQUIDATION"]
+AlgoEventType = Literal["chase_progress", "trail_stop_progress", "bracket_progress"]
 AlgoStatus = Literal["running", "paused", "ending", "finished", "cancelled", "failed"]
 
 
@@ -123,6 +123,9 @@ class AlgoEvent(Shape):
     maker_share: Number | None = Field(description="Of what is filled, 0 to 1.")
     note: str | None = Field(None, description="The last refusal that it still minds.")
     next_at: int | None = Field(None, description="When it looks again by itself, ms.")
+    figures: dict[str, Number] = Field(
+        default={}, description="Of its kind alone, such as a trailing stop's `extreme` and `stopPrice`."
+    )
     started_at: int
     ended_at: int | None = None
     timestamp: Decimal = Field(description="Seconds since 1970, with milliseconds.")

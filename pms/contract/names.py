@@ -128,6 +128,8 @@ class Task:
     ALGO: Final = "pms.algo"
     CANCEL_ALGO: Final = "pms.cancel_algo"
     CHASE: Final = "pms.chase"
+    TRAIL_STOP: Final = "pms.trail_stop"
+    BRACKET: Final = "pms.bracket"
     PLACE: Final = "pms.place"
     SEND_AMEND: Final = "pms.send_amend"
     FOLD: Final = "pms.fold"
@@ -152,6 +154,8 @@ COMMAND_QUEUE: Final = {
     Task.HALT: Queue.URGENT,
     Task.CANCEL_ALGO: Queue.URGENT,
     Task.CHASE: Queue.COMMANDS,
+    Task.TRAIL_STOP: Queue.COMMANDS,
+    Task.BRACKET: Queue.COMMANDS,
     Task.ALGO: Queue.COMMANDS,
     # Not urgent, so that one of unknown age is refused: nobody may be surprised by trading again
     Task.RESUME: Queue.COMMANDS,
@@ -169,6 +173,8 @@ COMMAND_LISTS: Final = {
     "pms:cmd:algo": Task.ALGO,
     "pms:cmd:cancel_algo": Task.CANCEL_ALGO,
     "pms:cmd:chase": Task.CHASE,
+    "pms:cmd:trail_stop": Task.TRAIL_STOP,
+    "pms:cmd:bracket": Task.BRACKET,
     "pms:cmd:halt": Task.HALT,
     "pms:cmd:resume": Task.RESUME,
 }

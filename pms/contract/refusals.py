@@ -40,6 +40,7 @@ ANY: Final = "the field"
 """Where the field is whichever was wrong."""
 
 _ACCOUNT, _SYMBOL, _QUANTITY, _ORDER = ("subAccountId",), ("symbol",), ("quantity",), ("orderId",)
+_TRIGGERS = ("takeProfit", "stopLoss", "activationPrice")
 
 REFUSALS: Final[dict[Code, Named]] = {
     Code.BAD_JSON: Named(When.READING),
@@ -68,10 +69,13 @@ REFUSALS: Final[dict[Code, Named]] = {
     Code.SIDE_NOT_ALLOWED: Named(When.PLACING, ("side",)),
     Code.PRICE_MISSING: Named(When.PLACING, ("price",)),
     Code.PRICE_UNWANTED: Named(When.PLACING, ("price",)),
-    Code.PRICE_TICK: Named(When.PLACING, ("price",), "the symbol's tick"),
-    Code.PRICE_RANGE: Named(When.PLACING, ("price", "entryPrice"), "the symbol's least or greatest price"),
+    Code.PRICE_TICK: Named(When.PLACING, ("price", *_TRIGGERS), "the symbol's tick"),
+    Code.PRICE_RANGE: Named(
+        When.PLACING, ("price", "entryPrice", *_TRIGGERS), "the symbol's least or greatest price"
+    ),
     Code.PRICE_COLLAR: Named(When.PLACING, ("price",), "mid times the symbol's PERCENT_PRICE"),
     Code.PRICE_THROUGH: Named(When.PLACING, ("price",), "the touch and that much more"),
+    Code.TRIGGER_SIDE: Named(When.PLACING, (*_TRIGGERS, "callbackPct"), "the price that it must be beyond"),
     Code.SPREAD_WIDE: Named(When.PLACING, ("type",)),
     Code.PRICE_STALE: Named(When.PLACING, (*_SYMBOL, "price"), "none where there is no price at all"),
     Code.TIME_IN_FORCE: Named(When.PLACING, ("timeInForce",)),

@@ -66,9 +66,13 @@ class Algos:
             self.ask(algo_id)
 
     def moved(self, order: Order) -> None:
-        """Ask the algo whose order moved."""
-        if order.spec.parent_id in self.engine.desk.algos.every:
-            self.ask(order.spec.parent_id)
+        """Ask the algo whose order moved, and those that work on what the order may have taken from."""
+        desk, spec = self.engine.desk, order.spec
+        if spec.parent_id in desk.algos.every:
+            self.ask(spec.parent_id)
+        for algo in desk.algos.by_account.get(spec.sub_account_id, {}).values():
+            if algo.terms.follows_position and algo.symbol == spec.symbol:
+                self.ask(algo.id)
 
     def ask(self, algo_id: str) -> None:
         """Ask an algo with the next turn."""

@@ -43,14 +43,14 @@ async def ours(system: System, algo_id: str) -> list[Any]:
     )
 
 
-async def live(system: System, algo_id: str) -> dict[str, Any]:
+async def live(system: System, algo_id: str, *, kind: str = "chase") -> dict[str, Any]:
     """Its one order at the venue."""
     found: list[dict[str, Any]] = []
 
     seen: dict[str, Any] = {}
 
     async def there() -> bool:
-        seen.update(await shown(system, "chase", algo_id))
+        seen.update(await shown(system, kind, algo_id))
         orders = (await system.admin("GET", "orders"))["orders"]
         names = {row.client_order_id for row in await ours(system, algo_id)}
         found[:] = [
@@ -112,4 +112,44 @@ async def test_a_chase_goes_on_behind_the_death_of_streamer_and_workers(system: 
     seen = await stands(system, "chase", algo_id, "finished")
     assert Decimal(seen["filled"]) == Decimal("0.5")
     assert sum(row.filled_qty for row in await ours(system, algo_id)) == Decimal("0.5")
+    assert (await system.audit())["agrees"]
+
+
+async def test_a_trailing_stop_and_a_bracket_close_what_they_protect_behind_a_death(system: System) -> None:
+    for account in ("carol", "dave"):
+        await system.account(account)
+    bid, tick = await system.bid("BTCUSDT"), Decimal("0.1")
+    profit, loss = ((bid * part).quantize(tick) for part in (Decimal("1.03"), Decimal("0.999")))
+    entry = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.05", "leverage": 10}
+    exits = {"takeProfit": str(profit), "stopLoss": str(loss)}
+    started = await system.ask("pms.bracket", subAccountId="carol", **entry, **exits)
+    assert started["success"], started
+    bracket = started["details"]["algoId"]
+    resting = await live(system, bracket, kind="bracket")
+    assert (resting["side"], Decimal(resting["price"]), Decimal(resting["origQty"])) == (
+        "SELL",
+        profit,
+        Decimal("0.05"),
+    )
+    bought = await system.trade("dave", quantity="0.03")
+    assert bought["success"], bought
+    terms = {"positionId": bought["position"]["id"], "callbackPct": "0.1"}
+    started = await system.ask("pms.trail_stop", subAccountId="dave", **terms)
+    assert started["success"], started
+    trail = started["details"]["algoId"]
+    await system.restart("streamer")
+    await until(system.admitting, "admission", seconds=30)
+    await system.sweep_to((bid * Decimal("0.997")).quantize(tick), "0.1")
+    for kind, algo_id, quantity in (("trailstop", trail, "0.03"), ("bracket", bracket, "0.05")):
+        seen = await stands(system, kind, algo_id, "finished")
+        assert Decimal(seen["filled"]) == Decimal(quantity)
+        sold = [row for row in await ours(system, algo_id) if row.side == "SELL"]
+        assert sum(row.filled_qty for row in sold) == Decimal(quantity)
+        assert all(row.reduce_only for row in sold)
+    orders = (await system.admin("GET", "orders"))["orders"]
+    (gone,) = [each for each in orders if each["clientOrderId"] == resting["clientOrderId"]]
+    assert gone["status"] == "CANCELED"
+    for account in ("carol", "dave"):
+        rows = await system.rows("select quantity from pms.positions where sub_account_id = :of", of=account)
+        assert [row.quantity for row in rows] == [0]
     assert (await system.audit())["agrees"]

@@ -16,16 +16,18 @@ from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.book import EXPECTED_STEPS
-from pms.domain.algos.conduct import end, view_of
+from pms.domain.algos.conduct import end
 from pms.domain.algos.ids import child_id
 from pms.domain.algos.machine import View
 from pms.domain.algos.machines import MACHINES
+from pms.domain.algos.viewing import position_of, view_of
 from pms.domain.checks import check_open, fresh_top, listed, trading_account
 from pms.domain.decisions import Asked, kept
 from pms.domain.desk import Desk
 from pms.domain.halts import refuse_halted
 from pms.domain.orders import Order
 from pms.domain.position_sides import side_for
+from pms.domain.positions import Position
 from pms.domain.posting import Posting
 from pms.domain.rows import order_row
 
@@ -52,11 +54,12 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
     check_open(asked)
     account = trading_account(desk, command.sub_account_id)
     refuse_halted(desk, account.id, reduce_only=getattr(command, "reduce_only", False))
-    symbols = symbols_of(command)
-    for symbol in symbols:
+    position = _position(desk, command)
+    for symbol in symbols_of(command) if position is None else [position.symbol]:
         listed(desk, symbol)
         fresh_top(desk, symbol)
-    side_for(account, getattr(command, "position_side", None))
+    if position is None:
+        side_for(account, getattr(command, "position_side", None))
     running = len(desk.algos.by_account.get(account.id, {}))
     if running >= MOST_RUNNING:
         raise Refusal(
@@ -67,7 +70,8 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
             actual=running + 1,
         )
     kind = command.name.removeprefix("pms.")
-    view = View(asked.now, desk.tops, desk.instruments, {}, ZERO)
+    held = ZERO if position is None else position.quantity
+    view = View(asked.now, desk.tops, desk.instruments, {}, held, position)
     found = MACHINES[kind].begin(command, view)
     return Algo(
         id=asked.request_id,
@@ -85,7 +89,22 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
 
 def symbols_of(command: Command) -> list[str]:
     """The symbols that an algo trades in."""
-    return [command.symbol] if isinstance(command, AlgoStart) and hasattr(command, "symbol") else []
+    symbol = getattr(command, "symbol", None)
+    return [symbol] if isinstance(command, AlgoStart) and symbol is not None else []
+
+
+def _position(desk: Desk, command: AlgoStart) -> Position | None:
+    """The position that a command names by its id, None where it names none; raises Refusal."""
+    named = getattr(command, "position_id", None)
+    position = position_of(desk, command)
+    if named is not None and position is None:
+        raise Refusal(
+            Code.UNKNOWN_POSITION,
+            f"{command.sub_account_id} has no open position with this id",
+            field="positionId",
+            actual=named,
+        )
+    return position
 
 
 def _start(desk: Desk, asked: Asked, command: AlgoStart) -> Posting:
