@@ -128,6 +128,7 @@ class Task:
     ALGO: Final = "pms.algo"
     CANCEL_ALGO: Final = "pms.cancel_algo"
     CHASE: Final = "pms.chase"
+    SCALPER: Final = "pms.scalper"
     PLACE: Final = "pms.place"
     SEND_AMEND: Final = "pms.send_amend"
     FOLD: Final = "pms.fold"
@@ -152,6 +153,7 @@ COMMAND_QUEUE: Final = {
     Task.HALT: Queue.URGENT,
     Task.CANCEL_ALGO: Queue.URGENT,
     Task.CHASE: Queue.COMMANDS,
+    Task.SCALPER: Queue.COMMANDS,
     Task.ALGO: Queue.COMMANDS,
     # Not urgent, so that one of unknown age is refused: nobody may be surprised by trading again
     Task.RESUME: Queue.COMMANDS,
@@ -169,6 +171,7 @@ COMMAND_LISTS: Final = {
     "pms:cmd:algo": Task.ALGO,
     "pms:cmd:cancel_algo": Task.CANCEL_ALGO,
     "pms:cmd:chase": Task.CHASE,
+    "pms:cmd:scalper": Task.SCALPER,
     "pms:cmd:halt": Task.HALT,
     "pms:cmd:resume": Task.RESUME,
 }

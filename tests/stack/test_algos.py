@@ -113,3 +113,49 @@ async def test_a_chase_goes_on_behind_the_death_of_streamer_and_workers(system: 
     assert Decimal(seen["filled"]) == Decimal("0.5")
     assert sum(row.filled_qty for row in await ours(system, algo_id)) == Decimal("0.5")
     assert (await system.audit())["agrees"]
+
+
+async def test_a_scalper_goes_round_and_ends_flat(system: System) -> None:
+    terms = {"symbol": "BTCUSDT", "quantity": "0.5", "layers": 2, "baseOffsetPct": "0.1", "legs": "long"}
+    terms |= {"takeProfitPct": "2", "onEnd": "flatten"}
+    started = await system.ask("pms.scalper", subAccountId="alice", leverage=10, **terms)
+    assert started["success"], started
+    algo_id = started["details"]["algoId"]
+    entry = await rests(system, algo_id, "BUY")
+    await system.sweep_to(Decimal(entry["price"]), "2")
+    exits = await rests(system, algo_id, "SELL")
+    assert Decimal(exits["price"]) > Decimal(entry["price"])
+    ended = await system.ask("pms.cancel_algo", algoId=algo_id)
+    assert ended["success"], ended
+    seen = await stands(system, "scalper", algo_id, "cancelled")
+    await system.settled()
+    rows = await system.rows(
+        "select side, sum(f.quantity) as quantity, sum(f.quantity * f.price) as quote from pms.fills f"
+        " join pms.orders using (client_order_id, side) where parent_id = :id group by side order by side",
+        id=algo_id,
+    )
+    bought, sold = rows
+    assert bought.quantity == sold.quantity >= Decimal("0.5")
+    figures = seen["figures"]
+    assert (figures["held"], Decimal(figures["realizedPnl"])) == (0, sold.quote - bought.quote)
+    assert (await system.audit())["agrees"]
+
+
+async def rests(system: System, algo_id: str, side: str) -> dict[str, Any]:
+    """Its order nearest to the market on a side, as the venue has it."""
+    found: list[dict[str, Any]] = []
+
+    seen: dict[str, Any] = {}
+
+    async def there() -> bool:
+        seen.update(await shown(system, "scalper", algo_id))
+        names = {row.client_order_id for row in await ours(system, algo_id) if row.side == side}
+        found[:] = [
+            each
+            for each in (await system.admin("GET", "orders"))["orders"]
+            if each["clientOrderId"] in names and each["status"] in {"NEW", "PARTIALLY_FILLED"}
+        ]
+        return bool(found)
+
+    await until(there, f"a {side} of {algo_id} at the venue", seconds=15, tell=lambda: str(seen))
+    return sorted(found, key=lambda each: Decimal(each["price"]), reverse=side == "BUY")[0]

@@ -157,13 +157,23 @@ def _plan(turn: Turn) -> Plan:
     algo = turn.algo
     if algo.status is not Status.RUNNING:
         return Plan()
+    before = {number: _planned(slot) for number, slot in algo.slots.items()}
     plan = turn.machine.plan(algo, view_of(turn.desk, algo, now=turn.asked.now))
+    for number, slot in algo.slots.items():
+        if _planned(slot) != before[number]:
+            # Also of a slot that has no order and gets none now.
+            turn.draft.algo_slots[algo.id, number] = algo.slot_row(slot, at=turn.asked.now)
     if plan.wake_at is not None:
         turn.wake(plan.wake_at)
     if plan.end is not None:
         end(algo, *plan.end)
         return Plan()
     return plan
+
+
+def _planned(slot: Slot) -> tuple[object, ...]:
+    """What a machine may write to a slot."""
+    return slot.target, slot.due_at, slot.state
 
 
 def end(algo: Algo, outcome: Status, reason: str) -> None:
@@ -181,6 +191,7 @@ def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
         instruments=desk.instruments,
         orders={number: order for number, order in orders.items() if order is not None},
         held=desk.quantity(place) if place is not None else ZERO,
+        sides=desk.accounts[algo.account].sides,
     )
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pms.contract.algo_commands import AlgoStart
 from pms.contract.commands import Command
+from pms.contract.events import ScalperFigures
+from pms.contract.names import BOTH
 from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
@@ -58,6 +60,8 @@ class View:
     #: by slot, those that live or are unknown
     held: Decimal
     #: the position that the algo is for, signed; zero where it is for several
+    sides: tuple[str, ...] = (BOTH,)
+    #: the position sides of its account
 
 
 class Machine(Protocol):
@@ -79,6 +83,24 @@ class Machine(Protocol):
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Take other terms; raises Refusal, and then nothing has changed."""
+        ...
+
+
+@runtime_checkable
+class WindsDown(Protocol):
+    """A machine whose algos have something to do before they end."""
+
+    def wind_down(self, algo: Algo, reason: str) -> bool:
+        """Begin to end, as a command asks; False where it ends at once."""
+        ...
+
+
+@runtime_checkable
+class HasFigures(Protocol):
+    """A machine that tells more of its algos than all do."""
+
+    def figures(self, algo: Algo, *, now: int) -> ScalperFigures:
+        """What it tells."""
         ...
 
 

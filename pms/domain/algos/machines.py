@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pms.domain.algos.chase import ChaseMachine
 from pms.domain.algos.machine import Machine
+from pms.domain.algos.scalper import ScalperMachine
 
-MACHINES: dict[str, Machine] = {machine.kind: machine for machine in (ChaseMachine(),)}
+MACHINES: dict[str, Machine] = {machine.kind: machine for machine in (ChaseMachine(), ScalperMachine())}
 """By kind, which is also the name of the command without its `pms.`."""
 
 LETTERS = {kind: machine.letter for kind, machine in MACHINES.items()}

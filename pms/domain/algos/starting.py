@@ -14,7 +14,7 @@ from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.conduct import end, view_of
-from pms.domain.algos.machine import View
+from pms.domain.algos.machine import View, WindsDown
 from pms.domain.algos.machines import MACHINES
 from pms.domain.checks import check_open, fresh_top, listed, trading_account
 from pms.domain.decisions import Asked, kept
@@ -50,7 +50,8 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
     for symbol in symbols:
         listed(desk, symbol)
         fresh_top(desk, symbol)
-    side_for(account, getattr(command, "position_side", None))
+    if not command.both_sides:
+        side_for(account, getattr(command, "position_side", None))
     running = len(desk.algos.by_account.get(account.id, {}))
     if running >= MOST_RUNNING:
         raise Refusal(
@@ -61,7 +62,9 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
             actual=running + 1,
         )
     kind = command.name.removeprefix("pms.")
-    view = View(asked.now, desk.tops, desk.instruments, {}, ZERO)
+    place = getattr(command, "place", None)
+    held = ZERO if place is None else desk.quantity(place)
+    view = View(asked.now, desk.tops, desk.instruments, {}, held, account.sides)
     found = MACHINES[kind].begin(command, view)
     return Algo(
         id=asked.request_id,
@@ -91,7 +94,14 @@ def _start(desk: Desk, asked: Asked, command: AlgoStart) -> Posting:
 def _control(desk: Desk, asked: Asked, command: Command, action: str) -> Posting:
     algo = running(desk, command)
     if action == "cancel":
-        end(algo, Status.CANCELLED, "cancelled by command")
+        machine, reason = MACHINES[algo.kind], "cancelled by command"
+        winds_down = (
+            isinstance(machine, WindsDown)
+            and algo.status is not Status.ENDING
+            and machine.wind_down(algo, reason)
+        )
+        if not winds_down:
+            end(algo, Status.CANCELLED, reason)
     elif algo.status is Status.ENDING:
         raise _over(algo)
     elif action == "pause":
