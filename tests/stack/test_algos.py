@@ -118,6 +118,11 @@ async def test_a_chase_goes_on_behind_the_death_of_streamer_and_workers(system: 
 async def test_a_scalper_goes_round_and_ends_flat(system: System) -> None:
     terms = {"symbol": "BTCUSDT", "quantity": "0.5", "layers": 2, "baseOffsetPct": "0.1", "legs": "long"}
     terms |= {"takeProfitPct": "2", "onEnd": "flatten"}
+    words = [f"{name}={value}" for name, value in terms.items()]
+    plan = json.loads(
+        await system.cli("algo", "start", "scalper", "--account", "alice", "--dry-run", "--json", *words)
+    )
+    assert [slot["quantity"] for slot in plan["slots"] if slot["type"]] == [0.5, 0.5]
     started = await system.ask("pms.scalper", subAccountId="alice", leverage=10, **terms)
     assert started["success"], started
     algo_id = started["details"]["algoId"]
@@ -138,6 +143,12 @@ async def test_a_scalper_goes_round_and_ends_flat(system: System) -> None:
     assert bought.quantity == sold.quantity >= Decimal("0.5")
     figures = seen["figures"]
     assert (figures["held"], Decimal(figures["realizedPnl"])) == (0, sold.quote - bought.quote)
+    history = json.loads(await system.cli("algo", "history", "--json"), parse_float=Decimal)
+    (told,) = [each for each in history if each["algoId"] == algo_id]
+    assert (told["status"], told["realizedPnl"]) == ("cancelled", figures["realizedPnl"])
+    assert told["filled"] == bought.quantity + sold.quantity
+    assert 0 < told["makerShare"] < 1
+    assert "scalper cancelled" in await system.cli("algo", "show", algo_id[:13])
     assert (await system.audit())["agrees"]
 
 
