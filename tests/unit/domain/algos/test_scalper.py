@@ -13,10 +13,11 @@ from market_world import START, ZERO, AtExchange, D, MarketWorld
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.events import ScalperFigures
-from pms.contract.journal import FillRow
+from pms.contract.journal import FillRow, decode_entry, encode_entry
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.ids import slot_of
 from pms.domain.algos.scalper_figures import figures_of
+from pms.domain.desk import Desk
 
 SCALPER = {
     "symbol": "BTCUSDT",
@@ -427,6 +428,15 @@ def judge(world: MarketWorld, algo_id: str) -> None:
     assert world.desk.algos.every[algo_id].filled == world.told(algo_id)
 
 
+def journaled(world: MarketWorld, algo_id: str) -> Algo:
+    """The algo as the journal alone has it."""
+    desk = Desk(epoch="another")
+    desk.load(world.first)
+    for posting in world.postings:
+        desk.load(decode_entry(encode_entry(posting.entry)).rows)
+    return desk.algos.every[algo_id]
+
+
 def flows(world: MarketWorld) -> Decimal:
     """What all trades paid and brought, by the journal."""
     rows: list[FillRow] = [row for posting in world.postings for row in posting.entry.rows.fills]
@@ -493,6 +503,9 @@ def test_no_layer_beyond_its_size_and_flat_in_the_end(
         world.conduct(algo_id)
         judge(world, algo_id)
         assert world.desk.algos.every[algo_id].outcome is None
+    memory, journal = world.desk.algos.every[algo_id], journaled(world, algo_id)
+    assert journal.row(at=0) == memory.row(at=0)
+    assert journal.slots == memory.slots
     settle_proofs(world)
     world.mid = START
     world.ask("pms.cancel_algo", None, algoId=algo_id)
