@@ -38,12 +38,18 @@ def entry_price(leg: Leg, layer: Layer, terms: Scalper, instrument: Instrument) 
     return on_tick(price, instrument, down=leg.sign > 0)
 
 
-def exit_price(layer: Layer, terms: Scalper, instrument: Instrument) -> Decimal:
-    """A layer's profit from its average price, rounded to no less of it."""
+def exit_price(layer: Layer, terms: Scalper, instrument: Instrument, top: Top) -> Decimal:
+    """A layer's profit from its average price, rounded to no less of it; the touch where that is better yet.
+
+    Trap: a price far through the market is held against our own orders between, and refused for them.
+    """
     assert layer.average is not None
     assert terms.take_profit_pct is not None
     price = layer.average * (WHOLE + layer.sign * terms.take_profit_pct) / WHOLE
-    return on_tick(price, instrument, down=layer.sign < 0)
+    profit = on_tick(price, instrument, down=layer.sign < 0)
+    if layer.exit.order_id is not None and layer.exit.price == profit:
+        return profit
+    return max(profit, top.bid) if layer.sign > 0 else min(profit, top.ask)
 
 
 def on_tick(price: Decimal, instrument: Instrument, *, down: bool) -> Decimal:

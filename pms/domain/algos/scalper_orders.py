@@ -100,7 +100,7 @@ def _exits(standing: Standing, leg: Leg, other: Leg) -> dict[int, Want]:
             continue
         wants[layer.exit.number] = Want(
             quantity=layer.held,
-            price=None if urgent else exit_price(layer, terms, instrument),
+            price=None if urgent else exit_price(layer, terms, instrument, standing.top),
             time_in_force=None if urgent else "GTC",
             reduce_only=reduces,
             position_side=leg.side if standing.hedged else None,

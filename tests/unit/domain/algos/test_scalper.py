@@ -227,6 +227,40 @@ def test_a_layer_that_loses_is_closed_at_market_and_its_leg_cools_down() -> None
     assert told(world, algo).realized_pnl < 0
 
 
+def test_no_order_at_market_meets_an_own_one_that_still_rests() -> None:
+    world, algo = working(hedge=True, stopLossPct="0.5")
+    fill(world, algo, LONG_ENTRY)
+    world.move(-3_600)
+    world.conduct(algo.id)
+    orders = alive(world, algo)
+    assert all(world.desk.orders[orders[slot].row.client_order_id].cancel_wanted for slot in (1, 2))
+    world.end(orders[LONG_EXIT].row.client_order_id, "CANCELED")
+    world.conduct(algo.id)
+    # It waits for the next entry, which rests above the best bid, rather than be refused for it.
+    assert (LONG_EXIT in alive(world, algo), algo.slots[LONG_EXIT].tries) == (False, 0)
+    world.end(orders[NEXT_ENTRY].row.client_order_id, "CANCELED")
+    world.conduct(algo.id)
+    assert alive(world, algo)[LONG_EXIT].row.type == "MARKET"
+
+
+def test_the_other_legs_exit_gives_way_to_an_order_at_market() -> None:
+    world, algo = working(hedge=True, stopLossPct="0.5", takeProfitPct="0.2", legs="both")
+    orders = alive(world, algo)
+    for slot in (LONG_ENTRY, SHORT_ENTRY):
+        world.trade(orders[slot].row.client_order_id, D("0.01"))
+    settle(world, algo)
+    # The short leg's exit buys at 59939.9, and now rests above the best bid.
+    world.move(-3_600)
+    settle(world, algo)
+    assert {slot: order.row.type for slot, order in alive(world, algo).items() if slot % 2} == {
+        LONG_EXIT: "MARKET"
+    }
+    assert algo.slots[LONG_EXIT].tries == 0
+    fill(world, algo, LONG_EXIT)
+    # The market is better than its profit by now: it takes what there is, and no more than the touch.
+    assert alive(world, algo)[SHORT_EXIT].price == D("59640.1")
+
+
 def test_what_it_holds_and_may_enter_is_never_above_its_exposure() -> None:
     world, algo = working(hedge=True, maxExposure="0.025")
     # The nearest layers first: two whole ones, and half of the third.
