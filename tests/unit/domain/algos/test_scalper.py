@@ -489,10 +489,12 @@ def trade_all(world: MarketWorld, algo_id: str, number: int, *, aloud: bool) -> 
         (world.trade if aloud else world.trade_silently)(order.row.client_order_id, order.total)
 
 
+COMMANDS = ("legs", "pause", "resume", "resume")
 OFTEN = ("take", "take", "fill", "fill", "fill_silently", "part", "pass")
 several = st.lists(
     st.tuples(
-        st.one_of(st.sampled_from(OFTEN), st.sampled_from(OFTEN), st.sampled_from(OPS)), st.integers(0, 40)
+        st.one_of(st.sampled_from(OFTEN), st.sampled_from(OFTEN), st.sampled_from((*OPS, *COMMANDS))),
+        st.integers(0, 40),
     ),
     min_size=25,
     max_size=80,
@@ -513,6 +515,11 @@ def happen(world: MarketWorld, algo_id: str, op: str, number: int) -> None:
             step(world, algo_id, "trade", number, wide=True)
         case "pass":
             world.pass_time(1_000)
+        case "legs":
+            legs = ("both", "long", "short", "none")[number % 4]
+            world.ask("pms.scalper", None, algoId=algo_id, action="amend", legs=legs)
+        case "pause" | "resume":
+            world.ask("pms.algo", None, algoId=algo_id, action=op)
         case _:
             step(world, algo_id, op, number, wide=True)
 
