@@ -67,7 +67,7 @@ export interface AlgoControl {
 
 /** An algo as it stands: at most once a second, and whenever its status changes. */
 export interface AlgoEvent {
-  type: "chase_progress" | "trail_stop_progress" | "bracket_progress";
+  type: "chase_progress" | "trail_stop_progress" | "bracket_progress" | "scalper_progress";
   seq: number;
   subAccountId: string;
   /** The requestId of the command that started it. */
@@ -95,7 +95,7 @@ export interface AlgoEvent {
   /** When it looks again by itself, ms. */
   nextAt: number | null;
   /** Of its kind alone, such as a trailing stop's `extreme` and `stopPrice`. */
-  figures: Record<string, unknown>;
+  figures: ScalperFigures | Record<string, unknown> | null;
   startedAt: number;
   endedAt: number | null;
   /** Seconds since 1970, with milliseconds. */
@@ -140,6 +140,28 @@ export interface AmendChase {
   quantity?: number | string | null;
   stalkOffset?: number | string | null;
   maxDistance?: number | string | null;
+}
+
+/** Change a scalper that runs; what is absent stays as it is. `legs` pauses one leg, or both. */
+export interface AmendScalper {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "amend";
+  algoId: string;
+  legs?: "both" | "long" | "short" | "none" | null;
+  baseOffsetPct?: number | string | null;
+  spacingPct?: number | string | null;
+  takeProfitPct?: number | string | null;
+  stopLossPct?: number | string | null;
+  coolDown?: number | null;
+  maxExposure?: number | string | null;
+  lowPrice?: number | string | null;
+  highPrice?: number | string | null;
+  anchorMode?: "follow" | "away" | "fixed" | null;
+  anchorPct?: number | string | null;
+  onEnd?: "flatten" | "keep" | null;
 }
 
 /** Change a trailing stop that has not fired; what is absent stays as it is. */
@@ -719,6 +741,99 @@ export interface RiskRequest {
   scenario?: string | Record<string, unknown> | null;
 }
 
+/**
+ * Buy below and sell above mid in layers, each closed at its own profit and placed again, over and over.
+ *
+ * The long leg enters by buying and leaves by selling, the short leg the reverse.
+ */
+export interface Scalper {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action?: "start";
+  subAccountId: string;
+  symbol: string;
+  /** Of the first layer of each leg, in the base asset. */
+  quantity: number | string;
+  /** Of each leg. */
+  layers: number;
+  /** The first layer's distance from the anchor. */
+  baseOffsetPct: number | string;
+  /** From each layer to the next; null: as baseOffsetPct. */
+  spacingPct?: number | string | null;
+  /** Each layer's quantity by the one before. */
+  sizeFactor?: number | string;
+  /** From the average price of what a layer holds; null: as baseOffsetPct. */
+  takeProfitPct?: number | string | null;
+  /** So far behind its average price a layer is closed at market; null: never. */
+  stopLossPct?: number | string | null;
+  /** Seconds without entries of a leg after a loss of one of its layers. */
+  coolDown?: number;
+  /** In the base asset: what all layers hold and what their entries may still add. */
+  maxExposure?: number | string | null;
+  /** No entry below. */
+  lowPrice?: number | string | null;
+  /** No entry above. */
+  highPrice?: number | string | null;
+  /** follow: the anchor goes with mid; away: only with one that leaves the entries behind; fixed: never. */
+  anchorMode?: "follow" | "away" | "fixed";
+  /** A smaller move of mid does not move the anchor; null: as baseOffsetPct. */
+  anchorPct?: number | string | null;
+  /** Which may enter; the other only closes what it holds. */
+  legs?: "both" | "long" | "short" | "none";
+  /** Seconds until it ends; null: when it is cancelled. */
+  duration?: number | null;
+  /** When its time is over, or it is cancelled: close at market what its layers hold, or keep it. Cancelled twice, it keeps. */
+  onEnd?: "flatten" | "keep";
+  leverage?: number | null;
+  /** Least time between two moves of an order. */
+  repriceMs?: number;
+}
+
+/** What a scalper has earned, and where its layers stand. */
+export interface ScalperFigures {
+  realizedPnl: number;
+  /** Of both legs, neither taken from the other. */
+  held: number;
+  maxExposure: number | null;
+  /** It ends, and closes what it holds. */
+  closing: boolean;
+  legs: Array<ScalperLeg>;
+}
+
+/** One layer of a leg: an entry and an exit, over and over. */
+export interface ScalperLayer {
+  size: number;
+  held: number;
+  /** Of what it holds. */
+  averagePrice: number | null;
+  /** Where its entry rests; null: it has none. */
+  entryPrice: number | null;
+  /** Where its exit rests; null: it has none, or at market. */
+  exitPrice: number | null;
+  /** Its loss was too large: it is being closed at market. */
+  stopped: boolean;
+}
+
+/** One leg of a scalper. */
+export interface ScalperLeg {
+  side: "LONG" | "SHORT";
+  /** Whether it may enter now. */
+  enters: boolean;
+  held: number;
+  /** Its layers' distances are from here; null: from mid, anew. */
+  anchor: number | null;
+  /** No entries before, after a loss, ms. */
+  coolUntil: number | null;
+  /** By its round trips' own prices, before fees. */
+  realizedPnl: number;
+  roundTrips: number;
+  /** Round trips that did not lose. */
+  won: number;
+  layers: Array<ScalperLayer>;
+}
+
 /** What one scenario does. */
 export interface ScenarioRisk {
   name: string;
@@ -953,6 +1068,7 @@ export interface Commands {
   "pms.chase": Chase;
   "pms.trail_stop": TrailStop;
   "pms.bracket": Bracket;
+  "pms.scalper": Scalper;
 }
 
 /** What each list takes. */
@@ -969,6 +1085,7 @@ export interface CommandLists {
   "pms:cmd:chase": Chase;
   "pms:cmd:trail_stop": TrailStop;
   "pms:cmd:bracket": Bracket;
+  "pms:cmd:scalper": Scalper;
   "pms:cmd:halt": Halt;
   "pms:cmd:resume": Resume;
 }
@@ -988,6 +1105,7 @@ export interface Channels {
   "pms:events:chase_progress": AlgoEvent;
   "pms:events:trail_stop_progress": AlgoEvent;
   "pms:events:bracket_progress": AlgoEvent;
+  "pms:events:scalper_progress": AlgoEvent;
 }
 
 /** Everything that is published under `pms:events:*`. */
@@ -1022,6 +1140,7 @@ export type RefusalCode =
   | "SYMBOL_STATUS"
   | "POSITION_SIDE"
   | "POSITION_MODE"
+  | "OPPOSITE_POSITION"
   | "SYMBOL_NOT_ALLOWED"
   | "SIDE_NOT_ALLOWED"
   | "PRICE_MISSING"

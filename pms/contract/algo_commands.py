@@ -18,10 +18,21 @@ from pms.contract.names import BOTH, Task
 StalkMode = Literal["touch", "maintain", "trail"]
 Percent = Annotated[Number, Field(ge=0, le=100)]
 Callback = Annotated[Number, Field(ge=Decimal("0.01"), le=90, description="In percent of the best price.")]
+Distance = Annotated[Number, Field(ge=Decimal("0.001"), le=50)]
+"""A percentage that may not be nothing: what stands on it would move with every tick."""
+
+Legs = Literal["both", "long", "short", "none"]
+AnchorMode = Literal["follow", "away", "fixed"]
+OnEnd = Literal["flatten", "keep"]
+MOST_LAYERS = 20
+MOST_SECONDS = 366 * 86_400
 
 
 class AlgoStart(Command):
     """What every algo of one sub-account is started with."""
+
+    both_sides: ClassVar[bool] = False
+    #: a hedged account's long and its short are both its own: its orders say which, not its command
 
     action: Literal["start"] = "start"
     sub_account_id: AccountId
@@ -155,6 +166,86 @@ class AmendBracket(Command):
     stop_loss: Number | None = None
 
 
+class Scalper(AlgoStart):
+    """Buy below and sell above mid in layers, each closed at its own profit and placed again, over and over.
+
+    The long leg enters by buying and leaves by selling, the short leg the reverse.
+    """
+
+    name: ClassVar[str] = Task.SCALPER
+    both_sides: ClassVar[bool] = True
+
+    symbol: Symbol
+    quantity: Number = Field(description="Of the first layer of each leg, in the base asset.")
+    layers: int = Field(ge=1, le=MOST_LAYERS, description="Of each leg.")
+    base_offset_pct: Distance = Field(description="The first layer's distance from the anchor.")
+    spacing_pct: Distance | None = Field(
+        None, description="From each layer to the next; null: as baseOffsetPct."
+    )
+    size_factor: Number = Field(
+        Decimal(1), ge=Decimal("0.1"), le=10, description="Each layer's quantity by the one before."
+    )
+    take_profit_pct: Distance | None = Field(
+        None, description="From the average price of what a layer holds; null: as baseOffsetPct."
+    )
+    stop_loss_pct: Distance | None = Field(
+        None, description="So far behind its average price a layer is closed at market; null: never."
+    )
+    cool_down: int = Field(
+        60, ge=0, le=86_400, description="Seconds without entries of a leg after a loss of one of its layers."
+    )
+    max_exposure: Number | None = Field(
+        None, description="In the base asset: what all layers hold and what their entries may still add."
+    )
+    low_price: Number | None = Field(None, description="No entry below.")
+    high_price: Number | None = Field(None, description="No entry above.")
+    anchor_mode: AnchorMode = Field(
+        "away",
+        description="follow: the anchor goes with mid; away: only with one that leaves the entries behind;"
+        " fixed: never.",
+    )
+    anchor_pct: Distance | None = Field(
+        None, description="A smaller move of mid does not move the anchor; null: as baseOffsetPct."
+    )
+    legs: Legs = Field("both", description="Which may enter; the other only closes what it holds.")
+    duration: int | None = Field(
+        None, ge=1, le=MOST_SECONDS, description="Seconds until it ends; null: when it is cancelled."
+    )
+    on_end: OnEnd = Field(
+        "flatten",
+        description="When its time is over, or it is cancelled: close at market what its layers hold, or"
+        " keep it. Cancelled twice, it keeps.",
+    )
+    leverage: int | None = Field(None, ge=1, le=150)
+    reprice_ms: int = Field(500, ge=100, le=60_000, description="Least time between two moves of an order.")
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """The position that both legs move, where the account has one a symbol."""
+        return self.sub_account_id, self.symbol, BOTH
+
+
+class AmendScalper(Command):
+    """Change a scalper that runs; what is absent stays as it is. `legs` pauses one leg, or both."""
+
+    name: ClassVar[str] = Task.SCALPER
+
+    action: Literal["amend"]
+    algo_id: UUID
+    legs: Legs | None = None
+    base_offset_pct: Distance | None = None
+    spacing_pct: Distance | None = None
+    take_profit_pct: Distance | None = None
+    stop_loss_pct: Distance | None = None
+    cool_down: int | None = Field(None, ge=0, le=86_400)
+    max_exposure: Number | None = None
+    low_price: Number | None = None
+    high_price: Number | None = None
+    anchor_mode: AnchorMode | None = None
+    anchor_pct: Distance | None = None
+    on_end: OnEnd | None = None
+
+
 class AlgoControl(Command):
     """Cancel, pause or resume an algo: a paused one has no order at the exchange and keeps its place."""
 
@@ -172,6 +263,6 @@ class CancelAlgo(Command):
     algo_id: UUID
 
 
-ALGO_STARTS: tuple[type[AlgoStart], ...] = (Chase, TrailStop, Bracket)
-ALGO_AMENDS: tuple[type[Command], ...] = (AmendChase, AmendTrailStop, AmendBracket)
+ALGO_STARTS: tuple[type[AlgoStart], ...] = (Chase, TrailStop, Bracket, Scalper)
+ALGO_AMENDS: tuple[type[Command], ...] = (AmendChase, AmendTrailStop, AmendBracket, AmendScalper)
 ALGO_COMMANDS: tuple[type[Command], ...] = (*ALGO_STARTS, *ALGO_AMENDS, AlgoControl, CancelAlgo)

@@ -55,6 +55,8 @@ class Code(StrEnum):
     #: Not a position side of the sub-account's mode: BOTH or none in one-way, LONG or SHORT in hedge mode.
     POSITION_MODE = "POSITION_MODE"
     #: The mode cannot change while the sub-account has positions or live orders.
+    OPPOSITE_POSITION = "OPPOSITE_POSITION"
+    #: In one-way mode the account holds the opposite of what the algo would open.
     SYMBOL_NOT_ALLOWED = "SYMBOL_NOT_ALLOWED"
     #: The symbol is not among those that the sub-account may trade.
     SIDE_NOT_ALLOWED = "SIDE_NOT_ALLOWED"

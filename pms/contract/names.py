@@ -130,6 +130,7 @@ class Task:
     CHASE: Final = "pms.chase"
     TRAIL_STOP: Final = "pms.trail_stop"
     BRACKET: Final = "pms.bracket"
+    SCALPER: Final = "pms.scalper"
     PLACE: Final = "pms.place"
     SEND_AMEND: Final = "pms.send_amend"
     FOLD: Final = "pms.fold"
@@ -156,6 +157,7 @@ COMMAND_QUEUE: Final = {
     Task.CHASE: Queue.COMMANDS,
     Task.TRAIL_STOP: Queue.COMMANDS,
     Task.BRACKET: Queue.COMMANDS,
+    Task.SCALPER: Queue.COMMANDS,
     Task.ALGO: Queue.COMMANDS,
     # Not urgent, so that one of unknown age is refused: nobody may be surprised by trading again
     Task.RESUME: Queue.COMMANDS,
@@ -175,6 +177,7 @@ COMMAND_LISTS: Final = {
     "pms:cmd:chase": Task.CHASE,
     "pms:cmd:trail_stop": Task.TRAIL_STOP,
     "pms:cmd:bracket": Task.BRACKET,
+    "pms:cmd:scalper": Task.SCALPER,
     "pms:cmd:halt": Task.HALT,
     "pms:cmd:resume": Task.RESUME,
 }

@@ -65,6 +65,7 @@ REFUSALS: Final[dict[Code, Named]] = {
     Code.SYMBOL_STATUS: Named(When.PLACING, _SYMBOL, "TRADING"),
     Code.POSITION_SIDE: Named(When.PLACING, ("positionSide",), "the sides of the sub-account's mode"),
     Code.POSITION_MODE: Named(When.KEEPING, ("hedge",), "0"),
+    Code.OPPOSITE_POSITION: Named(When.KEEPING, ("legs",), "0"),
     Code.SYMBOL_NOT_ALLOWED: Named(When.PLACING, _SYMBOL),
     Code.SIDE_NOT_ALLOWED: Named(When.PLACING, ("side",)),
     Code.PRICE_MISSING: Named(When.PLACING, ("price",)),

@@ -153,3 +153,60 @@ async def test_a_trailing_stop_and_a_bracket_close_what_they_protect_behind_a_de
         rows = await system.rows("select quantity from pms.positions where sub_account_id = :of", of=account)
         assert [row.quantity for row in rows] == [0]
     assert (await system.audit())["agrees"]
+
+
+async def test_a_scalper_goes_round_and_ends_flat(system: System) -> None:
+    terms = {"symbol": "BTCUSDT", "quantity": "0.5", "layers": 2, "baseOffsetPct": "0.1", "legs": "long"}
+    terms |= {"takeProfitPct": "2", "onEnd": "flatten"}
+    words = [f"{name}={value}" for name, value in terms.items()]
+    plan = json.loads(
+        await system.cli("algo", "start", "scalper", "--account", "alice", "--dry-run", "--json", *words)
+    )
+    assert [slot["quantity"] for slot in plan["slots"] if slot["type"]] == [0.5, 0.5]
+    started = await system.ask("pms.scalper", subAccountId="alice", leverage=10, **terms)
+    assert started["success"], started
+    algo_id = started["details"]["algoId"]
+    entry = await rests(system, algo_id, "BUY")
+    await system.sweep_to(Decimal(entry["price"]), "2")
+    exits = await rests(system, algo_id, "SELL")
+    assert Decimal(exits["price"]) > Decimal(entry["price"])
+    ended = await system.ask("pms.cancel_algo", algoId=algo_id)
+    assert ended["success"], ended
+    seen = await stands(system, "scalper", algo_id, "cancelled")
+    await system.settled()
+    rows = await system.rows(
+        "select side, sum(f.quantity) as quantity, sum(f.quantity * f.price) as quote from pms.fills f"
+        " join pms.orders using (client_order_id, side) where parent_id = :id group by side order by side",
+        id=algo_id,
+    )
+    bought, sold = rows
+    assert bought.quantity == sold.quantity >= Decimal("0.5")
+    figures = seen["figures"]
+    assert (figures["held"], Decimal(figures["realizedPnl"])) == (0, sold.quote - bought.quote)
+    history = json.loads(await system.cli("algo", "history", "--json"), parse_float=Decimal)
+    (told,) = [each for each in history if each["algoId"] == algo_id]
+    assert (told["status"], told["realizedPnl"]) == ("cancelled", figures["realizedPnl"])
+    assert told["filled"] == bought.quantity + sold.quantity
+    assert 0 < told["makerShare"] < 1
+    assert "scalper cancelled" in await system.cli("algo", "show", algo_id[:13])
+    assert (await system.audit())["agrees"]
+
+
+async def rests(system: System, algo_id: str, side: str) -> dict[str, Any]:
+    """Its order nearest to the market on a side, as the venue has it."""
+    found: list[dict[str, Any]] = []
+
+    seen: dict[str, Any] = {}
+
+    async def there() -> bool:
+        seen.update(await shown(system, "scalper", algo_id))
+        names = {row.client_order_id for row in await ours(system, algo_id) if row.side == side}
+        found[:] = [
+            each
+            for each in (await system.admin("GET", "orders"))["orders"]
+            if each["clientOrderId"] in names and each["status"] in {"NEW", "PARTIALLY_FILLED"}
+        ]
+        return bool(found)
+
+    await until(there, f"a {side} of {algo_id} at the venue", seconds=15, tell=lambda: str(seen))
+    return sorted(found, key=lambda each: Decimal(each["price"]), reverse=side == "BUY")[0]

@@ -121,7 +121,7 @@ class BracketMachine:
         slot.state, slot.note = SlotState.SKIPPED, BY_HAND
         return True
 
-    def figures(self, algo: Algo) -> dict[str, Decimal]:
+    def figures(self, algo: Algo, *, now: int) -> dict[str, Decimal]:
         """The exits' prices, and how much each part has traded."""
         assert isinstance(algo.terms, Bracket)
         found = {"takeProfitFilled": algo.slots[PROFIT].filled, "stopLossFilled": algo.slots[STOP].filled}

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pms.contract.algo_commands import AlgoStart
 from pms.contract.commands import Command
+from pms.contract.events import ScalperFigures
+from pms.contract.names import BOTH
 from pms.domain.algos.algo import ZERO, Algo, Slot, Status
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
@@ -69,13 +71,15 @@ class View:
     #: what orders of others may still take from the position, for an algo that follows it
     leaves: Mapping[int, Decimal] = field(default_factory=dict)
     #: by slot, what its order may still trade: an end that is not proven yet does not count
+    sides: tuple[str, ...] = (BOTH,)
+    #: the position sides of its account
 
 
 @runtime_checkable
 class Figured(Protocol):
     """A machine with numbers of its own to be drawn."""
 
-    def figures(self, algo: Algo) -> dict[str, Decimal]:
+    def figures(self, algo: Algo, *, now: int) -> ScalperFigures | dict[str, Decimal]:
         """Prices and quantities by name."""
         ...
 
@@ -108,6 +112,15 @@ class Machine(Protocol):
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Take other terms; raises Refusal, and then nothing has changed."""
+        ...
+
+
+@runtime_checkable
+class WindsDown(Protocol):
+    """A machine whose algos have something to do before they end."""
+
+    def wind_down(self, algo: Algo, reason: str) -> bool:
+        """Begin to end, as a command asks; False where it ends at once."""
         ...
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pms.domain.algos.bracket import BracketMachine
 from pms.domain.algos.chase import ChaseMachine
 from pms.domain.algos.machine import Machine
+from pms.domain.algos.scalper import ScalperMachine
 from pms.domain.algos.trail_stop import TrailStopMachine
 
 MACHINES: dict[str, Machine] = {
-    machine.kind: machine for machine in (ChaseMachine(), TrailStopMachine(), BracketMachine())
+    machine.kind: machine
+    for machine in (ChaseMachine(), TrailStopMachine(), BracketMachine(), ScalperMachine())
 }
 """By kind, which is also the name of the command without its `pms.`."""
 

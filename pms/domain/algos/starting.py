@@ -18,7 +18,7 @@ from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.book import EXPECTED_STEPS
 from pms.domain.algos.conduct import end
 from pms.domain.algos.ids import child_id
-from pms.domain.algos.machine import View
+from pms.domain.algos.machine import View, WindsDown
 from pms.domain.algos.machines import MACHINES
 from pms.domain.algos.viewing import position_of, view_of
 from pms.domain.checks import check_open, fresh_top, listed, trading_account
@@ -58,7 +58,7 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
     for symbol in symbols_of(command) if position is None else [position.symbol]:
         listed(desk, symbol)
         fresh_top(desk, symbol)
-    if position is None:
+    if position is None and not command.both_sides:
         side_for(account, getattr(command, "position_side", None))
     running = len(desk.algos.by_account.get(account.id, {}))
     if running >= MOST_RUNNING:
@@ -70,8 +70,9 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
             actual=running + 1,
         )
     kind = command.name.removeprefix("pms.")
-    held = ZERO if position is None else position.quantity
-    view = View(asked.now, desk.tops, desk.instruments, {}, held, position)
+    place = position.place if position is not None else getattr(command, "place", None)
+    held = ZERO if place is None else desk.quantity(place)
+    view = View(asked.now, desk.tops, desk.instruments, {}, held, position=position, sides=account.sides)
     found = MACHINES[kind].begin(command, view)
     return Algo(
         id=asked.request_id,
@@ -140,7 +141,14 @@ def _find_orders(desk: Desk, algo: Algo) -> list[Order]:
 def _control(desk: Desk, asked: Asked, command: Command, action: str) -> Posting:
     algo = running(desk, command)
     if action == "cancel":
-        end(algo, Status.CANCELLED, "cancelled by command")
+        machine, reason = MACHINES[algo.kind], "cancelled by command"
+        winds_down = (
+            isinstance(machine, WindsDown)
+            and algo.status is not Status.ENDING
+            and machine.wind_down(algo, reason)
+        )
+        if not winds_down:
+            end(algo, Status.CANCELLED, reason)
     elif algo.status is Status.ENDING:
         raise _over(algo)
     elif action == "pause":

@@ -53,7 +53,7 @@ def progress(desk: Desk, draft: Draft, algo: Algo, machine: Machine, *, wake_at:
         maker_share=booked(algo.maker_qty / filled) if filled else None,
         note=notes[-1] if notes else None,
         next_at=wake_at,
-        figures=machine.figures(algo) if isinstance(machine, Figured) else {},
+        figures=machine.figures(algo, now=draft.at) if isinstance(machine, Figured) else None,
         started_at=algo.started_at,
         ended_at=algo.ended_at,
         timestamp=Decimal(draft.at) / 1000,

@@ -106,7 +106,7 @@ class TrailStopMachine:
             algo.memory.pop("extreme", None)
             algo.seen.clear()
 
-    def figures(self, algo: Algo) -> dict[str, Decimal]:
+    def figures(self, algo: Algo, *, now: int) -> dict[str, Decimal]:
         """The best price and the stop behind it; where it fired."""
         assert isinstance(algo.terms, TrailStop)
         extreme, found = self._extreme(algo), {"callbackPct": algo.terms.callback_pct}
