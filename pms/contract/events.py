@@ -20,7 +20,7 @@ OrderEventType = Literal[
 PositionEventType = Literal["position_updated", "position_closed", "position_reduced"]
 LiquidationAction = Literal["WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM"]
 Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BASKET", "LIQUIDATION"]
-AlgoEventType = Literal["chase_progress"]
+AlgoEventType = Literal["chase_progress", "twap_progress"]
 AlgoStatus = Literal["running", "paused", "ending", "finished", "cancelled", "failed"]
 
 

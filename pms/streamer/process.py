@@ -221,6 +221,7 @@ class Streamer:
         wake_ups = WakeUps(self._engine, self._redis, self._world.new_id, self._tasks.spawn)
         self._algos = Algos(self._engine, wake_ups, monotonic)
         self._engine.moved = self._algos.moved
+        self._engine.ask_algos = self._algos.ask_late
         self._market.ticked = self._ticked
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(

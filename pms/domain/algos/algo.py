@@ -101,6 +101,8 @@ class Algo:
     told_at: int = 0
     untold: bool = True
     #: something changed since the last progress event; neither of the two is journaled
+    wake_at: int | None = None
+    #: when it wants to be asked again, ms; not journaled either: each life asks all of them at once
 
     @property
     def account(self) -> str:

@@ -79,6 +79,8 @@ def conduct(
     if algo.status is Status.ENDING and not algo.busy:
         algo.status, algo.ended_at = algo.outcome or Status.CANCELLED, asked.now
         desk.algos.put(algo)
+    for number in plan.written - slots.keys():
+        draft.algo_slots[algo.id, number] = algo.slot_row(algo.slots[number], at=asked.now)
     for number, before in slots.items():
         if algo.slot_row(algo.slots[number], at=0) != before:
             draft.algo_slots[algo.id, number] = algo.slot_row(algo.slots[number], at=asked.now)
@@ -162,7 +164,7 @@ def _plan(turn: Turn) -> Plan:
         turn.wake(plan.wake_at)
     if plan.end is not None:
         end(algo, *plan.end)
-        return Plan()
+        return Plan(written=plan.written)
     return plan
 
 

@@ -41,6 +41,8 @@ class Plan:
 
     wants: dict[int, Want] = field(default_factory=dict)
     kept: frozenset[int] = frozenset()
+    written: set[int] = field(default_factory=set)
+    #: slots in whose plan the machine wrote, besides those that it wants something of: journaled
     wake_at: int | None = None
     #: when to ask again although nothing happened, ms
     end: tuple[Status, str] | None = None

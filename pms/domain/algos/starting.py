@@ -157,4 +157,5 @@ def _told(desk: Desk, asked: Asked, algo: Algo, *, note: str, slots: bool) -> Po
         status=algo.status.value,
         target=plain(algo.target),
         filled=plain(algo.filled),
+        slots=str(len(algo.slots)),
     )
