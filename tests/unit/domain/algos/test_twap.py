@@ -26,7 +26,7 @@ TWAP = {
     "leverage": 10,
 }
 SLICE_MS = 10_000
-ZERO = D(0)
+TOTAL = D("0.05")
 
 
 def started(**terms: object) -> tuple[MarketWorld, str]:
@@ -485,7 +485,7 @@ class Judge:
     world: MarketWorld
     algo_id: str
     multiple: Decimal
-    widest: Decimal = ZERO
+    widest: Decimal = TOTAL
     #: the largest total that it ever had
 
     def look(self) -> None:
