@@ -441,17 +441,21 @@ TERMS = st.fixed_dictionaries(
     steps=steps,
     mode=st.sampled_from(sorted(MODES)),
     terms=TERMS,
-    amends=st.lists(st.tuples(st.integers(0, 60), st.sampled_from(TOTALS)), max_size=3),
+    acts=st.lists(st.tuples(st.integers(0, 60), st.sampled_from([*TOTALS, 7_000, 16_000])), max_size=4),
 )
 def test_never_beyond_its_target_nor_a_slice_beyond_its_most_and_always_over_in_the_end(
-    steps: list[tuple[str, int]], mode: str, terms: dict[str, object], amends: list[tuple[int, str]]
+    steps: list[tuple[str, int]], mode: str, terms: dict[str, object], acts: list[tuple[int, str | int]]
 ) -> None:
     world, algo_id = started(**MODES[mode], **terms)
     judge = Judge(world, algo_id, D(str(terms["mostCatchUp"])))
     for turn, (op, number) in enumerate(steps):
-        for total in [total for at, total in amends if at == turn]:
+        for act in [act for at, act in acts if at == turn]:
+            # An outage, or another total
+            if isinstance(act, int):
+                world.pass_time(act)
+                continue
             with suppress(Refusal):
-                amend(world, algo_id, totalSize=total)
+                amend(world, algo_id, totalSize=act)
         step(world, algo_id, op, number)
         world.conduct(algo_id)
         judge.look()
@@ -500,6 +504,7 @@ class Judge:
         for order in world.of(self.algo_id):
             number = slot_of(order.row.client_order_id)
             by_slice[number] = by_slice.get(number, D(0)) + order.exposed
+        assert all(exposed <= algo.slots[number].target for number, exposed in by_slice.items())
         # What is too little for an order of its own may come on top
         assert max(by_slice.values(), default=D(0)) < even * self.multiple + D("0.001")
 
