@@ -371,6 +371,16 @@ def test_never_less_than_is_filled_or_under_way() -> None:
     assert algo_of(world, algo_id).reason == "filled"
 
 
+def test_less_takes_nothing_from_an_order_that_lives() -> None:
+    world, algo_id = started(limitPrice="59990", timeInForce="GTC")
+    (first,) = live(world, algo_id)
+    world.ack(first.spec.client_order_id)
+    after(world, algo_id, SLICE_MS)
+    world.end(first.spec.client_order_id, "CANCELED")
+    amend(world, algo_id, totalSize="0.01")
+    assert [slot.target for slot in algo_of(world, algo_id).slots.values()][:2] == [D(0), D("0.01")]
+
+
 def test_what_the_slices_to_come_may_not_take_is_for_overtime_or_refused() -> None:
     for policy in ("catch_up", "skip"):
         world, algo_id = started(onMissed=policy)
