@@ -850,6 +850,10 @@ export interface Twap {
   duration: number;
   /** How much later than its turn a slice may come, in percent of the interval. */
   jitter?: number | string;
+  /** time: even slices; volume: by the symbol's mean volume in each slice's part of the day. */
+  profile?: "time" | "volume";
+  /** volume: the mean of so many days, UTC. */
+  profileDays?: number;
   /** No worse than this; without it each slice is a market order. */
   limitPrice?: number | string | null;
   /** With a limit price: IOC is sent once the touch is within it, GTC rests for its slice's time. */
@@ -1036,6 +1040,7 @@ export type RefusalCode =
   | "BELOW_FILLED"
   | "NO_CHANGE"
   | "UNKNOWN_ALGO"
+  | "VOLUME_MISSING"
   | "ALGO_OVER"
   | "TOO_MANY_ALGOS"
   | "BALANCE"

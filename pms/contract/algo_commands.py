@@ -88,6 +88,11 @@ class Twap(AlgoStart):
     jitter: Percent = Field(
         Decimal(0), description="How much later than its turn a slice may come, in percent of the interval."
     )
+    profile: Literal["time", "volume"] = Field(
+        "time",
+        description="time: even slices; volume: by the symbol's mean volume in each slice's part of the day.",
+    )
+    profile_days: int = Field(3, ge=1, le=7, description="volume: the mean of so many days, UTC.")
     limit_price: Number | None = Field(
         None, description="No worse than this; without it each slice is a market order."
     )

@@ -110,6 +110,7 @@ REFUSALS: Final[dict[Code, Named]] = {
     Code.BELOW_FILLED: Named(When.AMENDING, (*_QUANTITY, "totalSize"), "what is filled"),
     Code.NO_CHANGE: Named(When.AMENDING, (*_QUANTITY, "price", "hedge")),
     Code.UNKNOWN_ALGO: Named(When.KEEPING, ("algoId",), "the algo's own command"),
+    Code.VOLUME_MISSING: Named(When.KEEPING, ("profile",)),
     Code.ALGO_OVER: Named(When.KEEPING, ("algoId",)),
     Code.TOO_MANY_ALGOS: Named(When.KEEPING, _ACCOUNT, "200"),
     Code.BALANCE: Named(When.KEEPING, ("amount",), "what the payer has to give"),

@@ -72,6 +72,7 @@ from pms.streamer.start import (
 )
 from pms.streamer.supervision import Supervision
 from pms.streamer.unwinder import Unwinder
+from pms.streamer.volumes import Volumes
 from pms.streamer.wake_ups import WakeUps
 from pms.streamer.world import World
 
@@ -177,6 +178,7 @@ class Streamer:
             monotonic=monotonic,
             spawn=self._tasks.spawn,
             hurry=self._ledger.hurry,
+            prepare=Volumes(self._desk, self._client).prepare,
         )
         self._engine.local = local.serve
         self._market = MarketData(

@@ -50,6 +50,7 @@ class TwapMachine:
         grid = _grid(terms.model_copy(update={"limit_price": limit}), instrument, top)
         total = _total(terms.total_size, grid)
         count = min(terms.lots, int(total / grid.least()))
+        weights = _weights(terms, view, count)
         if count < min(terms.lots, 2):
             raise Refusal(
                 Code.QUANTITY_MIN,
@@ -58,7 +59,7 @@ class TwapMachine:
                 limit=plain(2 * grid.least() if terms.lots > 1 else grid.least()),
                 actual=plain(total),
             )
-        sizes = spread(total, [Decimal(1)] * count, step=grid.step, least=grid.least())
+        sizes = spread(total, weights, step=grid.step, least=grid.least())
         due = moments(
             str(terms.request_id),
             start=view.now,
@@ -66,13 +67,14 @@ class TwapMachine:
             count=count,
             jitter=terms.jitter,
         )
+        sent = [(size, at) for size, at in zip(sizes, due, strict=True) if size]
         slots = [
             Slot(number, terms.symbol, terms.side, target=size, due_at=at)
-            for number, (size, at) in enumerate(zip(sizes, due, strict=True))
+            for number, (size, at) in enumerate(sent)
         ]
         kept = terms.model_copy(update={"limit_price": limit, "total_size": total})
         return Beginning(
-            terms.symbol, terms.side, total, top.mid, slots, memory=Course.begin(count), terms=kept
+            terms.symbol, terms.side, total, top.mid, slots, memory=Course.begin(len(slots)), terms=kept
         )
 
     def plan(self, algo: Algo, view: View) -> Plan:
@@ -176,6 +178,22 @@ def _total(quantity: Decimal, grid: Grid) -> Decimal:
             actual=plain(total),
         )
     return total
+
+
+def _weights(terms: Twap, view: View, count: int) -> list[Decimal]:
+    """How much of the total each slice is for, beside the others."""
+    if terms.profile == "time":
+        return [Decimal(1)] * count
+    volumes = view.volumes.get((terms.symbol, terms.profile_days))
+    found = volumes.weights(start=view.now, duration_ms=terms.duration * 1000, count=count) if volumes else []
+    if not any(found):
+        raise Refusal(
+            Code.VOLUME_MISSING,
+            f"nothing is known of when {terms.symbol} trades: the exchange shows no volume for these minutes",
+            field="profile",
+            actual=terms.profile,
+        )
+    return found
 
 
 def _limit_price(instrument: Instrument, price: Decimal) -> Decimal:

@@ -15,6 +15,7 @@ from market_world import D, MarketWorld
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Algo, SlotState, Status
 from pms.domain.algos.ids import slot_of
+from pms.domain.algos.volumes import MINUTE_MS, MINUTES, day_volumes
 from pms.domain.orders import Order
 
 TWAP = {
@@ -26,6 +27,7 @@ TWAP = {
     "leverage": 10,
 }
 SLICE_MS = 10_000
+DAY_MS = MINUTES * MINUTE_MS
 TOTAL = D("0.05")
 
 
@@ -322,6 +324,65 @@ def test_one_lot_is_one_slice_for_who_asks_for_it() -> None:
     world, algo_id = started(lots=1, totalSize="0.001")
     assert fill(world, algo_id) == D("0.001")
     assert algo_of(world, algo_id).reason == "filled"
+
+
+# --- by volume ---
+
+
+def day(**busy: int) -> dict[int, Decimal]:
+    """One day's bars: one lot a minute, and more in those that are named by their number."""
+    volumes = {f"m{minute}": 1 for minute in range(MINUTES)} | busy
+    return {int(name[1:]) * MINUTE_MS: D(volume) for name, volume in volumes.items()}
+
+
+def test_slices_by_volume_are_as_large_as_their_minutes() -> None:
+    world = MarketWorld(now=0)
+    world.move(0)
+    found = day_volumes(day(m1=3, m3=0).items())
+    assert found is not None
+    world.desk.volumes["BTCUSDT", 3] = found
+    algo = world.start("pms.twap", **{**TWAP, "lots": 4, "duration": 240, "profile": "volume"})
+    # The fourth minute never trades: its slice is none
+    assert [slot.target for slot in algo.slots.values()] == [D("0.01"), D("0.03"), D("0.01")]
+    assert [slot.due_at for slot in algo.slots.values()] == [0, 60_000, 120_000]
+    for _ in range(3):
+        world.conduct(algo.id)
+        fill(world, algo.id)
+        world.pass_time(60_000)
+    assert (algo.status, algo.filled) == (Status.FINISHED, D("0.05"))
+
+
+def test_a_slice_over_several_minutes_has_its_part_of_each() -> None:
+    found = day_volumes(day(m0=10, m1=20).items())
+    assert found is not None
+    assert found.between(30_000, 75_000) == D(10) / 2 + D(20) / 4
+    assert found.between(0, 2 * 86_400_000) == 2 * (1_438 + 30)
+    assert found.weights(start=0, duration_ms=120_000, count=3) == [
+        D(20) / 3,
+        D(10) / 3 + D(20) / 3,
+        D(40) / 3,
+    ]
+
+
+def test_the_mean_is_of_the_days_that_are_known() -> None:
+    bars = [(0, D(4)), (DAY_MS, D(8)), (MINUTE_MS, D(2))]
+    found = day_volumes(bars)
+    assert found is not None
+    assert found.means[:3] == (D(6), D(2), D(4))  # of the third nothing is known
+    assert day_volumes([]) is None
+    assert day_volumes([(0, D(0))]) is None
+
+
+@pytest.mark.parametrize("volumes", [{}, {0: D(1), MINUTE_MS: D(0)}])
+def test_without_a_volume_to_go_by_it_is_refused(volumes: dict[int, Decimal]) -> None:
+    world = MarketWorld(now=MINUTE_MS)
+    world.move(0)
+    found = day_volumes(volumes.items())
+    if found is not None:
+        world.desk.volumes["BTCUSDT", 3] = found
+    with pytest.raises(Refusal) as refused:
+        world.start("pms.twap", **{**TWAP, "profile": "volume"})
+    assert (refused.value.code, refused.value.field) == (Code.VOLUME_MISSING, "profile")
 
 
 # --- amended ---

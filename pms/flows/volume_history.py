@@ -1,0 +1,33 @@
+"""The volume of a symbol's last days, by the minute, read from the exchange: finished bars only.
+
+All of it in the background lane of the rate budget; ten of weight for each day and a little more.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.binance.client import ExchangeClient
+
+MINUTE_MS = 60_000
+DAY_MS = 1_440 * MINUTE_MS
+MOST_BARS = 1_500
+"""Of one answer."""
+
+
+async def volume_history(client: ExchangeClient, symbol: str, *, days: int) -> list[tuple[int, Decimal]]:
+    """When each 1-minute bar opened and what traded in it, ascending; raises ExchangeError.
+
+    A young symbol has fewer: what the exchange has is all there is.
+    """
+    now = client.exchange_now_ms()
+    start = now - now % MINUTE_MS - days * DAY_MS
+    found: list[tuple[int, Decimal]] = []
+    while start + MINUTE_MS <= now:
+        page = await client.klines(symbol, "1m", start=start, limit=MOST_BARS)
+        fresh = [(bar.open_time, bar.volume) for bar in page if start <= bar.open_time]
+        found += [(opened, volume) for opened, volume in fresh if opened + MINUTE_MS <= now]
+        if len(page) < MOST_BARS or not fresh:
+            break
+        start = fresh[-1][0] + MINUTE_MS
+    return found
