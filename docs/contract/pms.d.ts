@@ -850,8 +850,10 @@ export interface Twap {
   duration: number;
   /** How much later than its turn a slice may come, in percent of the interval. */
   jitter?: number | string;
-  /** time: even slices; volume: by the symbol's mean volume in each slice's part of the day. */
-  profile?: "time" | "volume";
+  /** time: even slices; volume: by the symbol's mean volume in each slice's part of the day; participation: a part of what trades meanwhile. */
+  profile?: "time" | "volume" | "participation";
+  /** participation: the most that it is of what traded since its start, in percent, itself included. */
+  participation?: number | string | null;
   /** volume: the mean of so many days, UTC. */
   profileDays?: number;
   /** No worse than this; without it each slice is a market order. */

@@ -88,9 +88,15 @@ class Twap(AlgoStart):
     jitter: Percent = Field(
         Decimal(0), description="How much later than its turn a slice may come, in percent of the interval."
     )
-    profile: Literal["time", "volume"] = Field(
+    profile: Literal["time", "volume", "participation"] = Field(
         "time",
-        description="time: even slices; volume: by the symbol's mean volume in each slice's part of the day.",
+        description="time: even slices; volume: by the symbol's mean volume in each slice's part of the day;"
+        " participation: a part of what trades meanwhile.",
+    )
+    participation: Annotated[Number, Field(gt=0, le=100)] | None = Field(
+        None,
+        description="participation: the most that it is of what traded since its start, in percent, itself"
+        " included.",
     )
     profile_days: int = Field(3, ge=1, le=7, description="volume: the mean of so many days, UTC.")
     limit_price: Number | None = Field(

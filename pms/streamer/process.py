@@ -169,6 +169,12 @@ class Streamer:
         self._engine.agenda = Agenda(
             self._attention.attend, clock=monotonic, failed=lambda error: self._tasks.tell("attention", error)
         )
+        self._volumes = Volumes(
+            self._desk,
+            self._client,
+            asyncio.sleep,
+            lambda algo_id: self._algos.ask(algo_id),  # noqa: PLW0108  made below
+        )
         local = LocalCommands(
             engine=self._engine,
             requests=self._requests,
@@ -178,7 +184,7 @@ class Streamer:
             monotonic=monotonic,
             spawn=self._tasks.spawn,
             hurry=self._ledger.hurry,
-            prepare=Volumes(self._desk, self._client).prepare,
+            prepare=self._volumes.prepare,
         )
         self._engine.local = local.serve
         self._market = MarketData(
@@ -334,6 +340,7 @@ class Streamer:
         self._algos.begin()
         keep("algos", self._algos.run)
         keep("algo_timers", self._algos.run_timers)
+        keep("volumes", self._volumes.run)
         keep("unwinder", self._unwinder.run)
         keep("inbox", self._hear)
         keep("sweep", self._sweep)

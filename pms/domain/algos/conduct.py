@@ -183,6 +183,7 @@ def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
         instruments=desk.instruments,
         orders={number: order for number, order in orders.items() if order is not None},
         held=desk.quantity(place) if place is not None else ZERO,
+        traded=desk.traded,
     )
 
 

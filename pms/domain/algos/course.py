@@ -4,6 +4,7 @@
     its time is over                its order goes, and then what it did not fill is taken off its target:
                                     `missed` where an order could have been for it, else `carried`
     a slice opens                   it takes all that is carried, and by `catch_up` its part of what is missed
+                                    and of one that takes part in the market, its part of what traded
     the last one's time is over     by `catch_up` one more slice, while something is missed, and overtime left
 
 The slots' targets, `missed` and `carried` add up to the algo's target, always: nothing is planned twice. A
@@ -22,6 +23,7 @@ from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, SlotState
 from pms.domain.algos.ids import MOST_SLOTS
 from pms.domain.algos.slices import HUNDRED, ZERO, down, spread, up
+from pms.domain.algos.volumes import TradedVolumes
 from pms.domain.instrument import Instrument
 
 NOTIONAL_ROOM = Decimal("1.1")
@@ -63,6 +65,8 @@ class Course:
     algo: Algo
     grid: Grid
     now: int
+    traded: TradedVolumes | None = None
+    #: what the symbol traded lately, for one that takes part in it
     written: set[int] = field(default_factory=set)
 
     @staticmethod
@@ -79,6 +83,11 @@ class Course:
         }
 
     # --- what is so ---
+
+    @property
+    def takes_part(self) -> bool:
+        """A slice is for a part of what trades, and known only when it opens: until then all is missed."""
+        return self.terms.profile == "participation"
 
     @property
     def terms(self) -> Twap:
@@ -180,7 +189,10 @@ class Course:
     def _draw(self) -> None:
         """The open slice takes its part once; the last of all whenever there is something."""
         slot = self.open
-        if slot is None or (self.algo.memory["drawn"] and self.at < self.last):
+        again = self.at == self.last and not self.takes_part
+        if slot is None or (self.algo.memory["drawn"] and not again):
+            return
+        if self.takes_part and self.traded is None:
             return
         self.algo.memory["drawn"] = True
         carried, share = self.carried, self._share(slot)
@@ -193,11 +205,23 @@ class Course:
 
     def _share(self, slot: Slot) -> Decimal:
         """The part of what is missed that an opening slice makes up for."""
+        if self.takes_part:
+            return self._part(slot)
         if not self.missed or self.terms.on_missed == "skip":
             return ZERO
         even_share = up(self.missed / (self.last - self.at + 1), self.grid.step)
         room = self.even * self.terms.most_catch_up - slot.target - self.carried
         return max(down(min(even_share, self.missed, room), self.grid.step), ZERO)
+
+    def _part(self, slot: Slot) -> Decimal:
+        """The part of what traded since the start, less what was planned of it; nothing below the least."""
+        assert self.traded is not None
+        volume = self.traded.since(self.algo.started_at) - Decimal(self.algo.memory["base"])
+        planned = self.algo.target - self.missed - self.carried
+        allowed = volume * (self.terms.participation or ZERO) / HUNDRED - planned
+        room = self.even * self.terms.most_catch_up - slot.target
+        found = max(down(min(allowed, self.missed, room), self.grid.step), ZERO)
+        return found if self.grid.placeable(found) else ZERO
 
     def _append(self) -> None:
         """One more slice behind the last, if there is something for it and time."""
@@ -205,6 +229,7 @@ class Course:
         over_at = self.algo.started_at + int(self.terms.duration * 1000 * (1 + self.terms.overtime / HUNDRED))
         if (
             self.terms.on_missed == "skip"
+            or self.takes_part
             or not self.grid.placeable(missed)
             or self.now >= over_at
             or number >= MOST_SLOTS
@@ -217,7 +242,8 @@ class Course:
 
     def over(self, busy: Collection[int]) -> str | None:
         """Why the plan is at its end, None while it is not."""
-        if busy or self.closing or self.at < self.last:
+        complete = self.takes_part and not self.missed and not self.carried
+        if busy or self.closing or (self.at < self.last and not complete):
             return None
         left = self.algo.target - self.algo.filled
         if left <= 0:
@@ -230,7 +256,11 @@ class Course:
         return f"its time is over, and {plain(left)} is not filled"
 
     def _will_catch_up(self) -> bool:
-        return self.terms.on_missed == "catch_up" and self.grid.placeable(self.missed + self.carried)
+        return (
+            self.terms.on_missed == "catch_up"
+            and not self.takes_part
+            and self.grid.placeable(self.missed + self.carried)
+        )
 
     # --- another total ---
 
@@ -242,12 +272,13 @@ class Course:
         """
         change = total - self.algo.target
         slots, memory = self.algo.slots, self.algo.memory
-        coming = [slots[number] for number in range(self.at + 1, int(memory["planned"]))]
+        planned = 0 if self.takes_part else int(memory["planned"])
+        coming = [slots[number] for number in range(self.at + 1, planned)]
         from_missed = min(self.missed, max(-change, ZERO))
         from_carried = min(self.carried, max(-change - from_missed, ZERO))
         rest = sum((slot.target for slot in coming), ZERO) + change + from_missed + from_carried
         parts, excess = self._parts(coming, max(rest, ZERO), total)
-        if excess and change > 0 and self.terms.on_missed == "skip":
+        if excess and change > 0 and self.terms.on_missed == "skip" and not self.takes_part:
             raise Refusal(
                 Code.QUANTITY_MAX,
                 f"the slices to come take {plain(excess)} less, by mostCatchUp",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from pms.contract.algo_commands import AlgoStart
 from pms.contract.commands import Command
 from pms.domain.algos.algo import Algo, Slot, Status
-from pms.domain.algos.volumes import DayVolumes
+from pms.domain.algos.volumes import DayVolumes, TradedVolumes
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 from pms.domain.orders import Order
@@ -63,6 +63,7 @@ class View:
     #: the position that the algo is for, signed; zero where it is for several
     volumes: Mapping[tuple[str, int], DayVolumes] = field(default_factory=dict)
     #: by symbol and days, for those who asked for them
+    traded: Mapping[str, TradedVolumes] = field(default_factory=dict)
 
 
 class Machine(Protocol):

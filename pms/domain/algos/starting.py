@@ -61,7 +61,7 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
             actual=running + 1,
         )
     kind = command.name.removeprefix("pms.")
-    view = View(asked.now, desk.tops, desk.instruments, {}, ZERO, desk.volumes)
+    view = View(asked.now, desk.tops, desk.instruments, {}, ZERO, desk.volumes, desk.traded)
     found = MACHINES[kind].begin(command, view)
     return Algo(
         id=asked.request_id,

@@ -27,6 +27,8 @@ from pms.domain.instrument import Instrument, InstrumentError
 NO_PRICE_MS = 500
 """Nothing is planned in a symbol without a price; it is asked again, though its next tick asks anyway."""
 
+FRESH_VOLUME_MS = 2_000
+
 
 class TwapMachine:
     """Decides for TWAPs."""
@@ -49,6 +51,18 @@ class TwapMachine:
         limit = None if terms.limit_price is None else _limit_price(instrument, terms.limit_price)
         grid = _grid(terms.model_copy(update={"limit_price": limit}), instrument, top)
         total = _total(terms.total_size, grid)
+        if terms.profile == "participation":
+            return self._taking_part(
+                terms.model_copy(update={"limit_price": limit, "total_size": total}), view
+            )
+        if terms.participation is not None:
+            raise Refusal(
+                Code.BAD_FIELD,
+                "participation goes with the profile of that name",
+                field="participation",
+                limit="profile participation",
+                actual=plain(terms.participation),
+            )
         count = min(terms.lots, int(total / grid.least()))
         weights = _weights(terms, view, count)
         if count < min(terms.lots, 2):
@@ -77,6 +91,31 @@ class TwapMachine:
             terms.symbol, terms.side, total, top.mid, slots, memory=Course.begin(len(slots)), terms=kept
         )
 
+    def _taking_part(self, terms: Twap, view: View) -> Beginning:
+        """Slices that know their moment alone: what each is for is told by what trades until then."""
+        if terms.participation is None:
+            raise Refusal(
+                Code.MISSING_FIELD, "the profile participation needs a participation", field="participation"
+            )
+        traded = view.traded.get(terms.symbol)
+        if traded is None or view.now - traded.read_at > FRESH_VOLUME_MS:
+            # What traded in this minute before the start would be taken for what traded since.
+            raise _no_volume(terms)
+        due = moments(
+            str(terms.request_id),
+            start=view.now,
+            duration_ms=terms.duration * 1000,
+            count=terms.lots,
+            jitter=terms.jitter,
+        )
+        slots = [
+            Slot(number, terms.symbol, terms.side, target=ZERO, due_at=at) for number, at in enumerate(due)
+        ]
+        memory = Course.begin(terms.lots)
+        memory.update(missed=terms.total_size, base=traded.since(view.now))
+        mid = view.tops[terms.symbol].mid
+        return Beginning(terms.symbol, terms.side, terms.total_size, mid, slots, memory=memory, terms=terms)
+
     def plan(self, algo: Algo, view: View) -> Plan:
         """The open slice's order; those of slices whose time is over go."""
         terms = algo.terms
@@ -84,7 +123,7 @@ class TwapMachine:
         instrument, top = view.instruments.get(algo.symbol), view.tops.get(algo.symbol)
         if instrument is None or top is None:
             return Plan(kept=frozenset(view.orders), wake_at=view.now + NO_PRICE_MS)
-        course = Course(algo, _grid(terms, instrument, top), view.now)
+        course = Course(algo, _grid(terms, instrument, top), view.now, view.traded.get(algo.symbol))
         course.go_on(algo.busy)
         plan = Plan(written=course.written, wake_at=course.next_at)
         # What cannot rest ends by itself: cancelling it would only cost a request.
@@ -187,13 +226,17 @@ def _weights(terms: Twap, view: View, count: int) -> list[Decimal]:
     volumes = view.volumes.get((terms.symbol, terms.profile_days))
     found = volumes.weights(start=view.now, duration_ms=terms.duration * 1000, count=count) if volumes else []
     if not any(found):
-        raise Refusal(
-            Code.VOLUME_MISSING,
-            f"nothing is known of when {terms.symbol} trades: the exchange shows no volume for these minutes",
-            field="profile",
-            actual=terms.profile,
-        )
+        raise _no_volume(terms)
     return found
+
+
+def _no_volume(terms: Twap) -> Refusal:
+    return Refusal(
+        Code.VOLUME_MISSING,
+        f"the exchange shows no volume of {terms.symbol} to go by",
+        field="profile",
+        actual=terms.profile,
+    )
 
 
 def _limit_price(instrument: Instrument, price: Decimal) -> Decimal:

@@ -1,4 +1,4 @@
-"""When a symbol trades: its mean volume by minute of the day, and what part of it falls into a time.
+"""When a symbol trades: its mean volume by minute of the day, and what traded just now.
 
 Days are UTC's, as the exchange's bars are. A minute of which nothing is known counts as the mean of those
 that are: a symbol listed this morning has an afternoon, too. One that did not trade counts as zero.
@@ -7,13 +7,50 @@ that are: a symbol listed this morning has an afternoon, too. One that did not t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 
 ZERO = Decimal(0)
 MINUTE_MS = 60_000
 MINUTES = 1_440
+KEPT_MS = 8 * MINUTES * MINUTE_MS
+"""Longer than any algo of slices lasts."""
+
+
+@dataclass(slots=True)
+class TradedVolumes:
+    """What traded lately, by the minute in which it did; the newest word of a minute wins."""
+
+    bars: dict[int, Decimal] = field(default_factory=dict)
+    #: by when they opened, ascending
+    read_at: int = 0
+    #: the exchange's time of the last word, ms
+
+    def take(self, bars: Iterable[tuple[int, Decimal]], *, at: int) -> None:
+        """Take bars as of a time, ascending; the last may be unfinished."""
+        before = self.newest
+        for opened, volume in bars:
+            if before is not None and opened < before and opened not in self.bars:
+                self.bars = dict(sorted({**self.bars, opened: volume}.items()))
+            self.bars[opened] = volume
+        self.read_at = at
+        while self.bars and next(iter(self.bars)) < next(reversed(self.bars)) - KEPT_MS:
+            del self.bars[next(iter(self.bars))]
+
+    @property
+    def newest(self) -> int | None:
+        """When the last bar opened."""
+        return next(reversed(self.bars), None)
+
+    def since(self, at: int) -> Decimal:
+        """What traded since the beginning of a time's minute."""
+        begins, found = at - at % MINUTE_MS, ZERO
+        for opened in reversed(self.bars):
+            if opened < begins:
+                break
+            found += self.bars[opened]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

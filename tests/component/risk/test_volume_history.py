@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from uuid import uuid4
@@ -52,9 +53,9 @@ async def test_all_finished_minutes_in_pages(
 async def test_they_are_read_for_who_needs_them_once_an_hour(
     client: ExchangeClient, past: list[tuple[int, Decimal]], asked: Callable[[], int], clock: Clock
 ) -> None:
-    desk = Desk(epoch="e")
+    desk, asked_algos = Desk(epoch="e"), list[str]()
     desk.instruments["BTCUSDT"] = None  # type: ignore[assignment]  # only that it is known counts here
-    volumes = Volumes(desk, client)
+    volumes = Volumes(desk, client, asyncio.sleep, asked_algos.append)
     terms = {
         "subAccountId": "alice",
         "symbol": "BTCUSDT",
@@ -91,5 +92,5 @@ async def test_while_the_exchange_is_away_nothing_is_known(
     terms = {"subAccountId": "alice", "symbol": "BTCUSDT", "side": "BUY", "totalSize": 1, "lots": 2}
     fields = {"requestId": str(uuid4()), **terms, "duration": 60, "profile": "volume"}
     await venue.close()
-    await Volumes(desk, client).prepare(command_from("pms.twap", fields))
+    await Volumes(desk, client, asyncio.sleep, [].append).prepare(command_from("pms.twap", fields))
     assert desk.volumes == {}

@@ -15,7 +15,7 @@ from market_world import D, MarketWorld
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Algo, SlotState, Status
 from pms.domain.algos.ids import slot_of
-from pms.domain.algos.volumes import MINUTE_MS, MINUTES, day_volumes
+from pms.domain.algos.volumes import MINUTE_MS, MINUTES, TradedVolumes, day_volumes
 from pms.domain.orders import Order
 
 TWAP = {
@@ -383,6 +383,123 @@ def test_without_a_volume_to_go_by_it_is_refused(volumes: dict[int, Decimal]) ->
     with pytest.raises(Refusal) as refused:
         world.start("pms.twap", **{**TWAP, "profile": "volume"})
     assert (refused.value.code, refused.value.field) == (Code.VOLUME_MISSING, "profile")
+
+
+# --- taking part ---
+
+PART = {**TWAP, "profile": "participation", "participation": 10}
+
+
+def taking_part(**terms: object) -> tuple[MarketWorld, Algo]:
+    """One that may be a tenth of what trades; 4 were traded in its first minute before it began."""
+    world = MarketWorld(now=100_000)
+    world.move(0)
+    heard(world, {MINUTE_MS: "4"})
+    return world, world.start("pms.twap", **{**PART, **terms})
+
+
+def heard(world: MarketWorld, bars: dict[int, str]) -> None:
+    """The volumes of these minutes are told."""
+    traded = world.desk.traded.setdefault("BTCUSDT", TradedVolumes())
+    traded.take([(opened, D(volume)) for opened, volume in bars.items()], at=world.now)
+
+
+def test_it_takes_its_part_of_what_traded_since_its_start() -> None:
+    world, algo = taking_part()
+    world.conduct(algo.id)
+    assert live(world, algo.id) == []
+    heard(world, {MINUTE_MS: "4.1"})
+    after(world, algo.id, SLICE_MS)
+    assert fill(world, algo.id) == D("0.01")
+    # 0.0009 is too little for an order: it is part of the next
+    heard(world, {MINUTE_MS: "4.109"})
+    after(world, algo.id, SLICE_MS)
+    assert live(world, algo.id) == []
+    heard(world, {2 * MINUTE_MS: "0.1"})
+    after(world, algo.id, SLICE_MS)
+    assert fill(world, algo.id) == D("0.010")
+    after(world, algo.id, 2 * SLICE_MS)
+    assert (algo.status, algo.filled) == (Status.FINISHED, D("0.020"))
+    assert algo.reason == "its time is over, and 0.03 is not filled"
+
+
+def test_a_burst_of_volume_is_followed_by_the_multiple_at_most() -> None:
+    world, algo = taking_part()
+    heard(world, {2 * MINUTE_MS: "1000"})
+    sent = []
+    for _ in range(3):
+        world.conduct(algo.id)
+        sent.append(fill(world, algo.id))
+        world.pass_time(SLICE_MS)
+    assert sent == [D("0.02"), D("0.02"), D("0.01")]
+    assert (algo.status, algo.reason) == (Status.FINISHED, "filled")
+
+
+def test_behind_a_restart_it_waits_until_the_volumes_are_told_again() -> None:
+    world, algo = taking_part()
+    world.restart()
+    world.pass_time(SLICE_MS)
+    world.conduct(algo.id)
+    assert live(world, algo.id) == []
+    heard(world, {2 * MINUTE_MS: "0.1"})
+    # The older minute comes behind the newer
+    heard(world, {MINUTE_MS: "4"})
+    world.conduct(algo.id)
+    assert [order.quantity for order in live(world, algo.id)] == [D("0.01")]
+
+
+def test_another_total_of_one_that_takes_part() -> None:
+    world, algo = taking_part()
+    heard(world, {2 * MINUTE_MS: "0.1"})
+    world.conduct(algo.id)
+    amend(world, algo.id, totalSize="0.1")
+    assert D(algo.memory["missed"]) == D("0.09")
+    with pytest.raises(Refusal):
+        amend(world, algo.id, totalSize="0.009")
+    amend(world, algo.id, totalSize="0.01")
+    fill(world, algo.id)
+    assert (algo.status, algo.reason) == (Status.FINISHED, "filled")
+
+
+@pytest.mark.parametrize(
+    ("terms", "code", "field"),
+    [
+        ({"participation": None}, Code.MISSING_FIELD, "participation"),
+        ({"participation": 0}, Code.BAD_FIELD, "participation"),
+        ({"profile": "time"}, Code.BAD_FIELD, "participation"),
+        ({"symbol": "NOPEUSDT"}, Code.UNKNOWN_SYMBOL, "symbol"),
+    ],
+)
+def test_a_part_that_cannot_be_taken_is_refused(terms: dict[str, object], code: Code, field: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        taking_part(**terms)
+    assert (refused.value.code, refused.value.field) == (code, field)
+
+
+def test_volumes_of_some_time_ago_are_none() -> None:
+    world, _ = taking_part()
+    world.pass_time(5_000)
+    with pytest.raises(Refusal) as refused:
+        world.start("pms.twap", **PART)
+    assert refused.value.code is Code.VOLUME_MISSING
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    steps=steps,
+    told=st.lists(st.integers(0, 300), min_size=60, max_size=60),
+    mode=st.sampled_from(["market", "passive"]),
+)
+def test_it_is_never_more_than_its_part(steps: list[tuple[str, int]], told: list[int], mode: str) -> None:
+    world, algo = taking_part(**MODES[mode], totalSize="0.2")
+    judge, volume = Judge(world, algo.id, D(2), widest=D("0.2")), D(0)
+    for (op, number), lots in zip(steps, told, strict=False):
+        volume += D(lots) / 1000
+        heard(world, {MINUTE_MS: str(4 + volume)})
+        step(world, algo.id, op, number)
+        world.conduct(algo.id)
+        judge.look()
+        assert world.exposed(algo.id) <= volume / 10
 
 
 # --- amended ---
