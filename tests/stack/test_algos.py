@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -154,6 +155,33 @@ async def test_a_twap_makes_up_for_an_outage_without_a_burst(system: System) -> 
     assert sum(row.filled_qty for row in rows) == Decimal("0.1")
     slots = await system.rows("select * from pms.algo_slots where algo_id = :id", id=algo_id)
     assert max(slot.filled for slot in slots) <= Decimal("0.03")
+    assert (await system.audit())["agrees"]
+
+
+async def test_a_twap_goes_by_the_volume_that_the_venue_shows(system: System) -> None:
+    minute = int(time.time()) // 60 * 60_000 - 2 * 86_400_000
+    past = [[minute + n * 60_000, "60000", "60000", "60000", "60000", "5"] for n in range(2 * 1_440)]
+    await system.admin("POST", "candles", symbol="ETHUSDT", interval="1m", candles=past)
+    eth = {**TWAP, "symbol": "ETHUSDT", "totalSize": "1", "lots": 5, "duration": 2}
+    weighed, taking = await asyncio.gather(
+        system.ask("pms.twap", subAccountId="alice", profile="volume", profileDays=2, **eth),
+        system.ask(
+            "pms.twap",
+            subAccountId="bob",
+            profile="participation",
+            participation=50,
+            **{**TWAP, "totalSize": "0.1", "lots": 8, "duration": 10},
+        ),
+    )
+    assert weighed["success"], weighed
+    assert taking["success"], taking
+    bid = await system.bid("BTCUSDT")
+    await system.other_order("BTCUSDT", "SELL", "0.1", bid)
+    seen = await stands(system, "twap", weighed["details"]["algoId"], "finished")
+    assert (seen["reason"], Decimal(seen["filled"])) == ("filled", Decimal(1))
+    seen = await stands(system, "twap", taking["details"]["algoId"], "finished")
+    # At least the half of what was sold; it may take part in other trades, and in its own
+    assert Decimal("0.05") <= Decimal(seen["filled"]) <= Decimal("0.1")
     assert (await system.audit())["agrees"]
 
 
