@@ -413,12 +413,12 @@ export interface LiquidationEvent {
   type: "liquidation";
   seq: number;
   subAccountId: string;
-  action: "WARN" | "CANCEL" | "DELEVERAGE" | "TAKEOVER" | "REARM";
+  action: "WARN" | "CANCEL" | "DELEVERAGE" | "TAKEOVER" | "REARM" | "CLOSE" | "CLOSED";
   /** 0 none, 1 warned, 2 orders cancelled, 3 deleveraged, 4 taken over. */
   tier: number;
   symbol: string | null;
   side: "LONG" | "SHORT" | null;
-  /** What went to the house; always positive. */
+  /** What went to the house, or in CLOSE is closed at market; always positive. */
   quantity: number | null;
   price: number | null;
   realizedPnl: number | null;
@@ -862,7 +862,7 @@ export interface Twap {
   timeInForce?: "IOC" | "GTC";
   /** Rest at the touch first, and cross with what is left. */
   passive?: boolean;
-  /** Passive: when it crosses, in percent of the slice's time. */
+  /** Passive: when it crosses, in percent of the slice's time; 100 is never. */
   crossAt?: number | string;
   /** What a slice did not fill in its time, or an outage kept from it: spread over the slices left, or dropped. */
   onMissed?: "catch_up" | "skip";
@@ -990,6 +990,7 @@ export type RefusalCode =
   | "LIVE_GUARD"
   | "UNKNOWN_ACCOUNT"
   | "ACCOUNT_FROZEN"
+  | "LIQUIDATING"
   | "TRADING_STATE"
   | "ACCOUNT_EXISTS"
   | "HOUSE_ONLY"
@@ -1049,6 +1050,7 @@ export type RefusalCode =
   | "EXCHANGE_REFUSED"
   | "THROTTLED"
   | "EXCHANGE_UNREACHABLE"
+  | "TAKEN_OVER"
   | "NOT_EXECUTED"
   | "NOT_SENT"
   | "HALTED"

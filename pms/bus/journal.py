@@ -28,6 +28,7 @@ from pms.contract.money import encode, plain
 from pms.contract.results import Result
 from pms.domain.orders import State
 from pms.domain.posting import Event, Posting, Undecided, Unsent, Unused
+from pms.domain.unwinding import ORIGIN
 
 DECIDED = "pms:decided"
 """Channel that announces each decision, for the worker that waits for it."""
@@ -227,6 +228,7 @@ def _project(order: OrderRow) -> list[Effect]:
         "deadline": str(order.deadline),
         "sub": order.sub_account_id,
         "reduces": "1" if order.reduce_only else "0",
+        "exempt": "1" if order.origin == ORIGIN else "0",
         "symbol": order.symbol,
         "price": "" if order.price is None else plain(order.price),
         "send": _send_text(order),

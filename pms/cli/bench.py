@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-NAMES = ("command", "fill", "ticks", "start", "risk")
+NAMES = ("command", "fill", "ticks", "start", "risk", "algos")
 LONGEST_S = 50
 
 
@@ -17,7 +17,7 @@ LONGEST_S = 50
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else, on stdout.")
 def bench(name: str, as_json: bool) -> None:
-    """Measure one path beside its floor: command, fill, ticks, start or risk.
+    """Measure one path beside its floor: command, fill, ticks, start, risk or algos.
 
     It brings up what it needs on free addresses and stops it again; it ends within 50 seconds.
     """

@@ -109,7 +109,7 @@ class Twap(AlgoStart):
     )
     passive: bool = Field(False, description="Rest at the touch first, and cross with what is left.")
     cross_at: Percent = Field(
-        Decimal(80), description="Passive: when it crosses, in percent of the slice's time."
+        Decimal(80), description="Passive: when it crosses, in percent of the slice's time; 100 is never."
     )
     on_missed: Literal["catch_up", "skip"] = Field(
         "catch_up",

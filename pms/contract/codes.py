@@ -39,6 +39,8 @@ class Code(StrEnum):
     #: No sub-account has this id.
     ACCOUNT_FROZEN = "ACCOUNT_FROZEN"
     #: The sub-account may only reduce.
+    LIQUIDATING = "LIQUIDATING"
+    #: The sub-account is being closed at market: until that is over it may only reduce, at once.
     TRADING_STATE = "TRADING_STATE"
     #: The limit `trading.state` permits only reducing here, or nothing.
     ACCOUNT_EXISTS = "ACCOUNT_EXISTS"
@@ -157,6 +159,8 @@ class Code(StrEnum):
     #: The rate limit is used up; the order was not executed.
     EXCHANGE_UNREACHABLE = "EXCHANGE_UNREACHABLE"
     #: No connection to the exchange could be made; nothing was sent.
+    TAKEN_OVER = "TAKEN_OVER"
+    #: The order went to the house together with the position that was liquidated.
     NOT_EXECUTED = "NOT_EXECUTED"
     #: Proven: the order never reached the exchange's engine.
     NOT_SENT = "NOT_SENT"

@@ -18,7 +18,7 @@ OrderEventType = Literal[
     "order_active", "order_partially_filled", "order_filled", "order_cancelled", "order_failed"
 ]
 PositionEventType = Literal["position_updated", "position_closed", "position_reduced"]
-LiquidationAction = Literal["WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM"]
+LiquidationAction = Literal["WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM", "CLOSE", "CLOSED"]
 Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BASKET", "LIQUIDATION"]
 AlgoEventType = Literal["chase_progress", "twap_progress"]
 AlgoStatus = Literal["running", "paused", "ending", "finished", "cancelled", "failed"]
@@ -89,7 +89,9 @@ class LiquidationEvent(Shape):
     tier: int = Field(description="0 none, 1 warned, 2 orders cancelled, 3 deleveraged, 4 taken over.")
     symbol: str | None = None
     side: Literal["LONG", "SHORT"] | None = None
-    quantity: Number | None = Field(None, description="What went to the house; always positive.")
+    quantity: Number | None = Field(
+        None, description="What went to the house, or in CLOSE is closed at market; always positive."
+    )
     price: Number | None = None
     realized_pnl: Number | None = None
     ratio: Number | None = Field(description="Maintenance margin over equity; null: equity covers nothing.")

@@ -41,6 +41,8 @@ class SubAccountRow(msgspec.Struct, frozen=True, kw_only=True):
     #: the worst tier of liquidation that has fired and is not armed again; 0 is none
     hedge: bool = False
     #: hedge mode: a long beside a short
+    closing: int = 0
+    #: the tier of a liquidation at market that is under way; 0 is none
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,12 +284,12 @@ class LiquidationRow(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     sub_account_id: str
     action: str
-    #: WARN, CANCEL, DELEVERAGE, TAKEOVER, REARM
+    #: WARN, CANCEL, DELEVERAGE, TAKEOVER, REARM; CLOSE and CLOSED of a liquidation at market
     tier: int
     #: in which the account is from here on
     symbol: str | None
     quantity: Decimal | None
-    #: signed, as it was held and went to the house
+    #: signed, as it was held; it went to the house, or in CLOSE is what is to be closed
     price: Decimal | None
     realized: Decimal | None
     ratio: Decimal | None

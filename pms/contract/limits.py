@@ -346,6 +346,16 @@ TIERS = _row(
     by_symbol=False,
     code=None,
 )
+TRANSFER, MARKET = "transfer", "market"
+
+MODE = _word(
+    "liquidation.mode",
+    TRANSFER,
+    "how positions are liquidated: transfer moves them to the house on the tick; market closes them by the"
+    " sub-account's own orders, which may come late and cost more, and what that lacks the insurance pays",
+    MARKET,
+    by_symbol=False,
+)
 UNWIND_NOTIONAL = _most(
     "liquidation.unwind_notional",
     "USDT",

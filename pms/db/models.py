@@ -89,6 +89,7 @@ sub_accounts = Table(
     Column("group", Text, nullable=False, server_default=text("'default'")),
     Column("tier", BigInteger, nullable=False, server_default=text("0")),
     Column("hedge", Boolean, nullable=False, server_default=text("false")),
+    Column("closing", BigInteger, nullable=False, server_default=text("0")),
     _one_of("status", "ACTIVE", "FROZEN"),
     _finite("balance"),
     CheckConstraint("id <> ''", name="id"),
@@ -370,7 +371,7 @@ liquidations = Table(
     _text("tops"),
     _int("at"),
     _side("position_side"),
-    _one_of("action", "WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM"),
+    _one_of("action", "WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM", "CLOSE", "CLOSED"),
     Index("liquidations_by_account", "sub_account_id", "seq"),
 )
 

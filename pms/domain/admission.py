@@ -17,6 +17,8 @@ from pms.domain.amending import admit_amend
 from pms.domain.batching import admit_batch, admit_close_all
 from pms.domain.decisions import Asked, decided
 from pms.domain.desk import Desk
+from pms.domain.handed_orders import WHY, handed
+from pms.domain.liquidating import closes, refuse_liquidating
 from pms.domain.orders import Order
 from pms.domain.placing import admit_close, admit_trade
 from pms.domain.posting import Posting
@@ -52,6 +54,10 @@ def _admit_cancel(desk: Desk, asked: Asked, command: Cancel) -> Posting:
         raise Refusal(
             Code.ORDER_CLOSED, f"the order is already {order.state}", field="orderId", actual=order.state
         )
+    if handed(order):
+        raise Refusal(Code.TAKEN_OVER, f"{WHY}; it is being cancelled", field="orderId")
+    if closes(desk, order):
+        refuse_liquidating(desk, order.spec.sub_account_id, field="orderId")
     return _want_cancelled(desk, asked, [order], single=True)
 
 
@@ -63,7 +69,8 @@ def _admit_cancel_all(desk: Desk, asked: Asked, command: CancelAll) -> Posting:
             field="subAccountId",
             actual=command.sub_account_id,
         )
-    orders = desk.orders_of(command.sub_account_id, command.symbol)
+    found = desk.orders_of(command.sub_account_id, command.symbol)
+    orders = [order for order in found if not closes(desk, order)]
     algos = in_scope(desk, command.sub_account_id, command.symbol)
     return _want_cancelled(desk, asked, orders, single=False, algos=algos)
 

@@ -33,6 +33,7 @@ from pms.domain.decisions import Asked, decided
 from pms.domain.desk import TAKER_FEE, Desk, Top
 from pms.domain.halts import refuse_halted
 from pms.domain.limit_checks import check_limits
+from pms.domain.liquidating import refuse_liquidating
 from pms.domain.orders import Amendment, Order
 from pms.domain.pace_checks import check_rate
 from pms.domain.posting import Posting
@@ -137,6 +138,7 @@ def _new_terms(desk: Desk, asked: Asked, order: Order, command: Amend) -> tuple[
         raise Refusal(Code.MISSING_FIELD, "name a quantity, a price, or both", field="quantity")
     account = trading_account(desk, spec.sub_account_id, field="orderId")
     refuse_halted(desk, account.id, reduce_only=spec.reduce_only)
+    refuse_liquidating(desk, account.id, field="orderId")
     top = fresh_top(desk, spec.symbol)
     wished = Trade.model_construct(
         request_id=command.request_id,

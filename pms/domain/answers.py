@@ -44,16 +44,6 @@ def answer(
     draft.results.append(_result(order, spec.request_id, view=view, code=_why(order, code)))
 
 
-def answer_as_it_stands(order: Order) -> Result | None:
-    """What the command of an order that nobody waits for any more is told; None if it waits for no answer.
-
-    Unproven is no failure: the order may trade.
-    """
-    if order.spec.request_id is None or order.answerable:
-        return None
-    return _result(order, order.spec.request_id, view=None, code=None)
-
-
 def _result(order: Order, request_id: str, *, view: PositionView | None, code: Code | None) -> Result:
     spec = order.spec
     return Result(
@@ -77,7 +67,7 @@ def answer_leg(desk: Desk, draft: Draft, order: Order, *, code: Code | None) -> 
     """Note the outcome of one order of several; the last one's gives their command its result."""
     parent = order.spec.parent_id
     if parent in desk.legs:
-        whole = tell_leg(desk, order, parent=parent, code=_why(order, code))
+        whole = tell_leg(desk, order, parent=parent, said={"code": _why(order, code)})
         draft.results += [whole] if whole else []
 
 

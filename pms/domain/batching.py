@@ -19,6 +19,7 @@ from pms.contract.results import Result
 from pms.domain.checks import check_open, trading_account
 from pms.domain.decisions import Asked, decided, order_id_for
 from pms.domain.desk import Desk
+from pms.domain.handed_orders import GONE, handed
 from pms.domain.orders import Order, State
 from pms.domain.placing import Judged, Leverages, judge_close, judge_trade, register
 from pms.domain.posting import Posting
@@ -144,13 +145,10 @@ def _registered(desk: Desk, asked: Asked, judged: Judged, *, coid: str, leverage
     return register(desk, asked, judged, client_order_id=coid, request_id=None, parent_id=asked.request_id)
 
 
-def tell_leg(desk: Desk, order: Order, *, parent: str, code: str | None) -> Result | None:
-    """Note one order's proven outcome; the result of them all once the last is proven."""
+def tell_leg(desk: Desk, order: Order, *, parent: str, said: dict[str, Any]) -> Result | None:
+    """Note what became of one order, as far as `said` says it; the result of them all with the last."""
     coid, known = order.spec.client_order_id, desk.legs.pop(parent)
-    told = [
-        {**leg, **leg_of(order), "code": code} if leg.get("orderId") == coid else leg
-        for leg in legs_of(known)
-    ]
+    told = [{**leg, **leg_of(order), **said} if leg.get("orderId") == coid else leg for leg in legs_of(known)]
     if any(leg.get("state") in _OPEN for leg in told):
         desk.legs[parent] = known.model_copy(update={"details": {"orders": told}})
         return None
@@ -191,6 +189,7 @@ def leg_of(order: Order) -> dict[str, Any]:
         "filledQty": plain(order.filled_qty),
         "code": Code.EXCHANGE_REFUSED if failed else None,
         "error": order.why if failed else None,
+        **(GONE if handed(order) else {}),
     }
 
 

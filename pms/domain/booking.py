@@ -41,6 +41,7 @@ from pms.domain.posting import Draft, Posting, Unsent, Unused
 from pms.domain.rows import order_row, position_id, position_row, position_view
 from pms.domain.superseding import give_way
 from pms.domain.treasury import WALLET, signed
+from pms.domain.winding_up import cover_closed, wind_up
 
 ZERO = Decimal(0)
 MOST_TRADES_TOLD = 50
@@ -82,6 +83,8 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
         return None
     draft = desk.draft("order", at=at)
     guard = _guard(order.spec.client_order_id, fact)
+    if guard is not None:
+        desk.unconfirmed.add(order.spec.client_order_id)
     note_change(
         desk,
         draft,
@@ -135,6 +138,7 @@ def confirm(desk: Desk, order: Order, *, at: int, code: Code | None = None) -> P
 
     Before that it could still be taken back, and the one result may be given with the next order's.
     """
+    desk.unconfirmed.discard(order.spec.client_order_id)
     draft = desk.draft("confirmed", at=at)
     answer_leg(desk, draft, order, code=code)
     if not draft.results:
@@ -170,6 +174,7 @@ def _guard(client_order_id: str, fact: Fact) -> Unsent | Unused | None:
 def unvoid(desk: Desk, order: Order) -> None:
     """Take back a void or an absence whose guard failed: a send right was given meanwhile."""
     order.retract_proof()
+    desk.unconfirmed.discard(order.spec.client_order_id)
     desk.closed.pop(order.spec.client_order_id, None)
     desk.reserve(order)
 
@@ -223,6 +228,7 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
     if order is not None and before is not None:
         answer_amend(draft, order, wish)
         answer(desk, draft, order, before=before, code=None)
+    wind_up(desk, draft, owner)
     return Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events), results=tuple(draft.results))
 
 
@@ -278,6 +284,7 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
             position_side=parts[0][0].position_side,
         )
     )
+    cover_closed(desk, draft, owner)
     account = desk.snapshot(owner)
     if order is not None:
         _tell_fill(desk, draft, order, trade, account=account)

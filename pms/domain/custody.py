@@ -45,6 +45,7 @@ from pms.domain.incidents import acknowledge
 from pms.domain.income import Income
 from pms.domain.leverage import set_leverage
 from pms.domain.limiting import change_limits, join_group
+from pms.domain.liquidating import refuse_liquidating
 from pms.domain.modes import set_position_mode
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
@@ -193,6 +194,7 @@ def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
     account = known_account(desk, command.sub_account_id, field="subAccountId")
     if account.id in {HOUSE, INSURANCE}:
         raise Refusal(Code.HOUSE_ONLY, f"the {account.id} receives no positions", field="subAccountId")
+    refuse_liquidating(desk, account.id, field="subAccountId")
     instrument = desk.instruments.get(command.symbol)
     if instrument is None:
         raise Refusal(

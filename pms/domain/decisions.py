@@ -17,6 +17,7 @@ from pms.contract.money import Number, encode, plain
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.desk import Desk
+from pms.domain.handed_orders import GONE, handed
 from pms.domain.orders import Order, State
 from pms.domain.posting import Draft, Posting, Undecided
 from pms.domain.sub_accounts import tag
@@ -217,6 +218,8 @@ def met(desk: Desk, asked: Asked, result: Result) -> Posting:
 
 def became(order: Order) -> dict[str, object]:
     """What an answer says of an order as it stands."""
+    if handed(order):
+        return {**GONE, "exchange_order_id": order.exchange_text}
     code = (Code.NOT_SENT if order.state is State.VOID else Code.EXCHANGE_REFUSED) if order.failed else None
     return {
         "success": not order.failed,

@@ -112,6 +112,10 @@ class Desk:
     marks: dict[str, Mark] = field(default_factory=dict)
     unwinds: dict[str, Decimal] = field(default_factory=dict)
     #: by symbol, what the house took over and has not yet closed
+    closing: set[str] = field(default_factory=set)
+    #: accounts that are being liquidated at market
+    unconfirmed: set[str] = field(default_factory=set)
+    #: orders that are over by a proof whose guard may yet fail: they may be alive
     unweighed: set[str] = field(default_factory=set)
     #: accounts whose balance or positions changed since they were weighed last
     instruments: dict[str, Instrument] = field(default_factory=dict)
@@ -130,8 +134,6 @@ class Desk:
     results: DayResults = field(default_factory=DayResults)
     pace: Pace = field(default_factory=Pace)
     algos: AlgoBook = field(default_factory=AlgoBook)
-    proving: set[str] = field(default_factory=set)
-    #: orders whose proof that they came to nothing is on its way to the journal, and may not hold
     _position_ids: dict[Place, str] = field(default_factory=dict)
 
     # --- drafts ---
@@ -166,6 +168,7 @@ class Desk:
         self.treasury.total += account.balance - (before.balance if before else ZERO)
         self.accounts[account.id] = account
         self.tags[tag(account.id)] = account.id
+        self.note_closing(account)
         self.limits.join(account.id, account.group)
 
     def post(
@@ -465,6 +468,10 @@ class Desk:
         else:
             self.halts[row.scope] = row
 
+    def note_closing(self, account: SubAccount) -> None:
+        """Keep the index of accounts that are liquidated at market in step."""
+        (self.closing.add if account.closing else self.closing.discard)(account.id)
+
     def note_unwind(self, row: UnwindRow) -> None:
         """Take what is left to unwind in a symbol."""
         if row.quantity:
@@ -512,6 +519,7 @@ class Desk:
                 tier=account_row.tier,
                 open_orders=known.open_orders if known else 0,
                 hedge=account_row.hedge,
+                closing=account_row.closing,
             )
             self.open_account(account)
         for limit in rows.limits:

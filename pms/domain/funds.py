@@ -8,6 +8,7 @@ What takes money from a sub-account is judged by what it can spare, and only whi
 
     halt         concerns what may be sent to the exchange. Money moves: nothing of it can open a position
                  before the halt is lifted, and a deposit may be what saves the account meanwhile.
+    liquidation  at market costs what nobody knows yet: nothing goes out of the account until it is over.
     freeze       holds what is there until somebody has looked: nothing goes out, everything may come in.
     closed       while admission is closed, trades may be unbooked: nothing goes out of a sub-account.
     no price     a position without a price in sync has a loss that nobody knows: nothing goes out.
@@ -28,6 +29,7 @@ from pms.domain.checks import known_account
 from pms.domain.decisions import Asked, kept
 from pms.domain.desk import Desk
 from pms.domain.insurance import open_insurance
+from pms.domain.liquidating import refuse_liquidating
 from pms.domain.posting import Posting
 
 
@@ -101,6 +103,7 @@ def _check_spare(desk: Desk, asked: Asked, payer: str, amount: Decimal, *, field
     if payer != HOUSE:
         if account.status != "ACTIVE":
             raise Refusal(Code.ACCOUNT_FROZEN, f"{payer} is frozen: nothing goes out", field=field)
+        refuse_liquidating(desk, payer, field=field)
         if asked.closed_because is not None:
             raise Refusal(Code.NOT_READY, f"admission is closed: {asked.closed_because}")
         check_priced(desk, payer, field=field)

@@ -1,8 +1,8 @@
 """Halts in force, and what they stop.
 
 The send right is where a halt bites, for orders that are admitted already, even while the streamer
-hangs; admission refuses early what would be stopped there. Cancels are never stopped, and the house's
-unwinds neither: they only ever take risk away.
+hangs; admission refuses early what would be stopped there. Cancels are never stopped, and neither are the
+house's unwinds and the orders by which an account is liquidated at market: they only take risk away.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pms.contract.events import HaltView
 from pms.contract.journal import HaltRow
 from pms.contract.names import EVERYTHING, HOUSE
 from pms.domain.desk import Desk
+from pms.domain.orders import Order
+from pms.domain.unwinding import ORIGIN
 
 SHOWN = 50
 
@@ -25,6 +27,12 @@ def halted(desk: Desk, account: str, *, reduce_only: bool) -> HaltRow | None:
         if halt is not None and not (halt.mode == "REDUCE_ONLY" and reduce_only):
             return halt
     return None
+
+
+def halted_order(desk: Desk, order: Order) -> HaltRow | None:
+    """The halt that stops an order at the send right, or None: those of a liquidation are never stopped."""
+    spec = order.spec
+    return None if spec.origin == ORIGIN else halted(desk, spec.sub_account_id, reduce_only=spec.reduce_only)
 
 
 def refuse_halted(desk: Desk, account: str, *, reduce_only: bool) -> None:

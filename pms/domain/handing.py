@@ -8,13 +8,15 @@ from decimal import Decimal
 from pms.contract.account import Account, PositionView
 from pms.contract.events import OrderEvent
 from pms.contract.names import BOTH, HOUSE
-from pms.domain.answers import answer_as_it_stands
 from pms.domain.booking import apply_move, note_taken, order_event, tell_move
 from pms.domain.desk import Desk
+from pms.domain.handed_answers import answer_handed
+from pms.domain.handed_orders import withhold
 from pms.domain.orders import Order
 from pms.domain.positions import Move, Position
 from pms.domain.posting import Draft
 from pms.domain.rows import order_row, position_view
+from pms.domain.unwinding import ORIGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +69,20 @@ def tell_handed(desk: Desk, draft: Draft, handed: Handed, *, account: Account) -
 def hand_orders(desk: Desk, draft: Draft, account: str, symbol: str) -> list[Order]:
     """Give an account's live and unknown orders in a symbol to the house, unwanted from here on.
 
-    What they still trade is the house's. The account is told that they are gone, for to it they are; a
-    command that still waited for one of them is answered with what is known now.
+    What they still trade is the house's. The account is told that they are gone, for to it they are, and so
+    is every command that still waited for one of them (`handed_answers`).
     """
     given = desk.orders_of(account, symbol)
     for order in given:
-        told = answer_as_it_stands(order)
-        draft.results += [told] if told else []
+        answer_handed(desk, draft, order)
         desk.release(order)
-        order.spec = replace(order.spec, sub_account_id=HOUSE, position_side=BOTH, request_id=None)
+        order.spec = replace(
+            order.spec, sub_account_id=HOUSE, position_side=BOTH, request_id=None, parent_id=None
+        )
+        if order.amend is not None:
+            order.amend = replace(order.amend, request_id=None)
         order.cancel_wanted = True
+        withhold(order, at=draft.at)
         desk.reserve(order)
         draft.orders[order.spec.client_order_id] = order_row(order)
     return given
@@ -92,8 +98,9 @@ def tell_orders_gone(draft: Draft, orders: list[Order], *, account: str, snapsho
 
 
 def cancel_orders(desk: Desk, draft: Draft, account: str) -> None:
-    """Want all live orders of an account cancelled; they stay its own."""
+    """Want all live orders of an account cancelled, but those by which it is closed; they stay its own."""
     for order in desk.orders_of(account, None):
-        if not order.cancel_wanted:
+        if not order.cancel_wanted and order.spec.origin != ORIGIN:
             order.cancel_wanted = True
+            withhold(order, at=draft.at)
             draft.orders[order.spec.client_order_id] = order_row(order)

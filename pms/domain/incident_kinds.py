@@ -75,6 +75,13 @@ KINDS: dict[str, Kind] = {
         "An amendment was sent over 30 s ago, and the order shows neither the new terms nor a refusal.",
         "The order lives on its old terms; margin is held for the larger ones. `pms cancel ORDER` ends both.",
     ),
+    "closing_stuck": Kind(
+        "A sub-account is being liquidated at market, and order after order of a symbol comes to nothing, or "
+        "it is not closed after a minute.",
+        "See why the exchange refuses them. `pms limits set ACCOUNT liquidation.mode transfer --reason …` "
+        "moves what is left to the house on the next tick.",
+        "an order of it traded, or the account is closed",
+    ),
     "liquidation_waits": Kind(
         "A sub-account has crossed a line, and a price of its symbols may not be acted on.",
         "See that the symbol's book is in sync and near its mark price; `pms halt ACCOUNT` meanwhile.",

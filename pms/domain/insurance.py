@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pms.contract.names import INSURANCE
+from decimal import Decimal
+
+from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.desk import Desk
 from pms.domain.posting import Draft
 from pms.domain.sub_accounts import SubAccount
@@ -14,3 +16,16 @@ def open_insurance(desk: Desk, draft: Draft) -> None:
         account = SubAccount(id=INSURANCE, label="the insurance", created_at=draft.at)
         desk.open_account(account)
         draft.sub_accounts[INSURANCE] = account.row()
+
+
+def cover(desk: Desk, draft: Draft, holder: SubAccount) -> None:
+    """Pay what an account without positions owes: from the insurance, and what that lacks from the house."""
+    owed = -holder.balance
+    if owed <= 0 or desk.held.get(holder.id):
+        return
+    reference = f"liquidation:{draft.first_seq}"
+    open_insurance(desk, draft)
+    paid = min(owed, max(desk.accounts[INSURANCE].balance, Decimal(0)))
+    for payer, amount in ((INSURANCE, paid), (HOUSE, owed - paid)):
+        desk.post(draft, account=payer, amount=-amount, reason="INSURANCE", reference=reference)
+        desk.post(draft, account=holder.id, amount=amount, reason="INSURANCE", reference=reference)

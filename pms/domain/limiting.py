@@ -10,7 +10,7 @@ from typing import Any
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import JoinGroup, Limits
 from pms.contract.journal import LimitRow
-from pms.contract.limits import GROUP_PREFIX, LIMITS, TIERS, Limit, written
+from pms.contract.limits import GROUP_PREFIX, LIMITS, MODE, TIERS, Limit, written
 from pms.contract.names import EVERYTHING, HOUSE, INSURANCE
 from pms.contract.results import Result
 from pms.domain.checks import known_account
@@ -55,6 +55,8 @@ def change_limits(desk: Desk, asked: Asked, command: Limits) -> Posting:
     if limit is TIERS:
         # Whoever is beyond the new line is so from now on, not from the next time that he would be looked at.
         desk.unweighed.update(account for account, held in desk.held.items() if held)
+    if limit is MODE:
+        desk.unweighed.update(desk.closing)
     draft = desk.draft("limits", at=asked.now)
     draft.limits[row.scope, row.name, row.symbol] = row
     draft.note["before"] = standing.value if standing else None

@@ -30,6 +30,7 @@ from pms.domain.desk import TAKER_FEE, Desk
 from pms.domain.dust import closable, exempt_by_exchange
 from pms.domain.halts import refuse_halted
 from pms.domain.limit_checks import check_leverage, check_limits
+from pms.domain.liquidating import refuse_liquidating
 from pms.domain.orders import Order, OrderSpec
 from pms.domain.pace_checks import check_count, check_rate, check_repeat
 from pms.domain.position_sides import sided
@@ -99,6 +100,8 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade, *, repeated: bool = Fa
     check_symbol_open(desk, command)
     top = fresh_top(desk, command.symbol)
     price, tif = price_and_time(command)
+    at_once = command.reduce_only and tif in MOMENTARY
+    refuse_liquidating(desk, account.id, field="subAccountId", reduces_at_once=at_once)
     quantity, price = on_the_grid(instrument, command, price=price, top=top)
     away = apart(desk, instrument, command, price=price, top=top)
     moved = away != price

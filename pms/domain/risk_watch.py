@@ -12,7 +12,7 @@ from decimal import Decimal
 from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.bounds import bounds
 from pms.domain.desk import Desk
-from pms.domain.liquidation import liquidate
+from pms.domain.liquidation import due, liquidate
 from pms.domain.posting import Posting
 from pms.domain.tiers import Tier, Tiers
 from pms.domain.triggers import Between, SymbolTriggers
@@ -66,8 +66,7 @@ class RiskWatch:
         Returns what was done, or why nothing could be done yet: then it is due with each tick of its symbols.
         """
         weighed, tiers = weigh_account(self.desk, account), self.tiers_of(account)
-        tier = Tier(self.desk.accounts[account].tier)
-        if tiers.standing(weighed.weight, tier) is tier:
+        if not due(self.desk, account, weighed.weight, tiers):
             self._wait(account, weighed, tiers)
             return None
         reasons = (blocked(self.desk, exposure.symbol, now=now) for exposure in weighed.exposures)
@@ -83,13 +82,14 @@ class RiskWatch:
 
     def _wait(self, account: str, weighed: Weighed, tiers: Tiers) -> None:
         """Let an account wait for the prices at which it will be in another tier."""
-        tier = Tier(self.desk.accounts[account].tier)
+        holder = self.desk.accounts[account]
+        tier = Tier(holder.tier)
         found = bounds(
             weighed.exposures,
             weighed.prices,
             weighed.weight,
             worse=tiers.worse(tier),
-            better=tiers.better(tier),
+            better=None if holder.closing else tiers.better(tier),
         )
         for symbol in self._symbols.pop(account, ()):
             if symbol not in found:

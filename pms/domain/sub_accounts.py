@@ -26,6 +26,8 @@ class SubAccount:
     #: of its liquidation; 0 is none
     open_orders: int = 0
     hedge: bool = False
+    closing: int = 0
+    #: the tier of a liquidation at market that is under way; 0 is none
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -42,6 +44,7 @@ class SubAccount:
             group=self.group,
             tier=self.tier,
             hedge=self.hedge,
+            closing=self.closing,
         )
 
 

@@ -48,12 +48,15 @@ class Tiers:
                 return tier
         return Tier.NONE
 
-    def standing(self, weight: Weight, before: Tier) -> Tier:
-        """In which tier an account is now that was in `before`: one that it reached, or did not yet leave."""
+    def standing(self, weight: Weight, before: Tier, closing: Tier = Tier.NONE) -> Tier:
+        """In which tier an account is now that was in `before`: one that it reached, or did not yet leave.
+
+        What is being closed at market for a tier stays in it until that is over, wherever the price goes.
+        """
         tier = before
         while tier and not weight.crossed(self.armed_below(tier)):
             tier = Tier(tier - 1)
-        return max(tier, self.reached(weight))
+        return max(tier, self.reached(weight), closing)
 
     def worse(self, tier: Tier) -> Decimal | None:
         """The ratio that the next tier waits for."""

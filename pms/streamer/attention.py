@@ -27,7 +27,7 @@ from pms.contract import names
 from pms.contract.codes import Code
 from pms.contract.journal import HaltRow
 from pms.domain.booking import Trade
-from pms.domain.halts import halted
+from pms.domain.halts import halted_order
 from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen
 from pms.flows.amend import amend
 from pms.flows.cancel import cancel
@@ -287,7 +287,7 @@ class Attention:
         return "it was admitted before a restart and never sent"
 
     def _halted(self, order: Order) -> HaltRow | None:
-        return halted(self.engine.desk, order.spec.sub_account_id, reduce_only=order.spec.reduce_only)
+        return halted_order(self.engine.desk, order)
 
 
 def seen_from(answer: OrderAnswer) -> Seen:

@@ -169,6 +169,8 @@ class Engine:
         self.moved: Callable[[Order], None] = _nobody
         #: what is known of an order has changed
         self.ask_algos: Callable[[], None] = lambda: None
+        self.algo_told: Callable[[str], None] = _nobody
+        #: a command to this algo is journaled
         self.now = redis_now_ms
         self.exchange_now: Callable[[], int] = lambda: 0
         #: 0 where it is not known
@@ -329,10 +331,16 @@ class Engine:
         if not held:
             return
         end_algos(self.desk, posting.entry.rows.algos)
+        self.tell_algos(posting)
         for row in posting.entry.rows.orders:
             if row.cancel_wanted:
                 self._want_cancelled(row.client_order_id, since=posting.entry.seq)
             self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
+
+    def tell_algos(self, posting: Posting) -> None:
+        """Let the algos that a command's entry names be asked."""
+        for row in posting.entry.rows.algos:
+            self.algo_told(row.id)
 
     def unwanted(self, posting: Posting, *, held: bool) -> None:
         """Send cancels for the orders that an entry wants gone; only now that it is journaled."""
@@ -401,8 +409,6 @@ class Engine:
         posting = observe(self.desk, order, fact, at=self.now() if at is None else at, code=code)
         if posting is not None:
             proof = posting.guard is not None
-            if proof:
-                self.desk.proving.add(order.spec.client_order_id)
             self.outbox.add(
                 posting,
                 lambda held: self._observed(order, proof=proof, held=held, code=code),
@@ -418,14 +424,13 @@ class Engine:
         self.observe(order, Voided(reason))
 
     def _observed(self, order: Order, *, proof: bool, held: bool, code: Code | None) -> None:
-        if proof:
-            self.desk.proving.discard(order.spec.client_order_id)
-            self.moved(order)
         if not held:
+            self.moved(order)
             self.agenda.put(order.spec.client_order_id, in_s=0)
             return
         if proof:
             self.outbox.add(confirm(self.desk, order, at=self.now(), code=code))
+            self.moved(order)
         if not order.unproven:
             self.found(order)
 

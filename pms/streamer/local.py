@@ -59,7 +59,10 @@ class LocalCommands:
         journaled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.engine.outbox.add(posting, journaled.set_result)
         answered = any(result.request_id == asked.request_id for result in posting.results)
-        if await journaled and not answered:
+        held = await journaled
+        if held:
+            self.engine.tell_algos(posting)
+        if held and not answered:
             self.hurry()
             await self._answer(posting)
 

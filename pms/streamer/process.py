@@ -47,6 +47,7 @@ from pms.streamer.agenda import Agenda
 from pms.streamer.algos import Algos
 from pms.streamer.attention import Attention
 from pms.streamer.catch_up import CatchUp
+from pms.streamer.closer import Closer
 from pms.streamer.dead_man import DeadMan
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.halts import Halts
@@ -218,17 +219,25 @@ class Streamer:
         self._unwinder = Unwinder(
             self._engine, self._redis, new_id=self._world.new_id, spawn=self._tasks.spawn
         )
+        self._closer = Closer(
+            self._engine,
+            self._redis,
+            tiers_of=partial(tiers_of, self._desk),
+            new_id=self._world.new_id,
+            spawn=self._tasks.spawn,
+        )
         self._risk = RiskGuard(
             self._engine,
             tiers_of=partial(tiers_of, self._desk),
             unwind=self._unwinder.look,
+            close=self._closer.journaled,
             fatal=self._tasks.end,
         )
         self._marks = Marks(self._desk, now_ms=self._clock.now_ms)
         self._market.followed = self._marks.follow
         wake_ups = WakeUps(self._engine, self._redis, self._world.new_id, self._tasks.spawn)
         self._algos = Algos(self._engine, wake_ups, monotonic)
-        self._engine.moved = self._algos.moved
+        self._engine.moved, self._engine.algo_told = self._algos.moved, self._algos.ask
         self._engine.ask_algos = self._algos.ask_late
         self._market.ticked = self._ticked
         base = self._settings.binance_ws_url or ""
@@ -342,6 +351,7 @@ class Streamer:
         keep("algo_timers", self._algos.run_timers)
         keep("volumes", self._volumes.run)
         keep("unwinder", self._unwinder.run)
+        keep("closer", self._closer.run)
         keep("inbox", self._hear)
         keep("sweep", self._sweep)
         keep("halts", self._halts.run)

@@ -22,7 +22,8 @@ WAITS = "liquidation_waits"
 
 @dataclass(slots=True)
 class RiskGuard:
-    """Judges accounts as ticks come; `unwind` hears that the house took something over.
+    """Judges accounts as ticks come; `unwind` hears that the house took something over, `close` of orders
+    by which an account is closed at market.
 
     `fatal` ends this life of the streamer: after a fault in the middle of a liquidation memory is not what
     the journal says, and only a new start makes it so.
@@ -31,6 +32,7 @@ class RiskGuard:
     engine: Engine
     tiers_of: Callable[[str], Tiers]
     unwind: Callable[[], None]
+    close: Callable[[Posting], None]
     fatal: Callable[[Exception], None]
     watch: RiskWatch = field(init=False)
     _on: bool = False
@@ -71,3 +73,5 @@ class RiskGuard:
         self.engine.unwanted(posting, held=held)
         if held and posting.entry.rows.unwinds:
             self.unwind()
+        if held:
+            self.close(posting)

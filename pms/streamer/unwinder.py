@@ -15,18 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from pms.bus.wake import wake_up
 from pms.contract import names
 from pms.contract.limits import UNWIND_NOTIONAL
 from pms.domain.posting import Posting
 from pms.domain.unwinding import unwind
 from pms.streamer.engine import TAKE_OVER_S, Engine
+from pms.streamer.urgent import wake_urgent
 
-log = structlog.get_logger()
 LOOK_EVERY_S = 0.25
 
 
@@ -64,18 +61,4 @@ class Unwinder:
     def _wake(self, posting: Posting) -> None:
         for row in posting.entry.rows.orders:
             self.engine.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
-            self.spawn("unwind", self._push(row.client_order_id))
-
-    async def _push(self, client_order_id: str) -> None:
-        untyped: Any = self.redis
-        message = wake_up(
-            names.Task.PLACE,
-            queue=names.Queue.URGENT,
-            task_id=self.new_id(),
-            args=[client_order_id],
-            new_tag=self.new_id,
-        )
-        try:
-            await untyped.lpush(names.Queue.URGENT, message)
-        except (RedisError, OSError) as error:
-            log.warning("unwind_not_woken", order=client_order_id, error=str(error))
+            self.spawn("unwind", wake_urgent(self.redis, row.client_order_id, new_id=self.new_id))

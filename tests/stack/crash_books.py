@@ -43,12 +43,21 @@ class Books:
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     posted: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     #: Σ ledger lines, by account
+    closing: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    modes: dict[str, str] = field(default_factory=dict)
+    #: how it is liquidated, by scope
 
     def take(self, rows: dict[str, Any]) -> None:
         """Put an entry's rows in place of those before."""
         for row in rows.get("sub_accounts", ()):
             self.balances[row["id"]] = Decimal(row["balance"])
             self.tiers[row["id"]] = int(row.get("tier", 0))
+            self.closing[row["id"]] = int(row.get("closing", 0))
+            self.groups[row["id"]] = row.get("group", "default")
+        for row in rows.get("limits", ()):
+            if row["name"] == "liquidation.mode":
+                self.modes[row["scope"]] = row["value"] or ""
         for row in rows.get("positions", ()):
             held = Held(Decimal(row["quantity"]), Decimal(row["cost"]))
             if held.quantity:
@@ -67,7 +76,15 @@ class Books:
     def of(self, account: str) -> Standing:
         """One account's part, as a copy that stays."""
         held = {symbol: Held(each.quantity, each.cost) for symbol, each in self.held[account].items()}
-        return Standing(self.balances.get(account, ZERO), self.tiers.get(account, 0), held)
+        scopes = (account, f"group:{self.groups.get(account, 'default')}", "*")
+        mode = next((self.modes[scope] for scope in scopes if self.modes.get(scope)), "transfer")
+        return Standing(
+            self.balances.get(account, ZERO),
+            self.tiers.get(account, 0),
+            held,
+            closing=self.closing.get(account, 0),
+            market=mode == "market",
+        )
 
 
 @dataclass(slots=True)
@@ -77,6 +94,10 @@ class Standing:
     balance: Decimal
     tier: int
     held: dict[str, Held]
+    closing: int = 0
+    #: the level for which it is being closed at market
+    market: bool = False
+    #: its group wants that
 
     def copy(self) -> Standing:
         return deepcopy(self)
@@ -121,7 +142,7 @@ def fold(entries: Iterable[dict[str, Any]]) -> Iterator[Step]:
             before=before,
             after={account: books.of(account) for account in touched},
             live=tuple(row for row in books.orders.values() if row["sub_account_id"] in touched)
-            if rows.get("liquidations")
+            if rows.get("liquidations") or _closing(rows)
             else (),
             unsound=tuple(
                 account for account in touched if books.posted[account] != books.balances.get(account, ZERO)
@@ -133,9 +154,15 @@ def _touched(rows: dict[str, Any]) -> list[str]:
     accounts = [row["id"] for row in rows.get("sub_accounts", ())]
     for table in ("positions", "ledger", "liquidations"):
         accounts += [row["sub_account_id"] for row in rows.get(table, ())]
-    if rows.get("liquidations"):
+    accounts += [row["sub_account_id"] for row in _closing(rows)]
+    if rows.get("liquidations") or any(line["reason"] == "INSURANCE" for line in rows.get("ledger", ())):
         accounts += [HOUSE, INSURANCE]
     return list(dict.fromkeys(accounts))
+
+
+def _closing(rows: dict[str, Any]) -> list[dict[str, Any]]:
+    """The orders of an entry that liquidate."""
+    return [row for row in rows.get("orders", ()) if row.get("origin") == "LIQUIDATION"]
 
 
 def read_archive(directory: Path) -> list[dict[str, Any]]:

@@ -34,6 +34,9 @@ WHALES, WHALE_SIZES = 0.04, (60_000.0, 120_000.0)
 USED = Decimal("0.8")
 """So much of an account may be margin: the rest is for its resting order's fee and the first ticks."""
 
+AT_MARKET = 8
+"""Each so many-th account is in the group that is closed at market."""
+
 RESTING = 30
 """Doomed accounts with a resting order, far above the market."""
 
@@ -79,6 +82,7 @@ class Member:
     positions: list[Wanted] = field(default_factory=list)
     resting: Wanted | None = None
     #: an order to sell that much at `entry`
+    at_market: bool = False
 
 
 def make_desk(listed: Sequence[Listed], seed: int, *, prefix: str = "c") -> list[Member]:
@@ -89,6 +93,8 @@ def make_desk(listed: Sequence[Listed], seed: int, *, prefix: str = "c") -> list
         place = number / ACCOUNTS
         fate = "doomed" if place < DOOMED else "brink" if place < DOOMED + BRINK else "sound"
         members.append(_member(rng, f"{prefix}{number:03d}", fate, rng.sample(list(listed), count)))
+    for member in members[::AT_MARKET]:
+        member.at_market = True
     by_symbol = {each.symbol: each for each in listed}
     for member in [each for each in members if each.fate == "doomed"][:RESTING]:
         held = max(member.positions, key=lambda position: position.cost)

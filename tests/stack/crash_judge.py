@@ -9,6 +9,7 @@ So what had to fire is known before what did is looked at. A finding names the r
     tops, blocked     decided on prices that were not the market's then, or that the mark forbade
     numbers           equity, maintenance or ratio in the row are not what the prices give
     price, order, amount, money, insurance    see crash_money
+    mode, begun, overshoot, ended, unfinished, debt    see crash_closing
     orders            live orders stayed wanted behind a tier that cancels them
     chain, ledger     an entry is missing, or a balance is not the sum of its lines
     unexplained       a position or a tier changed, and no row says why
@@ -21,16 +22,18 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import merge
 
 from crash_books import HOUSE, INSURANCE, ZERO, Standing, Step, cents
-from crash_money import Losses, Row, moved, paid
+from crash_closing import begun, closing_orders, conserved, covered, ended, level_of, roomy
+from crash_money import Row, moved, paid
 from crash_rules import ACTIONS, LEVELS, Prices, Rules, Weight
 from crash_tape import Permit, Tape, Tick
+from crash_verdict import Verdict
 
 LATE_TICKS = 1
 """None later than one tick: what is done on the tick after the one that crossed the line is in time."""
@@ -41,46 +44,11 @@ SLACK_MS = 1_500
 HANDED = frozenset({"opening", "import", "adjusted", "position", "reassigned"})
 """Entries in which an operator moves positions."""
 
+CLOSED_MS = 5_000
+"""What was begun to be closed this long before the tape ends must be closed: the market has orders again."""
+
 FRESH_BOOK_MS = 5_000
 """How old the prices may be that a book built from a snapshot begins with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A rule that was broken."""
-
-    account: str
-    rule: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.account} {self.rule}: {self.text}"
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What the judge found, and figures for people."""
-
-    findings: list[Finding] = field(default_factory=list)
-    actions: Counter[str] = field(default_factory=Counter)
-    lateness: Counter[int] = field(default_factory=Counter)
-    #: ticks between crossing and deed, of what had to be done
-    doubtful: int = 0
-    #: what was done where it was not sure that it had to be
-    liquidated: set[str] = field(default_factory=set)
-    #: taken over, or deleveraged to nothing
-    touched: set[str] = field(default_factory=set)
-    kept: set[str] = field(default_factory=set)
-    losses: Losses = field(default_factory=Losses)
-    weighed: int = 0
-
-    def says(self, account: str, rule: str, text: str) -> None:
-        self.findings.append(Finding(account, rule, text))
-
-    @property
-    def rules(self) -> set[str]:
-        """The rules that were broken."""
-        return {finding.rule for finding in self.findings}
 
 
 @dataclass(slots=True)
@@ -93,6 +61,8 @@ class Judge:
     horizon: int | None = None
     #: the last place up to which the engine is known to have come; None is the tape's end
     verdict: Verdict = field(default_factory=Verdict)
+    _known: set[str] = field(default_factory=set)
+    #: closing orders that were seen
 
     def judge(self, steps: Iterable[Step], *, since: int = 0) -> Verdict:
         """Weigh all accounts on all ticks, and each entry's money; up to the seq `since` it only reads."""
@@ -121,7 +91,8 @@ class Judge:
             if step.seq <= since:
                 standing = step.after[account]
                 continue
-            rows = [row for row in step.rows.get("liquidations", ()) if row["sub_account_id"] == account]
+            told = [row for row in step.rows.get("liquidations", ()) if row["sub_account_id"] == account]
+            rows = [row for row in told if row["action"] != "CLOSED"]
             if rows:
                 tops = self._tops(account, rows, step.before[account])
                 place = self._decided(account, rows, tops)
@@ -135,10 +106,31 @@ class Judge:
                     self._scan(account, standing, cursor, self._place_at(step.at - SLACK_MS), done=False)
                 self._quiet(account, step)
                 cursor = max(cursor, self._place_at(step.at + SLACK_MS))
+            self._closing(account, step, told)
             standing = step.after[account]
         if standing is not None:
             last = len(self.tape.ticks) - 1 if self.horizon is None else self.horizon
             self._scan(account, standing, cursor, last, done=False)
+            begins = [step.at for step in steps if not step.before[account].closing]
+            if standing.closing and self.tape.ticks[-1].at - begins[-1] > CLOSED_MS:
+                self.verdict.says(account, "unfinished", f"it holds {', '.join(standing.held)} still")
+            if not standing.held and standing.balance < 0:
+                self.verdict.says(account, "debt", f"it is left with {standing.balance}")
+
+    def _closing(self, account: str, step: Step, told: Sequence[Row]) -> None:
+        """What only accounts do that are closed at market: orders of their own, and an end."""
+        mine = closing_orders(step, account)
+        new = [row for row in mine if row["client_order_id"] not in self._known]
+        self._known.update(row["client_order_id"] for row in new)
+        for rule, text in roomy(step, account, new):
+            self._say(account, rule, step, text)
+        for row in told:
+            if row["action"] == "CLOSED":
+                self.verdict.actions["CLOSED"] += 1
+                for rule, text in ended(self.rules, step, account, row):
+                    self._say(account, rule, step, text)
+                if not step.after[account].held:
+                    self.verdict.liquidated.add(account)
 
     def _scan(self, account: str, standing: Standing, begin: int, end: int, *, done: bool) -> None:
         """Look for what had to be done behind `begin` and up to `end`, where something was done or not."""
@@ -158,13 +150,13 @@ class Judge:
             if weight is None or before is None or (before.bid, before.ask) != (tick.bid, tick.ask):
                 weight = self._weigh(standing, now)
             # Weighed alike is looked at again all the same: a mark may allow now what it forbade
-            if weight is not None and rules.level(standing.tier, weight) != standing.tier:
+            if weight is not None and rules.level(standing.tier, weight, standing.closing) != standing.tier:
                 due = (tick, weight) if self._sure(now, tick.at) else None
         if due is None:
             self.verdict.doubtful += done
             return
         tick, weight = due
-        wanted = rules.level(standing.tier, weight)
+        wanted = rules.level(standing.tier, weight, standing.closing)
         word = ACTIONS[wanted] if wanted > standing.tier else "REARM"
         told = f"{word} was due on {tick.symbol}'s tick {tick.at}, tier {standing.tier}, {weight}"
         if done:
@@ -275,21 +267,25 @@ class Judge:
         for rule, text in (
             *moved(self.rules, step, account, taking, prices),
             *paid(step, account, taking, self.verdict.losses),
+            *begun(self.rules, step, account, rows, prices),
         ):
             self._say(account, rule, step, text)
-        if any(row["action"] == "TAKEOVER" for row in rows) and after.held:
+        if any(row["action"] == "TAKEOVER" for row in rows) and after.held and not before.market:
             self._say(account, "amount", step, f"a full takeover left {', '.join(after.held)}")
         if taking and not after.held:
             self.verdict.liquidated.add(account)
-        if any(LEVELS.get(row["action"], 0) >= LEVELS["CANCEL"] for row in rows):
+        if any(level_of(row) >= LEVELS["CANCEL"] for row in rows):
             for order in step.live:
-                if order["sub_account_id"] == account and not order["cancel_wanted"]:
+                own = order["sub_account_id"] == account and order.get("origin") != "LIQUIDATION"
+                if own and not order["cancel_wanted"]:
                     self._say(account, "orders", step, f"{order['client_order_id']} is still wanted")
 
     def _tiers(self, account: str, step: Step, rows: Sequence[Row], weight: Weight, prices: Prices) -> None:
         before, after = step.before[account], step.after[account]
+        if before.closing and not any(row["action"] == "CLOSE" for row in rows):
+            return  # dust of a closing under way
         reached = self.rules.reached(weight)
-        levels = {LEVELS[row["action"]] for row in rows if row["action"] in LEVELS}
+        levels = {level_of(row) for row in rows} - {0}
         for level in levels:
             if not weight.crossed(self.rules.fires[level - 1]):
                 self._say(account, "early", step, f"{ACTIONS[level]} at {weight}")
@@ -299,7 +295,7 @@ class Judge:
             self._say(
                 account, "tier", step, f"{ACTIONS[max(levels)]} where {ACTIONS[reached]} was due: {weight}"
             )
-        fits = {self.rules.level(before.tier, weight)}
+        fits = {self.rules.level(before.tier, weight, after.closing)}
         if after.held != before.held:
             left = self.rules.weigh(after.balance, after.held, prices)
             fits.add(self.rules.level(max(fits), left) if after.held else 0)
@@ -327,9 +323,13 @@ class Judge:
     def _quiet(self, account: str, step: Step) -> None:
         """An entry that liquidates nobody: it leaves tiers alone, and only trades move positions."""
         before, after = step.before[account], step.after[account]
-        if before.tier != after.tier:
+        over = before.closing and not after.closing
+        if before.tier != after.tier and not over:
             text = f"tier {before.tier} became {after.tier} in an entry of kind {step.kind}"
             self._say(account, "unexplained", step, text)
+        if before.market:
+            for rule, text in (*covered(step, account, self.verdict.losses), *conserved(step)):
+                self._say(account, rule, step, text)
         if step.kind in HANDED:
             return
         traded: dict[str, Decimal] = defaultdict(Decimal)

@@ -57,7 +57,7 @@ def moved(rules: Rules, step: Step, account: str, rows: Sequence[Row], prices: P
         came = _quantity(step.after.get(HOUSE), symbol) - _quantity(step.before.get(HOUSE), symbol)
         if came != part:
             yield "money", f"{part} {symbol} left the account, {came} reached the house"
-    if any(row["action"] == "DELEVERAGE" for row in rows):
+    if any(row["action"] == "DELEVERAGE" for row in rows) and not step.before[account].market:
         yield from _deleveraged(rules, step, account, rows, prices)
 
 

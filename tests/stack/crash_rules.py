@@ -9,7 +9,7 @@ a tier that fired, and those below it, may fire again once maintenance / equity 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -61,6 +61,8 @@ class Rules:
     fires: tuple[Decimal, ...] = (Decimal("0.70"), Decimal("0.80"), Decimal("0.90"), Decimal("1.00"))
     back_to: Decimal = Decimal("0.75")
     rearm: Decimal = Decimal("0.05")
+    least: Mapping[str, Decimal] = field(default_factory=dict)
+    #: by symbol, the notional below which no order is taken
 
     def weigh(self, balance: Decimal, held: Mapping[str, Held], prices: Prices) -> Weight:
         """An account at the middle of these prices."""
@@ -82,12 +84,12 @@ class Rules:
         """The worst level whose line is crossed; 0 is none."""
         return sum(weight.crossed(line) for line in self.fires)
 
-    def level(self, before: int, weight: Weight) -> int:
-        """The level an account belongs in that was in `before`."""
+    def level(self, before: int, weight: Weight, closing: int = 0) -> int:
+        """The level an account belongs in that was in `before`; for one it may be being closed."""
         level = before
         while level and not weight.crossed(self.fires[level - 1] - self.rearm):
             level -= 1
-        return max(level, self.reached(weight))
+        return max(level, self.reached(weight), closing)
 
     def by_loss(self, standing: Standing, prices: Prices) -> list[str]:
         """Its symbols, the largest loss at mid first."""

@@ -22,6 +22,10 @@ _numbers = count(1)
 LEVERAGE = 5
 """The exchange account's own: low, for the more it is the less a symbol may be held of."""
 
+AT_MARKET = "atmarket"
+"""The group that is closed at market."""
+
+WHY = {"actor": "the test", "reason": "for the crash"}
 AT_ONCE = 64
 """Commands under way at a time."""
 
@@ -57,6 +61,8 @@ class CrashSystem(System):
         await self._each(self._open(member) for member in desk)
         await self._each(self._fund(member.id, str(member.balance)) for member in desk)
         await self._each(self._hand(member) for member in desk)
+        await self._set_mode()
+        await self._each(self._join(member.id) for member in desk if member.at_market)
         await self._each(self._rest(member) for member in desk if member.resting is not None)
         return desk
 
@@ -71,6 +77,7 @@ class CrashSystem(System):
         return Rules(
             brackets={each.symbol: each.brackets for each in self.listed},
             steps={each.symbol: each.step for each in self.listed},
+            least={each.symbol: each.least for each in self.listed},
         )
 
     async def _list(self) -> list[Listed]:
@@ -132,6 +139,19 @@ class CrashSystem(System):
                 entryPrice=str(position.entry),
                 leverage=position.leverage,
             )
+
+    async def _set_mode(self) -> None:
+        await self._done(
+            "pms.limits",
+            action="set",
+            scope=f"group:{AT_MARKET}",
+            limit="liquidation.mode",
+            value="market",
+            **WHY,
+        )
+
+    async def _join(self, account: str) -> None:
+        await self._done("pms.group", subAccountId=account, group=AT_MARKET, **WHY)
 
     async def _rest(self, member: Member) -> None:
         order = member.resting
@@ -217,6 +237,14 @@ class CrashSystem(System):
             return all(price is not None and json.loads(price)["ts"] > since for price in prices)
 
         await until(told, "a new price of every symbol", seconds=seconds)
+
+    async def closed(self, *, seconds: float = 60) -> None:
+        """Wait until nobody is being closed at market any more."""
+
+        async def over() -> bool:
+            return not await self.rows("select id from pms.sub_accounts where closing <> 0")
+
+        await until(over, "all closings to be over", seconds=seconds)
 
     async def unwound(self, *, seconds: float = 60) -> None:
         """Wait until the house has closed what it took over, but for what is too little for an order."""

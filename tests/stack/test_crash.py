@@ -27,8 +27,9 @@ from crash_books import INSURANCE, Step, fold, read_archive
 from crash_desk import Member
 from crash_events import read_events, untold
 from crash_feed import CrashFeed
-from crash_judge import Judge, Verdict
+from crash_judge import Judge
 from crash_system import PARTS, CrashSystem
+from crash_verdict import Verdict
 from system import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -97,6 +98,7 @@ async def crash(system: CrashSystem, seed: int, seconds: int, disturb: Disturb) 
         await asyncio.sleep(CALM_S)
         horizon = len(feed.ticks) - 1
         await system.seen({tick.symbol: tick.at for tick in feed.ticks[: horizon + 1]})
+        await system.closed()
         steps = list(fold(read_archive(system.home / "archive")))
         tape = feed.tape(slack_ms=max(LEAST_SLACK_MS, 2 * most_behind(steps, since, away)))
     verdict = Judge(tape, system.rules, away, horizon).judge(steps, since=since)
@@ -134,7 +136,9 @@ async def agrees(system: CrashSystem, crashed: Crashed) -> None:
     assert len(fates["doomed"] & verdict.touched) > len(fates["doomed"]) * 0.9
     assert len(fates["doomed"] & verdict.liquidated) > len(fates["doomed"]) / 2
     assert not fates["sound"] & verdict.liquidated
-    assert {"WARN", "CANCEL", "TAKEOVER"} <= verdict.actions.keys()
+    assert {"WARN", "CANCEL", "TAKEOVER", "CLOSE", "CLOSED"} <= verdict.actions.keys()
+    market = {member.id for member in crashed.desk if member.at_market}
+    assert len(fates["doomed"] & market & verdict.liquidated) > len(fates["doomed"] & market) / 2
 
     events = read_events(await system.redis.xrange("pms:stream:events"))
     read = [step for step in crashed.steps if step.seq > since]
@@ -160,10 +164,11 @@ async def closed_at_the_exchange(system: CrashSystem) -> None:
     """What the house took over is what its own orders have closed since, and what is left to be closed."""
     unequal = await system.rows(
         "select symbol, sum(quantity) from ("
-        " select symbol, quantity from pms.liquidations where quantity is not null"
+        " select symbol, quantity from pms.liquidations where quantity is not null and action <> 'CLOSE'"
         " union all select symbol, -quantity from pms.unwinds"
         " union all select f.symbol, case f.side when 'BUY' then f.quantity else -f.quantity end"
-        " from pms.fills f join pms.orders o using (client_order_id) where o.origin = 'LIQUIDATION'"
+        " from pms.fills f join pms.orders o using (client_order_id)"
+        " where o.origin = 'LIQUIDATION' and f.sub_account_id = 'house'"
         ") as moved group by symbol having sum(quantity) <> 0"
     )
     assert unequal == []

@@ -74,6 +74,13 @@ class Slot:
         """What is not filled; never negative, though a late fill may go beyond."""
         return max(self.target - self.filled, ZERO)
 
+    def mark(self) -> tuple[object, ...]:
+        """All that is journaled of it, to tell whether anything changed."""
+        return (
+            self.target, self.filled, self.steps, self.order_id, self.price, self.sent_price, self.cancelling,
+            self.tries, self.resume_at, self.moved_at, self.due_at, self.state, self.note,
+        )  # fmt: skip
+
 
 @dataclass(slots=True)
 class Algo:
@@ -103,6 +110,8 @@ class Algo:
     #: something changed since the last progress event; neither of the two is journaled
     wake_at: int | None = None
     #: when it wants to be asked again, ms; not journaled either: each life asks all of them at once
+    _text: tuple[AlgoStart, str] | None = None
+    #: terms as they were written last
 
     @property
     def account(self) -> str:
@@ -119,6 +128,13 @@ class Algo:
         """What that cost, or brought."""
         return sum((slot.quote for slot in self.slots.values()), ZERO)
 
+    def mark(self) -> tuple[object, ...]:
+        """All that is journaled of it but its slots, to tell whether anything changed."""
+        return (
+            self.terms, self.target, self.status, self.outcome, self.reason, self.fees, self.maker_qty,
+            self.reprices, self.ended_at, encode(self.memory) if self.memory else b"",
+        )  # fmt: skip
+
     def row(self, *, at: int) -> AlgoRow:
         """The algo as it is journaled."""
         return AlgoRow(
@@ -127,7 +143,7 @@ class Algo:
             sub_account_id=self.account,
             symbol=self.symbol,
             side=self.side,
-            terms=encode(self.terms).decode(),
+            terms=self._terms_text(),
             status=self.status.value,
             outcome=None if self.outcome is None else self.outcome.value,
             reason=self.reason,
@@ -141,6 +157,11 @@ class Algo:
             ended_at=self.ended_at,
             updated_at=at,
         )
+
+    def _terms_text(self) -> str:
+        if self._text is None or self._text[0] is not self.terms:
+            self._text = self.terms, encode(self.terms).decode()
+        return self._text[1]
 
     def slot_row(self, slot: Slot, *, at: int) -> AlgoSlotRow:
         """One of its slots as it is journaled."""

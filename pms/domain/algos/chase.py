@@ -18,7 +18,7 @@ from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.machine import Beginning, Plan, View, Want
-from pms.domain.algos.targets import check_target
+from pms.domain.algos.targets import check_target, too_little
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 
@@ -47,7 +47,9 @@ class ChaseMachine:
         instrument, top = view.instruments.get(algo.symbol), view.tops.get(algo.symbol)
         if instrument is None or top is None:
             return Plan(kept=frozenset({ONLY}))
-        if not instrument.floor_quantity(slot.remaining, market=False) and ONLY not in view.orders:
+        if ONLY not in view.orders and too_little(
+            instrument, slot.remaining, price=top.mid, reduce_only=terms.reduce_only
+        ):
             left = f", {plain(slot.remaining)} is below the symbol's least" if slot.remaining else ""
             return Plan(end=(Status.FINISHED, f"filled{left}"))
         if self._too_far(terms, algo.arrival, top):

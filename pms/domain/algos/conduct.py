@@ -57,23 +57,18 @@ class Conducted:
     wake_at: int | None
 
 
-def conduct(
-    desk: Desk, algo: Algo, machine: Machine, asked: Asked, throttle: Throttle, *, always: bool = False
-) -> Conducted:
-    """Ask an algo what should be, and bring it about as far as one entry can.
-
-    `always` journals it even where nothing changed: a command's entry must stand.
-    """
+def conduct(desk: Desk, algo: Algo, machine: Machine, asked: Asked, throttle: Throttle) -> Conducted:
+    """Ask an algo what should be, and bring it about as far as one entry can."""
     draft = desk.draft("algo", at=asked.now)
     turn = Turn(desk, draft, asked, algo, machine, throttle)
-    row = algo.row(at=0)
-    slots = {number: algo.slot_row(algo.slots[number], at=0) for number in algo.busy}
+    mark = algo.mark()
+    slots = {number: algo.slots[number].mark() for number in algo.busy}
     for number in sorted(algo.busy):
         _settle(turn, algo.slots[number])
     plan = _plan(turn)
     for number in sorted({*algo.busy, *plan.wants}):
         slot = algo.slots[number]
-        slots.setdefault(number, algo.slot_row(slot, at=0))
+        slots.setdefault(number, slot.mark())
         if number not in plan.kept:
             _bring(turn, slot, plan.wants.get(number))
     if algo.status is Status.ENDING and not algo.busy:
@@ -82,9 +77,9 @@ def conduct(
     for number in plan.written - slots.keys():
         draft.algo_slots[algo.id, number] = algo.slot_row(algo.slots[number], at=asked.now)
     for number, before in slots.items():
-        if algo.slot_row(algo.slots[number], at=0) != before:
+        if algo.slots[number].mark() != before:
             draft.algo_slots[algo.id, number] = algo.slot_row(algo.slots[number], at=asked.now)
-    changed = always or bool(draft.algo_slots or draft.orders) or algo.row(at=0) != row
+    changed = bool(draft.algo_slots or draft.orders) or algo.mark() != mark
     if changed:
         algo.untold = True
         draft.algos[algo.id] = algo.row(at=asked.now)
@@ -104,7 +99,7 @@ def _settle(turn: Turn, slot: Slot) -> None:
         # Over so long ago that it is forgotten, or gone to the house with its position.
         _vacate(algo, slot)
         return
-    if slot.order_id in turn.desk.proving:
+    if slot.order_id in turn.desk.unconfirmed:
         # Its end may be taken back: a send right may have been given meanwhile.
         return
     if order.cancel_wanted and not slot.cancelling:
@@ -194,7 +189,7 @@ def _bring(turn: Turn, slot: Slot, want: Want | None) -> None:
         if want is not None:
             _place(turn, slot, want)
         return
-    if order.spec.client_order_id in turn.desk.proving:
+    if order.spec.client_order_id in turn.desk.unconfirmed:
         return
     if want is None or (want.price is None) != (order.price is None):
         cancel_child(turn.draft, slot, order)
@@ -227,6 +222,8 @@ def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
         return
     now, algo = turn.asked.now, turn.algo
     left = order.leaves
+    if want.price == slot.price and want.quantity == left:
+        return
     quantity = _quantity(turn, slot, want, room=_room(turn, slot) + left)
     if (want.price == slot.price and quantity == left) or not quantity:
         return
@@ -261,7 +258,7 @@ def _leaves(desk: Desk, slot: Slot) -> Decimal:
     order = desk.orders.get(slot.order_id or "")
     if order is None:
         return ZERO
-    return order.total - order.filled_qty if order.spec.client_order_id in desk.proving else order.leaves
+    return order.total - order.filled_qty if order.spec.client_order_id in desk.unconfirmed else order.leaves
 
 
 def _quantity(turn: Turn, slot: Slot, want: Want, *, room: Decimal) -> Decimal:

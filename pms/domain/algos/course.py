@@ -23,6 +23,7 @@ from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, SlotState
 from pms.domain.algos.ids import MOST_SLOTS
 from pms.domain.algos.slices import HUNDRED, ZERO, down, spread, up
+from pms.domain.algos.targets import too_little
 from pms.domain.algos.volumes import TradedVolumes
 from pms.domain.instrument import Instrument
 
@@ -46,8 +47,9 @@ class Grid:
 
     def placeable(self, quantity: Decimal) -> bool:
         """Whether an order could be for it."""
-        floored = self.instrument.floor_quantity(quantity, market=self.market)
-        return bool(floored) and (self.reduce_only or floored * self.price >= self.instrument.min_notional)
+        return not too_little(
+            self.instrument, quantity, price=self.price, reduce_only=self.reduce_only, market=self.market
+        )
 
     def least(self) -> Decimal:
         """The least slice that is planned."""

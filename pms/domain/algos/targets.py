@@ -9,6 +9,14 @@ from pms.contract.money import plain
 from pms.domain.instrument import Instrument, InstrumentError
 
 
+def too_little(
+    instrument: Instrument, quantity: Decimal, *, price: Decimal, reduce_only: bool, market: bool = False
+) -> bool:
+    """Whether what is left can be no order any more; what only reduces needs no least notional."""
+    on_step = instrument.floor_quantity(quantity, market=market)
+    return not on_step or (not reduce_only and on_step * price < instrument.min_notional)
+
+
 def check_target(
     instrument: Instrument, quantity: Decimal, *, price: Decimal, reduce_only: bool, field: str = "quantity"
 ) -> Decimal:

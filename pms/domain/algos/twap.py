@@ -27,6 +27,9 @@ from pms.domain.instrument import Instrument, InstrumentError
 NO_PRICE_MS = 500
 """Nothing is planned in a symbol without a price; it is asked again, though its next tick asks anyway."""
 
+LEAST_APART_MS = 100
+"""What is nearer would be missed by a busy loop, and be a burst."""
+
 FRESH_VOLUME_MS = 2_000
 
 
@@ -47,6 +50,15 @@ class TwapMachine:
                 field="timeInForce",
                 limit="IOC",
                 actual=terms.time_in_force,
+            )
+        most = terms.duration * 1000 // LEAST_APART_MS
+        if terms.lots > most:
+            raise Refusal(
+                Code.BAD_FIELD,
+                f"slices are at least {LEAST_APART_MS} ms apart",
+                field="lots",
+                limit=most,
+                actual=terms.lots,
             )
         limit = None if terms.limit_price is None else _limit_price(instrument, terms.limit_price)
         grid = _grid(terms.model_copy(update={"limit_price": limit}), instrument, top)

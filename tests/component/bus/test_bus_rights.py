@@ -60,6 +60,15 @@ async def test_a_halt_stops_all_or_one_sub_account(
         assert await sender.take(order_id, signed_at=1) is expected
 
 
+async def test_no_halt_stops_the_orders_of_a_liquidation(chain: Chain, redis: Redis) -> None:
+    sender = Rights(redis, sender="a")
+    for halt in (names.HALT, f"{names.HALT}:alice"):
+        await redis.set(halt, '{"mode":"HALTED"}')
+    for origin, expected in (("LIQUIDATION", Right.WON), ("MANUAL", Right.HALTED)):
+        order_id = await chain.order(f"PMS_alice_L_{origin}", sub_account_id="alice", origin=origin)
+        assert await sender.take(order_id, signed_at=1) is expected
+
+
 async def test_an_order_of_an_older_epoch_is_never_sent(chain: Chain, redis: Redis) -> None:
     order_id = await chain.order()
     await epoch_of(redis, "two")

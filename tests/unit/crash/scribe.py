@@ -12,9 +12,10 @@ from decimal import Decimal as D
 from typing import Any
 
 from crash_books import HOUSE, INSURANCE, ZERO, Books, Held, cents, fold
-from crash_judge import Judge, Verdict
+from crash_judge import Judge
 from crash_rules import ACTIONS, Bracket, Rules, Weight, taking_price
 from crash_tape import Mark, Tape, Tick
+from crash_verdict import Verdict
 
 A, B = "AUSDT", "BUSDT"
 LADDER = [Bracket(D(50_000), D("0.01"), ZERO), Bracket(D(10_000_000), D("0.02"), D(500))]
@@ -188,13 +189,14 @@ class Scribe:
         positions: dict[tuple[str, str], Held] | None = None,
         ledger: list[tuple[str, D, str]] | None = None,
         tiers: dict[str, int] | None = None,
+        closing: dict[str, int] | None = None,
         **tables: list[dict[str, Any]],
     ) -> None:
         """Append an entry with whole rows of what it leaves."""
         balances: dict[str, D] = {}
         for account, amount, _ in ledger or ():
             balances[account] = balances.get(account, self.books.balances.get(account, ZERO)) + amount
-        touched = dict.fromkeys([*balances, *(tiers or {})])
+        touched = dict.fromkeys([*balances, *(tiers or {}), *(closing or {})])
         seq = self.entries[-1]["seq"] + 1 if self.entries else 1
         entry: Entry = {
             "seq": seq,
@@ -207,6 +209,7 @@ class Scribe:
                         "id": account,
                         "balance": str(balances.get(account, self.books.balances.get(account, ZERO))),
                         "tier": (tiers or {}).get(account, self.books.tiers.get(account, 0)),
+                        "closing": (closing or {}).get(account, self.books.closing.get(account, 0)),
                     }
                     for account in touched
                 ],

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal as D
 from typing import Any
 
-from crash_judge import Verdict
+from crash_verdict import Verdict
 from scribe import A, Entry, Scribe
 
 FALL = ("100", "98", "96.30", "96.15", "96.00", "95.98", "95.90", "95.80", "95.70", "95.60")

@@ -8,7 +8,7 @@ from decimal import Decimal as D
 
 import pytest
 from crash_books import HOUSE, INSURANCE
-from crash_judge import Verdict
+from crash_verdict import Verdict
 from scribe import RULES, A, B, Entry, Scribe
 from spoiling import FALL, fallen, only, row_of, told, with_ledger, with_row
 
@@ -174,7 +174,7 @@ def house_gets_less(entry: Entry) -> Entry:
     ("change", "rules"),
     [
         (less_realized, {"insurance", "money"}),
-        (uncovered, {"insurance", "money"}),
+        (uncovered, {"insurance", "money", "debt"}),
         (given_too_much, {"insurance", "money"}),
         (house_pays_instead, {"insurance"}),
         (lost_on_the_way, {"money"}),

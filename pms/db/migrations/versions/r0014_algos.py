@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0014"
-down_revision = "0010"
+down_revision = "0012"
 
 ALGOS = """
 CREATE TABLE IF NOT EXISTS pms.algos (

@@ -56,7 +56,7 @@ def _to_an_order(world: MarketWorld, algo_id: str, op: str, number: int) -> None
     order = orders[-1 - number % min(len(orders), 3)]
     coid = order.row.client_order_id
     fresh, resting = not order.sent and not order.over, order.sent and not order.over
-    unproven = coid in world.desk.proving
+    unproven = coid in world.desk.unconfirmed
     quantity = D(1 + number % 7) / 1000
     match op:
         case "proven":
@@ -98,7 +98,7 @@ def _to_an_order(world: MarketWorld, algo_id: str, op: str, number: int) -> None
 
 def settle_proofs(world: MarketWorld) -> None:
     """The journal has answered whatever it was asked."""
-    for coid in list(world.desk.proving):
+    for coid in list(world.desk.unconfirmed):
         world.proven(coid)
 
 

@@ -21,7 +21,7 @@ from pms.domain.algos.algo import Algo
 from pms.domain.algos.conduct import conduct
 from pms.domain.algos.machines import MACHINES
 from pms.domain.algos.throttle import Throttle
-from pms.domain.booking import Trade, book, observe, unvoid
+from pms.domain.booking import Trade, book, confirm, observe, unvoid
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, Top
 from pms.domain.orders import (
@@ -169,7 +169,6 @@ class MarketWorld:
     def void(self, coid: str, *, holds: bool) -> None:
         """The engine takes it for never sent; whether that is so the journal finds out."""
         order = self.orders[coid]
-        self.desk.proving.add(coid)
         self.observe(coid, Voided("its deadline passed"))
         if holds:
             order.over = True
@@ -178,12 +177,14 @@ class MarketWorld:
 
     def proven(self, coid: str) -> None:
         """The journal has answered."""
-        if coid not in self.desk.proving:
+        if coid not in self.desk.unconfirmed:
             return
-        self.desk.proving.discard(coid)
-        if not self.orders[coid].over:
+        order = self.desk.orders[coid]
+        if self.orders[coid].over:
+            confirm(self.desk, order, at=self.now)
+        else:
             self.postings.pop(self._voiding(coid))
-            unvoid(self.desk, self.desk.orders[coid])
+            unvoid(self.desk, order)
 
     def _voiding(self, coid: str) -> int:
         return max(

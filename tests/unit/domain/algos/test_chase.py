@@ -177,6 +177,16 @@ def test_amended_to_more_and_never_below_what_is_filled() -> None:
     assert wish.quantity == D("0.08")
 
 
+def test_what_is_too_little_for_an_order_is_left_and_told() -> None:
+    world, algo_id = resting()
+    coid = only(world, algo_id).spec.client_order_id
+    world.trade(coid, D("0.04999"))
+    world.end(coid, "EXPIRED")
+    world.conduct(algo_id)
+    algo = world.desk.algos.every[algo_id]
+    assert (algo.status, algo.reason) == (Status.FINISHED, "filled, 0.00001 is below the symbol's least")
+
+
 def test_at_most_three_orders_a_minute_behind_ends_that_nobody_asked_for() -> None:
     world, algo_id = started()
     for _ in range(600):

@@ -6,7 +6,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pms.domain.algos.slices import moments, spread
@@ -17,6 +17,7 @@ totals = st.integers(4, 10**9).map(lambda steps: steps * STEP)
 weights = st.lists(st.decimals("0.001", "1000", places=3), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(totals, weights)
 def test_slices_add_up_to_the_total_and_none_is_below_the_least(
     total: Decimal, weights: list[Decimal]
@@ -27,6 +28,7 @@ def test_slices_add_up_to_the_total_and_none_is_below_the_least(
     assert all(part % STEP == 0 and (not part or part >= LEAST) for part in parts)
 
 
+@settings(deadline=None)
 @given(totals, st.integers(1, 200))
 def test_even_slices_differ_by_one_step_at_most(total: Decimal, count: int) -> None:
     parts = spread(total, [D(1)] * count, step=STEP, least=D(0))
@@ -51,6 +53,7 @@ def test_slices_that_are_too_small_are_merged(total: str, parts: list[str]) -> N
     assert found == [D(part) for part in parts]
 
 
+@settings(deadline=None)
 @given(st.uuids(), st.integers(1, 10**9), st.integers(1, 500), st.integers(0, 100))
 def test_moments_keep_their_order_and_their_turn(
     algo_id: UUID, duration: int, count: int, jitter: int

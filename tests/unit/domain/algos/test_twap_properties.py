@@ -48,6 +48,7 @@ def test_never_beyond_its_target_nor_a_slice_beyond_its_most_and_always_over_in_
         assert algo.target - algo.filled < D("0.001")
 
 
+@settings(max_examples=60, deadline=None)
 @given(mode=st.sampled_from(sorted(MODES)), away=st.integers(0, 55_000), terms=TERMS)
 def test_an_outage_of_less_than_the_overtime_strands_nothing(
     mode: str, away: int, terms: dict[str, object]

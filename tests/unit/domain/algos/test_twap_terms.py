@@ -45,6 +45,7 @@ def test_a_market_that_fell_below_the_least_notional_carries_slices_on() -> None
         ({"totalSize": "0.001"}, Code.QUANTITY_MIN, "totalSize"),  # not the full size at once by accident
         ({"lots": 0}, Code.BAD_FIELD, "lots"),
         ({"lots": 501}, Code.BAD_FIELD, "lots"),
+        ({"duration": 1, "lots": 11}, Code.BAD_FIELD, "lots"),
         ({"duration": 0}, Code.BAD_FIELD, "duration"),
         ({"jitter": 101}, Code.BAD_FIELD, "jitter"),
         ({"mostCatchUp": "0.5"}, Code.BAD_FIELD, "mostCatchUp"),

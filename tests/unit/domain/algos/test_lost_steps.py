@@ -1,0 +1,92 @@
+"""Redis lost its last second: an order of an algo that only the exchange remembers is that algo's again."""
+
+from __future__ import annotations
+
+from market_world import D, MarketWorld
+
+from pms.domain.adoption import adopt
+from pms.domain.algos.algo import Status
+from pms.domain.algos.conduct import end
+from pms.domain.desk import Desk
+from pms.domain.orders import Order
+
+CHASE = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.05", "leverage": 10}
+
+
+def forgotten(world: MarketWorld, *, entries: int) -> None:
+    """A new life that lost so many entries."""
+    del world.postings[-entries:]
+    world.restart()
+
+
+def found(world: MarketWorld, coid: str, *, word: str = "NEW") -> Order:
+    """Recovery meets the order at the exchange."""
+    there = world.orders[coid]
+    order, posting = adopt(
+        world.desk,
+        client_order_id=coid,
+        exchange_order_id=there.number,
+        symbol="BTCUSDT",
+        side="BUY",
+        order_type="LIMIT",
+        quantity=there.total,
+        price=there.price,
+        time_in_force="GTC",
+        word=word,
+        filled=there.filled,
+        at=world.now,
+    )
+    world._journal(posting)
+    return order
+
+
+def test_it_is_the_slots_order_again_and_nothing_is_placed_beside_it() -> None:
+    world = MarketWorld()
+    world.move(0)
+    algo_id = world.start("pms.chase", **CHASE).id
+    world.conduct(algo_id)
+    (coid,) = [order.row.client_order_id for order in world.of(algo_id)]
+    world.orders[coid].sent = True
+    forgotten(world, entries=1)
+    order = found(world, coid)
+    assert (order.spec.parent_id, order.spec.origin, order.cancel_wanted) == (algo_id, "CHASE", True)
+    world.conduct(algo_id)
+    assert len(world.of(algo_id)) == 1
+
+    world.trade(coid, D("0.02"))
+    world.end(coid, "CANCELED")
+    world.conduct(algo_id)
+    algo = world.desk.algos.every[algo_id]
+    assert (algo.status, algo.filled) == (Status.RUNNING, D("0.02"))
+    (_, second) = world.of(algo_id)
+    assert (second.total, world.exposed(algo_id)) == (D("0.03"), D("0.05"))
+    assert second.row.client_order_id != coid
+
+
+def test_of_an_algo_that_has_ended_or_is_forgotten_it_is_the_accounts_own() -> None:
+    world = MarketWorld()
+    world.move(0)
+    algo = world.start("pms.chase", **CHASE)
+    world.conduct(algo.id)
+    (coid,) = [order.row.client_order_id for order in world.of(algo.id)]
+    world.orders[coid].sent = True
+    forgotten(world, entries=2)
+    assert world.desk.algos.every == {}
+    order = found(world, coid)
+    assert (order.spec.parent_id, order.spec.sub_account_id, order.cancel_wanted) == (None, "alice", True)
+
+
+def test_an_algo_that_is_loaded_in_pieces_has_all_its_slots() -> None:
+    world = MarketWorld()
+    world.move(0)
+    algo = world.start("pms.chase", **CHASE)
+    row, slot = algo.row(at=1), algo.slot_row(algo.slots[0], at=1)
+    for first, second in (((row,), ()), ((), (slot,))), (((), (slot,)), ((row,), ())):
+        desk = Desk(epoch="new")
+        desk.algos.load(*first)
+        desk.algos.load(*second)
+        assert desk.algos.every[algo.id].slots[0].target == D("0.05")
+        assert list(desk.algos.by_symbol) == ["BTCUSDT"]
+    end(algo, Status.CANCELLED, "enough")
+    world.conduct(algo.id)
+    assert world.desk.algos.by_symbol == world.desk.algos.by_account == {}
