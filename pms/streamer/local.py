@@ -55,7 +55,8 @@ class LocalCommands:
             return
         if asked.request_id in self.engine.desk.requests:
             return
-        posting = self.engine.decide_local(replace(asked, now=self.engine.now()), command)
+        asked = replace(asked, now=self.engine.now(), closed_because=self.engine.gate.closed_because)
+        posting = self.engine.decide_local(asked, command)
         journaled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.engine.outbox.add(posting, journaled.set_result)
         answered = any(result.request_id == asked.request_id for result in posting.results)

@@ -157,6 +157,8 @@ class TwapMachine:
 
     def _want(self, plan: Plan, course: Course, slot: Slot, view: View, reducible: Decimal | None) -> None:
         terms, order = course.terms, view.orders.get(slot.number)
+        if order is None and not course.grid.placeable(slot.remaining):
+            return
         if reducible is not None and order is not None:
             reducible += order.leaves
         top = view.tops[slot.symbol]
