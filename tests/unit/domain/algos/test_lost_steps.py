@@ -103,7 +103,7 @@ def test_a_slot_that_was_lost_with_its_order_counts_what_it_filled() -> None:
         world.pass_time(10_000)
     algo = world.desk.algos.every[algo_id]
     assert (algo.status, algo.filled) == (Status.FINISHED, D("0.05"))
-    assert world.exposed(algo_id) == D("0.05")
+    assert sum(order.exposed for order in world.orders.values()) == D("0.05")
 
 
 def test_an_algo_that_is_loaded_in_pieces_has_all_its_slots() -> None:
