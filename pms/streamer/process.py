@@ -173,6 +173,7 @@ class Streamer:
         self._volumes = Volumes(
             self._desk,
             self._client,
+            self._clock.now_ms,
             asyncio.sleep,
             lambda algo_id: self._algos.ask(algo_id),  # noqa: PLW0108  made below
         )

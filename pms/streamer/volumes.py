@@ -35,6 +35,8 @@ class Volumes:
 
     desk: Desk
     client: ExchangeClient
+    now_ms: Callable[[], int]
+    #: the clock that algos start by
     sleep: Callable[[float], Awaitable[None]]
     ask: Callable[[str], None]
     #: ask an algo, by its id: there is more that it may take part in
@@ -48,7 +50,7 @@ class Volumes:
             if command.profile == "volume":
                 await self._read_days(command.symbol, command.profile_days)
             elif command.profile == "participation":
-                await self._read_on(command.symbol, self.client.exchange_now_ms())
+                await self._read_on(command.symbol, self.now_ms())
         except ExchangeError as error:
             log.warning("volumes_not_read", symbol=command.symbol, error=str(error))
 
@@ -74,7 +76,7 @@ class Volumes:
                 self.ask(algo.id)
 
     async def _read_days(self, symbol: str, days: int) -> None:
-        subject, now = (symbol, days), self.client.exchange_now_ms()
+        subject, now = (symbol, days), self.now_ms()
         if now - self._read_at.get(subject, 0) < FRESH_MS:
             return
         found = day_volumes(await volume_history(self.client, symbol, days=days))
@@ -90,6 +92,6 @@ class Volumes:
         if known is not None and newest is not None and (start in known.bars or newest < start):
             # From the one that was not over: nobody's minutes may have a gap.
             start = max(newest, start - GAP_MS)
-        at = self.client.exchange_now_ms()
+        at = self.now_ms()
         bars = await traded_since(self.client, symbol, start)
         self.desk.traded.setdefault(symbol, TradedVolumes()).take(bars, at=at)

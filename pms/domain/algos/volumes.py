@@ -25,7 +25,7 @@ class TradedVolumes:
     bars: dict[int, Decimal] = field(default_factory=dict)
     #: by when they opened, ascending
     read_at: int = 0
-    #: the exchange's time of the last word, ms
+    #: when that was asked for, ms
 
     def take(self, bars: Iterable[tuple[int, Decimal]], *, at: int) -> None:
         """Take bars as of a time, ascending; the last may be unfinished."""
