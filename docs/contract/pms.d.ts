@@ -67,7 +67,7 @@ export interface AlgoControl {
 
 /** An algo as it stands: at most once a second, and whenever its status changes. */
 export interface AlgoEvent {
-  type: "chase_progress" | "trail_stop_progress" | "bracket_progress" | "scalper_progress";
+  type: "chase_progress" | "twap_progress" | "trail_stop_progress" | "bracket_progress" | "scalper_progress";
   seq: number;
   subAccountId: string;
   /** The requestId of the command that started it. */
@@ -175,6 +175,20 @@ export interface AmendTrailStop {
   callbackPct?: number | string | null;
   /** It waits for this price then, even if it followed already. */
   activationPrice?: number | string | null;
+}
+
+/** Change a TWAP that runs; what is absent stays as it is. Its time does not change. */
+export interface AmendTwap {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "amend";
+  algoId: string;
+  /** The TOTAL, what is filled included. */
+  totalSize?: number | string | null;
+  /** Only of one that was started with a limit price. */
+  limitPrice?: number | string | null;
 }
 
 /** Place several orders for a sub-account; each is admitted or refused by itself. */
@@ -1013,6 +1027,51 @@ export interface Transfer {
   reason?: string;
 }
 
+/** Trade a total in slices spread over a time, each at its own moment. */
+export interface Twap {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action?: "start";
+  subAccountId: string;
+  symbol: string;
+  side: "BUY" | "SELL";
+  /** In the base asset. */
+  totalSize: number | string;
+  /** Slices; fewer where each would be below the least. */
+  lots: number;
+  /** Seconds. */
+  duration: number;
+  /** How much later than its turn a slice may come, in percent of the interval. */
+  jitter?: number | string;
+  /** time: even slices; volume: by the symbol's mean volume in each slice's part of the day; participation: a part of what trades meanwhile. */
+  profile?: "time" | "volume" | "participation";
+  /** participation: the most that it is of what traded since its start, in percent, itself included. */
+  participation?: number | string | null;
+  /** volume: the mean of so many days, UTC. */
+  profileDays?: number;
+  /** No worse than this; without it each slice is a market order. */
+  limitPrice?: number | string | null;
+  /** With a limit price: IOC is sent once the touch is within it, GTC rests for its slice's time. */
+  timeInForce?: "IOC" | "GTC";
+  /** Rest at the touch first, and cross with what is left. */
+  passive?: boolean;
+  /** Passive: when it crosses, in percent of the slice's time; 100 is never. */
+  crossAt?: number | string;
+  /** What a slice did not fill in its time, or an outage kept from it: spread over the slices left, or dropped. */
+  onMissed?: "catch_up" | "skip";
+  /** catch_up: a slice is never more than so many times an even slice. */
+  mostCatchUp?: number | string;
+  /** catch_up: how long it may go on behind its end, in percent of the duration. */
+  overtime?: number | string;
+  /** Passive: least time between two reprices. */
+  repriceMs?: number;
+  leverage?: number | null;
+  reduceOnly?: boolean;
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
+}
+
 /** All sub-accounts but the house, each by itself and added: no profit of one pays for another. */
 export interface VirtualSum {
   /** Those that hold something. */
@@ -1066,6 +1125,7 @@ export interface Commands {
   "pms.algo": AlgoControl;
   "pms.cancel_algo": CancelAlgo;
   "pms.chase": Chase;
+  "pms.twap": Twap;
   "pms.trail_stop": TrailStop;
   "pms.bracket": Bracket;
   "pms.scalper": Scalper;
@@ -1086,6 +1146,7 @@ export interface CommandLists {
   "pms:cmd:trail_stop": TrailStop;
   "pms:cmd:bracket": Bracket;
   "pms:cmd:scalper": Scalper;
+  "pms:cmd:twap": Twap;
   "pms:cmd:halt": Halt;
   "pms:cmd:resume": Resume;
 }
@@ -1103,6 +1164,7 @@ export interface Channels {
   "pms:events:liquidation": LiquidationEvent;
   "pms:events:risk": RiskEvent;
   "pms:events:chase_progress": AlgoEvent;
+  "pms:events:twap_progress": AlgoEvent;
   "pms:events:trail_stop_progress": AlgoEvent;
   "pms:events:bracket_progress": AlgoEvent;
   "pms:events:scalper_progress": AlgoEvent;
@@ -1188,6 +1250,7 @@ export type RefusalCode =
   | "BELOW_FILLED"
   | "NO_CHANGE"
   | "UNKNOWN_ALGO"
+  | "VOLUME_MISSING"
   | "ALGO_OVER"
   | "TOO_MANY_ALGOS"
   | "BALANCE"

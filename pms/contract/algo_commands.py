@@ -15,6 +15,10 @@ from pms.contract.commands import AccountId, Command, PositionSide, Side, Symbol
 from pms.contract.money import Number
 from pms.contract.names import BOTH, Task
 
+MOST_LOTS = 500
+"""Of a TWAP: with as many again behind its end, each slice still has a number of two characters."""
+
+MOST_SECONDS = 7 * 86_400
 StalkMode = Literal["touch", "maintain", "trail"]
 Percent = Annotated[Number, Field(ge=0, le=100)]
 Callback = Annotated[Number, Field(ge=Decimal("0.01"), le=90, description="In percent of the best price.")]
@@ -25,7 +29,7 @@ Legs = Literal["both", "long", "short", "none"]
 AnchorMode = Literal["follow", "away", "fixed"]
 OnEnd = Literal["flatten", "keep"]
 MOST_LAYERS = 20
-MOST_SECONDS = 366 * 86_400
+MOST_LIFE_S = 366 * 86_400
 
 
 class AlgoStart(Command):
@@ -209,7 +213,7 @@ class Scalper(AlgoStart):
     )
     legs: Legs = Field("both", description="Which may enter; the other only closes what it holds.")
     duration: int | None = Field(
-        None, ge=1, le=MOST_SECONDS, description="Seconds until it ends; null: when it is cancelled."
+        None, ge=1, le=MOST_LIFE_S, description="Seconds until it ends; null: when it is cancelled."
     )
     on_end: OnEnd = Field(
         "flatten",
@@ -246,6 +250,76 @@ class AmendScalper(Command):
     on_end: OnEnd | None = None
 
 
+class Twap(AlgoStart):
+    """Trade a total in slices spread over a time, each at its own moment."""
+
+    name: ClassVar[str] = Task.TWAP
+
+    symbol: Symbol
+    side: Annotated[Side, BeforeValidator(read_side)]
+    total_size: Number = Field(description="In the base asset.")
+    lots: int = Field(ge=1, le=MOST_LOTS, description="Slices; fewer where each would be below the least.")
+    duration: int = Field(ge=1, le=MOST_SECONDS, description="Seconds.")
+    jitter: Percent = Field(
+        Decimal(0), description="How much later than its turn a slice may come, in percent of the interval."
+    )
+    profile: Literal["time", "volume", "participation"] = Field(
+        "time",
+        description="time: even slices; volume: by the symbol's mean volume in each slice's part of the day;"
+        " participation: a part of what trades meanwhile.",
+    )
+    participation: Annotated[Number, Field(gt=0, le=100)] | None = Field(
+        None,
+        description="participation: the most that it is of what traded since its start, in percent, itself"
+        " included.",
+    )
+    profile_days: int = Field(3, ge=1, le=7, description="volume: the mean of so many days, UTC.")
+    limit_price: Number | None = Field(
+        None, description="No worse than this; without it each slice is a market order."
+    )
+    time_in_force: Literal["IOC", "GTC"] = Field(
+        "IOC",
+        description="With a limit price: IOC is sent once the touch is within it, GTC rests for its slice's"
+        " time.",
+    )
+    passive: bool = Field(False, description="Rest at the touch first, and cross with what is left.")
+    cross_at: Percent = Field(
+        Decimal(80), description="Passive: when it crosses, in percent of the slice's time; 100 is never."
+    )
+    on_missed: Literal["catch_up", "skip"] = Field(
+        "catch_up",
+        description="What a slice did not fill in its time, or an outage kept from it: spread over the slices"
+        " left, or dropped.",
+    )
+    most_catch_up: Annotated[Number, Field(ge=1, le=100)] = Field(
+        Decimal(2), description="catch_up: a slice is never more than so many times an even slice."
+    )
+    overtime: Percent = Field(
+        Decimal(100),
+        description="catch_up: how long it may go on behind its end, in percent of the duration.",
+    )
+    reprice_ms: int = Field(500, ge=100, le=60_000, description="Passive: least time between two reprices.")
+    leverage: int | None = Field(None, ge=1, le=150)
+    reduce_only: bool = False
+    position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = None
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """The position that it is for."""
+        return self.sub_account_id, self.symbol, self.position_side or BOTH
+
+
+class AmendTwap(Command):
+    """Change a TWAP that runs; what is absent stays as it is. Its time does not change."""
+
+    name: ClassVar[str] = Task.TWAP
+
+    action: Literal["amend"]
+    algo_id: UUID
+    total_size: Number | None = Field(None, description="The TOTAL, what is filled included.")
+    limit_price: Number | None = Field(None, description="Only of one that was started with a limit price.")
+
+
 class AlgoControl(Command):
     """Cancel, pause or resume an algo: a paused one has no order at the exchange and keeps its place."""
 
@@ -263,6 +337,6 @@ class CancelAlgo(Command):
     algo_id: UUID
 
 
-ALGO_STARTS: tuple[type[AlgoStart], ...] = (Chase, TrailStop, Bracket, Scalper)
-ALGO_AMENDS: tuple[type[Command], ...] = (AmendChase, AmendTrailStop, AmendBracket, AmendScalper)
+ALGO_STARTS: tuple[type[AlgoStart], ...] = (Chase, Twap, TrailStop, Bracket, Scalper)
+ALGO_AMENDS: tuple[type[Command], ...] = (AmendChase, AmendTwap, AmendTrailStop, AmendBracket, AmendScalper)
 ALGO_COMMANDS: tuple[type[Command], ...] = (*ALGO_STARTS, *ALGO_AMENDS, AlgoControl, CancelAlgo)

@@ -151,6 +151,8 @@ class Code(StrEnum):
     #: What is asked for is so already.
     UNKNOWN_ALGO = "UNKNOWN_ALGO"
     #: No algo in memory has this id, or it is of another kind.
+    VOLUME_MISSING = "VOLUME_MISSING"
+    #: Nothing is known of the symbol's volume, by which an algo is to trade.
     ALGO_OVER = "ALGO_OVER"
     #: The algo has ended, or only waits for its last orders.
     TOO_MANY_ALGOS = "TOO_MANY_ALGOS"

@@ -20,7 +20,9 @@ OrderEventType = Literal[
 PositionEventType = Literal["position_updated", "position_closed", "position_reduced"]
 LiquidationAction = Literal["WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM", "CLOSE", "CLOSED"]
 Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BRACKET", "BASKET", "LIQUIDATION"]
-AlgoEventType = Literal["chase_progress", "trail_stop_progress", "bracket_progress", "scalper_progress"]
+AlgoEventType = Literal[
+    "chase_progress", "twap_progress", "trail_stop_progress", "bracket_progress", "scalper_progress"
+]
 AlgoStatus = Literal["running", "paused", "ending", "finished", "cancelled", "failed"]
 
 

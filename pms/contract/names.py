@@ -131,12 +131,14 @@ class Task:
     TRAIL_STOP: Final = "pms.trail_stop"
     BRACKET: Final = "pms.bracket"
     SCALPER: Final = "pms.scalper"
+    TWAP: Final = "pms.twap"
     PLACE: Final = "pms.place"
     SEND_AMEND: Final = "pms.send_amend"
     FOLD: Final = "pms.fold"
     SNAPSHOT: Final = "pms.snapshot"
     KEEP_LISTEN_KEY: Final = "pms.keep_listen_key"
     SWEEP_REQUESTS: Final = "pms.sweep_requests"
+    SWEEP_ALGOS: Final = "pms.sweep_algos"
     RECONCILE: Final = "pms.reconcile"
     PUSH_INCIDENTS: Final = "pms.push_incidents"
     RISK: Final = "pms.risk"
@@ -158,6 +160,7 @@ COMMAND_QUEUE: Final = {
     Task.TRAIL_STOP: Queue.COMMANDS,
     Task.BRACKET: Queue.COMMANDS,
     Task.SCALPER: Queue.COMMANDS,
+    Task.TWAP: Queue.COMMANDS,
     Task.ALGO: Queue.COMMANDS,
     # Not urgent, so that one of unknown age is refused: nobody may be surprised by trading again
     Task.RESUME: Queue.COMMANDS,
@@ -178,6 +181,7 @@ COMMAND_LISTS: Final = {
     "pms:cmd:trail_stop": Task.TRAIL_STOP,
     "pms:cmd:bracket": Task.BRACKET,
     "pms:cmd:scalper": Task.SCALPER,
+    "pms:cmd:twap": Task.TWAP,
     "pms:cmd:halt": Task.HALT,
     "pms:cmd:resume": Task.RESUME,
 }

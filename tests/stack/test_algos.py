@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from system import System, until
+
+from pms.contract.names import right_key
+from pms.domain.algos.ids import slot_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -210,3 +215,86 @@ async def rests(system: System, algo_id: str, side: str) -> dict[str, Any]:
 
     await until(there, f"a {side} of {algo_id} at the venue", seconds=15, tell=lambda: str(seen))
     return sorted(found, key=lambda each: Decimal(each["price"]), reverse=side == "BUY")[0]
+
+
+TWAP = {"symbol": "BTCUSDT", "side": "BUY", "totalSize": "0.403", "lots": 40, "duration": 5, "leverage": 10}
+
+
+async def test_a_twap_s_slices_are_sent_once_each_at_their_moments(system: System) -> None:
+    started = await system.ask("pms.twap", subAccountId="alice", jitter=40, **TWAP)
+    assert started["success"], started
+    algo_id = started["details"]["algoId"]
+    assert started["details"]["slots"] == "40"
+    seen = await stands(system, "twap", algo_id, "finished")
+    assert (seen["reason"], Decimal(seen["filled"])) == ("filled", Decimal("0.403"))
+    rows = await ours(system, algo_id)
+    assert sum(row.filled_qty for row in rows) == Decimal("0.403")
+    assert {row.origin for row in rows} == {"TWAP"}
+    slots = await system.rows("select * from pms.algo_slots where algo_id = :id order by slot", id=algo_id)
+    assert [slot.filled for slot in slots] == [slot.target for slot in slots]
+    assert sum(slot.target for slot in slots) == Decimal("0.403")
+    late, senders = await sent(system, {slot.slot: slot.due_at for slot in slots}, rows)
+    print(f"\nslice due -> send right, ms: {told(late)}; by {dict(senders)}")
+    assert (await system.audit())["agrees"]
+
+
+async def test_a_twap_makes_up_for_an_outage_without_a_burst(system: System) -> None:
+    terms = {**TWAP, "lots": 10, "totalSize": "0.1", "duration": 10, "mostCatchUp": 3}
+    started = await system.ask("pms.twap", subAccountId="bob", **terms)
+    assert started["success"], started
+    algo_id = started["details"]["algoId"]
+    system.kill("worker-schedule")
+    await system.restart("streamer")
+    system.start("worker-schedule")
+    seen = await stands(system, "twap", algo_id, "finished")
+    assert (seen["reason"], Decimal(seen["filled"])) == ("filled", Decimal("0.1"))
+    rows = await ours(system, algo_id)
+    assert sum(row.filled_qty for row in rows) == Decimal("0.1")
+    slots = await system.rows("select * from pms.algo_slots where algo_id = :id", id=algo_id)
+    assert max(slot.filled for slot in slots) <= Decimal("0.03")
+    assert (await system.audit())["agrees"]
+
+
+async def test_a_twap_goes_by_the_volume_that_the_venue_shows(system: System) -> None:
+    minute = int(time.time()) // 60 * 60_000 - 2 * 86_400_000
+    past = [[minute + n * 60_000, "60000", "60000", "60000", "60000", "5"] for n in range(2 * 1_440)]
+    await system.admin("POST", "candles", symbol="ETHUSDT", interval="1m", candles=past)
+    eth = {**TWAP, "symbol": "ETHUSDT", "totalSize": "1", "lots": 5, "duration": 2}
+    weighed, taking = await asyncio.gather(
+        system.ask("pms.twap", subAccountId="alice", profile="volume", profileDays=2, **eth),
+        system.ask(
+            "pms.twap",
+            subAccountId="bob",
+            profile="participation",
+            participation=50,
+            **{**TWAP, "totalSize": "0.04", "lots": 24, "duration": 30, "mostCatchUp": 10},
+        ),
+    )
+    assert weighed["success"], weighed
+    assert taking["success"], taking
+    # Half of this is more than it is for
+    await system.other_order("BTCUSDT", "SELL", "0.1", await system.bid("BTCUSDT") - 100)
+    seen = await stands(system, "twap", weighed["details"]["algoId"], "finished")
+    assert (seen["reason"], Decimal(seen["filled"])) == ("filled", Decimal(1))
+    seen = await stands(system, "twap", taking["details"]["algoId"], "finished")
+    assert (seen["reason"], Decimal(seen["filled"])) == ("filled", Decimal("0.04"))
+    assert (await system.audit())["agrees"]
+
+
+async def sent(system: System, due: dict[int, int], rows: list[Any]) -> tuple[list[int], Counter[str]]:
+    """How late each slice's send right was taken, ms, and by whom."""
+    late: list[int] = []
+    senders: Counter[str] = Counter()
+    roles = {str(process.pid): name for name, process in system.processes.items()}
+    for row in rows:
+        right = await system.redis.get(right_key(row.client_order_id))
+        signed_at, sender = right.decode().split(" ", 1)
+        late.append(int(signed_at) - due[slot_of(row.client_order_id)])
+        senders[roles.get(sender.rpartition(":")[2], sender)] += 1
+    return late, senders
+
+
+def told(late: list[int]) -> str:
+    ordered = sorted(late)
+    p50, p99 = (ordered[int((len(ordered) - 1) * part)] for part in (0.5, 0.99))
+    return f"p50 {p50}, p99 {p99}, most {ordered[-1]}, of {len(ordered)}"

@@ -110,6 +110,8 @@ class Algo:
     told_at: int = 0
     untold: bool = True
     #: something changed since the last progress event; none of the three is journaled
+    wake_at: int | None = None
+    #: when it wants to be asked again, ms; not journaled either: each life asks all of them at once
     _text: tuple[AlgoStart, str] | None = None
     #: terms as they were written last
 

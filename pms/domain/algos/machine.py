@@ -17,6 +17,7 @@ from pms.contract.commands import Command
 from pms.contract.events import ScalperFigures
 from pms.contract.names import BOTH
 from pms.domain.algos.algo import ZERO, Algo, Slot, Status
+from pms.domain.algos.volumes import DayVolumes, TradedVolumes
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 from pms.domain.orders import Order
@@ -73,6 +74,9 @@ class View:
     #: by slot, what its order may still trade: an end that is not proven yet does not count
     sides: tuple[str, ...] = (BOTH,)
     #: the position sides of its account
+    volumes: Mapping[tuple[str, int], DayVolumes] = field(default_factory=dict)
+    #: by symbol and days, for those who asked for them
+    traded: Mapping[str, TradedVolumes] = field(default_factory=dict)
 
 
 @runtime_checkable

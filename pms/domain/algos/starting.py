@@ -72,7 +72,17 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
     kind = command.name.removeprefix("pms.")
     place = position.place if position is not None else getattr(command, "place", None)
     held = ZERO if place is None else desk.quantity(place)
-    view = View(asked.now, desk.tops, desk.instruments, {}, held, position=position, sides=account.sides)
+    view = View(
+        asked.now,
+        desk.tops,
+        desk.instruments,
+        {},
+        held,
+        position=position,
+        sides=account.sides,
+        volumes=desk.volumes,
+        traded=desk.traded,
+    )
     found = MACHINES[kind].begin(command, view)
     return Algo(
         id=asked.request_id,
@@ -217,4 +227,5 @@ def _told(
         status=algo.status.value,
         target=plain(algo.target),
         filled=plain(algo.filled),
+        slots=str(len(algo.slots)),
     )

@@ -27,6 +27,7 @@ def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
         elsewhere=_elsewhere(desk, algo, place) if place and algo.terms.follows_position else ZERO,
         leaves={number: leaves_of(desk, algo.slots[number]) for number in algo.busy},
         sides=desk.accounts[algo.account].sides,
+        traded=desk.traded,
     )
 
 
