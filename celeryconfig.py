@@ -53,6 +53,7 @@ task_routes = {
     Task.HALT: {"queue": Queue.URGENT},
     Task.CANCEL_ALGO: {"queue": Queue.URGENT},
     Task.SWEEP_REQUESTS: {"queue": Queue.SCHEDULE},
+    Task.SWEEP_ALGOS: {"queue": Queue.SCHEDULE},
     Task.SNAPSHOT: {"queue": Queue.RECON},
     Task.KEEP_LISTEN_KEY: {"queue": Queue.RECON},
     Task.RECONCILE: {"queue": Queue.RECON},
@@ -79,6 +80,7 @@ beat_schedule = {
     "fold": {"task": Task.FOLD, "schedule": 2.0, "options": {"expires": 2}},
     "snapshot": {"task": Task.SNAPSHOT, "schedule": 60.0, "options": {"expires": 60}},
     "sweep-requests": {"task": Task.SWEEP_REQUESTS, "schedule": 1.0, "options": {"expires": 1}},
+    "sweep-algos": {"task": Task.SWEEP_ALGOS, "schedule": 1.0, "options": {"expires": 1}},
     "reconcile": {"task": Task.RECONCILE, "schedule": 30.0, "options": {"expires": 30}},
     "push-incidents": {"task": Task.PUSH_INCIDENTS, "schedule": 2.0, "options": {"expires": 2}},
     "risk": {
@@ -98,7 +100,7 @@ ROLE_QUEUES = {
     "schedule": [Queue.SCHEDULE],
     "recon": [Queue.RECON],
 }
-ROLE_CONCURRENCY = {"orders": 16, "urgent": 8, "ledger": 2, "schedule": 2, "recon": 2}
+ROLE_CONCURRENCY = {"orders": 16, "urgent": 8, "ledger": 2, "schedule": 8, "recon": 2}
 ON_THE_ORDER_PATH = {"orders", "urgent"}
 
 

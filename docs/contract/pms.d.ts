@@ -67,7 +67,7 @@ export interface AlgoControl {
 
 /** An algo as it stands: at most once a second, and whenever its status changes. */
 export interface AlgoEvent {
-  type: "chase_progress";
+  type: "chase_progress" | "twap_progress" | "trail_stop_progress" | "bracket_progress" | "scalper_progress";
   seq: number;
   subAccountId: string;
   /** The requestId of the command that started it. */
@@ -94,6 +94,8 @@ export interface AlgoEvent {
   note: string | null;
   /** When it looks again by itself, ms. */
   nextAt: number | null;
+  /** Of its kind alone, such as a trailing stop's `extreme` and `stopPrice`. */
+  figures: ScalperFigures | Record<string, unknown> | null;
   startedAt: number;
   endedAt: number | null;
   /** Seconds since 1970, with milliseconds. */
@@ -114,6 +116,18 @@ export interface Amend {
   price?: number | string | null;
 }
 
+/** Change the prices of a bracket whose stop-loss has not fired; what is absent stays as it is. */
+export interface AmendBracket {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "amend";
+  algoId: string;
+  takeProfit?: number | string | null;
+  stopLoss?: number | string | null;
+}
+
 /** Change a chase that runs; what is absent stays as it is. */
 export interface AmendChase {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -128,6 +142,55 @@ export interface AmendChase {
   maxDistance?: number | string | null;
 }
 
+/** Change a scalper that runs; what is absent stays as it is. `legs` pauses one leg, or both. */
+export interface AmendScalper {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "amend";
+  algoId: string;
+  legs?: "both" | "long" | "short" | "none" | null;
+  baseOffsetPct?: number | string | null;
+  spacingPct?: number | string | null;
+  takeProfitPct?: number | string | null;
+  stopLossPct?: number | string | null;
+  coolDown?: number | null;
+  maxExposure?: number | string | null;
+  lowPrice?: number | string | null;
+  highPrice?: number | string | null;
+  anchorMode?: "follow" | "away" | "fixed" | null;
+  anchorPct?: number | string | null;
+  onEnd?: "flatten" | "keep" | null;
+}
+
+/** Change a trailing stop that has not fired; what is absent stays as it is. */
+export interface AmendTrailStop {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "amend";
+  algoId: string;
+  callbackPct?: number | string | null;
+  /** It waits for this price then, even if it followed already. */
+  activationPrice?: number | string | null;
+}
+
+/** Change a TWAP that runs; what is absent stays as it is. Its time does not change. */
+export interface AmendTwap {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "amend";
+  algoId: string;
+  /** The TOTAL, what is filled included. */
+  totalSize?: number | string | null;
+  /** Only of one that was started with a limit price. */
+  limitPrice?: number | string | null;
+}
+
 /** Place several orders for a sub-account; each is admitted or refused by itself. */
 export interface Batch {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -136,6 +199,38 @@ export interface Batch {
   ttlMs?: number | null;
   subAccountId: string;
   orders: Array<OrderTerms>;
+}
+
+/**
+ * An entry with its take-profit and its stop-loss; with `positionId` the two alone: an OCO.
+ *
+ * Both are for what the entry has filled, and never more together. The take-profit rests at the exchange as
+ * a limit order; the stop-loss is watched by the engine, by the price that its market order would meet.
+ */
+export interface Bracket {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action?: "start";
+  subAccountId: string;
+  /** A position to protect: then there is no entry, and only `quantity` may be named. */
+  positionId?: string | null;
+  symbol?: string | null;
+  /** Of the entry. */
+  side?: "BUY" | "SELL" | null;
+  /** In the base asset; with `positionId`, all of the position where it is absent. */
+  quantity?: number | string | null;
+  leverage?: number | null;
+  /** Of the entry; absent: at market. */
+  price?: number | string | null;
+  /** Of an entry with a price; GTC. */
+  timeInForce?: "GTC" | "IOC" | "FOK" | null;
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
+  /** A price; it or `stopLoss` is mandatory. */
+  takeProfit?: number | string | null;
+  /** A price. */
+  stopLoss?: number | string | null;
 }
 
 /** What is left of the exchange's rate limits: `pms:budget`. */
@@ -433,7 +528,7 @@ export interface OrderEvent {
   avgFillPrice: number | null;
   lastFillQty: number | null;
   lastFillPrice: number | null;
-  origin: "MANUAL" | "CHASE" | "SCALPER" | "TWAP" | "TRAIL_STOP" | "BASKET" | "LIQUIDATION";
+  origin: "MANUAL" | "CHASE" | "SCALPER" | "TWAP" | "TRAIL_STOP" | "BRACKET" | "BASKET" | "LIQUIDATION";
   parentId: string | null;
   positionSide: "BOTH" | "LONG" | "SHORT";
   reason: string | null;
@@ -660,6 +755,99 @@ export interface RiskRequest {
   scenario?: string | Record<string, unknown> | null;
 }
 
+/**
+ * Buy below and sell above mid in layers, each closed at its own profit and placed again, over and over.
+ *
+ * The long leg enters by buying and leaves by selling, the short leg the reverse.
+ */
+export interface Scalper {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action?: "start";
+  subAccountId: string;
+  symbol: string;
+  /** Of the first layer of each leg, in the base asset. */
+  quantity: number | string;
+  /** Of each leg. */
+  layers: number;
+  /** The first layer's distance from the anchor. */
+  baseOffsetPct: number | string;
+  /** From each layer to the next; null: as baseOffsetPct. */
+  spacingPct?: number | string | null;
+  /** Each layer's quantity by the one before. */
+  sizeFactor?: number | string;
+  /** From the average price of what a layer holds; null: as baseOffsetPct. */
+  takeProfitPct?: number | string | null;
+  /** So far behind its average price a layer is closed at market; null: never. */
+  stopLossPct?: number | string | null;
+  /** Seconds without entries of a leg after a loss of one of its layers. */
+  coolDown?: number;
+  /** In the base asset: what all layers hold and what their entries may still add. */
+  maxExposure?: number | string | null;
+  /** No entry below. */
+  lowPrice?: number | string | null;
+  /** No entry above. */
+  highPrice?: number | string | null;
+  /** follow: the anchor goes with mid; away: only with one that leaves the entries behind; fixed: never. */
+  anchorMode?: "follow" | "away" | "fixed";
+  /** A smaller move of mid does not move the anchor; null: as baseOffsetPct. */
+  anchorPct?: number | string | null;
+  /** Which may enter; the other only closes what it holds. */
+  legs?: "both" | "long" | "short" | "none";
+  /** Seconds until it ends; null: when it is cancelled. */
+  duration?: number | null;
+  /** When its time is over, or it is cancelled: close at market what its layers hold, or keep it. Cancelled twice, it keeps. */
+  onEnd?: "flatten" | "keep";
+  leverage?: number | null;
+  /** Least time between two moves of an order. */
+  repriceMs?: number;
+}
+
+/** What a scalper has earned, and where its layers stand. */
+export interface ScalperFigures {
+  realizedPnl: number;
+  /** Of both legs, neither taken from the other. */
+  held: number;
+  maxExposure: number | null;
+  /** It ends, and closes what it holds. */
+  closing: boolean;
+  legs: Array<ScalperLeg>;
+}
+
+/** One layer of a leg: an entry and an exit, over and over. */
+export interface ScalperLayer {
+  size: number;
+  held: number;
+  /** Of what it holds. */
+  averagePrice: number | null;
+  /** Where its entry rests; null: it has none. */
+  entryPrice: number | null;
+  /** Where its exit rests; null: it has none, or at market. */
+  exitPrice: number | null;
+  /** Its loss was too large: it is being closed at market. */
+  stopped: boolean;
+}
+
+/** One leg of a scalper. */
+export interface ScalperLeg {
+  side: "LONG" | "SHORT";
+  /** Whether it may enter now. */
+  enters: boolean;
+  held: number;
+  /** Its layers' distances are from here; null: from mid, anew. */
+  anchor: number | null;
+  /** No entries before, after a loss, ms. */
+  coolUntil: number | null;
+  /** By its round trips' own prices, before fees. */
+  realizedPnl: number;
+  roundTrips: number;
+  /** Round trips that did not lose. */
+  won: number;
+  layers: Array<ScalperLayer>;
+}
+
 /** What one scenario does. */
 export interface ScenarioRisk {
   name: string;
@@ -808,6 +996,25 @@ export interface Trade {
   subAccountId: string;
 }
 
+/**
+ * Close a position at market once the price has come back from its best by `callbackPct`.
+ *
+ * The price is the one that the close would meet: best bid for a long, best ask for a short.
+ */
+export interface TrailStop {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action?: "start";
+  subAccountId: string;
+  positionId: string;
+  /** In percent of the best price. */
+  callbackPct: number | string;
+  /** Follow only from this price on: above the market for a long, below for a short. */
+  activationPrice?: number | string | null;
+}
+
 /** Move balance between two sub-accounts; funding a new one is a transfer from the house. */
 export interface Transfer {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -818,6 +1025,51 @@ export interface Transfer {
   toAccountId: string;
   amount: number | string;
   reason?: string;
+}
+
+/** Trade a total in slices spread over a time, each at its own moment. */
+export interface Twap {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action?: "start";
+  subAccountId: string;
+  symbol: string;
+  side: "BUY" | "SELL";
+  /** In the base asset. */
+  totalSize: number | string;
+  /** Slices; fewer where each would be below the least. */
+  lots: number;
+  /** Seconds. */
+  duration: number;
+  /** How much later than its turn a slice may come, in percent of the interval. */
+  jitter?: number | string;
+  /** time: even slices; volume: by the symbol's mean volume in each slice's part of the day; participation: a part of what trades meanwhile. */
+  profile?: "time" | "volume" | "participation";
+  /** participation: the most that it is of what traded since its start, in percent, itself included. */
+  participation?: number | string | null;
+  /** volume: the mean of so many days, UTC. */
+  profileDays?: number;
+  /** No worse than this; without it each slice is a market order. */
+  limitPrice?: number | string | null;
+  /** With a limit price: IOC is sent once the touch is within it, GTC rests for its slice's time. */
+  timeInForce?: "IOC" | "GTC";
+  /** Rest at the touch first, and cross with what is left. */
+  passive?: boolean;
+  /** Passive: when it crosses, in percent of the slice's time; 100 is never. */
+  crossAt?: number | string;
+  /** What a slice did not fill in its time, or an outage kept from it: spread over the slices left, or dropped. */
+  onMissed?: "catch_up" | "skip";
+  /** catch_up: a slice is never more than so many times an even slice. */
+  mostCatchUp?: number | string;
+  /** catch_up: how long it may go on behind its end, in percent of the duration. */
+  overtime?: number | string;
+  /** Passive: least time between two reprices. */
+  repriceMs?: number;
+  leverage?: number | null;
+  reduceOnly?: boolean;
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
 }
 
 /** All sub-accounts but the house, each by itself and added: no profit of one pays for another. */
@@ -873,6 +1125,10 @@ export interface Commands {
   "pms.algo": AlgoControl;
   "pms.cancel_algo": CancelAlgo;
   "pms.chase": Chase;
+  "pms.twap": Twap;
+  "pms.trail_stop": TrailStop;
+  "pms.bracket": Bracket;
+  "pms.scalper": Scalper;
 }
 
 /** What each list takes. */
@@ -887,6 +1143,10 @@ export interface CommandLists {
   "pms:cmd:algo": AlgoControl;
   "pms:cmd:cancel_algo": CancelAlgo;
   "pms:cmd:chase": Chase;
+  "pms:cmd:trail_stop": TrailStop;
+  "pms:cmd:bracket": Bracket;
+  "pms:cmd:scalper": Scalper;
+  "pms:cmd:twap": Twap;
   "pms:cmd:halt": Halt;
   "pms:cmd:resume": Resume;
 }
@@ -904,6 +1164,10 @@ export interface Channels {
   "pms:events:liquidation": LiquidationEvent;
   "pms:events:risk": RiskEvent;
   "pms:events:chase_progress": AlgoEvent;
+  "pms:events:twap_progress": AlgoEvent;
+  "pms:events:trail_stop_progress": AlgoEvent;
+  "pms:events:bracket_progress": AlgoEvent;
+  "pms:events:scalper_progress": AlgoEvent;
 }
 
 /** Everything that is published under `pms:events:*`. */
@@ -938,6 +1202,7 @@ export type RefusalCode =
   | "SYMBOL_STATUS"
   | "POSITION_SIDE"
   | "POSITION_MODE"
+  | "OPPOSITE_POSITION"
   | "SYMBOL_NOT_ALLOWED"
   | "SIDE_NOT_ALLOWED"
   | "PRICE_MISSING"
@@ -946,6 +1211,7 @@ export type RefusalCode =
   | "PRICE_RANGE"
   | "PRICE_COLLAR"
   | "PRICE_THROUGH"
+  | "TRIGGER_SIDE"
   | "SPREAD_WIDE"
   | "PRICE_STALE"
   | "TIME_IN_FORCE"
@@ -984,6 +1250,7 @@ export type RefusalCode =
   | "BELOW_FILLED"
   | "NO_CHANGE"
   | "UNKNOWN_ALGO"
+  | "VOLUME_MISSING"
   | "ALGO_OVER"
   | "TOO_MANY_ALGOS"
   | "BALANCE"

@@ -63,6 +63,10 @@ class Attend(msgspec.Struct, frozen=True, tag_field="kind", tag="attend"):
     client_order_id: str
 
 
+class AskAlgos(msgspec.Struct, frozen=True, tag_field="kind", tag="ask_algos"):
+    """Look at the algos whose time has come: a timer may have been lost."""
+
+
 class Reconcile(msgspec.Struct, frozen=True, tag_field="kind", tag="reconcile"):
     """Compare memory with the exchange; the report is awaited under this id."""
 
@@ -109,7 +113,9 @@ class LimitTold(msgspec.Struct, frozen=True, tag_field="kind", tag="limit"):
     over: bool = False
 
 
-Message = Arrived | Conflict | BadCommand | Outcome | Attend | Reconcile | Compared | Noticed | LimitTold
+Message = (
+    Arrived | Conflict | BadCommand | Outcome | Attend | AskAlgos | Reconcile | Compared | Noticed | LimitTold
+)
 _decoder = msgspec.json.Decoder(Message)
 _encoder = msgspec.json.Encoder()
 

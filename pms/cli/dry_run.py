@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import click
@@ -60,20 +60,25 @@ async def dry_run(session: Session, fields: dict[str, Any], *, as_json: bool) ->
     try:
         estimate = await _estimate(session, fields)
     except Refusal as refusal:
-        told = {
-            "success": False,
-            "dryRun": True,
-            "code": refusal.code.value,
-            "error": refusal.error,
-            "field": refusal.field,
-            "limit": refusal.limit,
-            "actual": refusal.actual,
-        }
-        click.echo(
-            encode(told) if as_json else click.style(f"would be {refused(told)}", fg="red"), err=not as_json
-        )
-        raise click.exceptions.Exit(1) from None
+        print_refused(refusal, as_json=as_json)
     click.echo(encode(_as_object(estimate)) if as_json else _text(estimate))
+
+
+def print_refused(refusal: Refusal, *, as_json: bool) -> NoReturn:
+    """Tell what the engine would refuse; ends with exit code 1."""
+    told = {
+        "success": False,
+        "dryRun": True,
+        "code": refusal.code.value,
+        "error": refusal.error,
+        "field": refusal.field,
+        "limit": refusal.limit,
+        "actual": refusal.actual,
+    }
+    click.echo(
+        encode(told) if as_json else click.style(f"would be {refused(told)}", fg="red"), err=not as_json
+    )
+    raise click.exceptions.Exit(1) from None
 
 
 async def _estimate(session: Session, fields: dict[str, Any]) -> Estimate:
@@ -83,7 +88,7 @@ async def _estimate(session: Session, fields: dict[str, Any]) -> Estimate:
     assert isinstance(command, Trade)
     now = time.time_ns() // 1_000_000
     async with ExchangeReader(session.settings) as reader:
-        desk = await _desk(session, reader, command.symbol, now=now)
+        desk = await desk_as_booked(session, reader, {command.symbol}, now=now)
         rates = await _rates(reader, command.symbol)
     before = desk.snapshot(command.sub_account_id).available_margin if _known(desk, command) else ZERO
     posting = admit(
@@ -95,7 +100,7 @@ async def _estimate(session: Session, fields: dict[str, Any]) -> Estimate:
             at=now,
             deadline=now,
             now=now,
-            closed_because=await _closed_because(session),
+            closed_because=await closed_because(session),
             live_guard=not session.settings.orders_allowed,
             default_leverage=session.settings.default_leverage,
         ),
@@ -115,7 +120,9 @@ async def _estimate(session: Session, fields: dict[str, Any]) -> Estimate:
     )
 
 
-async def _desk(session: Session, reader: ExchangeReader, symbol: str, *, now: int) -> Desk:
+async def desk_as_booked(
+    session: Session, reader: ExchangeReader, symbols: Iterable[str], *, now: int
+) -> Desk:
     """The trading state as PostgreSQL has it, priced by what the engine publishes."""
     desk = Desk(epoch="dry run")
     info, brackets = (
@@ -126,7 +133,7 @@ async def _desk(session: Session, reader: ExchangeReader, symbol: str, *, now: i
     positions = [
         row for row in await queries.position_rows(session.database) if row.quantity or row.leverage_set
     ]
-    for priced in {symbol, *(row.symbol for row in positions)}:
+    for priced in {*symbols, *(row.symbol for row in positions)}:
         text = await session.redis.get(names.price_key(priced))
         if text is not None:
             price = decode_object(text)
@@ -151,7 +158,8 @@ async def _rates(reader: ExchangeReader, symbol: str) -> dict[str, Decimal]:
     return {kind: Decimal(rates[f"{kind}CommissionRate"]) for kind in ("maker", "taker")}
 
 
-async def _closed_because(session: Session) -> str | None:
+async def closed_because(session: Session) -> str | None:
+    """Why nothing would be admitted now, by what the engine tells of itself."""
     text = await session.redis.get(names.HEALTH)
     if text is None:
         return "the engine is not running"

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "amend": ("pms.cli.trade", "Change a resting order's price or total quantity."),
     "cancel": ("pms.cli.trade", "Cancel one order, or all."),
     "close": ("pms.cli.trade", "Close a position at market, or all."),
+    "algo": ("pms.cli.algo", "Algos: list, show, start, cancel, pause, resume, history."),
     "halt": ("pms.cli.halt", "Halt trading: all, or one sub-account."),
     "resume": ("pms.cli.halt", "Lift a halt."),
     "panic": ("pms.cli.panic", "Cancel everything at the exchange, whatever else is dead."),

@@ -55,6 +55,8 @@ class Code(StrEnum):
     #: Not a position side of the sub-account's mode: BOTH or none in one-way, LONG or SHORT in hedge mode.
     POSITION_MODE = "POSITION_MODE"
     #: The mode cannot change while the sub-account has positions or live orders.
+    OPPOSITE_POSITION = "OPPOSITE_POSITION"
+    #: In one-way mode the account holds the opposite of what the algo would open.
     SYMBOL_NOT_ALLOWED = "SYMBOL_NOT_ALLOWED"
     #: The symbol is not among those that the sub-account may trade.
     SIDE_NOT_ALLOWED = "SIDE_NOT_ALLOWED"
@@ -71,6 +73,8 @@ class Code(StrEnum):
     #: The price is too far from the market.
     PRICE_THROUGH = "PRICE_THROUGH"
     #: The price is further through the best bid or ask than the sub-account's limit.
+    TRIGGER_SIDE = "TRIGGER_SIDE"
+    #: The price of a stop or a target is on the wrong side: of the market, or of the entry.
     SPREAD_WIDE = "SPREAD_WIDE"
     #: The spread is too wide for a market order.
     PRICE_STALE = "PRICE_STALE"
@@ -147,6 +151,8 @@ class Code(StrEnum):
     #: What is asked for is so already.
     UNKNOWN_ALGO = "UNKNOWN_ALGO"
     #: No algo in memory has this id, or it is of another kind.
+    VOLUME_MISSING = "VOLUME_MISSING"
+    #: Nothing is known of the symbol's volume, by which an algo is to trade.
     ALGO_OVER = "ALGO_OVER"
     #: The algo has ended, or only waits for its last orders.
     TOO_MANY_ALGOS = "TOO_MANY_ALGOS"

@@ -19,8 +19,10 @@ OrderEventType = Literal[
 ]
 PositionEventType = Literal["position_updated", "position_closed", "position_reduced"]
 LiquidationAction = Literal["WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM", "CLOSE", "CLOSED"]
-Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BASKET", "LIQUIDATION"]
-AlgoEventType = Literal["chase_progress"]
+Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BRACKET", "BASKET", "LIQUIDATION"]
+AlgoEventType = Literal[
+    "chase_progress", "twap_progress", "trail_stop_progress", "bracket_progress", "scalper_progress"
+]
 AlgoStatus = Literal["running", "paused", "ending", "finished", "cancelled", "failed"]
 
 
@@ -101,6 +103,41 @@ class LiquidationEvent(Shape):
     account: Account
 
 
+class ScalperLayer(Shape):
+    """One layer of a leg: an entry and an exit, over and over."""
+
+    size: Number
+    held: Number
+    average_price: Number | None = Field(description="Of what it holds.")
+    entry_price: Number | None = Field(description="Where its entry rests; null: it has none.")
+    exit_price: Number | None = Field(description="Where its exit rests; null: it has none, or at market.")
+    stopped: bool = Field(description="Its loss was too large: it is being closed at market.")
+
+
+class ScalperLeg(Shape):
+    """One leg of a scalper."""
+
+    side: Literal["LONG", "SHORT"]
+    enters: bool = Field(description="Whether it may enter now.")
+    held: Number
+    anchor: Number | None = Field(description="Its layers' distances are from here; null: from mid, anew.")
+    cool_until: int | None = Field(description="No entries before, after a loss, ms.")
+    realized_pnl: Number = Field(description="By its round trips' own prices, before fees.")
+    round_trips: int
+    won: int = Field(description="Round trips that did not lose.")
+    layers: list[ScalperLayer]
+
+
+class ScalperFigures(Shape):
+    """What a scalper has earned, and where its layers stand."""
+
+    realized_pnl: Number
+    held: Number = Field(description="Of both legs, neither taken from the other.")
+    max_exposure: Number | None
+    closing: bool = Field(description="It ends, and closes what it holds.")
+    legs: list[ScalperLeg]
+
+
 class AlgoEvent(Shape):
     """An algo as it stands: at most once a second, and whenever its status changes."""
 
@@ -123,6 +160,9 @@ class AlgoEvent(Shape):
     maker_share: Number | None = Field(description="Of what is filled, 0 to 1.")
     note: str | None = Field(None, description="The last refusal that it still minds.")
     next_at: int | None = Field(None, description="When it looks again by itself, ms.")
+    figures: ScalperFigures | dict[str, Number] | None = Field(
+        None, description="Of its kind alone, such as a trailing stop's `extreme` and `stopPrice`."
+    )
     started_at: int
     ended_at: int | None = None
     timestamp: Decimal = Field(description="Seconds since 1970, with milliseconds.")

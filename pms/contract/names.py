@@ -128,12 +128,17 @@ class Task:
     ALGO: Final = "pms.algo"
     CANCEL_ALGO: Final = "pms.cancel_algo"
     CHASE: Final = "pms.chase"
+    TRAIL_STOP: Final = "pms.trail_stop"
+    BRACKET: Final = "pms.bracket"
+    SCALPER: Final = "pms.scalper"
+    TWAP: Final = "pms.twap"
     PLACE: Final = "pms.place"
     SEND_AMEND: Final = "pms.send_amend"
     FOLD: Final = "pms.fold"
     SNAPSHOT: Final = "pms.snapshot"
     KEEP_LISTEN_KEY: Final = "pms.keep_listen_key"
     SWEEP_REQUESTS: Final = "pms.sweep_requests"
+    SWEEP_ALGOS: Final = "pms.sweep_algos"
     RECONCILE: Final = "pms.reconcile"
     PUSH_INCIDENTS: Final = "pms.push_incidents"
     RISK: Final = "pms.risk"
@@ -152,6 +157,10 @@ COMMAND_QUEUE: Final = {
     Task.HALT: Queue.URGENT,
     Task.CANCEL_ALGO: Queue.URGENT,
     Task.CHASE: Queue.COMMANDS,
+    Task.TRAIL_STOP: Queue.COMMANDS,
+    Task.BRACKET: Queue.COMMANDS,
+    Task.SCALPER: Queue.COMMANDS,
+    Task.TWAP: Queue.COMMANDS,
     Task.ALGO: Queue.COMMANDS,
     # Not urgent, so that one of unknown age is refused: nobody may be surprised by trading again
     Task.RESUME: Queue.COMMANDS,
@@ -169,6 +178,10 @@ COMMAND_LISTS: Final = {
     "pms:cmd:algo": Task.ALGO,
     "pms:cmd:cancel_algo": Task.CANCEL_ALGO,
     "pms:cmd:chase": Task.CHASE,
+    "pms:cmd:trail_stop": Task.TRAIL_STOP,
+    "pms:cmd:bracket": Task.BRACKET,
+    "pms:cmd:scalper": Task.SCALPER,
+    "pms:cmd:twap": Task.TWAP,
     "pms:cmd:halt": Task.HALT,
     "pms:cmd:resume": Task.RESUME,
 }

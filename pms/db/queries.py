@@ -14,6 +14,8 @@ from sqlalchemy import Select, column, func, or_, select, table, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.contract.journal import (
+    AlgoRow,
+    AlgoSlotRow,
     CommandRow,
     CursorRow,
     FillRow,
@@ -255,6 +257,31 @@ async def liquidations(
     return await _read(
         engine, _only(statement, rows, sub_account_id=sub_account_id).limit(limit), LiquidationRow
     )
+
+
+async def algos(
+    engine: AsyncEngine, *, sub_account_id: str | None = None, ended: bool, limit: int | None = 100
+) -> list[AlgoRow]:
+    """Algos that run, the last started first; or those that have ended, the last ended first."""
+    rows = models.algos
+    newest = rows.c.ended_at if ended else rows.c.started_at
+    statement = select_as(AlgoRow, rows).order_by(newest.desc(), rows.c.id)
+    statement = statement.where(rows.c.ended_at.is_not(None) if ended else rows.c.ended_at.is_(None))
+    return await _read(engine, _only(statement, rows, sub_account_id=sub_account_id).limit(limit), AlgoRow)
+
+
+async def find_algos(engine: AsyncEngine, algo_id: str) -> list[AlgoRow]:
+    """The algos whose id begins with these characters, two at most."""
+    rows = models.algos
+    statement = select_as(AlgoRow, rows).where(rows.c.id.startswith(algo_id, autoescape=True))
+    return await _read(engine, statement.order_by(rows.c.id).limit(2), AlgoRow)
+
+
+async def algo_slots(engine: AsyncEngine, algo_ids: list[str]) -> list[AlgoSlotRow]:
+    """The slots of algos, in their order."""
+    rows = models.algo_slots
+    statement = select_as(AlgoSlotRow, rows).where(rows.c.algo_id.in_(algo_ids))
+    return await _read(engine, statement.order_by(rows.c.algo_id, rows.c.slot), AlgoSlotRow)
 
 
 async def cursors(engine: AsyncEngine) -> list[CursorRow]:

@@ -74,6 +74,7 @@ def adopt(
     if lost is not None:
         # It trades for that algo until it is gone: what it fills leaves less to be placed.
         algo, slot, step = lost
+        algo.slots.setdefault(slot.number, slot)
         slot.steps = step
         slot.order_id, slot.price, slot.sent_price, slot.cancelling = client_order_id, None, price, True
         desk.algos.put(algo)

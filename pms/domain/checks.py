@@ -186,12 +186,23 @@ def check_reducing(
 
 
 def closing(desk: Desk, place: Place, side: str) -> Decimal:
-    """What live orders for a position may still trade on a side."""
+    """What may still trade of a position on a side: live orders, and those whose end may yet prove wrong."""
     account, symbol, position_side = place
+    doubtful = (desk.orders.get(coid) for coid in desk.unconfirmed)
+    perhaps = sum(
+        (
+            order.total - order.filled_qty
+            for order in doubtful
+            if order is not None
+            and order.state.terminal
+            and (order.spec.place, order.spec.side) == (place, side)
+        ),
+        ZERO,
+    )
     pending = desk.pending.get(account, {}).get((symbol, position_side))
     if pending is None:
-        return ZERO
-    return pending.buy_qty if side == "BUY" else pending.sell_qty
+        return perhaps
+    return perhaps + (pending.buy_qty if side == "BUY" else pending.sell_qty)
 
 
 def touch(top: Top, side: str) -> Decimal:

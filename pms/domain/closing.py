@@ -161,7 +161,7 @@ def _close(
         side = "SELL" if position.quantity > 0 else "BUY"
         price = desk.valued_at(desk.exposure(position))
         least = _least(instrument, price)
-        size, taken = abs(position.quantity), _taken(desk, position.place, side)
+        size, taken = abs(position.quantity), live_quantity(desk, position.place, side)
         sizes = _sizes(instrument, min(max(abs(quantity), least), size - taken), price=price)
         for number, part in enumerate(sizes):
             order = _order(desk, position, side, part, number=number, now=draft.at)
@@ -171,20 +171,6 @@ def _close(
             reference, at = f"liquidation:{draft.first_seq}", taking_price(desk, position)
             handed.append(hand_position(desk, draft, position, position.quantity, at, reference=reference))
     return handed
-
-
-def _taken(desk: Desk, place: Place, side: str) -> Decimal:
-    """What may still trade of a position: live orders, and those that a proof has ended but may yet fail."""
-    found = (desk.orders.get(coid) for coid in desk.unconfirmed)
-    perhaps = sum(
-        (
-            order.total - order.filled_qty
-            for order in found
-            if order is not None and order.spec.place == place and order.spec.side == side
-        ),
-        ZERO,
-    )
-    return live_quantity(desk, place, side) + perhaps
 
 
 def _least(instrument: Instrument, price: Decimal) -> Decimal:

@@ -18,6 +18,7 @@ from pms.contract.money import booked
 from pms.contract.names import BOTH, HOUSE, LONG, SHORT, amend_id
 from pms.contract.results import Result, read_result
 from pms.domain.algos.book import AlgoBook
+from pms.domain.algos.volumes import DayVolumes, TradedVolumes
 from pms.domain.brackets import UNKNOWN
 from pms.domain.day_results import DayResults
 from pms.domain.headroom import Headroom
@@ -106,6 +107,9 @@ class Desk:
     cursors: dict[str, int] = field(default_factory=dict)
     tops: dict[str, Top] = field(default_factory=dict)
     last_tops: dict[str, Top] = field(default_factory=dict)
+    volumes: dict[tuple[str, int], DayVolumes] = field(default_factory=dict)
+    traded: dict[str, TradedVolumes] = field(default_factory=dict)
+    #: by symbol and days, and by symbol; like prices, not journaled
     #: also of symbols that are out of sync
     marks: dict[str, Mark] = field(default_factory=dict)
     unwinds: dict[str, UnwindRow] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from pms.contract import names
 from pms.contract.money import encode_canonical
 from pms.contract.names import Task
 from pms.domain.decisions import client_order_id
+from pms.sim.algos import Errand, terms
 from pms.sim.exchange import SimExchange
 from pms.sim.storm import EXPOSED, LEVERAGE, TWO_SIDED
 from pms.sim.workload import HEDGED, Step
@@ -86,11 +87,42 @@ class Gateway:
     async def play(self, steps: list[Step]) -> None:
         """Play all steps, each at its time, and wait until each has its answer."""
         loop = asyncio.get_running_loop()
-        self.waiting = len(steps)
+        self.waiting += len(steps)
         async with asyncio.TaskGroup() as group:
             for step in steps:
                 await asyncio.sleep(max(0.0, step.at_ms / 1000 - loop.time()))
                 group.create_task(self._take(step))
+
+    async def run_errands(self, errands: list[Errand]) -> None:
+        """Start algos, each at its time, and see to it that each is over in the end."""
+        self.waiting += len(errands)
+        async with asyncio.TaskGroup() as group:
+            for errand in errands:
+                group.create_task(self._run_errand(errand))
+
+    async def _run_errand(self, errand: Errand) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.sleep(max(0.0, errand.start_ms / 1000 - loop.time()))
+            started = await self._insist(Task.CHASE, terms(errand, self._exchange))
+            if not started["success"]:
+                return
+            algo = {"algoId": started["requestId"]}
+            if errand.pause:
+                await self._insist(Task.CHASE, {**algo, "action": "pause"})
+                await self._insist(Task.ALGO, {**algo, "action": "resume"})
+            await asyncio.sleep(max(0.0, errand.end_ms / 1000 - loop.time()))
+            await self._insist(Task.CANCEL_ALGO, algo)
+        finally:
+            self.waiting -= 1
+
+    async def _insist(self, command: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Ask until there is an answer that another try would not change."""
+        while True:
+            answer = await self._ask_for(command, fields, ttl_ms=5000)
+            if answer.get("code") not in AGAIN:
+                return answer
+            await asyncio.sleep(PAUSE_S)
 
     async def _take(self, step: Step) -> None:
         try:
@@ -196,14 +228,20 @@ class Gateway:
         return None
 
     async def _ask(self, step: Step, command: str, fields: dict[str, Any]) -> dict[str, Any] | None:
+        door = step.door if command in _LISTS else "record"
+        return await self._ask_for(command, fields, ttl_ms=step.ttl_ms, symbol=step.symbol, door=door)
+
+    async def _ask_for(
+        self, command: str, fields: dict[str, Any], *, ttl_ms: int, symbol: str = "", door: str = "record"
+    ) -> dict[str, Any]:
         request_id = self._new_id()
-        fields = {"requestId": request_id, "ttlMs": step.ttl_ms, **fields}
-        asked = Asked(request_id, command, fields, self._now_ms(), step.ttl_ms)
+        fields = {"requestId": request_id, "ttlMs": ttl_ms, **fields}
+        asked = Asked(request_id, command, fields, self._now_ms(), ttl_ms)
         self.asked[request_id] = asked
         if command == Task.TRADE:
-            order = client_order_id(step.account, "M", request_id, at=asked.submitted_ms)
-            self._orders.append((step.symbol, order, asked))
-        door = step.door if command in _LISTS else "record"
+            account = asked.account or ""
+            order = client_order_id(account, "M", request_id, at=asked.submitted_ms)
+            self._orders.append((symbol, order, asked))
         await self._submit(asked, door)
         answer = await self._answer(asked)
         found: dict[str, Any] = json.loads(answer)

@@ -18,6 +18,7 @@ from pms.contract.journal import Entry, FillRow, OrderRow, decode_entry
 from pms.contract.names import HOUSE
 from pms.db.upsert import Contradiction
 from pms.domain.orders import State
+from pms.sim.algos import Bounds
 from pms.sim.books import Fold
 from pms.sim.exchange import SimExchange
 from pms.sim.liquidations import Liquidations
@@ -61,6 +62,7 @@ class Invariants:
         self.journal.take(opened)
         self.opened = opened
         self._liquidations = Liquidations(self.fail, self._count)
+        self._bounds = Bounds(exchange, self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
         #: decided, and lost with the tail of Redis before anything was sent
@@ -131,6 +133,7 @@ class Invariants:
         before = self.journal.tables["orders"]
         for order in entry.rows.orders:
             self._noted(order, before.get((order.client_order_id,)))
+        self._bounds.journaled(entry)
         self._liquidations.before(self.journal, entry)
         try:
             self.journal.take(entry)
@@ -287,9 +290,13 @@ class Invariants:
     # --- the exchange's door ---
 
     def _asked(self, asked: Asked, given: Answer) -> None:
-        if (asked.method, asked.path) != PLACE:
+        if asked.path != PLACE[1]:
             return
         fields = dict(parse_qsl(asked.body))
+        if asked.method == "PUT" and given.status == 200:
+            self._bounds.accepted(fields["origClientOrderId"])
+        if asked.method != PLACE[0]:
+            return
         coid, stamp = fields["newClientOrderId"], fields["timestamp"]
         if given.status != 200:
             if b"-1021" in given.body or b"-5028" in given.body:
@@ -297,6 +304,7 @@ class Invariants:
             return
         self.checked["one order an intent"] += 1
         self.placed[coid] += 1
+        self._bounds.accepted(coid)
         if self.placed[coid] > 1:
             self.fail("one order an intent", f"{coid} was placed {self.placed[coid]} times", coid)
         intent = self.admitted.get(coid)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pms.contract.names import Task
-from pms.sim import faults, settled, standing, storm, workload
+from pms.sim import algos, faults, settled, standing, storm, workload
 from pms.sim.faults import Fault
 from pms.sim.injector import Injector
 from pms.sim.invariants import Invariants, Violation
@@ -55,6 +55,7 @@ def run(
     Its weather is the seed's own; `storms` says otherwise.
     """
     weather = storm.draw(seed) if (storm.stormy(seed) if storms is None else storms) else None
+    errands = algos.draw(seed) if weather is None and algos.works(seed) else []
     steps = workload.draw(seed, exposed=storm.EXPOSED if weather else ())
     shaken = [shock.at_ms for shock in weather.shocks] if weather else []
     faulty = list(faults.draw(seed, only=only, shaken=shaken) if plan is None else plan)
@@ -68,7 +69,7 @@ def run(
     if started is not None:
         started(world)
     try:
-        world.loop.run(_play(world, invariants, injector, steps), until=BOUND_S + 5)
+        world.loop.run(_play(world, invariants, injector, steps, errands), until=BOUND_S + 5)
     except _Stopped:
         pass
     except TimeoutError as error:
@@ -93,11 +94,20 @@ class _Stopped(Exception):
     """A violation was found: nothing that follows matters."""
 
 
-async def _play(world: World, invariants: Invariants, injector: Injector, steps: list[workload.Step]) -> None:
+async def _play(
+    world: World,
+    invariants: Invariants,
+    injector: Injector,
+    steps: list[workload.Step],
+    errands: list[algos.Errand],
+) -> None:
     loop = asyncio.get_running_loop()
     exchange = loop.create_task(world.run_exchange())
     world.start_all(lists=any(step.door == "list" for step in steps))
-    playing = loop.create_task(world.gateway.play(steps))
+    playing = [
+        loop.create_task(world.gateway.play(steps)),
+        loop.create_task(world.gateway.run_errands(errands)),
+    ]
     calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
     quiet_since: float | None = None
     while True:
@@ -125,7 +135,7 @@ async def _play(world: World, invariants: Invariants, injector: Injector, steps:
                 raise _Stopped
         elif world.loop.now > BOUND_S:
             invariants.fail("all comes to rest", why)
-    await playing
+    await asyncio.gather(*playing)
     exchange.cancel()
 
 

@@ -22,6 +22,7 @@ from pms.config import Settings
 from pms.contract import names
 from pms.contract.money import exact
 from pms.contract.names import Queue, Task
+from pms.flows.amend import amend
 from pms.flows.drain import drain
 from pms.flows.place import place
 from pms.flows.serve import serve_message
@@ -148,6 +149,8 @@ class Worker:
         match task:
             case Task.PLACE:
                 await place(serving.placing, args[0])
+            case Task.SEND_AMEND:
+                await amend(serving.placing, args[0])
             case Task.FOLD:
                 await drain(redis, self._world.books)
             case Task.SWEEP_REQUESTS:

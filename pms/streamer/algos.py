@@ -19,7 +19,7 @@ import structlog
 from pms.contract import names
 from pms.domain.algos.algo import Algo
 from pms.domain.algos.conduct import conduct
-from pms.domain.algos.machines import MACHINES
+from pms.domain.algos.machines import MACHINES, TIMED
 from pms.domain.algos.throttle import Throttle
 from pms.domain.decisions import Asked
 from pms.domain.orders import Order
@@ -66,9 +66,13 @@ class Algos:
             self.ask(algo_id)
 
     def moved(self, order: Order) -> None:
-        """Ask the algo whose order moved."""
-        if order.spec.parent_id in self.engine.desk.algos.every:
-            self.ask(order.spec.parent_id)
+        """Ask the algo whose order moved, and those that work on what the order may have taken from."""
+        desk, spec = self.engine.desk, order.spec
+        if spec.parent_id in desk.algos.every:
+            self.ask(spec.parent_id)
+        for algo in desk.algos.by_account.get(spec.sub_account_id, {}).values():
+            if algo.terms.follows_position and algo.symbol == spec.symbol:
+                self.ask(algo.id)
 
     def ask(self, algo_id: str) -> None:
         """Ask an algo with the next turn."""
@@ -89,6 +93,13 @@ class Algos:
                     await asyncio.sleep(0)
             await asyncio.sleep(0)
 
+    def ask_late(self) -> None:
+        """Ask those whose time has come without their timer: it was lost, or their last asking failed."""
+        now = self.engine.now()
+        for algo in self.engine.desk.algos.running():
+            if (algo.wake_at is None and algo.kind in TIMED) or (algo.wake_at or now) < now:
+                self.ask(algo.id)
+
     async def run_timers(self) -> None:
         """Ask at the times that algos named."""
         await self._timers.run()
@@ -106,6 +117,7 @@ class Algos:
         if done.posting is not None:
             posting = done.posting
             self.engine.outbox.add(posting, lambda held: self._leave(posting, held=held))
+        algo.wake_at = done.wake_at
         if done.wake_at is not None:
             self._timers.put(algo_id, in_s=max(done.wake_at - self.engine.now(), 1) / 1000)
 
@@ -136,4 +148,9 @@ class Algos:
                 continue
             amended = row.amend_quantity is not None
             task = names.Task.SEND_AMEND if amended else names.Task.PLACE
-            self.wake_ups.wake(task, row.client_order_id, queue=names.Queue.ORDERS)
+            self.wake_ups.wake(task, row.client_order_id, queue=self._queue(row.parent_id))
+
+    def _queue(self, algo_id: str | None) -> str:
+        """Whose workers send for an algo: a slice's moment waits behind nobody's commands."""
+        algo = self.engine.desk.algos.every.get(algo_id or "")
+        return names.Queue.SCHEDULE if algo is not None and algo.kind in TIMED else names.Queue.ORDERS

@@ -16,6 +16,7 @@ import structlog
 from pms.binance.frames import AccountConfigUpdate, AccountUpdate, MarginCall, OrderUpdate
 from pms.bus.inbox import (
     Arrived,
+    AskAlgos,
     Attend,
     BadCommand,
     Compared,
@@ -167,6 +168,7 @@ class Engine:
         #: the exchange's time goes on: all that it told of the time before has been taken in
         self.moved: Callable[[Order], None] = _nobody
         #: what is known of an order has changed
+        self.ask_algos: Callable[[], None] = lambda: None
         self.algo_told: Callable[[str], None] = _nobody
         #: a command to this algo is journaled
         self.now = redis_now_ms
@@ -187,6 +189,8 @@ class Engine:
                     self.agenda.put(message.client_order_id, in_s=0)
                 else:
                     self.behind()
+            case AskAlgos():
+                self.ask_algos()
             case Conflict():
                 detail = f"{message.request_id} came again as {message.command}: {message.text[:300]}"
                 self.raise_incident("request_id_reused", "warning", detail)

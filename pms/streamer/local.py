@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -37,12 +37,16 @@ class LocalCommands:
     spawn: Callable[[str, Coroutine[Any, Any, None]], object]
     hurry: Callable[[], None]
     #: the ledger, for somebody waits
+    prepare: Callable[[Command], Awaitable[None]]
+    #: reads what a command is decided by and nobody has read yet
 
     def serve(self, asked: Asked, command: Command) -> None:
         """Begin to serve a command; the engine goes on meanwhile."""
         self.spawn(f"command {asked.command}", self._serve(asked, command))
 
     async def _serve(self, asked: Asked, command: Command) -> None:
+        # Before the claim: a command that waits too long for it expires like any other.
+        await self.prepare(command)
         try:
             if not await self.requests.claim(asked.request_id, nonce=self.nonce):
                 return
@@ -51,6 +55,7 @@ class LocalCommands:
             return
         if asked.request_id in self.engine.desk.requests:
             return
+        asked = replace(asked, now=self.engine.now(), closed_because=self.engine.gate.closed_because)
         posting = self.engine.decide_local(asked, command)
         journaled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.engine.outbox.add(posting, journaled.set_result)

@@ -73,6 +73,7 @@ from pms.streamer.start import (
 )
 from pms.streamer.supervision import Supervision
 from pms.streamer.unwinder import Unwinder
+from pms.streamer.volumes import Volumes
 from pms.streamer.wake_ups import WakeUps
 from pms.streamer.world import World
 
@@ -169,6 +170,13 @@ class Streamer:
         self._engine.agenda = Agenda(
             self._attention.attend, clock=monotonic, failed=lambda error: self._tasks.tell("attention", error)
         )
+        self._volumes = Volumes(
+            self._desk,
+            self._client,
+            self._clock.now_ms,
+            asyncio.sleep,
+            lambda algo_id: self._algos.ask(algo_id),  # noqa: PLW0108  made below
+        )
         local = LocalCommands(
             engine=self._engine,
             requests=self._requests,
@@ -178,6 +186,7 @@ class Streamer:
             monotonic=monotonic,
             spawn=self._tasks.spawn,
             hurry=self._ledger.hurry,
+            prepare=self._volumes.prepare,
         )
         self._engine.local = local.serve
         self._market = MarketData(
@@ -230,6 +239,7 @@ class Streamer:
         wake_ups = WakeUps(self._engine, self._redis, self._world.new_id, self._tasks.spawn)
         self._algos = Algos(self._engine, wake_ups, monotonic)
         self._engine.moved, self._engine.algo_told = self._algos.moved, self._algos.ask
+        self._engine.ask_algos = self._algos.ask_late
         self._market.ticked = self._ticked
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(
@@ -340,6 +350,7 @@ class Streamer:
         self._algos.begin()
         keep("algos", self._algos.run)
         keep("algo_timers", self._algos.run_timers)
+        keep("volumes", self._volumes.run)
         keep("unwinder", self._unwinder.run)
         keep("closer", self._closer.run)
         keep("inbox", self._hear)

@@ -1,4 +1,4 @@
-"""The clock's tasks: answer what nobody answered, reconcile, reckon risk, push incidents, keep the key."""
+"""The clock's tasks: look at what waits, reconcile, reckon risk, push incidents, keep the listen key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import uuid4
 import structlog
 
 from pms.binance.errors import ExchangeError
+from pms.bus.inbox import AskAlgos
 from pms.config import ConfigError
 from pms.contract.money import BadJson, decode_object
 from pms.contract.names import Task
@@ -29,6 +30,13 @@ def sweep_open_requests() -> int:
     """Answer the commands whose deadline is over; returns how many were answered."""
     deps = runtime()
     return deps.run(sweep_requests(deps.redis, deps.serving.requests))
+
+
+@app.task(name=Task.SWEEP_ALGOS)
+def sweep_algos() -> None:
+    """Let the streamer look at the algos whose time has come: none depends on one timer alone."""
+    deps = runtime()
+    deps.run(deps.serving.placing.inbox.put(AskAlgos()))
 
 
 @app.task(name=Task.RECONCILE)

@@ -1,6 +1,7 @@
 """Algos: decision machines over one order path. A machine says what it wants, `conduct` makes it so.
 
     machine     chase, ...: pure; reads a view, returns a plan of what each slot should have at the exchange
+    viewing     what is so, as a machine is shown it
     conduct     compares plan and reality, and places, amends and cancels the difference in one entry
     children    the orders of algos: their ids, their admission, their amendments
     counting    what children trade, counted in the trade's own entry

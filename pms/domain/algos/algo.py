@@ -105,9 +105,13 @@ class Algo:
     ended_at: int | None = None
     busy: set[int] = field(default_factory=set)
     #: slots that have an order
+    seen: dict[str, Decimal] = field(default_factory=dict)
+    #: what its machine saw since it last wrote to `memory`: lost with this life
     told_at: int = 0
     untold: bool = True
-    #: something changed since the last progress event; neither of the two is journaled
+    #: something changed since the last progress event; none of the three is journaled
+    wake_at: int | None = None
+    #: when it wants to be asked again, ms; not journaled either: each life asks all of them at once
     _text: tuple[AlgoStart, str] | None = None
     #: terms as they were written last
 
@@ -118,13 +122,17 @@ class Algo:
 
     @property
     def filled(self) -> Decimal:
-        """What all its slots traded."""
-        return sum((slot.filled for slot in self.slots.values()), ZERO)
+        """What its slots traded, as far as they count to its target."""
+        return sum((slot.filled for slot in self.slots.values() if self.counts(slot)), ZERO)
 
     @property
     def quote(self) -> Decimal:
         """What that cost, or brought."""
-        return sum((slot.quote for slot in self.slots.values()), ZERO)
+        return sum((slot.quote for slot in self.slots.values() if self.counts(slot)), ZERO)
+
+    def counts(self, slot: Slot) -> bool:
+        """Whether a slot trades towards the algo's target: those of its own side; all if it has none."""
+        return self.side not in {"BUY", "SELL"} or slot.side == self.side
 
     def mark(self) -> tuple[object, ...]:
         """All that is journaled of it but its slots, to tell whether anything changed."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from pms.contract.journal import AlgoRow, AlgoSlotRow
 from pms.domain.algos.algo import Algo, Slot, algo_from, slot_from
-from pms.domain.algos.ids import child_id
+from pms.domain.algos.ids import MOST_SLOTS, child_id
 
 KEPT_ENDED = 1_000
 """Ended algos in memory: a late fill of an older one is booked all the same, and no more counted to it."""
 
 EXPECTED_STEPS = 3
 """So many orders of one slot may be lost with a second of Redis: each waits for the exchange's word."""
+
+EXPECTED_SLOTS = 3
+"""So many slots that an algo added may be lost with them."""
 
 
 @dataclass(slots=True)
@@ -71,9 +75,12 @@ class AlgoBook:
             self.put(self.every[algo_id])
 
     def expecting(self, client_order_id: str, letters: dict[str, str]) -> tuple[Algo, Slot, int] | None:
-        """The algo, slot and step of an order that nobody remembers; None if it is no running algo's."""
+        """The algo, slot and step of an order that nobody remembers; None if it is no running algo's.
+
+        The slot may be one that the algo does not have any more: its row was lost with the order's.
+        """
         for algo in self.running():
-            for slot in algo.slots.values():
+            for slot in (*algo.slots.values(), *_lost_slots(algo)):
                 for step in range(slot.steps + 1, slot.steps + 1 + EXPECTED_STEPS):
                     if (
                         child_id(algo.account, letters[algo.kind], algo.id, slot.number, step)
@@ -81,3 +88,11 @@ class AlgoBook:
                     ):
                         return algo, slot, step
         return None
+
+
+def _lost_slots(algo: Algo) -> list[Slot]:
+    first = max(algo.slots, default=-1) + 1
+    return [
+        Slot(number, algo.symbol, algo.side, target=Decimal(0))
+        for number in range(first, min(first + EXPECTED_SLOTS, MOST_SLOTS))
+    ]

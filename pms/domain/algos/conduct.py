@@ -19,9 +19,10 @@ from decimal import Decimal
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import ZERO, Algo, Slot, SlotState, Status
 from pms.domain.algos.children import Turn, amend_child, cancel_child, place_child
-from pms.domain.algos.machine import Machine, Plan, View, Want
+from pms.domain.algos.machine import Machine, Plan, Sparing, Want
 from pms.domain.algos.telling import tell
 from pms.domain.algos.throttle import Throttle
+from pms.domain.algos.viewing import bereft, leaves_of, view_of
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk
 from pms.domain.orders import Order, State
@@ -41,7 +42,10 @@ HOPELESS = frozenset({Code.REDUCE_ONLY, Code.UNKNOWN_SYMBOL, Code.SYMBOL_NOT_ALL
 
 
 PASSING = frozenset(
-    {Code.NOT_READY, Code.HALTED, Code.PRICE_STALE, Code.ORDER_RATE, Code.TRADING_STATE, Code.SPREAD_WIDE}
+    {
+        *(Code.NOT_READY, Code.HALTED, Code.PRICE_STALE, Code.ORDER_RATE, Code.TRADING_STATE),
+        *(Code.SPREAD_WIDE, Code.SELF_MATCH),
+    }
 )
 """Refusals that pass by themselves: nothing is counted, and nothing journaled again and again."""
 
@@ -74,6 +78,8 @@ def conduct(desk: Desk, algo: Algo, machine: Machine, asked: Asked, throttle: Th
     if algo.status is Status.ENDING and not algo.busy:
         algo.status, algo.ended_at = algo.outcome or Status.CANCELLED, asked.now
         desk.algos.put(algo)
+    for number in plan.wrote:
+        draft.algo_slots[algo.id, number] = algo.slot_row(algo.slots[number], at=asked.now)
     for number, before in slots.items():
         if algo.slots[number].mark() != before:
             draft.algo_slots[algo.id, number] = algo.slot_row(algo.slots[number], at=asked.now)
@@ -102,7 +108,8 @@ def _settle(turn: Turn, slot: Slot) -> None:
         return
     if order.cancel_wanted and not slot.cancelling:
         slot.cancelling = True
-        if algo.status is Status.RUNNING:
+        spared = isinstance(turn.machine, Sparing) and turn.machine.spared(algo, slot)
+        if algo.status is Status.RUNNING and not spared:
             algo.status, algo.reason = Status.PAUSED, f"{slot.order_id} was cancelled from outside"
     if order.state.terminal:
         _over(turn, slot, order)
@@ -150,6 +157,8 @@ def _back_off(turn: Turn, slot: Slot, why: str | None) -> None:
 def _plan(turn: Turn) -> Plan:
     """What the machine wants; nothing of one that is paused or ends."""
     algo = turn.algo
+    if algo.status is Status.PAUSED and bereft(turn.desk, algo.terms):
+        end(algo, Status.FINISHED, "position closed")
     if algo.status is not Status.RUNNING:
         return Plan()
     plan = turn.machine.plan(algo, view_of(turn.desk, algo, now=turn.asked.now))
@@ -157,26 +166,13 @@ def _plan(turn: Turn) -> Plan:
         turn.wake(plan.wake_at)
     if plan.end is not None:
         end(algo, *plan.end)
-        return Plan()
+        return Plan(wrote=plan.wrote)
     return plan
 
 
 def end(algo: Algo, outcome: Status, reason: str) -> None:
     """Let an algo end: its orders are cancelled, then it is over."""
     algo.status, algo.outcome, algo.reason = Status.ENDING, outcome, reason
-
-
-def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
-    """What is so, for a machine."""
-    place = getattr(algo.terms, "place", None)
-    orders = {number: desk.orders.get(algo.slots[number].order_id or "") for number in algo.busy}
-    return View(
-        now=now,
-        tops=desk.tops,
-        instruments=desk.instruments,
-        orders={number: order for number, order in orders.items() if order is not None},
-        held=desk.quantity(place) if place is not None else ZERO,
-    )
 
 
 def _bring(turn: Turn, slot: Slot, want: Want | None) -> None:
@@ -210,7 +206,7 @@ def _place(turn: Turn, slot: Slot, want: Want) -> None:
     try:
         place_child(turn, slot, want, quantity=quantity)
     except Refusal as refusal:
-        _refused(turn, slot, refusal)
+        _refused(turn, slot, want, refusal)
 
 
 def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
@@ -234,7 +230,7 @@ def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
         if refusal.code is Code.NO_CHANGE:
             slot.price, slot.sent_price = want.price, order.price
         else:
-            _refused(turn, slot, refusal)
+            _refused(turn, slot, want, refusal)
         return
     turn.throttle.note(algo.id, now=now)
 
@@ -242,20 +238,13 @@ def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
 def _room(turn: Turn, slot: Slot) -> Decimal:
     """What may still be placed in a slot: by its own target, and by the algo's over all slots."""
     desk, algo = turn.desk, turn.algo
-    live = _leaves(desk, slot)
+    live = leaves_of(desk, slot)
     room = slot.target - slot.filled - live
-    if algo.target:
-        others = sum((_leaves(desk, algo.slots[number]) for number in algo.busy), ZERO)
+    if algo.target and algo.counts(slot):
+        counted = (algo.slots[number] for number in algo.busy if algo.counts(algo.slots[number]))
+        others = sum((leaves_of(desk, each) for each in counted), ZERO)
         room = min(room, algo.target - algo.filled - others)
     return max(room, ZERO)
-
-
-def _leaves(desk: Desk, slot: Slot) -> Decimal:
-    """What a slot's order may still trade, known or unknown."""
-    order = desk.orders.get(slot.order_id or "")
-    if order is None:
-        return ZERO
-    return order.total - order.filled_qty if order.spec.client_order_id in desk.unconfirmed else order.leaves
 
 
 def _quantity(turn: Turn, slot: Slot, want: Want, *, room: Decimal) -> Decimal:
@@ -269,13 +258,14 @@ def _quantity(turn: Turn, slot: Slot, want: Want, *, room: Decimal) -> Decimal:
     return instrument.floor_quantity(min(quantity, most) if most else quantity, market=market)
 
 
-def _refused(turn: Turn, slot: Slot, refusal: Refusal) -> None:
+def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
     """A refused order touches its own slot alone, unless nothing can cure it."""
-    if refusal.code in HOPELESS:
+    passes = refusal.code in PASSING or (want.follows and refusal.code is Code.REDUCE_ONLY)
+    if refusal.code in HOPELESS and not passes:
         end(turn.algo, Status.FAILED, f"{refusal.code}: {refusal.error}")
         return
     told = f"{refusal.code}: {refusal.error}"
-    if refusal.code in PASSING:
+    if passes:
         if slot.note is None or not slot.note.startswith(refusal.code):
             slot.note = told
         turn.wake(turn.asked.now + PASSING_MS)

@@ -37,7 +37,7 @@ def count(
     slot.quote += quantity * price
     if commission_asset == WALLET:
         algo.fees += commission
-    if maker:
+    if maker and algo.counts(slot):
         algo.maker_qty += quantity
     algo.untold = True
     draft.algo_slots[algo.id, slot.number] = algo.slot_row(slot, at=draft.at)

@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pms.contract.algo_commands import AlgoStart
 from pms.contract.commands import Command
-from pms.domain.algos.algo import Algo, Slot, Status
+from pms.contract.events import ScalperFigures
+from pms.contract.names import BOTH
+from pms.domain.algos.algo import ZERO, Algo, Slot, Status
+from pms.domain.algos.volumes import DayVolumes, TradedVolumes
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 from pms.domain.orders import Order
+from pms.domain.positions import Position
 
 
 class Want(NamedTuple):
@@ -33,6 +37,8 @@ class Want(NamedTuple):
     leverage: int | None = None
     every_ms: int = 500
     #: least time between two moves of the order
+    follows: bool = False
+    #: its size follows a position: that it would not only reduce passes, and ends nothing
 
 
 @dataclass(slots=True)
@@ -45,6 +51,8 @@ class Plan:
     #: when to ask again although nothing happened, ms
     end: tuple[Status, str] | None = None
     #: what it comes to, and why: its orders are cancelled first
+    wrote: set[int] = field(default_factory=set)
+    #: slots that it changed, whether they have an order or not: they are journaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,35 @@ class View:
     #: by slot, those that live or are unknown
     held: Decimal
     #: the position that the algo is for, signed; zero where it is for several
+    position: Position | None = None
+    #: the one that its terms name by id; None as soon as that is closed or turned
+    elsewhere: Decimal = ZERO
+    #: what orders of others may still take from the position, for an algo that follows it
+    leaves: Mapping[int, Decimal] = field(default_factory=dict)
+    #: by slot, what its order may still trade: an end that is not proven yet does not count
+    sides: tuple[str, ...] = (BOTH,)
+    #: the position sides of its account
+    volumes: Mapping[tuple[str, int], DayVolumes] = field(default_factory=dict)
+    #: by symbol and days, for those who asked for them
+    traded: Mapping[str, TradedVolumes] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Figured(Protocol):
+    """A machine with numbers of its own to be drawn."""
+
+    def figures(self, algo: Algo, *, now: int) -> ScalperFigures | dict[str, Decimal]:
+        """Prices and quantities by name."""
+        ...
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """A machine that need not pause when one of its orders is cancelled from outside."""
+
+    def spared(self, algo: Algo, slot: Slot) -> bool:
+        """Note that a slot lost its order that way; False: the algo is paused."""
+        ...
 
 
 class Machine(Protocol):
@@ -74,11 +111,20 @@ class Machine(Protocol):
         ...
 
     def plan(self, algo: Algo, view: View) -> Plan:
-        """What should be now. May write to `algo.memory` and to slots' plan; to nothing else."""
+        """What should be now. May write to `algo.memory` and `seen`, to targets and slots' plan only."""
         ...
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Take other terms; raises Refusal, and then nothing has changed."""
+        ...
+
+
+@runtime_checkable
+class WindsDown(Protocol):
+    """A machine whose algos have something to do before they end."""
+
+    def wind_down(self, algo: Algo, reason: str) -> bool:
+        """Begin to end, as a command asks; False where it ends at once."""
         ...
 
 

@@ -6,6 +6,8 @@ and its requestId is the algo's id.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from pms.contract.algo_commands import AlgoControl, AlgoStart, CancelAlgo
@@ -13,15 +15,21 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Status
-from pms.domain.algos.conduct import end, view_of
-from pms.domain.algos.machine import View
+from pms.domain.algos.book import EXPECTED_STEPS
+from pms.domain.algos.conduct import end
+from pms.domain.algos.ids import child_id
+from pms.domain.algos.machine import View, WindsDown
 from pms.domain.algos.machines import MACHINES
+from pms.domain.algos.viewing import position_of, view_of
 from pms.domain.checks import check_open, fresh_top, listed, trading_account
 from pms.domain.decisions import Asked, kept
 from pms.domain.desk import Desk
 from pms.domain.halts import refuse_halted
+from pms.domain.orders import Order
 from pms.domain.position_sides import side_for
+from pms.domain.positions import Position
 from pms.domain.posting import Posting
+from pms.domain.rows import order_row
 
 ZERO = Decimal(0)
 MOST_RUNNING = 200
@@ -46,11 +54,12 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
     check_open(asked)
     account = trading_account(desk, command.sub_account_id)
     refuse_halted(desk, account.id, reduce_only=getattr(command, "reduce_only", False))
-    symbols = symbols_of(command)
-    for symbol in symbols:
+    position = _position(desk, command)
+    for symbol in symbols_of(command) if position is None else [position.symbol]:
         listed(desk, symbol)
         fresh_top(desk, symbol)
-    side_for(account, getattr(command, "position_side", None))
+    if position is None and not command.both_sides:
+        side_for(account, getattr(command, "position_side", None))
     running = len(desk.algos.by_account.get(account.id, {}))
     if running >= MOST_RUNNING:
         raise Refusal(
@@ -61,7 +70,19 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
             actual=running + 1,
         )
     kind = command.name.removeprefix("pms.")
-    view = View(asked.now, desk.tops, desk.instruments, {}, ZERO)
+    place = position.place if position is not None else getattr(command, "place", None)
+    held = ZERO if place is None else desk.quantity(place)
+    view = View(
+        asked.now,
+        desk.tops,
+        desk.instruments,
+        {},
+        held,
+        position=position,
+        sides=account.sides,
+        volumes=desk.volumes,
+        traded=desk.traded,
+    )
     found = MACHINES[kind].begin(command, view)
     return Algo(
         id=asked.request_id,
@@ -79,19 +100,65 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
 
 def symbols_of(command: Command) -> list[str]:
     """The symbols that an algo trades in."""
-    return [command.symbol] if isinstance(command, AlgoStart) and hasattr(command, "symbol") else []
+    symbol = getattr(command, "symbol", None)
+    return [symbol] if isinstance(command, AlgoStart) and symbol is not None else []
+
+
+def _position(desk: Desk, command: AlgoStart) -> Position | None:
+    """The position that a command names by its id, None where it names none; raises Refusal."""
+    named = getattr(command, "position_id", None)
+    position = position_of(desk, command)
+    if named is not None and position is None:
+        raise Refusal(
+            Code.UNKNOWN_POSITION,
+            f"{command.sub_account_id} has no open position with this id",
+            field="positionId",
+            actual=named,
+        )
+    return position
 
 
 def _start(desk: Desk, asked: Asked, command: AlgoStart) -> Posting:
     algo = begin(desk, asked, command)
+    found = _find_orders(desk, algo)
     desk.algos.put(algo)
-    return _told(desk, asked, algo, note="started", slots=True)
+    return _told(desk, asked, algo, note="started", slots=True, orders=found)
+
+
+def _find_orders(desk: Desk, algo: Algo) -> list[Order]:
+    """The orders of a start that Redis forgot with its tail: the same request makes the same ids."""
+    letter, found = MACHINES[algo.kind].letter, []
+    for slot in algo.slots.values():
+        for step in range(1, 1 + EXPECTED_STEPS):
+            order = desk.orders.get(child_id(algo.account, letter, algo.id, slot.number, step))
+            if order is None or order.spec.sub_account_id != algo.account:
+                continue
+            order.spec = replace(order.spec, parent_id=algo.id)
+            slot.steps = step
+            slot.filled += order.filled_qty
+            slot.quote += order.filled_quote
+            if not order.state.terminal:
+                # It was adopted, and is being cancelled
+                slot.order_id, slot.sent_price, slot.cancelling = (
+                    order.spec.client_order_id,
+                    order.price,
+                    True,
+                )
+            found.append(order)
+    return found
 
 
 def _control(desk: Desk, asked: Asked, command: Command, action: str) -> Posting:
     algo = running(desk, command)
     if action == "cancel":
-        end(algo, Status.CANCELLED, "cancelled by command")
+        machine, reason = MACHINES[algo.kind], "cancelled by command"
+        winds_down = (
+            isinstance(machine, WindsDown)
+            and algo.status is not Status.ENDING
+            and machine.wind_down(algo, reason)
+        )
+        if not winds_down:
+            end(algo, Status.CANCELLED, reason)
     elif algo.status is Status.ENDING:
         raise _over(algo)
     elif action == "pause":
@@ -138,8 +205,11 @@ def _over(algo: Algo) -> Refusal:
     )
 
 
-def _told(desk: Desk, asked: Asked, algo: Algo, *, note: str, slots: bool) -> Posting:
+def _told(
+    desk: Desk, asked: Asked, algo: Algo, *, note: str, slots: bool, orders: Sequence[Order] = ()
+) -> Posting:
     draft = desk.draft("algo", at=asked.now)
+    draft.orders.update({order.spec.client_order_id: order_row(order) for order in orders})
     draft.note["algo"] = note
     draft.algos[algo.id] = algo.row(at=asked.now)
     if slots:
@@ -157,4 +227,5 @@ def _told(desk: Desk, asked: Asked, algo: Algo, *, note: str, slots: bool) -> Po
         status=algo.status.value,
         target=plain(algo.target),
         filled=plain(algo.filled),
+        slots=str(len(algo.slots)),
     )

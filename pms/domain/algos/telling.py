@@ -8,7 +8,7 @@ from typing import cast
 from pms.contract.events import AlgoEvent, AlgoEventType
 from pms.contract.money import booked
 from pms.domain.algos.algo import Algo, Status
-from pms.domain.algos.machine import Machine
+from pms.domain.algos.machine import Figured, Machine
 from pms.domain.desk import Desk
 from pms.domain.posting import Draft
 
@@ -53,6 +53,7 @@ def progress(desk: Desk, draft: Draft, algo: Algo, machine: Machine, *, wake_at:
         maker_share=booked(algo.maker_qty / filled) if filled else None,
         note=notes[-1] if notes else None,
         next_at=wake_at,
+        figures=machine.figures(algo, now=draft.at) if isinstance(machine, Figured) else None,
         started_at=algo.started_at,
         ended_at=algo.ended_at,
         timestamp=Decimal(draft.at) / 1000,

@@ -60,6 +60,10 @@ BOUNDS = {
     "Desk.tops": SYMBOLS,
     "Desk.last_tops": SYMBOLS,
     "Desk.marks": SYMBOLS,
+    "Desk.volumes": "symbols by the days that can be asked for",
+    "Desk.traded": SYMBOLS,
+    "TradedVolumes.bars": "minutes of KEPT_MS",
+    "Volumes._read_at": "symbols by the days that can be asked for",
     "Desk.unwinds": SYMBOLS,
     "Unwinder._leaving": SYMBOLS,
     "Unwinder._awaited": SYMBOLS,
@@ -143,6 +147,7 @@ DOMAIN = (
     "triggers",
     "algos/book",
     "algos/throttle",
+    "algos/volumes",
 )
 FILES = [
     *(ROOT / f"domain/{name}.py" for name in DOMAIN),

@@ -27,8 +27,8 @@ OPS = (
 steps = st.lists(st.tuples(st.sampled_from(OPS), st.integers(0, 40)), max_size=60)
 
 
-def step(world: MarketWorld, algo_id: str, op: str, number: int) -> None:
-    """One thing happens, if it can."""
+def step(world: MarketWorld, algo_id: str, op: str, number: int, *, wide: bool = False) -> None:
+    """One thing happens, if it can: to one of the last orders, or to any that lives if `wide`."""
     match op:
         case "tick":
             world.move(number - 20)
@@ -46,14 +46,17 @@ def step(world: MarketWorld, algo_id: str, op: str, number: int) -> None:
         case "nothing":
             pass
         case _:
-            _to_an_order(world, algo_id, op, number)
+            _to_an_order(world, algo_id, op, number, wide=wide)
 
 
-def _to_an_order(world: MarketWorld, algo_id: str, op: str, number: int) -> None:
+def _to_an_order(world: MarketWorld, algo_id: str, op: str, number: int, *, wide: bool) -> None:
     orders = list(world.of(algo_id))
     if not orders:
         return
-    order = orders[-1 - number % min(len(orders), 3)]
+    if wide:
+        over = [order for order in orders if order.over][-2:]
+        orders = [*over, *(order for order in orders if not order.over)]
+    order = orders[-1 - number % (len(orders) if wide else min(len(orders), 3))]
     coid = order.row.client_order_id
     fresh, resting = not order.sent and not order.over, order.sent and not order.over
     unproven = coid in world.desk.unconfirmed
@@ -94,6 +97,20 @@ def _to_an_order(world: MarketWorld, algo_id: str, op: str, number: int) -> None
             world.end(coid, "CANCELED")
         case _:
             pass
+
+
+def take_all(world: MarketWorld, algo_id: str) -> None:
+    """The exchange takes what was sent, and amends and cancels what it was asked to; nothing trades."""
+    for order in world.of(algo_id):
+        coid = order.row.client_order_id
+        if order.over or coid in world.desk.unconfirmed:
+            continue
+        if not order.sent:
+            world.ack(coid)
+        elif world.desk.orders[coid].cancel_wanted:
+            world.end(coid, "CANCELED")
+        elif order.wished is not None:
+            world.amend(coid)
 
 
 def settle_proofs(world: MarketWorld) -> None:

@@ -76,6 +76,36 @@ def test_of_an_algo_that_has_ended_or_is_forgotten_it_is_the_accounts_own() -> N
     assert (order.spec.parent_id, order.spec.sub_account_id, order.cancel_wanted) == (None, "alice", True)
 
 
+def test_a_slot_that_was_lost_with_its_order_counts_what_it_filled() -> None:
+    world = MarketWorld()
+    world.move(0)
+    terms = {"totalSize": "0.05", "lots": 5, "duration": 50, "mostCatchUp": 1}
+    algo_id = world.start("pms.twap", symbol="BTCUSDT", side="BUY", leverage=10, **terms).id
+    # All but the last slice are missed; it is filled, and one more is begun
+    world.pass_time(40_000)
+    world.conduct(algo_id)
+    (last,) = [order.row.client_order_id for order in world.of(algo_id)]
+    world.trade(last, D("0.01"))
+    world.pass_time(10_000)
+    world.conduct(algo_id)
+    (coid,) = [order.row.client_order_id for order in world.of(algo_id) if not order.over]
+    assert 5 in world.desk.algos.every[algo_id].slots
+    world.trade_silently(coid, D("0.01"))
+    forgotten(world, entries=1)
+    assert 5 not in world.desk.algos.every[algo_id].slots
+    found(world, coid, word="FILLED")
+    world.tell(coid)
+    for _ in range(8):
+        world.conduct(algo_id)
+        for order in world.of(algo_id):
+            if not order.over:
+                world.trade(order.row.client_order_id, order.total)
+        world.pass_time(10_000)
+    algo = world.desk.algos.every[algo_id]
+    assert (algo.status, algo.filled) == (Status.FINISHED, D("0.05"))
+    assert sum(order.exposed for order in world.orders.values()) == D("0.05")
+
+
 def test_an_algo_that_is_loaded_in_pieces_has_all_its_slots() -> None:
     world = MarketWorld()
     world.move(0)

@@ -1,0 +1,305 @@
+"""TWAP: a total in slices spread over a time, each at its own moment.
+
+    market       each slice an order at market
+    limit, IOC   sent when the touch is within the limit; nothing is sent that could not trade
+    limit, GTC   rests at the limit until the slice's end
+    passive      rests at the touch, within the limit if there is one, and crosses with what is left of it
+
+A slice whose time is over has no order any more: what it did not fill is for `course` to place.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract.algo_commands import AmendTwap, Twap
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import Command
+from pms.contract.money import plain
+from pms.domain.algos.algo import Algo, Slot, Status
+from pms.domain.algos.course import Course, Grid
+from pms.domain.algos.machine import Beginning, Plan, View, Want
+from pms.domain.algos.slices import HUNDRED, ZERO, moments, spread
+from pms.domain.algos.targets import check_target
+from pms.domain.desk import Top
+from pms.domain.instrument import Instrument, InstrumentError
+
+NO_PRICE_MS = 500
+"""Nothing is planned in a symbol without a price; it is asked again, though its next tick asks anyway."""
+
+LEAST_APART_MS = 100
+"""What is nearer would be missed by a busy loop, and be a burst."""
+
+FRESH_VOLUME_MS = 2_000
+
+
+class TwapMachine:
+    """Decides for TWAPs."""
+
+    kind = "twap"
+    origin = "TWAP"
+    letter = "T"
+
+    def begin(self, terms: Twap, view: View) -> Beginning:
+        """The whole plan: what each slice is for, and when it is due."""
+        instrument, top = view.instruments[terms.symbol], view.tops[terms.symbol]
+        if terms.time_in_force == "GTC" and (terms.limit_price is None or terms.passive):
+            raise Refusal(
+                Code.TIME_IN_FORCE,
+                "GTC is for slices that rest at the limit price",
+                field="timeInForce",
+                limit="IOC",
+                actual=terms.time_in_force,
+            )
+        most = terms.duration * 1000 // LEAST_APART_MS
+        if terms.lots > most:
+            raise Refusal(
+                Code.BAD_FIELD,
+                f"slices are at least {LEAST_APART_MS} ms apart",
+                field="lots",
+                limit=most,
+                actual=terms.lots,
+            )
+        limit = None if terms.limit_price is None else _limit_price(instrument, terms.limit_price)
+        grid = _grid(terms.model_copy(update={"limit_price": limit}), instrument, top)
+        total = _total(terms.total_size, grid)
+        if terms.profile == "participation":
+            return self._taking_part(
+                terms.model_copy(update={"limit_price": limit, "total_size": total}), view
+            )
+        if terms.participation is not None:
+            raise Refusal(
+                Code.BAD_FIELD,
+                "participation goes with the profile of that name",
+                field="participation",
+                limit="profile participation",
+                actual=plain(terms.participation),
+            )
+        count = min(terms.lots, int(total / grid.least()))
+        weights = _weights(terms, view, count)
+        if count < min(terms.lots, 2):
+            raise Refusal(
+                Code.QUANTITY_MIN,
+                f"{plain(total)} is too little for two slices of {plain(grid.least())}",
+                field="totalSize",
+                limit=plain(2 * grid.least() if terms.lots > 1 else grid.least()),
+                actual=plain(total),
+            )
+        sizes = spread(total, weights, step=grid.step, least=grid.least())
+        due = moments(
+            str(terms.request_id),
+            start=view.now,
+            duration_ms=terms.duration * 1000,
+            count=count,
+            jitter=terms.jitter,
+        )
+        sent = [(size, at) for size, at in zip(sizes, due, strict=True) if size]
+        slots = [
+            Slot(number, terms.symbol, terms.side, target=size, due_at=at)
+            for number, (size, at) in enumerate(sent)
+        ]
+        kept = terms.model_copy(update={"limit_price": limit, "total_size": total})
+        return Beginning(
+            terms.symbol, terms.side, total, top.mid, slots, memory=Course.begin(len(slots)), terms=kept
+        )
+
+    def _taking_part(self, terms: Twap, view: View) -> Beginning:
+        """Slices that know their moment alone: what each is for is told by what trades until then."""
+        if terms.participation is None:
+            raise Refusal(
+                Code.MISSING_FIELD, "the profile participation needs a participation", field="participation"
+            )
+        traded = view.traded.get(terms.symbol)
+        if traded is None or view.now - traded.read_at > FRESH_VOLUME_MS:
+            # What traded in this minute before the start would be taken for what traded since.
+            raise _no_volume(terms)
+        due = moments(
+            str(terms.request_id),
+            start=view.now,
+            duration_ms=terms.duration * 1000,
+            count=terms.lots,
+            jitter=terms.jitter,
+        )
+        slots = [
+            Slot(number, terms.symbol, terms.side, target=ZERO, due_at=at) for number, at in enumerate(due)
+        ]
+        memory = Course.begin(terms.lots)
+        memory.update(missed=terms.total_size, base=traded.since(view.now))
+        mid = view.tops[terms.symbol].mid
+        return Beginning(terms.symbol, terms.side, terms.total_size, mid, slots, memory=memory, terms=terms)
+
+    def plan(self, algo: Algo, view: View) -> Plan:
+        """The open slice's order; those of slices whose time is over go."""
+        terms = algo.terms
+        assert isinstance(terms, Twap)
+        instrument, top = view.instruments.get(algo.symbol), view.tops.get(algo.symbol)
+        if instrument is None or top is None:
+            return Plan(kept=frozenset(view.orders), wake_at=view.now + NO_PRICE_MS)
+        course = Course(algo, _grid(terms, instrument, top), view.now, view.traded.get(algo.symbol))
+        course.go_on(algo.busy)
+        plan = Plan(wrote=course.wrote, wake_at=course.next_at)
+        # What cannot rest ends by itself: cancelling it would only cost a request.
+        plan.kept = frozenset(number for number, order in view.orders.items() if order.momentary)
+        reason = course.over(algo.busy)
+        if reason is not None:
+            plan.end = (Status.FINISHED, reason)
+            return plan
+        slot = course.open
+        if slot is None:
+            return plan
+        reducible = _reducible(terms, view)
+        if reducible is not None and not reducible and not view.orders:
+            left = plain(algo.target - algo.filled)
+            plan.end = (Status.FINISHED, f"there is nothing left to reduce, and {left} is not filled")
+            return plan
+        self._want(plan, course, slot, view, reducible)
+        return plan
+
+    def _want(self, plan: Plan, course: Course, slot: Slot, view: View, reducible: Decimal | None) -> None:
+        terms, order = course.terms, view.orders.get(slot.number)
+        if order is None and not course.grid.placeable(slot.remaining):
+            return
+        if reducible is not None and order is not None:
+            reducible += order.leaves
+        top = view.tops[slot.symbol]
+        crosses, price = _crossing(terms, top)
+        if terms.passive:
+            begins = slot.due_at or 0
+            cross_at = begins + int((course.ends_at(slot.number) - begins) * terms.cross_at / HUNDRED)
+            if view.now < cross_at:
+                crosses = False
+                plan.wake_at = min(cross_at, plan.wake_at or cross_at)
+        if crosses:
+            if order is None:
+                plan.wants[slot.number] = _want(terms, slot, price, reducible)
+            # A resting one goes first: to move it through the touch would be a refusal of what only makes.
+            return
+        if terms.passive:
+            wanted = _resting(terms, top)
+            plan.wants[slot.number] = _want(terms, slot, wanted, reducible, time_in_force="GTX")
+        elif terms.time_in_force == "GTC":
+            plan.wants[slot.number] = _want(terms, slot, terms.limit_price, reducible, time_in_force="GTC")
+
+    def amend(self, algo: Algo, command: Command, view: View) -> None:
+        """Another total or limit price; the total may not fall below what is filled or under way."""
+        assert isinstance(command, AmendTwap)
+        terms = algo.terms
+        assert isinstance(terms, Twap)
+        if command.total_size is None and command.limit_price is None:
+            raise Refusal(Code.MISSING_FIELD, "name what is to be changed", field="totalSize")
+        instrument, top = view.instruments[algo.symbol], view.tops.get(algo.symbol)
+        changed: dict[str, Decimal] = {}
+        if command.limit_price is not None:
+            if terms.limit_price is None:
+                raise Refusal(Code.PRICE_UNWANTED, "this TWAP has no limit price", field="limitPrice")
+            changed["limit_price"] = _limit_price(instrument, command.limit_price)
+        price = top or Top(algo.arrival, ZERO, algo.arrival, ZERO, view.now)
+        course = Course(algo, _grid(terms.model_copy(update=changed), instrument, price), view.now)
+        if command.total_size is not None:
+            total = changed["total_size"] = _total(command.total_size, course.grid)
+            live = {number: order.leaves for number, order in view.orders.items()}
+            used = algo.filled + sum(live.values(), ZERO)
+            if total < used:
+                raise Refusal(
+                    Code.BELOW_FILLED,
+                    f"totalSize is the total, and {plain(used)} is filled or under way",
+                    field="totalSize",
+                    limit=plain(used),
+                    actual=plain(total),
+                )
+            course.resize(total, live)
+        algo.terms = terms.model_copy(update=changed)
+
+
+def _grid(terms: Twap, instrument: Instrument, top: Top) -> Grid:
+    """What one order may be for, judged by the lowest price that it could have."""
+    price = top.bid if terms.limit_price is None else min(top.bid, terms.limit_price)
+    return Grid(instrument, terms.limit_price is None, price, terms.reduce_only)
+
+
+def _total(quantity: Decimal, grid: Grid) -> Decimal:
+    """The total on its step; raises Refusal for one that no order could be for."""
+    total = check_target(
+        grid.instrument, quantity, price=grid.price, reduce_only=grid.reduce_only, field="totalSize"
+    )
+    if grid.step and total % grid.step:
+        raise Refusal(
+            Code.QUANTITY_STEP,
+            f"totalSize must be a multiple of {plain(grid.step)}",
+            field="totalSize",
+            limit=plain(grid.step),
+            actual=plain(total),
+        )
+    return total
+
+
+def _weights(terms: Twap, view: View, count: int) -> list[Decimal]:
+    """How much of the total each slice is for, beside the others."""
+    if terms.profile == "time":
+        return [Decimal(1)] * count
+    volumes = view.volumes.get((terms.symbol, terms.profile_days))
+    found = volumes.weights(start=view.now, duration_ms=terms.duration * 1000, count=count) if volumes else []
+    if not any(found):
+        raise _no_volume(terms)
+    return found
+
+
+def _no_volume(terms: Twap) -> Refusal:
+    return Refusal(
+        Code.VOLUME_MISSING,
+        f"the exchange shows no volume of {terms.symbol} to go by",
+        field="profile",
+        actual=terms.profile,
+    )
+
+
+def _limit_price(instrument: Instrument, price: Decimal) -> Decimal:
+    try:
+        return instrument.snap_price(price)
+    except InstrumentError as error:
+        raise Refusal(
+            Code(error.code), str(error), field="limitPrice", limit=error.limit, actual=error.actual
+        ) from None
+
+
+def _crossing(terms: Twap, top: Top) -> tuple[bool, Decimal | None]:
+    """Whether an order that takes is wanted, and at which price; None is at market."""
+    limit = terms.limit_price
+    if limit is None:
+        return True, None
+    within = top.ask <= limit if terms.side == "BUY" else top.bid >= limit
+    return within and terms.time_in_force == "IOC", limit
+
+
+def _resting(terms: Twap, top: Top) -> Decimal:
+    """The touch of its own side, within the limit."""
+    if terms.side == "BUY":
+        return top.bid if terms.limit_price is None else min(top.bid, terms.limit_price)
+    return top.ask if terms.limit_price is None else max(top.ask, terms.limit_price)
+
+
+def _reducible(terms: Twap, view: View) -> Decimal | None:
+    """What is left to reduce beside what is under way; None where it need not reduce."""
+    if not terms.reduce_only:
+        return None
+    held = view.held if terms.side == "SELL" else -view.held
+    return max(held - sum((order.leaves for order in view.orders.values()), ZERO), ZERO)
+
+
+def _want(
+    terms: Twap,
+    slot: Slot,
+    price: Decimal | None,
+    reducible: Decimal | None,
+    *,
+    time_in_force: str | None = "IOC",
+) -> Want:
+    return Want(
+        quantity=slot.remaining if reducible is None else min(slot.remaining, reducible),
+        price=price,
+        time_in_force=None if price is None else time_in_force,
+        reduce_only=terms.reduce_only,
+        position_side=terms.position_side,
+        leverage=terms.leverage,
+        every_ms=terms.reprice_ms,
+    )

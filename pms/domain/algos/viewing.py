@@ -1,0 +1,61 @@
+"""What is so, for a machine to look at: prices, orders, and the position that it is for."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract.algo_commands import AlgoStart
+from pms.domain.algos.algo import ZERO, Algo, Slot
+from pms.domain.algos.machine import View
+from pms.domain.checks import closing
+from pms.domain.desk import Desk
+from pms.domain.positions import Place, Position
+
+
+def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
+    """What is so, for a machine."""
+    position = position_of(desk, algo.terms)
+    place = position.place if position is not None else getattr(algo.terms, "place", None)
+    orders = {number: desk.orders.get(algo.slots[number].order_id or "") for number in algo.busy}
+    return View(
+        now=now,
+        tops=desk.tops,
+        instruments=desk.instruments,
+        orders={number: order for number, order in orders.items() if order is not None},
+        held=desk.quantity(place) if place is not None else ZERO,
+        position=position,
+        elsewhere=_elsewhere(desk, algo, place) if place and algo.terms.follows_position else ZERO,
+        leaves={number: leaves_of(desk, algo.slots[number]) for number in algo.busy},
+        sides=desk.accounts[algo.account].sides,
+        traded=desk.traded,
+    )
+
+
+def position_of(desk: Desk, terms: AlgoStart) -> Position | None:
+    """The open position that an algo's terms name by its id; None where they name none."""
+    named = getattr(terms, "position_id", None)
+    position = None if named is None else desk.find_position(str(named))
+    return position if position is not None and position.sub_account_id == terms.sub_account_id else None
+
+
+def bereft(desk: Desk, terms: AlgoStart) -> bool:
+    """Whether the position that an algo's terms name is no more: paused or not, it has nothing left to do."""
+    return getattr(terms, "position_id", None) is not None and position_of(desk, terms) is None
+
+
+def _elsewhere(desk: Desk, algo: Algo, place: Place) -> Decimal:
+    """What orders of others may still take from a position."""
+    held = desk.quantity(place)
+    if not held:
+        return ZERO
+    side = "SELL" if held > 0 else "BUY"
+    own = (slot for number in algo.busy if (slot := algo.slots[number]).side == side)
+    return closing(desk, place, side) - sum((leaves_of(desk, slot) for slot in own), ZERO)
+
+
+def leaves_of(desk: Desk, slot: Slot) -> Decimal:
+    """What a slot's order may still trade, known or unknown."""
+    order = desk.orders.get(slot.order_id or "")
+    if order is None:
+        return ZERO
+    return order.total - order.filled_qty if order.spec.client_order_id in desk.unconfirmed else order.leaves

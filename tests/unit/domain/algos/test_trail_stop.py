@@ -1,0 +1,421 @@
+"""The trailing stop: what it follows, when it fires, and that it sells no more than there is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from any_order import OPS, calm, settle_proofs, step
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from market_world import BTC, D
+from position_world import PositionWorld
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.events import AlgoEvent
+from pms.contract.money import decode_object
+from pms.domain.algos.algo import Algo, Status
+from pms.domain.algos.exits import opposite
+
+
+def stopped(
+    size: str = "0.05", *, side: str = "BUY", callback: str = "1", **terms: object
+) -> tuple[PositionWorld, str]:
+    """A position, and a trailing stop on it."""
+    world = PositionWorld()
+    world.touch("60000", "60000.1")
+    world.by_hand(side, size)
+    algo = world.start("pms.trail_stop", positionId=world.position_id, callbackPct=callback, **terms)
+    world.conduct(algo.id)
+    return world, algo.id
+
+
+def at(world: PositionWorld, algo_id: str, bid: str) -> Algo:
+    """The algo, asked at a price."""
+    world.touch(bid, str(D(bid) + D("0.1")))
+    world.conduct(algo_id)
+    return world.desk.algos.every[algo_id]
+
+
+def sold(world: PositionWorld, algo_id: str) -> list[tuple[str, Decimal]]:
+    return [(order.row.side, order.row.quantity) for order in world.of(algo_id)]
+
+
+def test_a_long_follows_the_bid_and_fires_once_it_came_back_by_the_callback() -> None:
+    world, algo_id = stopped()
+    at(world, algo_id, "61000")
+    at(world, algo_id, "60390.1")
+    assert sold(world, algo_id) == []
+    at(world, algo_id, "60390")
+    (order,) = world.of(algo_id)
+    assert (order.row.side, order.row.quantity, order.row.type) == ("SELL", D("0.05"), "MARKET")
+    assert (order.row.reduce_only, order.row.origin) == (True, "TRAIL_STOP")
+    world.ack(order.row.client_order_id)
+    at(world, algo_id, "62000")
+    world.trade(order.row.client_order_id, D("0.05"))
+    algo = at(world, algo_id, "62000")
+    assert (algo.status, algo.filled, len(world.of(algo_id))) == (Status.FINISHED, D("0.05"), 1)
+    assert world.holds == 0
+
+
+def test_a_short_follows_the_ask() -> None:
+    world, algo_id = stopped(side="SELL")
+    at(world, algo_id, "57999.9")
+    at(world, algo_id, "58579.8")
+    assert sold(world, algo_id) == []
+    at(world, algo_id, "58579.9")
+    assert sold(world, algo_id) == [("BUY", D("0.05"))]
+
+
+def test_it_waits_for_its_activation_and_follows_from_there() -> None:
+    world, algo_id = stopped(activationPrice="61000")
+    at(world, algo_id, "58000")
+    at(world, algo_id, "60999.9")
+    assert world.desk.algos.every[algo_id].memory == {}
+    at(world, algo_id, "61000")
+    at(world, algo_id, "60390")
+    assert sold(world, algo_id) == [("SELL", D("0.05"))]
+
+
+def test_no_price_in_sync_fires_nothing_and_the_next_one_does() -> None:
+    world, algo_id = stopped()
+    world.lose_sync()
+    world.mid = D(50_000)
+    world.conduct(algo_id)
+    assert sold(world, algo_id) == []
+    at(world, algo_id, "50000")
+    assert sold(world, algo_id) == [("SELL", D("0.05"))]
+
+
+def test_the_best_price_is_journaled_by_tenths_of_the_callback() -> None:
+    world, algo_id = stopped()
+    before = len(world.postings)
+    for tick in range(599):
+        at(world, algo_id, str(60_000 + D(tick) / 10))
+    assert len(world.postings) == before
+    at(world, algo_id, "60060")
+    (row,) = world.postings[-1].entry.rows.algos
+    assert decode_object(row.memory)["extreme"] == 60_060
+
+
+@pytest.mark.parametrize(("up", "lost"), [("60059.9", "59.9"), ("60060", "0"), ("60659.9", "0")])
+def test_a_restart_costs_a_tenth_of_the_callback_at_most(up: str, lost: str) -> None:
+    world, algo_id = stopped()
+    at(world, algo_id, up)
+    world.restart()
+    stop = (D(up) - D(lost)) * D("0.99")
+    at(world, algo_id, str(stop.quantize(D("0.1")) + D("0.1")))
+    assert sold(world, algo_id) == []
+    at(world, algo_id, str(stop.quantize(D("0.1")) - D("0.1")))
+    assert sold(world, algo_id) == [("SELL", D("0.05"))]
+
+
+def test_fired_it_stays_fired_behind_a_restart_though_the_price_is_back() -> None:
+    world, algo_id = stopped()
+    at(world, algo_id, "59400")
+    (order,) = world.of(algo_id)
+    world.refuse(order.row.client_order_id, "-1008: Server is currently overloaded.")
+    world.restart()
+    world.pass_time(60_000)
+    world.conduct(algo_id)
+    world.pass_time(60_000)
+    algo = at(world, algo_id, "65000")
+    assert sold(world, algo_id) == [("SELL", D("0.05"))] * 2
+    assert D(algo.memory["fired"]) == 59_400
+
+
+def test_its_size_follows_the_position() -> None:
+    world, algo_id = stopped()
+    world.by_hand("BUY", "0.02")
+    assert at(world, algo_id, "60000").target == D("0.07")
+    world.by_hand("SELL", "0.03")
+    assert at(world, algo_id, "60000").target == D("0.04")
+    world.restart()
+    assert world.desk.algos.every[algo_id].slots[0].target == D("0.04")
+    at(world, algo_id, "59000")
+    assert sold(world, algo_id) == [("SELL", D("0.04"))]
+
+
+def test_what_was_opened_after_it_fired_stays() -> None:
+    world, algo_id = stopped()
+    at(world, algo_id, "59000")
+    world.by_hand("BUY", "0.02")
+    (order,) = world.of(algo_id)
+    world.trade(order.row.client_order_id, D("0.05"))
+    algo = at(world, algo_id, "59000")
+    assert (algo.status, world.holds, len(world.of(algo_id))) == (Status.FINISHED, D("0.02"), 1)
+    assert algo.reason == "fired at 59000: all of it is closed"
+
+
+def test_what_is_opened_in_place_of_what_others_closed_stays_too() -> None:
+    world, algo_id = stopped()
+    resting = world.by_hand("SELL", "0.02", type="LIMIT", price="66000", reduceOnly=True)
+    assert resting is not None
+    at(world, algo_id, "59000")
+    world.trade(resting, D("0.02"))
+    at(world, algo_id, "59000")
+    world.by_hand("BUY", "0.02")
+    world.trade(world.of(algo_id)[0].row.client_order_id, D("0.03"))
+    algo = at(world, algo_id, "59000")
+    assert (algo.status, algo.filled, world.holds) == (Status.FINISHED, D("0.03"), D("0.02"))
+
+
+@pytest.mark.parametrize("how", ["closed", "turned", "reopened", "taken over"])
+def test_without_its_position_it_is_over(how: str) -> None:
+    world, algo_id = stopped()
+    match how:
+        case "closed":
+            world.by_hand("SELL", "0.05")
+        case "turned":
+            world.by_hand("SELL", "0.08")
+        case "reopened":
+            world.by_hand("SELL", "0.05")
+            world.by_hand("BUY", "0.05")
+        case _:
+            world.taken_over()
+    algo = at(world, algo_id, "50000")
+    assert (algo.status, algo.reason, world.of(algo_id)) == (Status.FINISHED, "position closed", [])
+
+
+def test_a_paused_one_sees_nothing_and_is_over_with_its_position() -> None:
+    world, algo_id = stopped()
+    world.ask("pms.trail_stop", None, algoId=algo_id, action="pause")
+    at(world, algo_id, "70000")
+    at(world, algo_id, "50000")
+    world.ask("pms.trail_stop", None, algoId=algo_id, action="resume")
+    algo = at(world, algo_id, "60500")
+    assert (algo.status, world.of(algo_id)) == (Status.RUNNING, [])
+    world.ask("pms.trail_stop", None, algoId=algo_id, action="pause")
+    world.by_hand("SELL", "0.05")
+    algo = at(world, algo_id, "60500")
+    assert (algo.status, algo.reason) == (Status.FINISHED, "position closed")
+
+
+def test_a_takeover_while_its_order_is_under_way_takes_the_order_too() -> None:
+    world, algo_id = stopped()
+    at(world, algo_id, "59000")
+    (order,) = world.of(algo_id)
+    world.taken_over()
+    algo = at(world, algo_id, "58000")
+    world.trade(order.row.client_order_id, D("0.05"))
+    assert (algo.status, algo.filled, world.holds) == (Status.FINISHED, 0, 0)
+    assert order.row.sub_account_id == "house"
+
+
+def test_it_leaves_to_others_what_they_close_already() -> None:
+    world, algo_id = stopped()
+    resting = world.by_hand("SELL", "0.02", type="LIMIT", price="66000", reduceOnly=True)
+    assert resting is not None
+    at(world, algo_id, "59000")
+    (order,) = world.of(algo_id)
+    assert order.row.quantity == D("0.03")
+    world.trade(order.row.client_order_id, D("0.03"))
+    algo = at(world, algo_id, "59000")
+    assert (algo.status, algo.slots[0].note) == (
+        Status.RUNNING,
+        "other orders already close all of the position",
+    )
+    world.cancel_by_hand(resting)
+    at(world, algo_id, "59000")
+    assert sold(world, algo_id)[1:] == [("SELL", D("0.02"))]
+
+
+def test_two_stops_on_one_position_sell_it_once() -> None:
+    world, first = stopped()
+    second = world.start("pms.trail_stop", positionId=world.position_id, callbackPct="2").id
+    for algo_id in (first, second):
+        at(world, algo_id, "58000")
+    assert (sold(world, first), sold(world, second)) == ([("SELL", D("0.05"))], [])
+    (order,) = world.of(first)
+    world.trade(order.row.client_order_id, D("0.02"))
+    world.end(order.row.client_order_id, "EXPIRED")
+    at(world, second, "58000")
+    at(world, first, "58000")
+    assert sold(world, second) == [("SELL", D("0.03"))]
+    assert world.spare() == 0
+
+
+def test_an_order_of_another_that_was_never_sent_counts_until_that_is_proven() -> None:
+    world, first = stopped()
+    second = world.start("pms.trail_stop", positionId=world.position_id, callbackPct="2").id
+    at(world, first, "58000")
+    (order,) = world.of(first)
+    world.void(order.row.client_order_id, holds=False)
+    at(world, second, "58000")
+    assert sold(world, second) == []
+    world.proven(order.row.client_order_id)
+    world.trade(order.row.client_order_id, D("0.05"))
+    assert world.holds == 0
+
+
+def test_more_than_the_largest_market_order_is_sold_in_parts() -> None:
+    world = PositionWorld()
+    world.desk.instruments["BTCUSDT"] = replace(BTC, market_max_quantity=D("0.02"))
+    world.touch("60000", "60000.1")
+    world.by_hand("BUY", "0.02")
+    world.by_hand("BUY", "0.02")
+    world.by_hand("BUY", "0.01")
+    algo_id = world.start("pms.trail_stop", positionId=world.position_id, callbackPct="1").id
+    for _ in range(4):
+        at(world, algo_id, "59000")
+        for order in world.of(algo_id):
+            world.trade(order.row.client_order_id, order.row.quantity)
+    assert [quantity for _, quantity in sold(world, algo_id)] == [D("0.02"), D("0.02"), D("0.01")]
+    assert world.desk.algos.every[algo_id].status is Status.FINISHED
+
+
+def test_what_the_exchange_takes_no_order_for_ends_it_by_name() -> None:
+    world, algo_id = stopped("0.001")
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
+    # Others are short, so that the exchange's net is not reduced and it would take no small order.
+    world.desk.treasury.net["BTCUSDT"] = D("-0.009")
+    at(world, algo_id, "59000")
+    algo = at(world, algo_id, "59000")
+    assert (algo.status, sold(world, algo_id)) == (Status.FAILED, [])
+    assert algo.reason == "fired at 59000: 0.001 is left, too little for an order"
+
+
+def test_another_callback_moves_the_stop_and_one_that_would_fire_at_once_is_refused() -> None:
+    world, algo_id = stopped()
+    at(world, algo_id, "61000")
+    at(world, algo_id, "60500")
+    with pytest.raises(Refusal) as refused:
+        world.ask("pms.trail_stop", None, algoId=algo_id, action="amend", callbackPct="0.8")
+    assert (refused.value.code, refused.value.field) == (Code.TRIGGER_SIDE, "callbackPct")
+    assert refused.value.limit == "0.81967213"
+    world.ask("pms.trail_stop", None, algoId=algo_id, action="amend", callbackPct="2")
+    at(world, algo_id, "59800")
+    assert sold(world, algo_id) == []
+    at(world, algo_id, "59780")
+    assert sold(world, algo_id) == [("SELL", D("0.05"))]
+    with pytest.raises(Refusal) as refused:
+        world.ask("pms.trail_stop", None, algoId=algo_id, action="amend", callbackPct="3")
+    assert refused.value.code is Code.ALGO_OVER
+
+
+def test_another_activation_lets_it_wait_again() -> None:
+    world, algo_id = stopped()
+    world.ask("pms.trail_stop", None, algoId=algo_id, action="amend", activationPrice="62000")
+    at(world, algo_id, "55000")
+    assert sold(world, algo_id) == []
+    at(world, algo_id, "62000")
+    at(world, algo_id, "61380")
+    assert sold(world, algo_id) == [("SELL", D("0.05"))]
+
+
+@pytest.mark.parametrize(
+    ("terms", "code", "field"),
+    [
+        ({"callbackPct": "0"}, Code.BAD_FIELD, "callbackPct"),
+        ({"callbackPct": "91"}, Code.BAD_FIELD, "callbackPct"),
+        ({"activationPrice": "60000"}, Code.TRIGGER_SIDE, "activationPrice"),
+        ({"activationPrice": "61000.05"}, Code.PRICE_TICK, "activationPrice"),
+        ({"positionId": "00000000-0000-0000-0000-000000000009"}, Code.UNKNOWN_POSITION, "positionId"),
+        ({"subAccountId": "bob"}, Code.UNKNOWN_POSITION, "positionId"),
+        ({"subAccountId": "house"}, Code.HOUSE_ONLY, "subAccountId"),
+    ],
+)
+def test_terms_that_cannot_be_are_refused_and_change_nothing(
+    terms: dict[str, object], code: Code, field: str
+) -> None:
+    world = PositionWorld()
+    world.touch("60000", "60000.1")
+    world.by_hand("BUY", "0.05")
+    asked = {"subAccountId": "alice", "positionId": world.position_id, "callbackPct": "1", **terms}
+    with pytest.raises(Refusal) as refused:
+        world.ask("pms.trail_stop", None, **asked)
+    assert (refused.value.code, refused.value.field) == (code, field)
+    assert world.desk.algos.every == {}
+
+
+def test_a_frozen_account_keeps_its_stop() -> None:
+    world, algo_id = stopped()
+    world.desk.accounts["alice"].status = "FROZEN"
+    at(world, algo_id, "59000")
+    assert sold(world, algo_id) == [("SELL", D("0.05"))]
+
+
+def test_what_is_told_can_be_drawn() -> None:
+    world, algo_id = stopped()
+    world.pass_time(1_000)
+    at(world, algo_id, "61000")
+    (event,) = world.postings[-1].events
+    assert isinstance(event, AlgoEvent)
+    assert event.figures == {"callbackPct": 1, "extreme": 61_000, "stopPrice": 60_390}
+    assert (event.type, event.side, event.target) == ("trail_stop_progress", "SELL", D("0.05"))
+
+
+BESIDES = ("buy", "sell", "rest", "unrest", "pause", "resume", "part taken over", "taken over")
+moves = st.lists(st.tuples(st.sampled_from((*OPS, *BESIDES)), st.integers(0, 40)), max_size=60)
+
+
+def besides(world: PositionWorld, op: str, number: int, closes: str, resting: list[str]) -> None:
+    """What else happens to the position."""
+    quantity = D(1 + number % 20) / 1000
+    match op:
+        case "buy":
+            world.by_hand(opposite(closes), quantity)
+        case "sell":
+            world.by_hand(closes, quantity, reduceOnly=True)
+        case "rest":
+            price = world.mid * (D("1.1") if closes == "SELL" else D("0.9"))
+            price = price.quantize(D("0.1"))
+            coid = world.by_hand(closes, quantity, type="LIMIT", price=str(price), reduceOnly=True)
+            resting += [coid] if coid else []
+        case "unrest" if resting:
+            coid = resting.pop()
+            if not world.orders[coid].over:
+                world.cancel_by_hand(coid)
+        case "part taken over" if not number % 4:
+            settle_proofs(world)
+            for order in world.hers():
+                world.tell(order.row.client_order_id)
+            world.taken_over(quantity)
+        case "taken over" if not number % 8:
+            settle_proofs(world)
+            for order in world.hers():
+                world.tell(order.row.client_order_id)
+            world.taken_over()
+        case _:
+            pass
+
+
+@settings(max_examples=150, deadline=None)
+@given(moves=moves, side=st.sampled_from(["BUY", "SELL"]), callback=st.sampled_from(["0.01", "0.1", "2"]))
+def test_never_sells_what_is_not_there_and_is_always_over_in_the_end(
+    moves: list[tuple[str, int]], side: str, callback: str
+) -> None:
+    world, first = stopped(side=side, callback=callback)
+    position_id = world.position_id
+    second = world.start("pms.trail_stop", positionId=position_id, callbackPct="0.02").id
+    resting: list[str] = []
+    closes = "SELL" if side == "BUY" else "BUY"
+    for number, (op, argument) in enumerate(moves):
+        algo_id = (first, second)[number % 2]
+        if op in BESIDES:
+            besides(world, op, argument, closes, resting)
+            world.pause_or_resume(algo_id, op)
+        else:
+            step(world, algo_id, op, argument)
+        for each in (first, second):
+            world.conduct(each)
+            assert world.desk.algos.every[each].filled == world.told(each)
+        assert world.spare(closes) >= 0
+    settle_proofs(world)
+    for coid in resting:
+        if not world.orders[coid].over:
+            world.cancel_by_hand(coid)
+    for algo_id in (first, second):
+        if world.desk.algos.every[algo_id].status is Status.PAUSED:
+            world.ask("pms.algo", None, algoId=algo_id, action="resume")
+    world.touch(*(("30000", "30000.1") if side == "BUY" else ("300000", "300000.1")))
+    for algo_id in (first, second, first):
+        calm(world, algo_id)
+        assert world.spare(closes) >= 0
+    for algo_id in (first, second):
+        algo = world.desk.algos.every[algo_id]
+        assert algo.status.over
+        assert algo.filled == world.told(algo_id) == world.exposed(algo_id)
+        closed = world.desk.find_position(position_id) is None
+        assert closed or (algo.status is Status.FINISHED and algo.filled == D(algo.memory["size"]))
