@@ -160,6 +160,9 @@ def _effects(entry: Entry, events: Sequence[Event], results: Sequence[Result]) -
     for owner, snapshot in newest.items():
         text = _text(bytes(written[id(snapshot)]))
         effects.append(["SET", names.risk_key(owner), text, "EX", names.CACHE_TTL_S])
+    if names.HOUSE not in newest and any(row.id == names.HOUSE for row in entry.rows.sub_accounts):
+        # Others' trades move its balance, and no event tells of it: what is shown is true no more.
+        effects.append(["DEL", names.risk_key(names.HOUSE)])
     for result in results:
         effects.append(["RESULT", result.request_id, _text(encode(result)), names.RESULT_TTL_S])
     return effects

@@ -219,7 +219,8 @@ async def test_an_order_by_hand_is_left_alone_and_its_incident_ends_with_it(desk
     price = await desk.bid("BTCUSDT") - 700
     await desk.own_order("BTCUSDT", "BUY", "0.01", price, name="resting-by-hand")
     told = await desk.incident("foreign_order")
-    assert pulse.take(desk.redis_server.url, []).open_incidents == 1
+    shown = await desk.redis.hlen("pms:incidents:open")
+    assert pulse.take(desk.redis_server.url, []).open_incidents == shown == await open_rows(desk)
     assert (await desk.reconciled())["journaled"] is False, "what is told already is no news"
     code, answer = await desk.pms("incidents", "ack", str(told["seq"])[-8:], "--reason", WHY)
     assert (code, answer["state"]) == (0, "acknowledged")

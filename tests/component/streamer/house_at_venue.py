@@ -25,9 +25,9 @@ from pms.binance.instruments import parse_instruments
 from pms.binance.limits import RateBudget
 from pms.bus.connection import connect
 from pms.bus.inbox import Outcome
-from pms.contract.commands import command_from
 from pms.contract.journal import Entry, decode_entry, encode_entry
 from pms.contract.names import HOUSE
+from pms.contract.reading import command_from
 from pms.domain.admission import admit
 from pms.domain.custody import LOCAL_COMMANDS, keep, open_books
 from pms.domain.decisions import Asked
