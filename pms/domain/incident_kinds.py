@@ -82,6 +82,11 @@ KINDS: dict[str, Kind] = {
         "moves what is left to the house on the next tick.",
         "an order of it traded, or the account is closed",
     ),
+    "algo_failed": Kind(
+        "A fault of ours in an algo: it was ended as failed, and its orders are being cancelled.",
+        "`pms algo show ID` tells what it did; its position is the sub-account's and nobody works on it now. "
+        "Report the line `algo_failed` of the streamer's log.",
+    ),
     "liquidation_waits": Kind(
         "A sub-account has crossed a line, and a price of its symbols may not be acted on.",
         "See that the symbol's book is in sync and near its mark price; `pms halt ACCOUNT` meanwhile.",

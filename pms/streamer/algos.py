@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from pms.contract import names
-from pms.domain.algos.algo import Algo
-from pms.domain.algos.conduct import conduct
+from pms.domain.algos.algo import Algo, Status
+from pms.domain.algos.conduct import conduct, end
 from pms.domain.algos.machines import MACHINES, TIMED
 from pms.domain.algos.throttle import Throttle
 from pms.domain.decisions import Asked
@@ -50,6 +50,7 @@ class Algos:
     _something: asyncio.Event = field(default_factory=asyncio.Event)
     _timers: Agenda = field(init=False)
     _on: bool = False
+    _faulty: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._timers = Agenda(self._time, clock=self.monotonic)
@@ -110,16 +111,31 @@ class Algos:
 
     def _conduct(self, algo_id: str) -> None:
         algo = self.engine.desk.algos.every.get(algo_id)
-        if algo is None or algo.status.over:
+        if algo is None or algo.status.over or (algo_id in self._faulty and algo.status is not Status.ENDING):
             return
         self.asked += 1
-        done = conduct(self.engine.desk, algo, MACHINES[algo.kind], self._rules(algo), self.throttle)
+        try:
+            done = conduct(self.engine.desk, algo, MACHINES[algo.kind], self._rules(algo), self.throttle)
+        except Exception as error:
+            self._broken(algo, error)
+            return
         if done.posting is not None:
             posting = done.posting
             self.engine.outbox.add(posting, lambda held: self._leave(posting, held=held))
         algo.wake_at = done.wake_at
         if done.wake_at is not None:
             self._timers.put(algo_id, in_s=max(done.wake_at - self.engine.now(), 1) / 1000)
+
+    def _broken(self, algo: Algo, error: Exception) -> None:
+        """A fault in one algo ends that one; a second, while it ends, leaves it alone until the next life."""
+        log.exception("algo_failed", algo=algo.id, kind=algo.kind)
+        again = algo.id in self._faulty
+        self._faulty.add(algo.id)
+        told = f"{algo.kind} {algo.id} of {algo.account}: {type(error).__name__}: {error}"
+        self.engine.raise_incident("algo_failed", "critical", told, subject=algo.id)
+        if not again:
+            end(algo, Status.FAILED, f"a fault of ours: {type(error).__name__}")
+            self.ask(algo.id)
 
     def _rules(self, algo: Algo) -> Asked:
         """What the algo's orders are judged by now."""

@@ -15,11 +15,11 @@ from pms.domain.algos.algo import Algo, Slot
 from pms.domain.algos.ids import child_id
 from pms.domain.algos.machine import Machine, Want
 from pms.domain.algos.throttle import Throttle
-from pms.domain.amending import wish_amended
+from pms.domain.amending import wish_amended, withdraw_amend
 from pms.domain.checks import check_open
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk
-from pms.domain.orders import Order
+from pms.domain.orders import Order, State
 from pms.domain.placing import Leverages, judge_trade, register
 from pms.domain.posting import Draft
 from pms.domain.rows import order_row
@@ -109,3 +109,14 @@ def cancel_child(draft: Draft, slot: Slot, order: Order) -> None:
     if not order.cancel_wanted:
         order.cancel_wanted = True
         draft.orders[order.spec.client_order_id] = order_row(order)
+
+
+def take_back(turn: Turn) -> None:
+    """Undo in memory what a turn decided whose entry will never be: its new orders, and its amendments."""
+    for coid in turn.draft.orders:
+        order = turn.desk.orders[coid]
+        wish = order.amend
+        if wish is not None and wish.request_id is None and wish.asked_at == turn.asked.now:
+            withdraw_amend(turn.desk, order, number=wish.number)
+        elif order.state is State.PLACING and order.spec.admitted_at == turn.asked.now:
+            turn.desk.forget_order(order)

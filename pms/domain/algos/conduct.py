@@ -18,7 +18,7 @@ from decimal import Decimal
 
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import ZERO, Algo, Slot, SlotState, Status
-from pms.domain.algos.children import Turn, amend_child, cancel_child, place_child
+from pms.domain.algos.children import Turn, amend_child, cancel_child, place_child, take_back
 from pms.domain.algos.machine import Machine, Plan, Sparing, Want
 from pms.domain.algos.telling import tell
 from pms.domain.algos.throttle import Throttle
@@ -62,9 +62,20 @@ class Conducted:
 
 
 def conduct(desk: Desk, algo: Algo, machine: Machine, asked: Asked, throttle: Throttle) -> Conducted:
-    """Ask an algo what should be, and bring it about as far as one entry can."""
-    draft = desk.draft("algo", at=asked.now)
-    turn = Turn(desk, draft, asked, algo, machine, throttle)
+    """Ask an algo what should be, and bring it about as far as one entry can.
+
+    A fault on the way is raised, and leaves no order behind that nobody journaled.
+    """
+    turn = Turn(desk, desk.draft("algo", at=asked.now), asked, algo, machine, throttle)
+    try:
+        return _conducted(turn)
+    except Exception:
+        take_back(turn)
+        raise
+
+
+def _conducted(turn: Turn) -> Conducted:
+    desk, draft, asked, algo, machine = turn.desk, turn.draft, turn.asked, turn.algo, turn.machine
     mark = algo.mark()
     slots = {number: algo.slots[number].mark() for number in algo.busy}
     for number in sorted(algo.busy):

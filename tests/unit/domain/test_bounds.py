@@ -76,6 +76,7 @@ BOUNDS = {
     "Throttle._moves": "moves of ten seconds, `most`",
     "Throttle._by_algo": "moves of ten seconds, `most`",
     "Algos._due": ALGOS,
+    "Algos._faulty": "algos of this life that a fault of ours ended",
     "Desk.closing": ACCOUNTS,
     "Desk.unconfirmed": "orders whose proof of an end waits in the outbox",
     "ClosePace.failures": "positions that are being closed",
