@@ -45,7 +45,7 @@ prove: setup
 	@exec $(RUN) pms.cli.main sim --prove $(ARGS)
 
 test: setup-dev
-	@exec $(RUN) pytest -n 3 --dist loadscope $(ARGS)
+	@exec $(RUN) pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 soak: setup-dev
 	@exec $(RUN) pytest -q tests/stack/test_soak.py --soak-seconds 600 $(ARGS)
