@@ -21,6 +21,10 @@ class Mutant:
     patches: Callable[[], Sequence[Patch]]
     storms: bool = False
     """It shows only where somebody is liquidated: it is looked for in stormy worlds alone."""
+    algos: bool = False
+    """It shows only where algos run."""
+    only: str | None = None
+    """It shows only under faults that begin so, and seldom enough to be looked for under no others."""
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -50,12 +54,12 @@ MUTANTS: list[Mutant] = []
 
 
 def mutant(
-    what: str, *, storms: bool = False
+    what: str, *, storms: bool = False, algos: bool = False, only: str | None = None
 ) -> Callable[[Callable[[], Sequence[Patch]]], Callable[[], Sequence[Patch]]]:
     """Enter a bug under its function's name."""
 
     def enter(patches: Callable[[], Sequence[Patch]]) -> Callable[[], Sequence[Patch]]:
-        MUTANTS.append(Mutant(patches.__name__, what, patches, storms))
+        MUTANTS.append(Mutant(patches.__name__, what, patches, storms, algos, only))
         return patches
 
     return enter

@@ -6,16 +6,18 @@ import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import count, islice
 from typing import Any
 
-from pms.sim import mutants, storm_mutants
+from pms.sim import algo_mutants, mutants, storm_mutants
+from pms.sim.algos import works
 from pms.sim.campaign import cores
 from pms.sim.planting import MUTANTS
 from pms.sim.run import run
 from pms.sim.timeline import logs
 
 MOST_SEEDS = 2000
-ENTERED = (mutants, storm_mutants)
+ENTERED = (mutants, storm_mutants, algo_mutants)
 """Where bugs are entered: by being imported."""
 
 
@@ -45,8 +47,9 @@ def find(name: str, *, first: int = 0, most: int = MOST_SEEDS) -> Proof:
     """Plant one bug and run seeds until it is found."""
     mutant = next(each for each in MUTANTS if each.name == name)
     with logs(None), mutant.planted():
-        for tried, seed in enumerate(range(first, first + most), start=1):
-            violation = run(seed, storms=mutant.storms or None).violation
+        seeds = (seed for seed in count(first) if works(seed) or not mutant.algos)
+        for tried, seed in enumerate(islice(seeds, most), start=1):
+            violation = run(seed, storms=mutant.storms or None, only=mutant.only).violation
             if violation is not None:
                 return Proof(name, mutant.what, tried, seed, violation.invariant)
     return Proof(name, mutant.what, most, None, None)

@@ -110,6 +110,12 @@ def test_a_planted_bug_is_found(name: str) -> None:
     assert proof.seed is not None, f"{name} was not found"
 
 
+@pytest.mark.parametrize("name", ["fills_not_counted", "unknown_taken_for_over"])
+def test_a_planted_bug_of_algos_is_found(name: str) -> None:
+    proof = find(name, most=30)
+    assert proof.invariant == "no algo beyond its target"
+
+
 @pytest.mark.parametrize("name", IN_STORMS)
 def test_a_planted_bug_of_liquidation_is_found(name: str) -> None:
     proof = find(name, first=IN_STORMS[name], most=60)
