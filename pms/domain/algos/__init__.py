@@ -1,11 +1,13 @@
 """Algos: decision machines over one order path. A machine says what it wants, `conduct` makes it so.
 
-    machine     chase, ...: pure; reads a view, returns a plan of what each slot should have at the exchange
+    machine     one a kind: pure; reads a view, returns a plan of what each slot should have at the exchange
+    machines    chase; twap (slices, course, volumes); trail_stop, bracket (exits); scalper (layers, ladder)
     viewing     what is so, as a machine is shown it
     conduct     compares plan and reality, and places, amends and cancels the difference in one entry
     children    the orders of algos: their ids, their admission, their amendments
     counting    what children trade, counted in the trade's own entry
     starting    the commands: start, amend, cancel, pause, resume
+    ending      ended from outside: by a liquidation, by whoever cancels all
     telling     what is told of an algo
 
 A new algo is a machine of its own, its command in `contract/algo_commands`, and a line in `machines`.
