@@ -77,6 +77,7 @@ def _start(desk: Desk, number: int, symbol: str, throttle: Throttle) -> None:
         "symbol": symbol,
         "side": "BUY",
         "quantity": 1,
+        "leverage": 2,
         "stalkOffset": 1,
         "stalkMode": "maintain",
         "repriceMs": 100,
