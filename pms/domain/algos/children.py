@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pms.contract.commands import Amend, PositionSide, Side, TimeInForce, Trade
 from pms.domain.algos.algo import Algo, Slot
-from pms.domain.algos.ids import child_id
+from pms.domain.algos.ids import child_id, slot_of
 from pms.domain.algos.machine import Machine, Want
 from pms.domain.algos.throttle import Throttle
 from pms.domain.amending import wish_amended, withdraw_amend
@@ -112,7 +112,10 @@ def cancel_child(draft: Draft, slot: Slot, order: Order) -> None:
 
 
 def take_back(turn: Turn) -> None:
-    """Undo in memory what a turn decided whose entry will never be: its new orders, and its amendments."""
+    """Undo in memory what a turn decided whose entry will never be: new orders, amendments, cancels.
+
+    Trap: a cancel that only memory wants is sent by nobody, and never wanted again.
+    """
     for coid in turn.draft.orders:
         order = turn.desk.orders[coid]
         wish = order.amend
@@ -120,3 +123,5 @@ def take_back(turn: Turn) -> None:
             withdraw_amend(turn.desk, order, number=wish.number)
         elif order.state is State.PLACING and order.spec.admitted_at == turn.asked.now:
             turn.desk.forget_order(order)
+        elif order.cancel_wanted:
+            order.cancel_wanted = turn.algo.slots[slot_of(coid)].cancelling = False

@@ -106,6 +106,33 @@ def test_a_slot_that_was_lost_with_its_order_counts_what_it_filled() -> None:
     assert sum(order.exposed for order in world.orders.values()) == D("0.05")
 
 
+def test_started_again_by_the_same_request_it_counts_what_its_forgotten_order_trades() -> None:
+    world = MarketWorld()
+    world.move(0)
+    request = "7d4c1f1e-0000-4000-8000-00000000a150"
+    world.ask("pms.chase", **CHASE, requestId=request)
+    world.conduct(request)
+    (coid,) = [order.row.client_order_id for order in world.of(request)]
+    world.ack(coid)
+    world.trade_silently(coid, D("0.01"))
+    forgotten(world, entries=3)
+    found(world, coid, word="PARTIALLY_FILLED")
+    world.tell(coid)
+
+    started = world.ask("pms.chase", **CHASE, requestId=request)
+    assert [row.parent_id for row in started.entry.rows.orders] == [request]
+    algo = world.desk.algos.every[request]
+    assert (algo.filled, algo.slots[0].order_id) == (D("0.01"), coid)
+    world.conduct(request)
+    world.trade(coid, D("0.01"))
+    world.end(coid, "CANCELED")
+    world.conduct(request)
+    assert algo.filled == D("0.02")
+    world.conduct(request)
+    assert world.exposed(request) == D("0.05")
+    assert len(world.of(request)) == 2
+
+
 def test_an_algo_that_is_loaded_in_pieces_has_all_its_slots() -> None:
     world = MarketWorld()
     world.move(0)
