@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from pms.bus.wake import wake_up
 from pms.contract import names
-
-log = structlog.get_logger()
+from pms.streamer.wake_ups import push
 
 
 async def wake_urgent(redis: Redis, client_order_id: str, *, new_id: Callable[[], str]) -> None:
     """Push the message that lets an urgent worker place an order."""
-    untyped: Any = redis
-    message = wake_up(
-        names.Task.PLACE,
-        queue=names.Queue.URGENT,
-        task_id=new_id(),
-        args=[client_order_id],
-        new_tag=new_id,
-    )
-    try:
-        await untyped.lpush(names.Queue.URGENT, message)
-    except (RedisError, OSError) as error:
-        log.warning("urgent_not_woken", order=client_order_id, error=str(error))
+    await push(redis, names.Task.PLACE, client_order_id, queue=names.Queue.URGENT, new_id=new_id)

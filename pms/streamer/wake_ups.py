@@ -31,14 +31,16 @@ class WakeUps:
     def wake(self, task: str, client_order_id: str, *, queue: str) -> None:
         """Wake a worker of a queue for an order."""
         self.engine.agenda.put(client_order_id, in_s=TAKE_OVER_S)
-        self.spawn("wake_up", self._push(task, client_order_id, queue=queue))
+        self.spawn("wake_up", push(self.redis, task, client_order_id, queue=queue, new_id=self.new_id))
 
-    async def _push(self, task: str, client_order_id: str, *, queue: str) -> None:
-        untyped: Any = self.redis
-        message = wake_up(
-            task, queue=queue, task_id=self.new_id(), args=[client_order_id], new_tag=self.new_id
-        )
-        try:
-            await untyped.lpush(queue, message)
-        except (RedisError, OSError) as error:
-            log.warning("worker_not_woken", task=task, order=client_order_id, error=str(error))
+
+async def push(
+    redis: Redis, task: str, client_order_id: str, *, queue: str, new_id: Callable[[], str]
+) -> None:
+    """Push the message that wakes a worker of a queue."""
+    untyped: Any = redis
+    message = wake_up(task, queue=queue, task_id=new_id(), args=[client_order_id], new_tag=new_id)
+    try:
+        await untyped.lpush(queue, message)
+    except (RedisError, OSError) as error:
+        log.warning("worker_not_woken", task=task, order=client_order_id, error=str(error))

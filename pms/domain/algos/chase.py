@@ -10,7 +10,7 @@ bound the chase ends, or takes what is left at market, as its terms say.
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 from pms.contract.algo_commands import AmendChase, Chase
 from pms.contract.codes import Code, Refusal
@@ -18,7 +18,7 @@ from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.machine import Beginning, Plan, View, Want
-from pms.domain.algos.targets import check_target, too_little
+from pms.domain.algos.targets import check_target, rounded, too_little
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 
@@ -106,8 +106,7 @@ class ChaseMachine:
         """Where the order should rest; where it rests already if it would move by too little."""
         buys = terms.side == "BUY"
         offset = top.mid * terms.stalk_offset / 100
-        price = _on_tick(top.bid - offset if buys else top.ask + offset, instrument.tick, down=buys)
-        price = max(price, instrument.min_price, instrument.tick)
+        price = rounded(instrument, top.bid - offset if buys else top.ask + offset, down=buys)
         before = slot.price
         if before is None or slot.order_id is None:
             return price
@@ -124,9 +123,3 @@ class ChaseMachine:
     def _most(self, terms: Chase) -> Decimal:
         assert terms.max_distance is not None
         return terms.max_distance
-
-
-def _on_tick(price: Decimal, tick: Decimal, *, down: bool) -> Decimal:
-    """Rounded away from the market, so that it rests."""
-    rounding = ROUND_FLOOR if down else ROUND_CEILING
-    return (price / tick).to_integral_value(rounding) * tick

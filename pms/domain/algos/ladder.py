@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 from pms.contract.algo_commands import Scalper
 from pms.domain.algos.algo import ZERO
 from pms.domain.algos.layers import Layer, Leg
 from pms.domain.algos.scalper_terms import WHOLE, offset
+from pms.domain.algos.targets import rounded
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 from pms.domain.orders import Order
@@ -35,7 +36,7 @@ def entry_price(leg: Leg, layer: Layer, terms: Scalper, instrument: Instrument) 
     """A layer's distance from the anchor, rounded away from the market."""
     assert leg.anchor is not None
     price = leg.anchor * (WHOLE - leg.sign * offset(terms, layer.number)) / WHOLE
-    return on_tick(price, instrument, down=leg.sign > 0)
+    return rounded(instrument, price, down=leg.sign > 0)
 
 
 def exit_price(layer: Layer, terms: Scalper, instrument: Instrument, top: Top) -> Decimal:
@@ -46,17 +47,10 @@ def exit_price(layer: Layer, terms: Scalper, instrument: Instrument, top: Top) -
     assert layer.average is not None
     assert terms.take_profit_pct is not None
     price = layer.average * (WHOLE + layer.sign * terms.take_profit_pct) / WHOLE
-    profit = on_tick(price, instrument, down=layer.sign < 0)
+    profit = rounded(instrument, price, down=layer.sign < 0)
     if layer.exit.order_id is not None and layer.exit.price == profit:
         return profit
     return max(profit, top.bid) if layer.sign > 0 else min(profit, top.ask)
-
-
-def on_tick(price: Decimal, instrument: Instrument, *, down: bool) -> Decimal:
-    """A price on its tick, and never below the symbol's least."""
-    rounding = ROUND_FLOOR if down else ROUND_CEILING
-    on_grid = (price / instrument.tick).to_integral_value(rounding) * instrument.tick
-    return max(on_grid, instrument.min_price, instrument.tick)
 
 
 def may_rest(layer: Layer, price: Decimal, terms: Scalper, top: Top) -> bool:

@@ -1,8 +1,8 @@
-"""What an algo may be for, on its symbol's grid."""
+"""What an algo may be for, and where its orders may rest, on its symbol's grid."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.money import plain
@@ -36,3 +36,10 @@ def check_target(
             Code(error.code), str(error), field=field, limit=error.limit, actual=error.actual
         ) from None
     return on_step
+
+
+def rounded(instrument: Instrument, price: Decimal, *, down: bool) -> Decimal:
+    """A price of our own making on its tick, and never below the symbol's least."""
+    rounding = ROUND_FLOOR if down else ROUND_CEILING
+    on_grid = (price / instrument.tick).to_integral_value(rounding) * instrument.tick
+    return max(on_grid, instrument.min_price, instrument.tick)

@@ -18,11 +18,12 @@ from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.course import Course, Grid
+from pms.domain.algos.exits import on_tick
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.algos.slices import HUNDRED, ZERO, moments, spread
 from pms.domain.algos.targets import check_target
 from pms.domain.desk import Top
-from pms.domain.instrument import Instrument, InstrumentError
+from pms.domain.instrument import Instrument
 
 NO_PRICE_MS = 500
 """Nothing is planned in a symbol without a price; it is asked again, though its next tick asks anyway."""
@@ -60,7 +61,9 @@ class TwapMachine:
                 limit=most,
                 actual=terms.lots,
             )
-        limit = None if terms.limit_price is None else _limit_price(instrument, terms.limit_price)
+        limit = (
+            None if terms.limit_price is None else on_tick(instrument, terms.limit_price, field="limitPrice")
+        )
         grid = _grid(terms.model_copy(update={"limit_price": limit}), instrument, top)
         total = _total(terms.total_size, grid)
         if terms.profile == "participation":
@@ -192,7 +195,7 @@ class TwapMachine:
         if command.limit_price is not None:
             if terms.limit_price is None:
                 raise Refusal(Code.PRICE_UNWANTED, "this TWAP has no limit price", field="limitPrice")
-            changed["limit_price"] = _limit_price(instrument, command.limit_price)
+            changed["limit_price"] = on_tick(instrument, command.limit_price, field="limitPrice")
         price = top or Top(algo.arrival, ZERO, algo.arrival, ZERO, view.now)
         course = Course(algo, _grid(terms.model_copy(update=changed), instrument, price), view.now)
         if command.total_size is not None:
@@ -251,15 +254,6 @@ def _no_volume(terms: Twap) -> Refusal:
         field="profile",
         actual=terms.profile,
     )
-
-
-def _limit_price(instrument: Instrument, price: Decimal) -> Decimal:
-    try:
-        return instrument.snap_price(price)
-    except InstrumentError as error:
-        raise Refusal(
-            Code(error.code), str(error), field="limitPrice", limit=error.limit, actual=error.actual
-        ) from None
 
 
 def _crossing(terms: Twap, top: Top) -> tuple[bool, Decimal | None]:

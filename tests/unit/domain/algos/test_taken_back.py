@@ -1,4 +1,4 @@
-"""A fault in the middle of a turn: nothing that the turn decided stays in memory; the next turn decides anew."""
+"""A fault in a turn leaves nothing of what it decided in memory, and the next turn decides it anew."""
 
 from __future__ import annotations
 
