@@ -22,7 +22,6 @@ from pms.venue import core, errors
 from pms.venue.account import Account
 from pms.venue.auth import Credential
 from pms.venue.journal import MemoryJournal
-from pms.venue.limits import WEIGHT_PER_MINUTE
 from pms.venue.matching import BUY, SELL
 from pms.venue.rest.dispatch import Answer, Asked, answer, refused
 from pms.venue.restore import Remembered
@@ -106,7 +105,7 @@ class SimExchange:
     def use_up(self, address: str) -> None:
         """Let an address have used up its weight until the minute is over."""
         with contextlib.suppress(errors.VenueError):
-            self.venue.limits.charge(address, WEIGHT_PER_MINUTE)
+            self.venue.limits.charge(address, self.venue.limits.allowed.weight_per_minute)
 
     def connect(self, url: str, pipe: Pipe) -> Connection:
         """Open a WebSocket connection and subscribe what its address asks for."""

@@ -166,7 +166,7 @@ async def serve(config: VenueConfig) -> RunningVenue:
         raise VenueStartError(str(error)) from None
     try:
         return await _assemble(config, symbols, recordings, listener=listener, journal=journal, failed=failed)
-    except JournalError as error:
+    except (SymbolFileError, JournalError) as error:
         listener.close()
         journal.close()
         raise VenueStartError(str(error)) from None

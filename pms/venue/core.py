@@ -18,7 +18,7 @@ from pms.venue.faults import Faults
 from pms.venue.feeds.hub import Hub
 from pms.venue.feeds.publisher import Feeds
 from pms.venue.funding import Fundings
-from pms.venue.limits import RateLimits
+from pms.venue.limits import Allowance, RateLimits
 from pms.venue.listen_keys import ListenKeys
 from pms.venue.market import Market
 from pms.venue.restore import Remembered, restore
@@ -77,7 +77,7 @@ def build(
         feeds=feeds,
         symbols=symbols,
         credentials=Credentials(list(credentials)),
-        limits=RateLimits(enforced=limited, clock=clock),
+        limits=RateLimits(Allowance.read(symbols.info), enforced=limited, clock=clock),
         keys=keys,
         countdowns=Countdowns(memory.countdowns.values(), exchange=exchange, journal=journal),
         faults=faults,

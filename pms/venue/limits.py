@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from pms.venue import errors
+from pms.venue.symbols import SymbolFileError
 
-WEIGHT_PER_MINUTE = 2400
-ORDERS_PER_MINUTE = 1200
-ORDERS_PER_TEN_SECONDS = 300
 # Requests an address may still send after its first 429 in a minute before it is banned
 PATIENCE = 60
 BAN_MS = 120_000
 MINUTE_MS = 60_000
 TEN_SECONDS_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much is allowed: what the file that clients are told says, so that both are always the same."""
+
+    weight_per_minute: int
+    orders_per_minute: int
+    orders_per_ten_seconds: int
+
+    @classmethod
+    def read(cls, info: Mapping[str, Any]) -> Self:
+        """The three limits of an exchangeInfo file. Raises SymbolFileError where one is missing."""
+        told = {
+            (row["rateLimitType"], row["intervalNum"], row["interval"]): int(row["limit"])
+            for row in info.get("rateLimits", ())
+        }
+        try:
+            return cls(
+                weight_per_minute=told["REQUEST_WEIGHT", 1, "MINUTE"],
+                orders_per_minute=told["ORDERS", 1, "MINUTE"],
+                orders_per_ten_seconds=told["ORDERS", 10, "SECOND"],
+            )
+        except KeyError as missing:
+            kind, number, interval = missing.args[0]
+            raise SymbolFileError(f"rateLimits has no {kind} for {number} {interval}") from None
 
 
 @dataclass(slots=True)
@@ -53,7 +78,8 @@ class _Orders:
 class RateLimits:
     """Counts always, refuses only when `enforced`."""
 
-    def __init__(self, *, enforced: bool, clock: Callable[[], int]) -> None:
+    def __init__(self, allowed: Allowance, *, enforced: bool, clock: Callable[[], int]) -> None:
+        self.allowed = allowed
         self.enforced = enforced
         self._clock = clock
         self._addresses: dict[str, _Address] = {}
@@ -68,11 +94,12 @@ class RateLimits:
         if self.enforced and state.banned_until > now:
             raise self._banned(address, state, now)
         used = state.weight.count(now, weight)
-        if self.enforced and used > WEIGHT_PER_MINUTE:
+        if self.enforced and used > self.allowed.weight_per_minute:
             if state.refused.count(now, 1) > PATIENCE:
                 state.banned_until = now + BAN_MS
                 raise self._banned(address, state, now)
-            raise errors.too_many_requests(WEIGHT_PER_MINUTE, retry_after=state.weight.retry_after(now))
+            retry_after = state.weight.retry_after(now)
+            raise errors.too_many_requests(self.allowed.weight_per_minute, retry_after=retry_after)
         return used
 
     def charge_order(self, account: str, ten_seconds: int = 1, minute: int = 1) -> tuple[int, int]:
@@ -83,12 +110,14 @@ class RateLimits:
             state = self._orders[account] = _Orders(_Window(TEN_SECONDS_MS), _Window(MINUTE_MS))
         short = state.ten_seconds.count(now, ten_seconds)
         long = state.minute.count(now, minute)
-        if self.enforced and short > ORDERS_PER_TEN_SECONDS:
+        if self.enforced and short > self.allowed.orders_per_ten_seconds:
             retry_after = state.ten_seconds.retry_after(now)
-            raise errors.too_many_orders(ORDERS_PER_TEN_SECONDS, "TEN_SECONDS", retry_after=retry_after)
-        if self.enforced and long > ORDERS_PER_MINUTE:
+            raise errors.too_many_orders(
+                self.allowed.orders_per_ten_seconds, "TEN_SECONDS", retry_after=retry_after
+            )
+        if self.enforced and long > self.allowed.orders_per_minute:
             retry_after = state.minute.retry_after(now)
-            raise errors.too_many_orders(ORDERS_PER_MINUTE, "MINUTE", retry_after=retry_after)
+            raise errors.too_many_orders(self.allowed.orders_per_minute, "MINUTE", retry_after=retry_after)
         return short, long
 
     @staticmethod

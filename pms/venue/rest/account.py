@@ -12,7 +12,6 @@ from pms.venue import errors
 from pms.venue.account import DAY_MS, Account
 from pms.venue.brackets import brackets_of, max_notional
 from pms.venue.ledger import break_even
-from pms.venue.limits import ORDERS_PER_MINUTE, ORDERS_PER_TEN_SECONDS
 from pms.venue.margin import AccountMargin, SymbolMargin, account_margin, liquidation_price, symbol_margin
 from pms.venue.market import Market
 from pms.venue.rest.endpoint import Call, Endpoint
@@ -373,11 +372,12 @@ def income(call: Call) -> list[dict[str, Any]]:
 
 def order_rate_limits(call: Call) -> list[dict[str, Any]]:
     """GET /v1/rateLimit/order."""
+    allowed = call.venue.limits.allowed
     return [
         {"rateLimitType": "ORDERS", "interval": interval, "intervalNum": number, "limit": limit}
         for interval, number, limit in (
-            ("SECOND", 10, ORDERS_PER_TEN_SECONDS),
-            ("MINUTE", 1, ORDERS_PER_MINUTE),
+            ("SECOND", 10, allowed.orders_per_ten_seconds),
+            ("MINUTE", 1, allowed.orders_per_minute),
         )
     ]
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pms.venue.errors import VenueError
-from pms.venue.limits import ORDERS_PER_TEN_SECONDS, PATIENCE, RateLimits
+from pms.venue.limits import PATIENCE, Allowance, RateLimits
+from pms.venue.symbols import SHIPPED, SymbolFileError, SymbolTable
+
+TOLD = SymbolTable.load(SHIPPED).info
+BINANCE = Allowance.read(TOLD)
 
 
 class Clock:
@@ -18,7 +22,7 @@ class Clock:
 
 def test_too_much_weight_is_429_then_418_then_forgiven() -> None:
     clock = Clock()
-    limits = RateLimits(enforced=True, clock=clock)
+    limits = RateLimits(BINANCE, enforced=True, clock=clock)
     clock.now += 15_000
     assert limits.charge("a", 2400) == 2400
     with pytest.raises(VenueError) as refused:
@@ -41,8 +45,8 @@ def test_too_much_weight_is_429_then_418_then_forgiven() -> None:
 
 def test_orders_are_counted_by_account_and_window() -> None:
     clock = Clock()
-    limits = RateLimits(enforced=True, clock=clock)
-    for count in range(1, ORDERS_PER_TEN_SECONDS + 1):
+    limits = RateLimits(BINANCE, enforced=True, clock=clock)
+    for count in range(1, 301):
         assert limits.charge_order("a") == (count, count)
     with pytest.raises(VenueError) as refused:
         limits.charge_order("a")
@@ -50,10 +54,25 @@ def test_orders_are_counted_by_account_and_window() -> None:
     assert refused.value.message == "Too many new orders; current limit is 300 orders per TEN_SECONDS."
     assert limits.charge_order("b") == (1, 1)
     clock.now += 10_000
-    assert limits.charge_order("a") == (1, ORDERS_PER_TEN_SECONDS + 2)
+    assert limits.charge_order("a") == (1, 302)
 
 
 def test_without_enforcement_nothing_is_refused() -> None:
-    limits = RateLimits(enforced=False, clock=Clock())
+    limits = RateLimits(BINANCE, enforced=False, clock=Clock())
     assert limits.charge("a", 100_000) == 100_000
     assert [limits.charge_order("a") for _ in range(2000)][-1] == (2000, 2000)
+
+
+def test_what_clients_are_told_is_what_holds() -> None:
+    assert Allowance(weight_per_minute=2400, orders_per_minute=1200, orders_per_ten_seconds=300) == BINANCE
+    less = [{**row, "limit": 50} if row["interval"] == "SECOND" else row for row in TOLD["rateLimits"]]
+    limits = RateLimits(Allowance.read({"rateLimits": less}), enforced=True, clock=Clock())
+    assert [limits.charge_order("a") for _ in range(50)][-1] == (50, 50)
+    with pytest.raises(VenueError, match="current limit is 50 orders per TEN_SECONDS"):
+        limits.charge_order("a")
+
+
+def test_a_file_without_a_limit_is_refused_with_its_name() -> None:
+    rest = [row for row in TOLD["rateLimits"] if row["interval"] != "SECOND"]
+    with pytest.raises(SymbolFileError, match="no ORDERS for 10 SECOND"):
+        Allowance.read({"rateLimits": rest})
