@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import click
@@ -39,35 +40,51 @@ class Audit:
         return all(check.agrees for check in self.checks)
 
 
+def comparing(command: Callable[[float, bool], None]) -> Callable[[float, bool], None]:
+    """The options of a command that compares books: how long it waits for them, and how it tells."""
+    settle = click.option(
+        "--settle",
+        default=10.0,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="Seconds for what is in flight to be folded, before a difference counts.",
+    )
+    as_json = click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object; progress goes to stderr."
+    )
+    return settle(as_json(command))
+
+
 @click.command()
-@click.option(
-    "--settle",
-    default=10.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="Seconds for what is in flight to be folded, before a difference counts.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@comparing
 def audit(settle: float, as_json: bool) -> None:
     """Recompute positions and balances from the exchange's trades and compare, to the last digit."""
-    found = run(lambda session: settled(session, settle))
+    conclude(run(lambda session: settled(session, settle)), as_json=as_json)
+
+
+async def settled(
+    session: Session, seconds: float, *, before: Callable[[], Awaitable[list[Check]]] | None = None
+) -> Audit:
+    """Compare until everything agrees or the time for settling is over; `before` makes further checks."""
+    until = time.monotonic() + seconds
+    async with ExchangeReader(session.settings) as reader:
+        while True:
+            further = await before() if before else []
+            found = await once(session, reader)
+            found = replace(found, checks=[*further, *found.checks])
+            if found.agrees or time.monotonic() > until:
+                return found
+            await asyncio.sleep(AGAIN_S)
+
+
+def conclude(found: Audit, *, as_json: bool) -> None:
+    """Tell the outcome. Ends the command with status 1 if the books differ."""
     if as_json:
-        click.echo(encode(as_object(found)))
+        click.echo(encode(_as_object(found)))
     else:
         print_checks(found)
     if not found.agrees:
         raise click.exceptions.Exit(1)
-
-
-async def settled(session: Session, seconds: float) -> Audit:
-    """Compare until everything agrees or the time for settling is over."""
-    until = time.monotonic() + seconds
-    async with ExchangeReader(session.settings) as reader:
-        while True:
-            found = await once(session, reader)
-            if found.agrees or time.monotonic() > until:
-                return found
-            await asyncio.sleep(AGAIN_S)
 
 
 async def once(session: Session, reader: ExchangeReader) -> Audit:
@@ -86,7 +103,7 @@ async def once(session: Session, reader: ExchangeReader) -> Audit:
     return Audit(checks, counts, drift(exchange, ledger, money))
 
 
-def as_object(found: Audit) -> dict[str, object]:
+def _as_object(found: Audit) -> dict[str, object]:
     """The outcome as one JSON object."""
     checks, counts = found.checks, found.counts
     return {

@@ -8,8 +8,7 @@ exchange and the engine.
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,53 +17,29 @@ from sqlalchemy import select
 
 from pms.archive.errors import ArchiveError
 from pms.archive.reader import Reader
-from pms.cli.audit import Audit, as_object, once, print_checks
+from pms.cli.audit import Audit, comparing, conclude, settled
 from pms.cli.audit_checks import Check
-from pms.cli.exchange import ExchangeReader
 from pms.cli.session import Session, run
 from pms.contract import names
 from pms.contract.journal import UnknownFormat, decode_entry
-from pms.contract.money import encode
 from pms.db import models
 from pms.db.engine import reading
 from pms.db.models import ROW_TABLES, RowTable
 from pms.db.upsert import Batch, Contradiction, gather
 
 BATCH = 5000
-AGAIN_S = 1.0
 
 
 @click.command()
-@click.option(
-    "--settle",
-    default=10.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="Seconds for what is in flight to be folded, before a difference counts.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object; progress goes to stderr.")
+@comparing
 def verify(settle: float, as_json: bool) -> None:
     """Refold the archive from its beginning; compare it with PostgreSQL, Redis and the exchange."""
-    found = run(lambda session: settled(session, settle))
-    if as_json:
-        click.echo(encode(as_object(found)))
-    else:
-        print_checks(found)
-    if not found.agrees:
-        raise click.exceptions.Exit(1)
+    conclude(run(lambda session: _settled(session, settle)), as_json=as_json)
 
 
-async def settled(session: Session, seconds: float) -> Audit:
-    """Compare until everything agrees or the time for settling is over."""
-    until = time.monotonic() + seconds
-    async with ExchangeReader(session.settings) as reader:
-        while True:
-            checks = await archive_checks(session, session.settings.archive_dir)
-            found = await once(session, reader)
-            found = replace(found, checks=[*checks, *found.checks])
-            if found.agrees or time.monotonic() > until:
-                return found
-            await asyncio.sleep(AGAIN_S)
+async def _settled(session: Session, seconds: float) -> Audit:
+    directory = session.settings.archive_dir
+    return await settled(session, seconds, before=lambda: archive_checks(session, directory))
 
 
 async def archive_checks(session: Session, directory: Path) -> list[Check]:

@@ -51,6 +51,8 @@ class Limit(Generic[V_co]):
     by_symbol: bool
     code: Code | None
     #: what is refused for it
+    of_all: bool = False
+    #: set for everything alone: it tells how the house acts, which is nobody's
 
     @property
     def default_text(self) -> str:
@@ -91,8 +93,9 @@ def _row(
     read: Callable[[str], V],
     by_symbol: bool,
     code: Code | None,
+    of_all: bool = False,
 ) -> Limit[V]:
-    limit = Limit(name, unit, default, meaning, read, by_symbol, code)
+    limit = Limit(name, unit, default, meaning, read, by_symbol, code, of_all)
     LIMITS[name] = limit
     return limit
 
@@ -357,10 +360,15 @@ MODE = _word(
     MARKET,
     by_symbol=False,
 )
-UNWIND_NOTIONAL = _most(
+UNWIND_NOTIONAL = _row(
     "liquidation.unwind_notional",
     "USDT",
+    cast("Decimal | None", None),
     "the greatest single order by which the house closes what it took over; set for everything",
+    read=_between(0, None),
+    by_symbol=True,
+    code=None,
+    of_all=True,
 )
 UNWIND = _row(
     "liquidation.unwind",
@@ -371,6 +379,7 @@ UNWIND = _row(
     read=read_policy,
     by_symbol=True,
     code=None,
+    of_all=True,
 )
 RISK_VAR = _most(
     "risk.var",

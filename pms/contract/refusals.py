@@ -134,7 +134,7 @@ REFUSALS: Final[dict[Code, Named]] = {
     Code.HALTED: Named(When.PLACING, ("reduceOnly",), "HALTED or REDUCE_ONLY"),
     Code.NOT_HALTED: Named(When.KEEPING, _ACCOUNT),
     Code.UNKNOWN_LIMIT: Named(When.KEEPING, ("limit",)),
-    Code.BAD_LIMIT: Named(When.KEEPING, ("value", "symbol"), "what the limit can be"),
+    Code.BAD_LIMIT: Named(When.KEEPING, ("value", "symbol", "scope"), "what the limit can be"),
     Code.NOT_SET: Named(When.KEEPING, ("limit",)),
     Code.EVIDENCE: Named(When.KEEPING, ("outcome",), "what is proven"),
     Code.UNKNOWN_TRADE: Named(When.KEEPING, ("tradeId",)),

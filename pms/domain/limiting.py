@@ -170,6 +170,14 @@ def _value(desk: Desk, limit: Limit[Any], command: Limits) -> str:
             field="symbol",
             actual=command.symbol,
         )
+    if limit.of_all and command.scope != EVERYTHING:
+        raise Refusal(
+            Code.BAD_LIMIT,
+            f"{limit.name} is of everything: the house closes for all alike",
+            field="scope",
+            limit=EVERYTHING,
+            actual=command.scope,
+        )
     try:
         value = limit.read(command.value)
     except ValueError as error:

@@ -163,6 +163,7 @@ BAD = [
     ({"limit": "trading.symbols", "value": "BTCUSDT,BTCUSD"}, Code.UNKNOWN_SYMBOL, "value"),
     ({"value": "1", "symbol": "NOSUCH"}, Code.UNKNOWN_SYMBOL, "symbol"),
     ({"limit": "exposure", "value": "1", "symbol": "BTCUSDT"}, Code.BAD_LIMIT, "symbol"),
+    ({"limit": "liquidation.unwind", "value": "at_once", "scope": "group:a"}, Code.BAD_LIMIT, "scope"),
     ({"limit": "orders.rate", "value": "0"}, Code.BAD_LIMIT, "value"),
     ({"limit": "orders.rate", "value": "100000"}, Code.BAD_LIMIT, "value"),
     ({"value": "1", "scope": "nobody"}, Code.UNKNOWN_ACCOUNT, "scope"),
