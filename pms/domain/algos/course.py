@@ -13,7 +13,7 @@ slice is never more than `most_catch_up` even slices, so that an outage is not m
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -266,7 +266,7 @@ class Course:
 
     # --- another total ---
 
-    def resize(self, total: Decimal, live: dict[int, Decimal]) -> None:
+    def resize(self, total: Decimal, live: Mapping[int, Decimal]) -> None:
         """Plan for another total: what is to come changes first, then what is open, never what is filled.
 
         `live` is what may still trade of each slice's order; the total is not below that and what is filled.
@@ -310,7 +310,7 @@ class Course:
         capped = [min(part, most) for part in parts]
         return capped, rest - sum(capped, ZERO)
 
-    def _cut(self, excess: Decimal, live: dict[int, Decimal]) -> None:
+    def _cut(self, excess: Decimal, live: Mapping[int, Decimal]) -> None:
         """Take from what is under way what it has not sent yet."""
         for number in (self.at, *self.closing):
             slot = self.algo.slots.get(number)

@@ -163,7 +163,7 @@ class TwapMachine:
         if order is None and not course.grid.placeable(slot.remaining):
             return
         if reducible is not None and order is not None:
-            reducible += order.leaves
+            reducible += view.leaves[slot.number]
         top = view.tops[slot.symbol]
         crosses, price = _crossing(terms, top)
         if terms.passive:
@@ -200,8 +200,7 @@ class TwapMachine:
         course = Course(algo, _grid(terms.model_copy(update=changed), instrument, price), view.now)
         if command.total_size is not None:
             total = changed["total_size"] = _total(command.total_size, course.grid)
-            live = {number: order.leaves for number, order in view.orders.items()}
-            used = algo.filled + sum(live.values(), ZERO)
+            used = algo.filled + sum(view.leaves.values(), ZERO)
             if total < used:
                 raise Refusal(
                     Code.BELOW_FILLED,
@@ -210,7 +209,7 @@ class TwapMachine:
                     limit=plain(used),
                     actual=plain(total),
                 )
-            course.resize(total, live)
+            course.resize(total, view.leaves)
         algo.terms = terms.model_copy(update=changed)
 
 
@@ -277,7 +276,7 @@ def _reducible(terms: Twap, view: View) -> Decimal | None:
     if not terms.reduce_only:
         return None
     held = view.held if terms.side == "SELL" else -view.held
-    return max(held - sum((order.leaves for order in view.orders.values()), ZERO), ZERO)
+    return max(held - sum(view.leaves.values(), ZERO), ZERO)
 
 
 def _want(

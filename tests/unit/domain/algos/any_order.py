@@ -24,7 +24,8 @@ OPS = (
 )
 """What the exchange, the market, the clock and an operator can do."""
 
-steps = st.lists(st.tuples(st.sampled_from(OPS), st.integers(0, 40)), max_size=60)
+steps = st.lists(st.tuples(st.sampled_from(OPS), st.integers(0, 40)), min_size=20, max_size=60)
+"""Never few: left alone, most lists that are drawn would end before an order has traded."""
 
 
 def step(world: MarketWorld, algo_id: str, op: str, number: int, *, wide: bool = False) -> None:
@@ -119,23 +120,28 @@ def settle_proofs(world: MarketWorld) -> None:
         world.proven(coid)
 
 
+def come_to_rest(world: MarketWorld, algo_id: str) -> None:
+    """The algo is asked once; what lives trades in full, what is unwanted is cancelled."""
+    world.conduct(algo_id)
+    for order in world.of(algo_id):
+        coid = order.row.client_order_id
+        world.tell(coid)
+        if order.over:
+            continue
+        if not order.sent:
+            world.ack(coid)
+        elif order.wished is not None:
+            world.amend(coid)
+        elif world.desk.orders[coid].cancel_wanted:
+            world.end(coid, "CANCELED")
+        else:
+            world.trade(coid, order.total)
+
+
 def calm(world: MarketWorld, algo_id: str, *, rounds: int = 80) -> None:
-    """All comes to rest: what lives trades, what is unwanted is cancelled, and time passes."""
+    """All comes to rest, while a minute passes after the other."""
     world.move(0)
     settle_proofs(world)
     for _ in range(rounds):
-        world.conduct(algo_id)
-        for order in world.of(algo_id):
-            coid = order.row.client_order_id
-            world.tell(coid)
-            if order.over:
-                continue
-            if not order.sent:
-                world.ack(coid)
-            elif order.wished is not None:
-                world.amend(coid)
-            elif world.desk.orders[coid].cancel_wanted:
-                world.end(coid, "CANCELED")
-            else:
-                world.trade(coid, order.total)
+        come_to_rest(world, algo_id)
         world.pass_time(61_000)

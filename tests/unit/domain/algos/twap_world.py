@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 
+from any_order import come_to_rest
 from hypothesis import strategies as st
 from market_world import D, MarketWorld
 
@@ -116,20 +117,7 @@ def calm_down(world: MarketWorld, algo_id: str, judge: Judge) -> None:
     world.mid = D("59990")
     for _ in range(120):
         world.move(0)
-        world.conduct(algo_id)
-        for order in world.of(algo_id):
-            coid = order.row.client_order_id
-            world.tell(coid)
-            if order.over:
-                continue
-            if not order.sent:
-                world.ack(coid)
-            elif order.wished is not None:
-                world.amend(coid)
-            elif world.desk.orders[coid].cancel_wanted:
-                world.end(coid, "CANCELED")
-            else:
-                world.trade(coid, order.total)
+        come_to_rest(world, algo_id)
         judge.look()
         if algo_of(world, algo_id).status.over and not live(world, algo_id):
             break
