@@ -62,6 +62,8 @@ class AtExchange:
     #: an amendment on its way: its number, the total, the price
     untold: list[tuple[int, Decimal]] = field(default_factory=list)
     #: trades whose message is late: id and quantity
+    hers: Decimal | None = None
+    #: of one that went to the house, what it had traded before
 
     @property
     def exposed(self) -> Decimal:
@@ -69,6 +71,11 @@ class AtExchange:
         if self.over:
             return self.filled
         return max(self.total, self.wished[1] if self.wished else ZERO, self.filled)
+
+    @property
+    def told(self) -> Decimal:
+        """What it traded, as far as anybody was told."""
+        return self.filled - sum((quantity for _, quantity in self.untold), ZERO)
 
 
 @dataclass(slots=True)
@@ -305,5 +312,4 @@ class MarketWorld:
 
     def told(self, algo_id: str) -> Decimal:
         """What its orders traded, as far as it was told."""
-        silent = (quantity for order in self.of(algo_id) for _, quantity in order.untold)
-        return sum((order.filled for order in self.of(algo_id)), ZERO) - sum(silent, ZERO)
+        return sum((order.told if order.hers is None else order.hers for order in self.of(algo_id)), ZERO)

@@ -63,11 +63,15 @@ class PositionWorld(MarketWorld):
         held = self.position
         if held is None:
             return
+        hers = self.hers()
         draft = self.desk.draft("liquidation", at=self.now)
         hand_orders(self.desk, draft, "alice", SYMBOL)
         quantity = held.quantity if part is None else min(part, abs(held.quantity)).copy_sign(held.quantity)
         hand_position(self.desk, draft, held, quantity, self.mid, reference="test")
         self._journal(Posting(entry=self.desk.sealed(draft).entry()))
+        for order in hers:
+            if order.row.sub_account_id != "alice":
+                order.hers = order.told
         self.holds = self.desk.quantity(("alice", SYMBOL, "BOTH"))
 
     # --- judging ---

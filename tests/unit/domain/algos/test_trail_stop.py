@@ -347,7 +347,7 @@ def test_what_is_told_can_be_drawn() -> None:
 
 
 BESIDES = ("buy", "sell", "rest", "unrest", "pause", "resume", "part taken over", "taken over")
-moves = st.lists(st.tuples(st.sampled_from((*OPS, *BESIDES)), st.integers(0, 40)), max_size=60)
+moves = st.lists(st.tuples(st.sampled_from((*OPS, *BESIDES)), st.integers(0, 40)), min_size=20, max_size=60)
 
 
 def besides(world: PositionWorld, op: str, number: int, closes: str, resting: list[str]) -> None:
