@@ -34,7 +34,7 @@ from pms.stack.servers.redis import EmbeddedRedis
 KEY, SECRET = "K" * 64, "S" * 64
 OTHER_KEY, OTHER_SECRET = "O" * 64, "P" * 64
 WORKERS = ("orders", "urgent", "ledger", "schedule", "recon")
-START_S = 40.0
+START_S = 120.0
 
 
 class System:
