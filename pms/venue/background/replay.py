@@ -25,6 +25,8 @@ class ReplayWait(StrEnum):
     NO = "no"
     SUBSCRIBED = "subscribed"
     SNAPSHOT = "snapshot"
+    HOLD = "hold"
+    """As SNAPSHOT, and behind the first diff for the operator: a client's book stands, and stands still."""
 
 
 class Replay:
@@ -45,21 +47,26 @@ class Replay:
         self._speed = speed
         self._drained = drained
         self._start = asyncio.Event()
+        self._told = asyncio.Event()
         self._played = 0
+        self._most_behind_s = 0.0
         market = exchange.markets[recording.symbol]
         exchange.replace_levels(recording.symbol, bids=recording.bids, asks=recording.asks)
         best = market.book.bids.best or market.book.asks.best
         if best is not None:
             market.last_price = best.price
         feed.unmerged = True
+        if wait is not ReplayWait.HOLD:
+            self._told.set()
         if wait is ReplayWait.NO:
             self._start.set()
         else:
             feed.watch(subscribed=wait is ReplayWait.SUBSCRIBED, then=self._start.set)
 
     def begin(self) -> None:
-        """Start now, whatever was to be waited for."""
+        """Start now, or go on, whatever was to be waited for."""
         self._start.set()
+        self._told.set()
 
     def as_json(self) -> dict[str, object]:
         """What the admin face shows."""
@@ -67,6 +74,7 @@ class Replay:
             "symbol": self._recording.symbol,
             "steps": len(self._recording.steps),
             "played": self._played,
+            "mostBehindMs": round(self._most_behind_s * 1000),
             "finished": self._played == len(self._recording.steps),
         }
 
@@ -78,9 +86,13 @@ class Replay:
         loop = asyncio.get_running_loop()
         started, origin = loop.time(), steps[0].at_ns
         for step in steps:
+            if self._played and not self._told.is_set():
+                await self._told.wait()
+                started, origin = loop.time(), step.at_ns
             if self._speed:
                 due = started + (step.at_ns - origin) / 1e9 / self._speed
                 await asyncio.sleep(max(0.0, due - loop.time()))
+                self._most_behind_s = max(self._most_behind_s, loop.time() - due)
             else:
                 # Give the loop a turn, so that clients are read and written between two steps
                 await asyncio.sleep(0)
