@@ -1,0 +1,93 @@
+"""Every algo on recorded frames, through Celery, streamer, workers and venue, faster than recorded.
+
+Each way trades in a book of its own, all at once. What that costs is `pms bench execution`'s to tell, at the
+recorded speed, since an algo's times are real time. Here: it is exact, it is bounded, and it trades.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+import pytest_asyncio
+
+from benchmarks.execution import Played, played
+from benchmarks.execution_lanes import Lane, lanes
+from benchmarks.execution_outcome import Outcome
+from benchmarks.execution_ways import WAYS, Side
+from benchmarks.samples import Progress
+from benchmarks.tape import FOLDER, tapes
+from pms.contract.money import booked
+from pms.domain.algos.machines import MACHINES
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(not FOLDER.is_dir(), reason="no ../shared: recorded market data is absent"),
+]
+
+RISING = "BTCUSDT"
+SPEED = 4
+PERCENT = Decimal(2)
+"""Of what trades: little enough for the recording to fill whatever is offered at its touch."""
+
+
+def must_end(lane: Lane) -> bool:
+    """What ends by its time; and on the first tape, on which the price ends higher, what a rise ends.
+
+    Bought for: a short's trailing stop and its exits, and a long's exits, are reached where the tape stands
+    still at last, whenever they came.
+    """
+    rises = lane.tape.symbol == RISING and lane.way.kind in {"trail_stop", "bracket"}
+    return lane.way.timed or lane.way.name == "market order" or rises
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def found() -> Played:
+    """All ways on both recordings at once: bought on the one, sold on the other."""
+    sides: dict[bool, Side] = {True: "BUY", False: "SELL"}
+    every = [lane for tape in tapes() for lane in lanes(tape, PERCENT, sides=(sides[tape.symbol == RISING],))]
+    settings = {"PMS_MOST_LAG_MS": "1000"}
+    return await played(every, speed=SPEED, progress=Progress(), settings=settings, ends=must_end)
+
+
+async def test_venue_record_and_postgresql_agree_to_the_last_digit(found: Played) -> None:
+    assert [(named(each), why) for each in found.outcomes for why in each.disagreements()] == []
+    assert len(found.outcomes) == 2 * len(WAYS)
+    assert found.audit["agrees"], found.audit
+
+
+async def test_each_does_its_work_and_no_more(found: Played) -> None:
+    for each in found.outcomes:
+        way, size = each.lane.way, each.lane.size
+        net = sum((one.quantity if one.side == "BUY" else -one.quantity for one in each.trades), Decimal(0))
+        wanted = size if each.lane.side == "BUY" else -size
+        told = (named(each), each.status, each.reason, net)
+        assert each.status not in {"failed", "running", "rejected", "void"}, told
+        if not way.round_trip:
+            assert abs(net) <= size, told
+            assert net * wanted >= 0, told
+        if way.kind == "twap":
+            # On a machine that stands still its time may be over first, and then it says so.
+            assert net == wanted if each.reason == "filled" else abs(net) < size, told
+        elif must_end(each.lane):
+            assert net == (0 if way.round_trip else wanted), told
+    assert all(each.orders for each in found.outcomes if each.lane.way.kind in {"chase", "scalper"})
+    chased = [each for each in found.outcomes if each.lane.way.kind == "chase"]
+    assert sum(len(each.trades) for each in chased) > 0
+    assert {each.lane.way.kind for each in found.outcomes} == {"trade", *MACHINES}
+
+
+async def test_what_only_rests_pays_as_a_maker(found: Played) -> None:
+    """A passive order that took would show here: as a taker, at five basis points instead of two."""
+    for each in found.outcomes:
+        if each.lane.way.name == "market order":
+            assert not any(one.maker for one in each.trades)
+        for one in each.trades:
+            rate = Decimal("0.0002") if one.maker else Decimal("0.0005")
+            assert one.commission == booked(one.price * one.quantity * rate), named(each)
+
+
+def named(outcome: Outcome) -> str:
+    """Which lane."""
+    return f"{outcome.lane.way.name} {outcome.lane.side} in {outcome.lane.book}"
