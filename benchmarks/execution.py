@@ -25,10 +25,10 @@ from benchmarks.system import Bench, bench, until
 from benchmarks.tape import PULSE, Tape, tapes, venue_options
 from pms.contract.money import decode_object
 
-LONGEST_S = 240
+LONGEST_S = 300
 """Both recordings at their own speed, and a start for each."""
 
-PERCENT = Decimal(5)
+PERCENT = Decimal(4)
 """The size: so much of what trades in the recording."""
 
 SPARE_S = 3

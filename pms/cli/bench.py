@@ -23,7 +23,7 @@ def bench(name: str, as_json: bool) -> None:
     execution, each algo on recorded frames beside plain orders.
 
     It brings up what it needs on free addresses and stops it again. It ends within 50 seconds, execution,
-    which replays a minute and a half, within four minutes.
+    which replays a minute and a half, within five minutes.
     """
     import uvloop
 

@@ -6,7 +6,7 @@ recorded speed, since an algo's times are real time. Here: it is exact, it is bo
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 import pytest_asyncio
@@ -17,7 +17,6 @@ from benchmarks.execution_outcome import Outcome
 from benchmarks.execution_ways import WAYS, Side
 from benchmarks.samples import Progress
 from benchmarks.tape import FOLDER, tapes
-from pms.contract.money import booked
 from pms.domain.algos.machines import MACHINES
 
 pytestmark = [
@@ -27,7 +26,7 @@ pytestmark = [
 ]
 
 RISING = "BTCUSDT"
-SPEED = 4
+SPEED = 5
 PERCENT = Decimal(2)
 """Of what trades: little enough for the recording to fill whatever is offered at its touch."""
 
@@ -78,14 +77,14 @@ async def test_each_does_its_work_and_no_more(found: Played) -> None:
     assert {each.lane.way.kind for each in found.outcomes} == {"trade", *MACHINES}
 
 
-async def test_what_only_rests_pays_as_a_maker(found: Played) -> None:
-    """A passive order that took would show here: as a taker, at five basis points instead of two."""
+async def test_maker_and_taker_are_told_apart_and_charged_as_such(found: Played) -> None:
+    makes = {"market order": False, "limit at the touch": True, "twap": False, "trailing stop": False}
     for each in found.outcomes:
-        if each.lane.way.name == "market order":
-            assert not any(one.maker for one in each.trades)
         for one in each.trades:
             rate = Decimal("0.0002") if one.maker else Decimal("0.0005")
-            assert one.commission == booked(one.price * one.quantity * rate), named(each)
+            fee = (one.price * one.quantity * rate).quantize(one.commission, rounding=ROUND_HALF_UP)
+            assert one.commission == fee, named(each)
+            assert one.maker == makes.get(each.lane.way.name, one.maker), named(each)
 
 
 def named(outcome: Outcome) -> str:
