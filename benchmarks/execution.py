@@ -44,6 +44,7 @@ async def run() -> dict[str, Any]:
     """Measure; returns the figures."""
     progress = Progress()
     figures: dict[str, Any] = {"name": "execution", "speed": 1, "load": round(os.getloadavg()[0], 1)}
+    detail: dict[str, Any] = {}
     chart: list[str] = []
     for tape in tapes():
         found = await played(lanes(tape, PERCENT), speed=1.0, progress=progress)
@@ -53,15 +54,14 @@ async def run() -> dict[str, Any]:
             "seconds": round(tape.seconds, 1),
             "venue_most_behind_ms": found.behind_ms,
             "audit_agrees": found.audit["agrees"],
-            "lanes": len(outcomes),
             "fills": sum(len(each.trades) for each in outcomes),
             "differing": [
                 f"{each.lane.way.name}: {why}" for each in outcomes for why in each.disagreements()
             ],
-            "ways": {way.name: _told(way, outcomes) for way in WAYS},
         }
+        detail[tape.symbol] = {way.name: _told(way, outcomes) for way in WAYS}
         chart += table(tape, outcomes)
-    return figures | {"chart": chart}
+    return figures | {"detail": detail, "chart": chart}
 
 
 def _timed(lane: Lane) -> bool:

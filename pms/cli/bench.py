@@ -33,6 +33,7 @@ def bench(name: str, as_json: bool) -> None:
         click.echo(encode(figures))
         return
     chart = figures.pop("chart", [])
+    figures.pop("detail", None)
     for field, value in table(figures):
         click.echo(f"{field:<26} {value}")
     for line in chart:
