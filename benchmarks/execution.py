@@ -34,7 +34,7 @@ PERCENT = Decimal(4)
 SPARE_S = 3
 """What has a time of its own is to be through so long before the recording ends."""
 
-PATIENCE_S = 60
+PATIENCE_S = 180
 """A busy machine plays what is late as fast as it can."""
 
 WORKERS = (("pms.tasks.worker", "urgent"), ("pms.tasks.worker", "schedule"))

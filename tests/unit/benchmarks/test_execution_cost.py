@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
+from benchmarks.execution import table
 from benchmarks.execution_cost import cost, mean
 from benchmarks.execution_lanes import Lane
 from benchmarks.execution_outcome import Outcome, Trade
@@ -104,3 +105,17 @@ def test_each_witness_that_says_something_else_is_named() -> None:
         replace(right, slots=(SimpleNamespace(slot=0, filled=Decimal(2), target=Decimal(1)),)),
     ):
         assert len(wrong.disagreements()) == 1, wrong
+
+
+def test_the_table_has_a_line_a_way_fits_a_terminal_and_says_how_many_agree() -> None:
+    bought, sold = (trade(1, "BUY", "2", "10004", maker=False),), (trade(1, "SELL", "2", "9999"),)
+    both: tuple[tuple[Side, tuple[Trade, ...]], ...] = (("BUY", bought), ("SELL", sold))
+    found = [outcome(way.name, side, trades, last="10010") for way in WAYS for side, trades in both]
+    found[0] = replace(found[0], booked=frozenset())
+    lines = table(TAPE, found)
+    assert max(map(len, lines)) <= 80
+    assert [line[:20].strip() for line in lines[2:-1] if line != "there and back"] == [
+        way.name for way in WAYS
+    ]
+    assert lines[2].split()[2:] == ["100", "2.50", "50", "3.50", "6.00", "2.5", "1", "3"]
+    assert lines[-1].endswith(f"{len(found) - 1} of {len(found)}")
