@@ -27,6 +27,9 @@ pytestmark = [
 
 RISING = "BTCUSDT"
 SPEED = 5
+OF_SEVERAL_SYMBOLS = {"basket"}
+"""A lane has one book; what trades in several at once is tested where its legs are."""
+
 PERCENT = Decimal(2)
 """Of what trades: little enough for the recording to fill whatever is offered at its touch."""
 
@@ -74,7 +77,7 @@ async def test_each_does_its_work_and_no_more(found: Played) -> None:
     assert all(each.orders for each in found.outcomes if each.lane.way.kind in {"chase", "scalper"})
     chased = [each for each in found.outcomes if each.lane.way.kind == "chase"]
     assert sum(len(each.trades) for each in chased) > 0
-    assert {each.lane.way.kind for each in found.outcomes} == {"trade", *MACHINES}
+    assert {each.lane.way.kind for each in found.outcomes} >= MACHINES.keys() - OF_SEVERAL_SYMBOLS
 
 
 async def test_maker_and_taker_are_told_apart_and_charged_as_such(found: Played) -> None:
