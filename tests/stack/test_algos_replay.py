@@ -31,7 +31,7 @@ OF_SEVERAL_SYMBOLS = {"basket"}
 """A lane has one book; what trades in several at once is tested where its legs are."""
 
 PERCENT = Decimal(2)
-"""Of what trades: little enough for the recording to fill whatever is offered at its touch."""
+"""The size of each, of what trades in the recording."""
 
 
 def must_end(lane: Lane) -> bool:
