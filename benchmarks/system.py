@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +24,7 @@ from pms.binance.client import ExchangeClient, open_session
 from pms.binance.limits import RateBudget
 from pms.bus.connection import connect
 from pms.bus.requests import Requests
+from pms.contract.money import decode_object
 from pms.db.migrate import upgrade
 from pms.stack.servers.postgres import EmbeddedPostgres
 from pms.stack.servers.redis import EmbeddedRedis
@@ -35,11 +36,22 @@ FLOOR = ("F" * 64, "f" * 64)
 """Key and secret of the account that the floors trade on."""
 
 
+ASK_MS = 30_000
+
+
 class Bench:
     """One system under measurement."""
 
-    def __init__(self, home: Path, *, appendfsync: Literal["always", "everysec"]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        appendfsync: Literal["always", "everysec"],
+        venue: Sequence[str] = (),
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home
+        self.venue_options, self.settings = venue, settings or {}
         self.redis_server = EmbeddedRedis(
             data_dir=home / "redis", runtime_dir=home / "r", appendfsync=appendfsync
         )
@@ -63,12 +75,14 @@ class Bench:
             "PMS_SYMBOLS": "BTCUSDT",
             "PMS_LOG_LEVEL": "WARNING",
             "NO_COLOR": "1",
+            **self.settings,
         }
-        venue_log = self.start("pms.venue", "--port", "0", "--limits", "off")
+        venue_log = self.start("pms.venue", "--port", "0", "--limits", "off", *self.venue_options)
         await until(lambda: _read(venue_log, "venue ready"), "the venue")
         self.url = _text(venue_log).split("venue ready", 1)[1].split()[0]
         self.environment["PMS_BINANCE_REST_URL"] = self.url
         self.environment["PMS_BINANCE_WS_URL"] = self.url.replace("http", "ws")
+        self.database_url = database_url
         self.redis = connect(redis_url, name="bench", connections=128)
         self.requests = Requests(self.redis, new_id=lambda: str(uuid4()))
         self.session, self.http = open_session(), aiohttp.ClientSession()
@@ -80,7 +94,8 @@ class Bench:
             *modules,
         ):
             self.start(*module)
-        for name in ("streamer", "worker-orders", "worker-ledger"):
+        workers = [f"worker-{words[1]}" for words in modules if words[0] == "pms.tasks.worker"]
+        for name in ("streamer", "worker-orders", "worker-ledger", *workers):
             await until(lambda name=name: self.redis.exists(f"pms:ready:{name}"), name)  # type: ignore[misc]
         await until(self._admitting, "admission")
 
@@ -111,17 +126,36 @@ class Bench:
         self.redis_server.stop()
         self.postgres.stop()
 
-    async def account(self, name: str) -> None:
+    async def account(self, name: str, *, amount: int = 1_000_000) -> None:
         """Create and fund a sub-account."""
-        for command, fields in (
-            ("pms.create_account", {"subAccountId": name}),
-            ("pms.transfer", {"fromAccountId": "house", "toAccountId": name, "amount": 1_000_000}),
-        ):
-            request = str(uuid4())
-            await self.requests.submit(command, {"requestId": request, **fields}, door="bench")
-            answer = msgspec.json.decode(await self.requests.result(request, timeout_s=10) or b"{}")
-            if not answer.get("success"):
-                raise RuntimeError(f"{command} failed: {answer}")
+        await self.ask("pms.create_account", subAccountId=name)
+        await self.ask("pms.transfer", fromAccountId="house", toAccountId=name, amount=amount)
+
+    async def ask(self, command: str, **fields: Any) -> dict[str, Any]:
+        """Submit a command and await its result; raises RuntimeError where it is refused.
+
+        Its deadline is long: on a busy machine it is to be served late rather than not at all.
+        """
+        fields = {"requestId": str(uuid4()), "ttlMs": ASK_MS, **fields}
+        await self.requests.submit(command, fields, door="bench")
+        patience_s = ASK_MS / 1000 + 5
+        answer = decode_object(await self.requests.result(fields["requestId"], timeout_s=patience_s) or b"{}")
+        if not answer.get("success"):
+            raise RuntimeError(f"{command} failed: {answer}")
+        return answer
+
+    async def cli(self, *words: str) -> str:
+        """Run `pms` as an operator would; raises RuntimeError unless it succeeds."""
+        command = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pms.cli.main", *words),
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await command.communicate()
+        if command.returncode:
+            raise RuntimeError(f"pms {' '.join(words)}: {(out + err).decode()}")
+        return out.decode()
 
     def client(self, account: tuple[str, str]) -> ExchangeClient:
         """An exchange client of our own, on one of the venue's accounts."""
@@ -134,9 +168,9 @@ class Bench:
             budget=self.budget,
         )
 
-    async def admin(self, what: str) -> Any:
-        """Read the venue's admin face."""
-        async with self.http.get(f"{self.url}/venue/admin/{what}") as response:
+    async def admin(self, what: str, *, method: str = "GET") -> Any:
+        """Call the venue's admin face."""
+        async with self.http.request(method, f"{self.url}/venue/admin/{what}") as response:
             return await response.json()
 
     async def _admitting(self) -> bool:
@@ -144,13 +178,20 @@ class Bench:
         return health is not None and bool(msgspec.json.decode(health)["admission"])
 
 
+def _nothing_more(_: Path) -> Sequence[str]:
+    return ()
+
+
 @asynccontextmanager
 async def bench(
-    *modules: tuple[str, ...], appendfsync: Literal["always", "everysec"] = "always"
+    *modules: tuple[str, ...],
+    appendfsync: Literal["always", "everysec"] = "always",
+    venue: Callable[[Path], Sequence[str]] = _nothing_more,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Bench]:
-    """A running system in a short temporary home."""
+    """A running system in a short temporary home; `venue` is told it and says what options the venue gets."""
     home = _home()
-    system = Bench(home, appendfsync=appendfsync)
+    system = Bench(home, appendfsync=appendfsync, venue=venue(home), settings=settings)
     try:
         await system.up(*modules)
         yield system
@@ -159,9 +200,9 @@ async def bench(
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
-    """Wait for a condition, thirty seconds at most."""
-    give_up = time.monotonic() + 30
+async def until(condition: Callable[[], Awaitable[object]], what: str, *, seconds: float = 60) -> None:
+    """Wait for a condition."""
+    give_up = time.monotonic() + seconds
     while not await condition():
         if time.monotonic() > give_up:
             raise RuntimeError(f"{what} did not come up")

@@ -128,6 +128,7 @@ LONGEST = (
     "test_exactly_once.py",
     "test_soak.py",
     "test_algos.py",
+    "test_algos_replay.py",
     "test_real_input.py",
     "test_foreign_truth.py",
     "test_reconciliation.py",

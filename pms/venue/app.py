@@ -25,7 +25,7 @@ from pms.venue.auth import Credential
 from pms.venue.background import synthetic
 from pms.venue.background.crash import Crashes
 from pms.venue.background.past import made_up_days
-from pms.venue.background.recording import Recording, RecordingError, load
+from pms.venue.background.recording import Recording, RecordingError, load, under_other_names
 from pms.venue.background.replay import Replay, ReplayWait
 from pms.venue.background.synthetic import SyntheticMarket
 from pms.venue.exchange import Exchange
@@ -86,6 +86,7 @@ class VenueConfig:
     seed: int = 1
     replay: tuple[Path, ...] = ()
     replay_snapshots: Mapping[str, Path] = field(default_factory=dict)
+    replay_as: Mapping[str, str] = field(default_factory=dict)
     replay_wait: ReplayWait = ReplayWait.NO
     speed: float = 1.0
     limits: Literal["binance", "off"] = "binance"
@@ -156,6 +157,7 @@ async def serve(config: VenueConfig) -> RunningVenue:
         recordings = [
             recording for path in config.replay for recording in load(path, symbols, config.replay_snapshots)
         ]
+        recordings += under_other_names(recordings, config.replay_as, symbols)
         listener = _listen(config.host, config.port)
     except (SymbolFileError, RecordingError) as error:
         raise VenueStartError(str(error)) from None

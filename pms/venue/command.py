@@ -71,13 +71,21 @@ class _Account(click.ParamType[AccountSpec]):
     help="Depth snapshot to start a symbol's replay from.",
 )
 @click.option(
+    "--replay-as",
+    "others",
+    multiple=True,
+    metavar="SYMBOL=RECORDED",
+    help="Replay a recorded symbol's frames in another symbol's book too; repeatable.",
+)
+@click.option(
     "--replay-wait",
-    type=click.Choice(["no", "subscribed", "snapshot"]),
+    type=click.Choice([each.value for each in ReplayWait]),
     default="no",
     is_flag=False,
     flag_value="subscribed",
     show_default=True,
-    help="Hold a symbol's replay until a client subscribed its depth, or took a snapshot then.",
+    help="Hold a symbol's replay until a client subscribed its depth, or took a snapshot then; `hold` plays"
+    " one diff then, and the rest when the operator says so.",
 )
 @click.option(
     "--speed",
@@ -102,6 +110,7 @@ def venue(
     seed: int,
     replay: tuple[Path, ...],
     snapshots: tuple[str, ...],
+    others: tuple[str, ...],
     replay_wait: str,
     speed: float,
     limits: Literal["binance", "off"],
@@ -117,6 +126,7 @@ def venue(
         seed=seed,
         replay=replay,
         replay_snapshots=dict(_snapshot(each) for each in snapshots),
+        replay_as=dict(_other(each) for each in others),
         replay_wait=ReplayWait(replay_wait),
         speed=speed,
         limits=limits,
@@ -141,6 +151,13 @@ def _snapshot(text: str) -> tuple[str, Path]:
     if not equals or not Path(path).is_file():
         raise click.BadParameter(f"{text!r} is not SYMBOL=FILE with a file that exists")
     return symbol.upper(), Path(path)
+
+
+def _other(text: str) -> tuple[str, str]:
+    symbol, _, recorded = text.upper().partition("=")
+    if not symbol or not recorded:
+        raise click.BadParameter(f"{text!r} is not SYMBOL=RECORDED")
+    return symbol, recorded
 
 
 async def _run(config: VenueConfig) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -123,6 +123,31 @@ def load(path: Path, symbols: SymbolTable, snapshots: Mapping[str, Path] | None 
     if not found:
         raise RecordingError(f"{path} holds no depth diffs")
     return found
+
+
+def under_other_names(
+    recordings: list[Recording], names: Mapping[str, str], symbols: SymbolTable
+) -> list[Recording]:
+    """The same frames again, each under another listed symbol. Raises RecordingError.
+
+    Whoever trades in one of them meets nobody who trades in the others.
+    """
+    recorded = {each.symbol: each for each in recordings}
+    found = []
+    for name, source in names.items():
+        if source not in recorded:
+            raise RecordingError(f"{name} is to be played as {source}, of which there is no recording")
+        if name not in symbols.by_name or name in recorded:
+            why = "has a recording of its own" if name in recorded else "is not in the symbols file"
+            raise RecordingError(f"{name} is to be played as {source}, but {why}")
+        if not _same_scale(symbols[name], symbols[source]):
+            raise RecordingError(f"{name} is to be played as {source}, but has another tickSize or stepSize")
+        found.append(replace(recorded[source], symbol=name))
+    return found
+
+
+def _same_scale(one: Symbol, other: Symbol) -> bool:
+    return (one.tick, one.step) == (other.tick, other.step)
 
 
 def _read(path: Path) -> tuple[dict[str, _Raw], Snapshot | None]:

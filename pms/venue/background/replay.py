@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import structlog
 
-from pms.venue.background.recording import DiffStep, Recording
+from pms.venue.background.recording import DiffStep, Recording, TradeStep
 from pms.venue.exchange import Exchange
 from pms.venue.feeds.depth import DepthFeed
 
@@ -25,6 +25,8 @@ class ReplayWait(StrEnum):
     NO = "no"
     SUBSCRIBED = "subscribed"
     SNAPSHOT = "snapshot"
+    HOLD = "hold"
+    """As SNAPSHOT, and behind the first diff for the operator: clients' books stand, and stand still."""
 
 
 class Replay:
@@ -45,7 +47,10 @@ class Replay:
         self._speed = speed
         self._drained = drained
         self._start = asyncio.Event()
+        self._news = asyncio.Event()
+        self._held = wait is ReplayWait.HOLD
         self._played = 0
+        self._most_behind_s = 0.0
         market = exchange.markets[recording.symbol]
         exchange.replace_levels(recording.symbol, bids=recording.bids, asks=recording.asks)
         best = market.book.bids.best or market.book.asks.best
@@ -55,11 +60,16 @@ class Replay:
         if wait is ReplayWait.NO:
             self._start.set()
         else:
-            feed.watch(subscribed=wait is ReplayWait.SUBSCRIBED, then=self._start.set)
+            feed.watch(subscribed=wait is ReplayWait.SUBSCRIBED, then=self._watched)
 
     def begin(self) -> None:
-        """Start now, whatever was to be waited for."""
+        """Start now, or go on, whatever was to be waited for."""
+        self._held = False
+        self._watched()
+
+    def _watched(self) -> None:
         self._start.set()
+        self._news.set()
 
     def as_json(self) -> dict[str, object]:
         """What the admin face shows."""
@@ -67,6 +77,7 @@ class Replay:
             "symbol": self._recording.symbol,
             "steps": len(self._recording.steps),
             "played": self._played,
+            "mostBehindMs": round(self._most_behind_s * 1000),
             "finished": self._played == len(self._recording.steps),
         }
 
@@ -78,16 +89,32 @@ class Replay:
         loop = asyncio.get_running_loop()
         started, origin = loop.time(), steps[0].at_ns
         for step in steps:
+            if self._played and self._held:
+                await self._hold(steps[0])
+                started, origin = loop.time(), step.at_ns
             if self._speed:
                 due = started + (step.at_ns - origin) / 1e9 / self._speed
                 await asyncio.sleep(max(0.0, due - loop.time()))
+                self._most_behind_s = max(self._most_behind_s, loop.time() - due)
             else:
                 # Give the loop a turn, so that clients are read and written between two steps
                 await asyncio.sleep(0)
                 await self._drained()
-            if isinstance(step, DiffStep):
-                self._exchange.set_levels(name, bids=step.bids, asks=step.asks, forced=True)
-            else:
-                self._exchange.recorded_trade(name, side=step.side, price=step.price, lots=step.lots)
+            self._play(step)
             self._played += 1
         log.info("replay.ends", symbol=name)
+
+    async def _hold(self, first: DiffStep | TradeStep) -> None:
+        """Show the first diff anew behind each snapshot: who took one waits for a diff that reaches it."""
+        while self._held:
+            self._news.clear()
+            await self._news.wait()
+            if self._held:
+                self._play(first)
+
+    def _play(self, step: DiffStep | TradeStep) -> None:
+        name = self._recording.symbol
+        if isinstance(step, DiffStep):
+            self._exchange.set_levels(name, bids=step.bids, asks=step.asks, forced=True)
+        else:
+            self._exchange.recorded_trade(name, side=step.side, price=step.price, lots=step.lots)

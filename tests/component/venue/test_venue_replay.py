@@ -111,13 +111,70 @@ async def test_our_order_waits_behind_the_recorded_quantity(
     ]
 
 
-def _cheap_symbols(tmp_path: Path) -> Path:
-    """The shipped symbols with a BTCUSDT that may cost 100."""
+async def test_one_recording_in_two_books_that_do_not_meet(
+    start, session: aiohttp.ClientSession, recording: Path, tmp_path: Path
+) -> None:
+    snapshot = tmp_path / "snapshot.json"
+    snapshot.write_text(json.dumps({"lastUpdateId": 1, "bids": [["100.00", "5"]], "asks": [["101.00", "5"]]}))
+    venue = await start(
+        replay=(recording,),
+        replay_snapshots={"BTCUSDT": snapshot},
+        replay_as={"TWINUSDT": "BTCUSDT"},
+        speed=0.0,
+        replay_wait=ReplayWait.HOLD,
+        symbols=_cheap_symbols(tmp_path, twin="TWINUSDT"),
+    )
+    client = VenueClient(session, venue.url)
+    events = await user_stream(client)
+    await client.limit("BUY", "100", "1.5")
+    assert (await events.next())["o"]["x"] == "NEW"
+    twin = await public_stream(client, "twinusdt@depth@0ms")
+    prints = await public_stream(client, "twinusdt@trade")
+    for _ in range(2):
+        # Whoever has to take a second snapshot waits for a diff behind that one.
+        taken = await client.ok("GET", "/fapi/v1/depth", symbol="TWINUSDT", limit=5)
+        (shown,) = await twin.take(1)
+        assert shown["b"] == [["99.00", "9.000"], ["100.00", "5.000"]]
+        assert shown["U"] <= taken["lastUpdateId"] <= shown["u"]
+    assert _played(await client.admin("GET", "replay")) == {"BTCUSDT": 0, "TWINUSDT": 1}
+    await client.admin("POST", "replay/start")
+    told = await events.take(3)
+    assert (told[-1]["o"]["l"], told[-1]["o"]["s"]) == ("1.5", "BTCUSDT")
+    # All of it is the anonymous market's here, where the order does not stand.
+    assert [(each["p"], each["q"]) for each in await prints.take(2)] == [
+        ("100.00", "3.000"),
+        ("100.00", "4.000"),
+    ]
+    assert [each["b"] for each in await twin.take(2)] == [[["100.00", "2.000"]], [["100.00", "0.000"]]]
+
+
+def _played(told: dict) -> dict[str, int]:
+    return {each["symbol"]: each["played"] for each in told["replays"]}
+
+
+async def test_what_cannot_be_played_under_another_name_is_refused(
+    start, recording: Path, tmp_path: Path
+) -> None:
+    symbols = _cheap_symbols(tmp_path)
+    for names, reason in (
+        ({"ETHUSDT": "BTCUSDT"}, "another tickSize or stepSize"),
+        ({"NONEUSDT": "BTCUSDT"}, "not in the symbols file"),
+        ({"ETHUSDT": "SOLUSDT"}, "no recording"),
+        ({"BTCUSDT": "BTCUSDT"}, "a recording of its own"),
+    ):
+        with pytest.raises(VenueStartError, match=reason):
+            await start(replay=(recording,), replay_as=names, symbols=symbols)
+
+
+def _cheap_symbols(tmp_path: Path, *, twin: str | None = None) -> Path:
+    """The shipped symbols with a BTCUSDT that may cost 100, and one that is like it."""
     from pms.venue.symbols import SHIPPED
 
     info = json.loads(SHIPPED.read_text())
     for each in info["symbols"][0]["filters"]:
         each.update({"PRICE_FILTER": {"minPrice": "0.10"}}.get(each["filterType"], {}))
+    if twin is not None:
+        info["symbols"].append(info["symbols"][0] | {"symbol": twin})
     path = tmp_path / "symbols.json"
     path.write_text(json.dumps(info))
     return path

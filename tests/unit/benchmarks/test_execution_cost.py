@@ -1,0 +1,121 @@
+"""What an execution cost, by hand: a lane that traded this, against a price that did that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+
+from benchmarks.execution import table
+from benchmarks.execution_cost import cost, mean
+from benchmarks.execution_lanes import Lane
+from benchmarks.execution_outcome import Outcome, Trade
+from benchmarks.execution_ways import WAYS, Side
+from benchmarks.tape import Tape
+
+TAPE = Tape("BTCUSDT", Path("none"), 60.0, Decimal(100), Decimal("0.1"), Decimal("0.001"))
+ARRIVAL = Decimal(10_000)
+NAMED = {way.name: way for way in WAYS}
+
+
+def trade(number: int, side: Side, quantity: str, price: str, *, maker: bool = True) -> Trade:
+    notional = Decimal(quantity) * Decimal(price)
+    fee = notional * (Decimal("0.0002") if maker else Decimal("0.0005"))
+    return Trade(f"o{number}", number, side, Decimal(price), Decimal(quantity), fee, maker, number)
+
+
+def outcome(name: str, side: Side, trades: tuple[Trade, ...], *, last: str) -> Outcome:
+    """A lane of size 2 whose three witnesses agree."""
+    quantity = sum((each.quantity for each in trades), Decimal(0))
+    quote = sum((each.quantity * each.price for each in trades), Decimal(0))
+    return Outcome(
+        Lane(NAMED[name], side, TAPE, "BTC0USDT", Decimal(2), "BTC0"),
+        ARRIVAL,
+        Decimal(last),
+        trades,
+        booked=frozenset(trades),
+        told=frozenset(trades),
+        filled=quantity,
+        quote=quote,
+        fees=sum((each.commission for each in trades), Decimal(0)),
+        maker=sum((each.quantity for each in trades if each.maker), Decimal(0)),
+        side="" if NAMED[name].round_trip else side,
+        shown={"filled": quantity},
+        slots=(SimpleNamespace(slot=0, filled=quantity, target=Decimal(2)),),
+        orders=(SimpleNamespace(filled_qty=quantity),),
+        target=Decimal(2),
+        status="finished",
+        reason=None,
+        reprices=3,
+        lasted_ms=2_500,
+    )
+
+
+def test_what_is_bought_dearer_and_what_is_not_bought_at_all_cost_both() -> None:
+    told = cost(outcome("chase touch", "BUY", (trade(1, "BUY", "1", "10001"),), last="10010"))
+    assert (told.filled, told.slippage, told.maker, told.fees) == (Decimal("0.5"), 1, 1, 2)
+    # 1 of the one bought, 10 of the one missed, and the fee of 2.0002, over 20,000
+    assert told.shortfall == (1 + 10 + Decimal("2.0002")) * 10_000 / 20_000
+    assert (told.seconds, told.reprices) == (Decimal("2.5"), 3)
+
+
+def test_a_sale_is_the_reverse_and_the_mean_of_both_sides_knows_no_drift() -> None:
+    bought = (trade(1, "BUY", "2", "10004", maker=False),)
+    sold = (trade(1, "SELL", "2", "10004", maker=False),)
+    sides = [
+        cost(outcome("market order", "BUY", bought, last="10004")),
+        cost(outcome("market order", "SELL", sold, last="10004")),
+    ]
+    assert [each.slippage for each in sides] == [4, -4]
+    assert (mean(sides).slippage, mean(sides).maker, mean(sides).fees) == (0, 0, 5)
+
+
+def test_nothing_traded_has_no_slippage_but_costs_what_the_price_has_run() -> None:
+    told = cost(outcome("limit at the touch", "SELL", (), last="9990"))
+    assert (told.filled, told.slippage, told.maker, told.fees) == (0, None, None, None)
+    assert told.shortfall == 10
+
+
+def test_a_round_trip_loses_what_it_sold_below_what_it_bought() -> None:
+    there_and_back = (trade(1, "BUY", "2", "10005"), trade(2, "SELL", "2", "9995"))
+    told = cost(outcome("scalper", "BUY", there_and_back, last="5"))
+    assert (told.filled, told.slippage) == (1, Decimal(20) * 10_000 / 40_000)
+    assert told.shortfall == 5 + 2
+    # What is still held at the end is worth the last mid.
+    held = cost(outcome("scalper", "BUY", there_and_back[:1], last="10005"))
+    assert (held.filled, held.slippage) == (Decimal("0.5"), 0)
+
+
+def test_each_witness_that_says_something_else_is_named() -> None:
+    trades = (trade(1, "BUY", "1", "10001"), trade(2, "BUY", "1", "10002", maker=False))
+    right = outcome("chase touch", "BUY", trades, last="10000")
+    assert right.disagreements() == []
+    penny = Decimal("0.00000001")
+    for wrong in (
+        replace(right, filled=right.filled + penny),
+        replace(right, quote=right.quote - penny),
+        replace(right, fees=Decimal(0)),
+        replace(right, maker=Decimal(2)),
+        replace(right, shown={"filled": Decimal(1)}),
+        replace(right, orders=(SimpleNamespace(filled_qty=Decimal(1)),)),
+        replace(right, booked=frozenset(trades[:1])),
+        replace(right, booked=frozenset((trades[0], replace(trades[1], maker=True)))),
+        replace(right, target=Decimal("1.999")),
+        replace(right, slots=(SimpleNamespace(slot=0, filled=Decimal(2), target=Decimal(1)),)),
+    ):
+        assert len(wrong.disagreements()) == 1, wrong
+
+
+def test_the_table_has_a_line_a_way_fits_a_terminal_and_says_how_many_agree() -> None:
+    bought, sold = (trade(1, "BUY", "2", "10004", maker=False),), (trade(1, "SELL", "2", "9999"),)
+    both: tuple[tuple[Side, tuple[Trade, ...]], ...] = (("BUY", bought), ("SELL", sold))
+    found = [outcome(way.name, side, trades, last="10010") for way in WAYS for side, trades in both]
+    found[0] = replace(found[0], booked=frozenset())
+    lines = table(TAPE, found)
+    assert max(map(len, lines)) <= 80
+    assert [line[:20].strip() for line in lines[2:-1] if line != "there and back"] == [
+        way.name for way in WAYS
+    ]
+    assert lines[2].split()[2:] == ["100", "2.50", "50", "3.50", "6.00", "2.5", "1", "3"]
+    assert lines[-1].endswith(f"{len(found) - 1} of {len(found)}")
