@@ -45,6 +45,14 @@ class Params:
         }
         return params
 
+    def renamed(self, name: str, to: str) -> Params:
+        """The same parameters with one under another name, which two endpoints give it."""
+        params = Params("")
+        params._values = {
+            to.lower() if key == name.lower() else key: each for key, each in self._values.items()
+        }
+        return params
+
     def sent(self, name: str) -> bool:
         """Whether the parameter is there and not empty."""
         return bool(self._values.get(name.lower()))
