@@ -306,7 +306,8 @@ class Session:
                 self.algo("SELL", "TRAILING_STOP_MARKET", quantity="0.010", callback_rate=1.0),
                 self.algo(
                     "SELL", "STOP_MARKET", quantity="0.010", trigger_price=str(far),
-                    working_type="MARK_PRICE", price_protect="TRUE", reduce_only="true", client_algo_id="guarded",
+                    working_type="MARK_PRICE", price_protect="TRUE", reduce_only="true",
+                    client_algo_id="guarded",
                 ),
             ]  # fmt: skip
             same({each.algo_status for each in placed}, {"NEW"})

@@ -11,14 +11,15 @@ from pms.venue.conditional.trailing import PER_MILLE, Trail
 from pms.venue.conditional.triggers import Triggers
 from pms.venue.matching import BUY, SELL
 
-PRICES = st.integers(900, 1100)
+PRICES = st.integers(975, 1025)
 COMMANDS = st.lists(
     st.one_of(
         st.tuples(st.just("price"), PRICES, st.just(0), st.just(False)),
         st.tuples(st.just("wait"), PRICES, st.just(0), st.booleans()),
-        st.tuples(st.just("trail"), st.sampled_from([BUY, SELL]), st.integers(1, 60), st.just(False)),
+        st.tuples(st.just("trail"), st.sampled_from([BUY, SELL]), st.integers(1, 40), st.just(False)),
         st.tuples(st.just("cancel"), st.integers(0, 40), st.just(0), st.just(False)),
     ),
+    min_size=10,
     max_size=80,
 )
 
@@ -72,6 +73,15 @@ def test_every_order_comes_out_on_the_tick_on_which_a_look_at_each_finds_it(
         for each, one in naive.items():
             if isinstance(one, Trailing):
                 assert triggers.trails[one.side].peak_of(each) == one.peak
+
+
+def test_one_high_is_every_followers_high() -> None:
+    trail = Trail(SELL)
+    trail.add(1, callback=50, peak=1000)
+    assert trail.at(990) == ([], False)
+    trail.add(2, callback=50, peak=990)
+    assert trail.at(1010) == ([], True)
+    assert [trail.peak_of(1), trail.peak_of(2)] == [1010, 1010]
 
 
 def test_the_price_passed_first_lets_its_order_out_first() -> None:
