@@ -83,11 +83,13 @@ class TradingSession:
 
     def _act(self, request: Mapping[str, Any], params: Params) -> Any:
         method = request.get("method")
+        if not isinstance(method, str):
+            raise VenueError(-1000, "Invalid request: missing field `method`")
         if method in ("session.logon", "session.status", "session.logout"):
             self._charge(2)
             return self._session(method, request, params)
         if method not in METHODS:
-            raise VenueError(-1000, f"Unknown method: {method}" if isinstance(method, str) else NO_METHOD)
+            raise VenueError(-1000, f"Unknown method: {method}")
         endpoint = TABLE[METHODS[method]]
         self._charge(endpoint.weigh(params))
         account = self._caller(endpoint, request, params)
@@ -141,9 +143,6 @@ class TradingSession:
     def _limits(self) -> list[dict[str, Any]]:
         """What is used of the address' weight and, once an account is known here, of its orders."""
         return self._venue.limits.told(self._remote, self._last_account)
-
-
-NO_METHOD = "Invalid request: missing field `method`"
 
 
 def _decoded(text: str) -> dict[str, Any]:
