@@ -9,6 +9,7 @@ from collections import deque
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from pms.venue import errors
 from pms.venue.errors import VenueError
 from pms.venue.feeds.hub import Hub
 from pms.venue.rest.dispatch import encode
@@ -158,11 +159,19 @@ class WebSocketFace:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    await socket.send_str(session.answer(message.data).decode())
+                    await socket.send_str(_answered(session, message.data).decode())
         finally:
             pinger.cancel()
             self._traders.discard(socket)
         return socket
+
+
+def _answered(session: TradingSession, text: str) -> bytes:
+    try:
+        return session.answer(text)
+    except Exception:
+        log.exception("trading_api.failed")
+        return encode({"id": None, "status": 500, "error": errors.refusal(-1000).body()})
 
 
 async def _ping_forever(socket: web.WebSocketResponse) -> None:
