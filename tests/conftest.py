@@ -116,7 +116,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--conformance-seconds", type=float, default=2, help="How long a client follows a moving book."
     )
-    parser.addoption("--fuzz-requests", type=int, default=4000, help="How many malformed requests.")
+    parser.addoption("--fuzz-requests", type=int, default=12_000, help="How many malformed requests.")
     parser.addoption("--fuzz-seed", type=int, default=1, help="Which ones.")
     parser.addoption("--record", action="store_true", help="Keep what the clients sent, as tapes.")
     parser.addoption("--soak-keep", action="store_true", help="Keep the soak's directories with all logs.")

@@ -119,6 +119,11 @@ class Fuzzed:
         self.trader = TradingSession(self.venue, "127.0.0.1", "")
         entries = [each for client in ("official", "ccxt") for each in tape.read(client)]
         self.requests = [each for each in entries if each["kind"] == tape.REST]
+        self.changes = [each for each in self.requests if each["method"] != "GET"]
+        # What clients sent elsewhere: right in form, wrong in place
+        self.values = sorted(
+            {value for each in self.requests for _, value in parse_qsl(each["query"] + "&" + each["body"])}
+        )
         self.frames = [each["text"] for each in entries if each["kind"] == tape.TRADING]
         self.controls = [each["text"] for each in entries if each["kind"] == tape.CONTROL]
         self.seen = Counter[str]()
@@ -136,14 +141,14 @@ class Fuzzed:
 
     def request(self) -> None:
         """Send one bent request; an assertion fails where it is not refused as it should be."""
-        entry = self.random.choice(self.requests)
+        entry = self.random.choice(self.changes if self.random.random() < 0.6 else self.requests)
         method, path = entry["method"], entry["path"]
         pairs = [
             pair
             for pair in parse_qsl(entry["query"] + "&" + entry["body"], keep_blank_values=True)
             if pair[0] not in ("signature", "timestamp")
         ]
-        for _ in range(self.random.randint(1, 3)):
+        for _ in range(self.random.choice((1, 1, 1, 2, 3))):
             method, path, pairs = self._bent(method, path, pairs)
         endpoint = TABLE.get((method, path))
         if endpoint is not None and endpoint.security is Security.SIGNED and self.random.random() < 0.95:
@@ -236,8 +241,10 @@ class Fuzzed:
         if place < 0 or bend < 0.04:
             return *self.random.choice((("GET", path), ("DELETE", path), (method, path + "x"))), pairs
         name, value = pairs[place]
-        if bend < 0.55:
+        if bend < 0.3:
             pairs[place] = name, self.random.choice(JUNK)
+        elif bend < 0.55:
+            pairs[place] = name, self.random.choice(self.values)
         elif bend < 0.7:
             del pairs[place]
         elif bend < 0.8:
@@ -280,5 +287,7 @@ def test_whatever_is_sent_is_refused_in_binance_s_shape_and_changes_nothing(
         "-1100",
         "-1130",
         "-2013",
+        "-2021",
+        "-2022",
         "refused frames",
     } <= fuzzed.seen.keys()
