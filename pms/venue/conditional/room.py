@@ -113,6 +113,8 @@ class Conditionals:
 
     def closing(self, transaction: Transaction) -> None:
         """Mark what this change's prices reach, what its trades finish, what has lost its position."""
+        if not self._algos and not self._children:
+            return
         if self._triggers:
             for each in transaction.prints:
                 self._at(transaction, each.symbol, CONTRACT, each.price)
