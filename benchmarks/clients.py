@@ -1,4 +1,4 @@
-"""The environments of the peers: `make clients` makes one in `.clients/` for each, from its own lock.
+"""Environments for other people's clients: `make clients` makes one in `.clients/` for each, from its lock.
 
 `pms bench` never installs: some of them are hundreds of megabytes, and it has fifty seconds.
 """
@@ -15,7 +15,10 @@ import bootstrap
 
 CLIENTS = bootstrap.ROOT / ".clients"
 LOCKS = Path(__file__).parent / "peers"
-NAMES = ("order_book", "nautilus_trader", "ccxt", "cryptofeed")
+BOOKS = ("order_book", "nautilus_trader", "ccxt", "cryptofeed")
+"""Those whose order book `bench ticks` runs."""
+OFFICIAL = "binance_sdk_derivatives_trading_usds_futures"
+NAMES = (*BOOKS, OFFICIAL)
 HOW = "make clients"
 
 

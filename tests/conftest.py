@@ -113,6 +113,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak-only", default="", help="Only faults that begin so, as `kill` or `cut workers`.")
     parser.addoption("--crash-seconds", type=int, default=12, help="How long each crash takes to its bottom.")
     parser.addoption("--outage-seconds", type=float, default=5, help="How long the exchange is away.")
+    parser.addoption(
+        "--conformance-seconds", type=float, default=2, help="How long a client follows a moving book."
+    )
+    parser.addoption("--fuzz-requests", type=int, default=12_000, help="How many malformed requests.")
+    parser.addoption("--fuzz-seed", type=int, default=1, help="Which ones.")
+    parser.addoption("--record", action="store_true", help="Keep what the clients sent, as tapes.")
     parser.addoption("--soak-keep", action="store_true", help="Keep the soak's directories with all logs.")
 
 

@@ -246,7 +246,7 @@ async def _assemble(
     )
     exchange = venue.exchange
     _open_accounts(exchange, config)
-    sockets = WebSocketFace(venue.feeds.hub, limited=config.limits == "binance")
+    sockets = WebSocketFace(venue, limited=config.limits == "binance")
     replays = _replays(config, recordings, venue, sockets)
     synthetics = _synthetics(config, exchange, {each.symbol for each in recordings})
     for name in synthetics:

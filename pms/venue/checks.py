@@ -12,7 +12,7 @@ from pms.venue.brackets import max_notional
 from pms.venue.margin import account_margin, assumed_price, open_loss, required
 from pms.venue.market import Market
 from pms.venue.matching import SELL, SelfTrade, TimeInForce
-from pms.venue.state import ZERO, Order
+from pms.venue.state import ZERO, Order, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class NewOrder:
     reduce_only: bool
     client_order_id: str
     self_trade: SelfTrade
+    origin: Origin | None = None
 
 
 def check_new_order(

@@ -10,8 +10,10 @@ import structlog
 
 from pms.venue import user_events
 from pms.venue.acts import Acts
+from pms.venue.amendments import Amendments
 from pms.venue.auth import Credential, Credentials
 from pms.venue.background import synthetic
+from pms.venue.conditional.room import Conditionals
 from pms.venue.countdown import Countdowns
 from pms.venue.exchange import Exchange
 from pms.venue.faults import Faults
@@ -73,6 +75,8 @@ def build(
     return Venue(
         exchange=exchange,
         acts=acts,
+        amendments=Amendments(exchange, memory.amendments),
+        conditionals=Conditionals(exchange, memory.algos.values(), token=token),
         fundings=Fundings(exchange, acts),
         feeds=feeds,
         symbols=symbols,

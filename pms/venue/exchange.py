@@ -27,7 +27,7 @@ from pms.venue.matching import (
 )
 from pms.venue.settlement import Fees, Settlement
 from pms.venue.state import ZERO, Order, Position, SymbolState, Wallet
-from pms.venue.transaction import Journal, Publisher, Transaction
+from pms.venue.transaction import Journal, Publisher, Transaction, Watcher
 
 MAX_AMENDMENTS = 10_000
 Levels = Iterable[tuple[int, int]]
@@ -54,22 +54,35 @@ class Exchange:
         self._owners: dict[str, int] = {}
         self.settlement = Settlement(self.accounts, self.fees, markets=markets)
         self._rank = 0
+        self.watchers: list[Watcher] = []
+        self._changing: Transaction | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """One change: journaled and published when the block ends, forgotten when it raises.
 
+        Inside another change it is part of that one.
         Trap: whatever may be refused is refused before the first mutation; nothing is rolled back.
         """
-        tx = Transaction(self.clock())
-        yield tx
-        for name in tx.touched:
-            market = self.markets[name]
-            if market.exhausted():
-                tx.record(market.reserve())
-        if tx.facts:
-            self._journal.append(list(tx.facts.values()))
+        if self._changing is not None:
+            yield self._changing
+            return
+        tx = self._changing = Transaction(self.clock())
+        try:
+            yield tx
+            for watcher in self.watchers:
+                watcher.closing(tx)
+            for name in tx.touched:
+                market = self.markets[name]
+                if market.exhausted():
+                    tx.record(market.reserve())
+            if tx.facts:
+                self._journal.append(list(tx.facts.values()))
+        finally:
+            self._changing = None
         self._publisher.publish(tx)
+        for watcher in self.watchers:
+            watcher.closed()
 
     # Accounts
 
@@ -135,6 +148,7 @@ class Exchange:
                 created=tx.time,
                 updated=tx.time,
                 assumed=assumed,
+                origin=new.origin,
             )
             resting = self._resting(order)
             limit = market_order_limit(market, new.side) if is_market else new.price
@@ -216,6 +230,13 @@ class Exchange:
         """Expire all open orders of an account in a symbol; `reason` as `er` tells it."""
         for order in list(account.open[symbol].values()):
             self._expire(tx, self.markets[symbol], order, status="EXPIRED", reason=reason)
+
+    def give_way(self, tx: Transaction, account: Account, symbol: str, *, lots: int) -> None:
+        """Expire the newest resting reduce-only orders, so that this much more can reduce the position."""
+        resting = list(account.exposures[symbol].reduce_only.values())
+        held = abs(account.position(symbol).lots)
+        while resting and sum(order.remaining for order in resting) + lots > held:
+            self._expire(tx, self.markets[symbol], resting.pop(), status="EXPIRED", reason=4)
 
     def trim_reduce_only(self, tx: Transaction, market: Market, account: Account) -> None:
         """Expire the reduce-only orders of an account that have nothing left to reduce."""

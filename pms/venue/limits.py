@@ -120,6 +120,26 @@ class RateLimits:
             raise errors.too_many_orders(self.allowed.orders_per_minute, "MINUTE", retry_after=retry_after)
         return short, long
 
+    def told(self, address: str, account: str | None) -> list[dict[str, Any]]:
+        """How much of each limit is used now, as the WebSocket trading API tells it."""
+        now, allowed = self._clock(), self.allowed
+        rows: list[tuple[str, str, int, int, _Window]] = []
+        if account is not None and (orders := self._orders.get(account)) is not None:
+            rows.append(("ORDERS", "SECOND", 10, allowed.orders_per_ten_seconds, orders.ten_seconds))
+            rows.append(("ORDERS", "MINUTE", 1, allowed.orders_per_minute, orders.minute))
+        if (state := self._addresses.get(address)) is not None:
+            rows.append(("REQUEST_WEIGHT", "MINUTE", 1, allowed.weight_per_minute, state.weight))
+        return [
+            {
+                "rateLimitType": kind,
+                "interval": interval,
+                "intervalNum": number,
+                "limit": limit,
+                "count": window.count(now, 0),
+            }
+            for kind, interval, number, limit, window in rows
+        ]
+
     @staticmethod
     def _banned(address: str, state: _Address, now: int) -> errors.VenueError:
         retry_after = max(1, -(-(state.banned_until - now) // 1000))

@@ -16,6 +16,8 @@ INTEGER_TEXT = "^[0-9]{1,19}$"
 CLIENT_ORDER_ID = re.compile(r"[\.A-Z\:/a-z0-9_-]{1,36}")
 CLIENT_ORDER_ID_TEXT = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
 MAX_CLIENT_ORDER_ID = 36
+LATEST_MS = 253_370_764_800_000
+"""The first moment of the year 9999."""
 
 
 class Params:
@@ -42,6 +44,14 @@ class Params:
             name.lower(): str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in values.items()
             if value is not None
+        }
+        return params
+
+    def renamed(self, name: str, to: str) -> Params:
+        """The same parameters with one under another name, which two endpoints give it."""
+        params = Params("")
+        params._values = {
+            to.lower() if key == name.lower() else key: each for key, each in self._values.items()
         }
         return params
 
@@ -135,8 +145,17 @@ class Params:
         return value
 
     def window(self) -> tuple[int | None, int | None]:
-        """startTime and endTime; -1023 when they are the wrong way round."""
-        start, end = self.integer("startTime"), self.integer("endTime")
+        """startTime and endTime; -1023 when they are the wrong way round, -1100 before the epoch.
+
+        A time beyond the calendar is its last year: nothing is there either, and months can be counted.
+        """
+        start, end = self._time("startTime"), self._time("endTime")
         if start is not None and end is not None and start > end:
             raise errors.refusal(-1023)
         return start, end
+
+    def _time(self, name: str) -> int | None:
+        time = self.integer(name)
+        if time is not None and time < 0:
+            raise errors.illegal(name, INTEGER_TEXT)
+        return None if time is None else min(time, LATEST_MS)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pms.venue.account import Account, retained
+from pms.venue.account import ORDER_KEPT_MS, Account, retained
+from pms.venue.conditional import shelf
 from pms.venue.exchange import Exchange
 from pms.venue.state import (
+    AlgoOrder,
+    Amendment,
     Countdown,
     Fact,
     Funding,
@@ -18,6 +22,7 @@ from pms.venue.state import (
     SymbolState,
     Trade,
     Wallet,
+    Watermark,
 )
 
 
@@ -28,12 +33,17 @@ class Remembered:
     wallets: dict[str, Wallet] = field(default_factory=dict)
     positions: dict[tuple[str, str], Position] = field(default_factory=dict)
     orders: dict[tuple[str, str, int], Order] = field(default_factory=dict)
+    algos: dict[int, AlgoOrder] = field(default_factory=dict)
+    amendments: list[Amendment] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     incomes: list[Income] = field(default_factory=list)
     fundings: list[Funding] = field(default_factory=list)
     keys: dict[str, ListenKey] = field(default_factory=dict)
     countdowns: dict[tuple[str, str], Countdown] = field(default_factory=dict)
     symbols: dict[str, SymbolState] = field(default_factory=dict)
+    _following: defaultdict[tuple[str, str, int], dict[int, AlgoOrder]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
 
     @classmethod
     def fold(cls, facts: Iterable[Fact]) -> Remembered:
@@ -46,6 +56,14 @@ class Remembered:
     def _take(self, fact: Fact) -> None:
         if isinstance(fact, Order):
             self.orders[fact.account, fact.symbol, fact.order_id] = fact
+        elif isinstance(fact, AlgoOrder):
+            self._take_algo(fact)
+        elif isinstance(fact, Amendment):
+            self.amendments.append(fact)
+        elif isinstance(fact, Watermark):
+            for algo in self._following[fact.symbol, fact.working_type, fact.side].values():
+                better = (fact.price - algo.peak) * -algo.side > 0
+                algo.peak = fact.price if better else algo.peak
         elif isinstance(fact, Trade):
             self.trades.append(fact)
         elif isinstance(fact, Position):
@@ -63,9 +81,19 @@ class Remembered:
         else:
             self.symbols[fact.symbol] = fact
 
+    def _take_algo(self, algo: AlgoOrder) -> None:
+        self.algos[algo.algo_id] = algo
+        following = self._following[algo.symbol, algo.working_type, algo.side]
+        if algo.status == "NEW" and algo.activated:
+            following[algo.algo_id] = algo
+        else:
+            following.pop(algo.algo_id, None)
+
     def prune(self, now: int) -> None:
         """Forget the orders that queries no longer know."""
         self.orders = {key: order for key, order in self.orders.items() if retained(order, now)}
+        self.amendments = [each for each in self.amendments if now - each.time <= ORDER_KEPT_MS]
+        self.algos = {key: algo for key, algo in self.algos.items() if shelf.retained(algo, now)}
 
     def facts(self) -> Iterator[Fact]:
         """All of it, for a fresh journal."""
@@ -73,6 +101,8 @@ class Remembered:
         yield from self.wallets.values()
         yield from self.positions.values()
         yield from self.orders.values()
+        yield from self.algos.values()
+        yield from self.amendments
         yield from self.trades
         yield from self.incomes
         yield from self.fundings

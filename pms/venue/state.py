@@ -14,6 +14,18 @@ ZERO = Decimal(0)
 WALLET = "USDT"
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """What an order was before a price let it out: the conditional order's terms that it still shows."""
+
+    type: str
+    trigger: int
+    working_type: str
+    close_position: bool
+    price_protect: bool
+    activation: int = 0
+    callback: int = 0
+
+
 class Order(msgspec.Struct, tag="order", tag_field="k"):
     """One order of an account, open or closed."""
 
@@ -39,6 +51,8 @@ class Order(msgspec.Struct, tag="order", tag_field="k"):
     # Arrival order among resting orders; an amend gives a new one
     rank: int = 0
     amendments: int = 0
+    # Set where a conditional order let it out
+    origin: Origin | None = None
 
     @property
     def open(self) -> bool:
@@ -49,6 +63,76 @@ class Order(msgspec.Struct, tag="order", tag_field="k"):
     def remaining(self) -> int:
         """Lots not traded."""
         return self.quantity - self.executed
+
+
+class AlgoOrder(msgspec.Struct, tag="algo", tag_field="k"):
+    """One conditional order. `quantity` 0 closes whatever is held when it triggers."""
+
+    account: str
+    symbol: str
+    algo_id: int
+    client_algo_id: str
+    side: int
+    type: str
+    time_in_force: str
+    quantity: int
+    price: int
+    trigger: int
+    working_type: str
+    close_position: bool
+    price_protect: bool
+    reduce_only: bool
+    self_trade: str
+    created: int = 0
+    updated: int = 0
+    status: str = "NEW"
+    # Trailing: how far back, in thousandths of the best price; where it begins; whether it has begun
+    callback: int = 0
+    activation: int = 0
+    activated: bool = False
+    # The best price seen, in ticks, as it was when this was written: a Watermark may have moved it since
+    peak: Decimal = ZERO
+    order_id: int = 0
+    triggered: int = 0
+    reason: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether it still waits, or is on its way out."""
+        return self.status in ("NEW", "TRIGGERING")
+
+    @property
+    def bound(self) -> bool:
+        """Whether it ends with the position that it would close."""
+        return self.close_position or self.time_in_force == "GTE_GTC"
+
+    @property
+    def callback_percent(self) -> Decimal:
+        """callbackRate as the wire has it."""
+        return Decimal(self.callback) / 10
+
+
+class Amendment(msgspec.Struct, tag="amendment", tag_field="k", frozen=True):
+    """One change of an order; price and quantity before and after, in ticks and lots."""
+
+    account: str
+    symbol: str
+    amendment_id: int
+    order_id: int
+    client_order_id: str
+    time: int
+    price: tuple[int, int]
+    quantity: tuple[int, int]
+    count: int
+
+
+class Watermark(msgspec.Struct, tag="peak", tag_field="k", frozen=True):
+    """A new best price for the trailing orders of one side that follow; in ticks."""
+
+    symbol: str
+    working_type: str
+    side: int
+    price: Decimal
 
 
 class Trade(msgspec.Struct, tag="trade", tag_field="k", frozen=True):
@@ -142,4 +226,17 @@ class SymbolState(msgspec.Struct, tag="symbol", tag_field="k", frozen=True):
     last_price: int
 
 
-Fact = Order | Trade | Position | Wallet | Income | Funding | ListenKey | Countdown | SymbolState
+Fact = (
+    Order
+    | AlgoOrder
+    | Amendment
+    | Watermark
+    | Trade
+    | Position
+    | Wallet
+    | Income
+    | Funding
+    | ListenKey
+    | Countdown
+    | SymbolState
+)

@@ -49,6 +49,7 @@ class Symbol:
     multiplier_up: Decimal
     multiplier_down: Decimal
     market_take_bound: Decimal
+    trigger_protect: Decimal
     max_orders: int
     tick_unit: Decimal
     # A tick and a lot in units of the last printed digit: printing a level is integer work
@@ -215,6 +216,7 @@ def _symbol(entry: Mapping[str, Any]) -> Symbol:
         multiplier_up=Decimal(percent["multiplierUp"]),
         multiplier_down=Decimal(percent["multiplierDown"]),
         market_take_bound=Decimal(entry.get("marketTakeBound", "0.05")),
+        trigger_protect=Decimal(entry.get("triggerProtect", "0.05")),
         max_orders=int(filters.get("MAX_NUM_ORDERS", {}).get("limit", 200)),
         tick_unit=Decimal(1).scaleb(-price_precision),
         tick_digits=int(tick.scaleb(price_precision)),

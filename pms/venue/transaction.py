@@ -61,3 +61,13 @@ class Publisher(Protocol):
 
     def publish(self, transaction: Transaction) -> None:
         """Send everything of one transaction; never blocks."""
+
+
+class Watcher(Protocol):
+    """Who has a say in what other changes bring about."""
+
+    def closing(self, transaction: Transaction) -> None:
+        """Add what belongs to this very change; it is not journaled yet. Must not refuse."""
+
+    def closed(self) -> None:
+        """The change is whole, journaled and sent: begin changes of one's own."""

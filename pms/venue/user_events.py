@@ -8,17 +8,17 @@ from typing import Any
 from pms.venue.account import Account
 from pms.venue.ledger import break_even, to_cents, unrealized
 from pms.venue.market import Market
-from pms.venue.state import WALLET, ZERO, Order, Position, Trade
-from pms.venue.symbols import plain
+from pms.venue.state import WALLET, ZERO, Order, Origin, Position, Trade
+from pms.venue.symbols import Symbol, plain
 
 SIDES = {1: "BUY", -1: "SELL"}
 
 
-def average_price(order: Order, market: Market) -> Decimal:
+def average_price(order: Order, symbol: Symbol) -> Decimal:
     """Mean fill price; zero before the first fill."""
     if not order.executed:
         return Decimal(0)
-    return market.symbol.tick * order.quote / order.executed
+    return symbol.tick * order.quote / order.executed
 
 
 def order_update(
@@ -35,6 +35,12 @@ def order_update(
     """ORDER_TRADE_UPDATE. `accepted` shows the order as it was on arrival, before its first fill."""
     symbol = market.symbol
     exposure = account.exposures[order.symbol]
+    origin = order.origin or Origin(
+        order.type, 0, "CONTRACT_PRICE", close_position=False, price_protect=False
+    )
+    trailing = {}
+    if origin.callback:
+        trailing = {"AP": plain(symbol.price(origin.activation)), "cr": plain(Decimal(origin.callback) / 10)}
     return {
         "e": "ORDER_TRADE_UPDATE",
         "T": time,
@@ -47,8 +53,8 @@ def order_update(
             "f": order.time_in_force,
             "q": plain(symbol.quantity(order.quantity)),
             "p": plain(symbol.price(order.price)),
-            "ap": "0" if accepted else plain(to_cents(average_price(order, market))),
-            "sp": "0",
+            "ap": "0" if accepted else plain(to_cents(average_price(order, symbol))),
+            "sp": plain(symbol.price(origin.trigger)),
             "x": execution,
             "X": "NEW" if accepted else order.status,
             "i": order.order_id,
@@ -63,12 +69,13 @@ def order_update(
             "a": plain(exposure.asks),
             "m": trade.maker if trade else False,
             "R": order.reduce_only,
-            "wt": "CONTRACT_PRICE",
-            "ot": order.type,
+            "wt": origin.working_type,
+            "ot": origin.type,
             "ps": "BOTH",
-            "cp": False,
+            "cp": origin.close_position,
+            **trailing,
             "rp": plain(trade.realized) if trade else "0",
-            "pP": False,
+            "pP": origin.price_protect,
             "si": 0,
             "ss": 0,
             "V": order.self_trade,

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from pms.venue.account import Account
 from pms.venue.acts import Acts
+from pms.venue.amendments import Amendments
 from pms.venue.auth import Credentials
+from pms.venue.conditional.room import Conditionals
 from pms.venue.countdown import Countdowns
 from pms.venue.exchange import Exchange
 from pms.venue.faults import Faults
@@ -45,6 +47,8 @@ class Venue:
 
     exchange: Exchange
     acts: Acts
+    amendments: Amendments
+    conditionals: Conditionals
     fundings: Fundings
     feeds: Feeds
     symbols: SymbolTable

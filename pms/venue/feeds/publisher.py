@@ -13,6 +13,7 @@ from pms.venue.candles import Candles
 from pms.venue.faults import FaultKind, Faults
 from pms.venue.feeds.depth import DepthFeed, UpdateIds
 from pms.venue.feeds.hub import Hub
+from pms.venue.feeds.rolling import Rolling
 from pms.venue.market import Market
 from pms.venue.symbols import plain
 from pms.venue.transaction import Print, Transaction, UserEvent
@@ -53,6 +54,7 @@ class Feeds:
         self.emissions: deque[tuple[str, int]] = deque(maxlen=50_000)
         self.candles = {name: Candles() for name in markets}
         self.latest_prints: dict[str, list[Print]] = {name: [] for name in markets}
+        self._rolling = Rolling(markets, self.candles, hub=hub, clock=clock)
         self._by_lower = {market.symbol.lower: name for name, market in markets.items()}
         self._best: dict[str, BestPrices] = {}
         hub.on_change(opened=self._opened, closed=self._closed)
@@ -85,7 +87,8 @@ class Feeds:
         if isinstance(order, dict) and order.get("X") == "FILLED":
             self.emissions.append((str(order["c"]), self.monotonic_ns()))
         if self.faults.rules:
-            client_order_id = order["c"] if isinstance(order, dict) else str(event.payload.get("c", ""))
+            told = order if isinstance(order, dict) else event.payload
+            client_order_id = str(told.get("c") or told.get("caid", ""))
             fault = self.faults.on_event(event.account, event.type, client_order_id, self.monotonic_ns())
             if fault is FaultKind.WITHHOLD_EVENT:
                 return
@@ -219,6 +222,7 @@ class Feeds:
                 if beat * TICK_MS % interval == 0:
                     for feed in self.depth.values():
                         feed.flush(interval, time=now)
+            self._rolling.tick(beat * TICK_MS)
             if beat * TICK_MS % 1000 == 0:
                 self._mark_prices(now, seconds=beat * TICK_MS // 1000)
 

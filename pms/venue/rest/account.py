@@ -382,7 +382,18 @@ def order_rate_limits(call: Call) -> list[dict[str, Any]]:
     ]
 
 
+def adl_quantile(call: Call) -> list[dict[str, Any]]:
+    """GET /v1/adlQuantile: of symbols with a position; the same figure as positionRisk's `adl`."""
+    market = call.venue.chosen_market(call.params)
+    return [
+        {"symbol": name, "adlQuantile": {"LONG": 0, "SHORT": 0, "BOTH": 1}}
+        for name, position in call.account.positions.items()
+        if position.lots and (market is None or name == market.symbol.name)
+    ]
+
+
 ENDPOINTS = (
+    Endpoint("GET", "/fapi/v1/adlQuantile", adl_quantile, weight=5),
     Endpoint("GET", "/fapi/v2/balance", balance, weight=5),
     Endpoint("GET", "/fapi/v3/balance", balance, weight=5),
     Endpoint("GET", "/fapi/v2/account", account_v2, weight=5),

@@ -15,7 +15,7 @@ from pms.venue import errors
 from pms.venue.errors import VenueError
 from pms.venue.params import Params
 from pms.venue.rest.endpoint import Call, Endpoint
-from pms.venue.rest.orders import place
+from pms.venue.rest.orders import amend, place
 from pms.venue.rest.views import acknowledged
 
 MOST_PLACED = 5
@@ -32,6 +32,14 @@ def place_batch(call: Call) -> list[dict[str, Any]]:
     if not 1 <= len(elements) <= MOST_PLACED:
         raise errors.refusal(-4082)
     return _each(elements, lambda element: place(call.with_params(Params.of(element))))
+
+
+def amend_batch(call: Call) -> list[dict[str, Any]]:
+    """PUT /v1/batchOrders: up to five orders, each amended or refused by itself."""
+    elements = _list(call.params, "batchOrders", _elements)
+    if not 1 <= len(elements) <= MOST_PLACED:
+        raise errors.refusal(-4082)
+    return _each(elements, lambda element: amend(call.with_params(Params.of(element))))
 
 
 def cancel_batch(call: Call) -> list[dict[str, Any]]:
@@ -87,5 +95,6 @@ def _list(params: Params, name: str, decoder: msgspec.json.Decoder[list[T]]) -> 
 
 ENDPOINTS = (
     Endpoint("POST", "/fapi/v1/batchOrders", place_batch, weight=5, orders=(5, 1)),
+    Endpoint("PUT", "/fapi/v1/batchOrders", amend_batch, weight=5, orders=(5, 1)),
     Endpoint("DELETE", "/fapi/v1/batchOrders", cancel_batch),
 )

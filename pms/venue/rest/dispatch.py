@@ -8,7 +8,7 @@ import msgspec
 
 from pms.venue.errors import VenueError
 from pms.venue.params import Params
-from pms.venue.rest import account, batches, market_data, orders, settings
+from pms.venue.rest import account, algo, batches, history, market_data, orders, settings, statistics
 from pms.venue.rest.endpoint import Call, Endpoint, Security
 from pms.venue.venue import Venue
 
@@ -18,8 +18,11 @@ TABLE: dict[tuple[str, str], Endpoint] = {
     (endpoint.method, endpoint.path): endpoint
     for rows in (
         market_data.ENDPOINTS,
+        statistics.ENDPOINTS,
+        history.ENDPOINTS,
         orders.ENDPOINTS,
         batches.ENDPOINTS,
+        algo.ENDPOINTS,
         account.ENDPOINTS,
         settings.ENDPOINTS,
     )

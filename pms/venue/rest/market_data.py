@@ -8,7 +8,8 @@ from pms.venue import candles, errors
 from pms.venue.market import Market
 from pms.venue.params import Params
 from pms.venue.rest.endpoint import Call, Endpoint, Security, by_symbol
-from pms.venue.symbols import plain
+from pms.venue.symbols import Symbol, plain
+from pms.venue.transaction import Print
 
 DEPTH_WEIGHTS = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
 
@@ -49,18 +50,20 @@ def trades(call: Call) -> list[dict[str, Any]]:
     market = call.venue.market(call.params)
     symbol = market.symbol
     limit = call.params.limited("limit", default=500, most=1000)
-    return [
-        {
-            "id": each.trade_id,
-            "price": symbol.price_text(each.price),
-            "qty": symbol.quantity_text(each.quantity),
-            "quoteQty": plain(symbol.notional(each.price, each.quantity)),
-            "time": each.time,
-            "isBuyerMaker": each.buyer_is_maker,
-            "isRPITrade": False,
-        }
-        for each in call.venue.feeds.latest_prints[symbol.name][-limit:]
-    ]
+    return [public_trade(each, symbol) for each in call.venue.feeds.latest_prints[symbol.name][-limit:]]
+
+
+def public_trade(each: Print, symbol: Symbol) -> dict[str, Any]:
+    """One trade as everybody sees it."""
+    return {
+        "id": each.trade_id,
+        "price": symbol.price_text(each.price),
+        "qty": symbol.quantity_text(each.quantity),
+        "quoteQty": plain(symbol.notional(each.price, each.quantity)),
+        "time": each.time,
+        "isBuyerMaker": each.buyer_is_maker,
+        "isRPITrade": False,
+    }
 
 
 KLINE_WEIGHTS = ((99, 1), (499, 2), (1000, 5))
@@ -98,7 +101,7 @@ def klines(call: Call) -> list[list[object]]:
     ]
 
 
-def _each(call: Call, show: Any) -> Any:
+def each_market(call: Call, show: Any) -> Any:
     """One object for a symbol, a list without."""
     market = call.venue.chosen_market(call.params)
     if market is not None:
@@ -108,7 +111,7 @@ def _each(call: Call, show: Any) -> Any:
 
 def premium_index(call: Call) -> Any:
     """GET /v1/premiumIndex."""
-    return _each(call, _premium)
+    return each_market(call, _premium)
 
 
 def _premium(call: Call, market: Market) -> dict[str, Any]:
@@ -159,7 +162,7 @@ def funding_info(call: Call) -> list[dict[str, Any]]:
 
 def price(call: Call) -> Any:
     """GET /v1 and /v2/ticker/price."""
-    return _each(call, _price)
+    return each_market(call, _price)
 
 
 def _price(call: Call, market: Market) -> dict[str, Any]:
@@ -172,7 +175,7 @@ def _price(call: Call, market: Market) -> dict[str, Any]:
 
 def book_ticker(call: Call) -> Any:
     """GET /v1/ticker/bookTicker."""
-    return _each(call, _book_ticker)
+    return each_market(call, _book_ticker)
 
 
 def _book_ticker(call: Call, market: Market) -> dict[str, Any]:

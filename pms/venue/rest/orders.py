@@ -24,7 +24,9 @@ def parse_new_order(params: Params, market: Market, *, generated_id: str) -> New
     """A new order's parameters, refused in Binance's order: form first, then filters of the symbol."""
     symbol = market.symbol
     side = SIDES[params.choice("side", SIDES, code=-1117)]
-    _one_way(params)
+    one_way(params)
+    if params.flag("closePosition"):
+        raise errors.not_required("closePosition")
     type_ = params.need("type")
     if type_ in CONDITIONAL:
         raise errors.refusal(-4120)
@@ -34,7 +36,7 @@ def parse_new_order(params: Params, market: Market, *, generated_id: str) -> New
     time_in_force = _time_in_force(params, is_market=is_market)
     reduce_only = params.flag("reduceOnly") or False
     mode = params.choice("selfTradePreventionMode", list(SelfTrade), code=-5039, default="EXPIRE_MAKER")
-    _no_price_match(params)
+    no_price_match(params)
     client_order_id = params.client_order_id("newClientOrderId") or generated_id
     quantity = params.need_decimal("quantity")
     price = None if is_market else params.need_decimal("price")
@@ -51,13 +53,11 @@ def parse_new_order(params: Params, market: Market, *, generated_id: str) -> New
     )
 
 
-def _one_way(params: Params) -> None:
+def one_way(params: Params) -> None:
     """Only one-way mode is offered: positionSide may be BOTH or absent."""
     side = params.choice("positionSide", ("BOTH", "LONG", "SHORT"), code=-4060, default="BOTH")
     if side != "BOTH":
         raise errors.refusal(-4061)
-    if params.flag("closePosition"):
-        raise errors.not_required("closePosition")
 
 
 def _time_in_force(params: Params, *, is_market: bool) -> TimeInForce:
@@ -69,7 +69,7 @@ def _time_in_force(params: Params, *, is_market: bool) -> TimeInForce:
     return TimeInForce.GTC
 
 
-def _no_price_match(params: Params) -> None:
+def no_price_match(params: Params) -> None:
     if params.choice("priceMatch", ("NONE",), code=-5037, default="NONE") != "NONE":
         raise errors.refusal(-5037)
 
@@ -89,7 +89,7 @@ def amend(call: Call) -> dict[str, Any]:
     params = call.params
     market = call.venue.market(params)
     side = SIDES[params.choice("side", SIDES, code=-1117)]
-    _no_price_match(params)
+    no_price_match(params)
     order = _find(call, market)
     if order is None or not order.open:
         raise errors.refusal(-2013)
@@ -99,7 +99,7 @@ def amend(call: Call) -> dict[str, Any]:
         raise errors.not_valid("side")
     lots = market.symbol.lots(params.need_decimal("quantity"), market=False)
     price = market.symbol.ticks(params.need_decimal("price"))
-    order = call.venue.exchange.amend(call.account, order, price=price, lots=lots)
+    order = call.venue.amendments.amend(call.account, order, price=price, lots=lots)
     view = acknowledged(order, market, accepted=False, legacy=call.venue.legacy_acks)
     view["pair"] = market.symbol.name
     modify_id = params.integer("modifyId")
@@ -179,7 +179,7 @@ def all_orders(call: Call) -> list[dict[str, Any]]:
     name, now = market.symbol.name, call.venue.clock()
     limit = call.params.limited("limit", default=500, most=1000)
     first = call.params.integer("orderId")
-    window = _window(call.params, now)
+    window = window_of_a_week(call.params, now)
     if first is not None:
         orders = call.account.orders_from(name, first, limit)
     else:
@@ -196,7 +196,7 @@ def user_trades(call: Call) -> list[dict[str, Any]]:
     timed = params.sent("startTime") or params.sent("endTime")
     if from_id is not None and timed:
         raise errors.refusal(-1128)
-    window = _window(params, call.venue.clock())
+    window = window_of_a_week(params, call.venue.clock())
     if from_id is not None:
         trades = call.account.trades_from(name, from_id, limit, order_id=order_id)
     elif order_id is not None and not timed:
@@ -207,7 +207,7 @@ def user_trades(call: Call) -> list[dict[str, Any]]:
     return [trade_row(trade, market) for trade in trades]
 
 
-def _window(params: Params, now: int) -> tuple[int, int]:
+def window_of_a_week(params: Params, now: int) -> tuple[int, int]:
     """startTime and endTime with their defaults: at most 7 days; -1127 for more."""
     start, end = params.window()
     if start is not None and end is not None and end - start > WEEK_MS:
@@ -216,19 +216,6 @@ def _window(params: Params, now: int) -> tuple[int, int]:
         end = now if end is None else end
         return end - WEEK_MS, end
     return start, start + WEEK_MS if end is None else end
-
-
-def open_algo_orders(call: Call) -> list[dict[str, Any]]:
-    """GET /v1/openAlgoOrders: conditional orders are not offered, so there are none."""
-    call.venue.chosen_market(call.params)
-    return []
-
-
-def algo_order(call: Call) -> dict[str, Any]:
-    """GET /v1/algoOrder: never found."""
-    if not call.params.sent("algoId") and not call.params.sent("clientAlgoId"):
-        raise errors.one_of_two("algoId", "clientAlgoId")
-    raise errors.refusal(-2013)
 
 
 ENDPOINTS = (
@@ -242,6 +229,4 @@ ENDPOINTS = (
     Endpoint("GET", "/fapi/v1/userTrades", user_trades, weight=5),
     Endpoint("DELETE", "/fapi/v1/allOpenOrders", cancel_all),
     Endpoint("POST", "/fapi/v1/countdownCancelAll", countdown, weight=10),
-    Endpoint("GET", "/fapi/v1/openAlgoOrders", open_algo_orders, weight=by_symbol(1, 40)),
-    Endpoint("GET", "/fapi/v1/algoOrder", algo_order),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pms.venue.ledger import to_cents
 from pms.venue.market import Market
-from pms.venue.state import Income, Order, Trade
+from pms.venue.state import Income, Order, Origin, Trade
 from pms.venue.symbols import plain
 from pms.venue.user_events import SIDES, average_price
 
@@ -22,7 +22,7 @@ def money(amount: Decimal) -> str:
 def _average(order: Order, market: Market) -> str:
     if not order.executed:
         return market.symbol.price_text(0)
-    return format(average_price(order, market).quantize(AVERAGE_UNIT), "f")
+    return format(average_price(order, market.symbol).quantize(AVERAGE_UNIT), "f")
 
 
 def _quote(order: Order, market: Market) -> str:
@@ -45,17 +45,27 @@ def _head(order: Order, market: Market, *, accepted: bool) -> dict[str, Any]:
 
 
 def _tail(order: Order, market: Market) -> dict[str, Any]:
+    origin = order.origin or Origin(
+        order.type, 0, "CONTRACT_PRICE", close_position=False, price_protect=False
+    )
+    trailing = {}
+    if origin.callback:
+        trailing = {
+            "activatePrice": market.symbol.price_text(origin.activation),
+            "priceRate": plain(Decimal(origin.callback) / 10),
+        }
     return {
         "timeInForce": order.time_in_force,
         "type": order.type,
         "reduceOnly": order.reduce_only,
-        "closePosition": False,
+        "closePosition": origin.close_position,
         "side": SIDES[order.side],
         "positionSide": "BOTH",
-        "stopPrice": market.symbol.price_text(0),
-        "workingType": "CONTRACT_PRICE",
-        "priceProtect": False,
-        "origType": order.type,
+        "stopPrice": market.symbol.price_text(origin.trigger),
+        "workingType": origin.working_type,
+        "priceProtect": origin.price_protect,
+        "origType": origin.type,
+        **trailing,
         "priceMatch": "NONE",
         "selfTradePreventionMode": order.self_trade,
         "goodTillDate": 0,

@@ -9,10 +9,15 @@ from collections import deque
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from pms.venue import errors
+from pms.venue.errors import VenueError
 from pms.venue.feeds.hub import Hub
+from pms.venue.rest.dispatch import encode
+from pms.venue.venue import Venue
 from pms.venue.ws.connection import Connection
 from pms.venue.ws.control import handle, subscribe_from_path
 from pms.venue.ws.routes import Route
+from pms.venue.ws.trading import HANDSHAKE_WEIGHT, TradingSession
 
 log = structlog.get_logger(__name__)
 
@@ -59,10 +64,12 @@ class TransportPipe:
 class WebSocketFace:
     """All live connections. `limited` enforces ten incoming messages a second."""
 
-    def __init__(self, hub: Hub, *, limited: bool) -> None:
-        self._hub = hub
+    def __init__(self, venue: Venue, *, limited: bool) -> None:
+        self._venue = venue
+        self._hub: Hub = venue.feeds.hub
         self._limited = limited
         self.connections: dict[Connection, web.WebSocketResponse] = {}
+        self._traders: set[web.WebSocketResponse] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """Every path of every route."""
@@ -72,6 +79,7 @@ class WebSocketFace:
             found.append(web.get(f"{base}/ws", self._handler(route, combined=False)))
             found.append(web.get(f"{base}/ws/{{streams:.+}}", self._handler(route, combined=False)))
             found.append(web.get(f"{base}/stream", self._handler(route, combined=True)))
+        found.append(web.get("/ws-fapi/v1", self._trade))
         return found
 
     async def drained(self) -> None:
@@ -96,7 +104,8 @@ class WebSocketFace:
     async def close(self) -> None:
         """Say goodbye to all; a client that does not answer in time is cut."""
         goodbyes = [
-            socket.close(code=WSCloseCode.GOING_AWAY, drain=False) for socket in self.connections.values()
+            socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
+            for socket in (*self.connections.values(), *self._traders)
         ]
         await asyncio.gather(*goodbyes, return_exceptions=True)
         self.cut(None)
@@ -133,6 +142,36 @@ class WebSocketFace:
             if not handle(connection, route, message.data):
                 await socket.close()
                 return
+
+    async def _trade(self, request: web.Request) -> web.StreamResponse:
+        """The WebSocket trading API; its handshake is weighed as a request is."""
+        try:
+            self._venue.limits.charge(request.remote or "", HANDSHAKE_WEIGHT)
+        except VenueError as error:
+            return web.Response(
+                body=encode(error.body()), status=error.status, content_type="application/json"
+            )
+        socket = web.WebSocketResponse(autoping=True, compress=False, timeout=0.5, max_msg_size=65_536)
+        await socket.prepare(request)
+        session = TradingSession(self._venue, request.remote or "", request.query_string)
+        self._traders.add(socket)
+        pinger = asyncio.create_task(_ping_forever(socket))
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    await socket.send_str(_answered(session, message.data).decode())
+        finally:
+            pinger.cancel()
+            self._traders.discard(socket)
+        return socket
+
+
+def _answered(session: TradingSession, text: str) -> bytes:
+    try:
+        return session.answer(text)
+    except Exception:
+        log.exception("trading_api.failed")
+        return encode({"id": None, "status": 500, "error": errors.refusal(-1000).body()})
 
 
 async def _ping_forever(socket: web.WebSocketResponse) -> None:

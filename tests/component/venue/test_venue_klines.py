@@ -50,10 +50,17 @@ async def test_a_past_can_be_handed_in(client: VenueClient) -> None:
         ({"symbol": "BTCUSDT", "interval": "1d", "limit": 0}, -1130),
         ({"symbol": "BTCUSDT", "interval": "1d", "limit": "many"}, -1102),
         ({"symbol": "BTCUSDT", "interval": "1d", "startTime": 2, "endTime": 1}, -1023),
+        ({"symbol": "BTCUSDT", "interval": "1M", "startTime": -1}, -1100),
     ],
 )
 async def test_refusals(client: VenueClient, params: dict, code: int) -> None:
     assert await client.code("GET", "/fapi/v1/klines", **params) == code
+
+
+async def test_a_month_beyond_the_calendar_holds_nothing(client: VenueClient) -> None:
+    await client.market("BUY", "0.01")
+    params = {"symbol": "BTCUSDT", "interval": "1M", "startTime": "9" * 19}
+    assert await client.ok("GET", "/fapi/v1/klines", **params) == []
 
 
 @pytest.mark.parametrize(("limit", "weight"), [(99, 1), (100, 2), (499, 2), (500, 5), (1000, 5), (1001, 10)])

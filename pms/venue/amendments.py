@@ -1,0 +1,50 @@
+"""What became of amended orders: GET /v1/orderAmendment. One fact each, in the amend's own transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from pms.venue.account import Account
+from pms.venue.exchange import Exchange
+from pms.venue.state import Amendment, Order
+
+
+class Amendments:
+    """Amends orders, and keeps how each was before and after."""
+
+    def __init__(self, exchange: Exchange, remembered: Iterable[Amendment]) -> None:
+        self._exchange = exchange
+        self._of: defaultdict[tuple[str, str], list[Amendment]] = defaultdict(list)
+        self._last_id = 0
+        for each in remembered:
+            self._keep(each)
+
+    def amend(self, account: Account, order: Order, *, price: int, lots: int) -> Order:
+        """Amend an order; nothing is kept where that cancelled it instead."""
+        before, count = (order.price, order.quantity), order.amendments
+        with self._exchange.transaction() as tx:
+            amended = self._exchange.amend(account, order, price=price, lots=lots)
+            if amended.amendments > count:
+                fact = Amendment(
+                    account=account.name,
+                    symbol=order.symbol,
+                    amendment_id=max(self._last_id + 1, tx.time * 1000),
+                    order_id=order.order_id,
+                    client_order_id=order.client_order_id,
+                    time=tx.time,
+                    price=(before[0], price),
+                    quantity=(before[1], lots),
+                    count=amended.amendments,
+                )
+                self._keep(fact)
+                tx.record(fact)
+        return amended
+
+    def between(self, account: str, symbol: str, start: int, end: int) -> list[Amendment]:
+        """Those of one account and symbol in a window, newest first."""
+        return [each for each in reversed(self._of[account, symbol]) if start <= each.time <= end]
+
+    def _keep(self, each: Amendment) -> None:
+        self._last_id = max(self._last_id, each.amendment_id)
+        self._of[each.account, each.symbol].append(each)
