@@ -231,7 +231,10 @@ def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
     quantity = _quantity(turn, slot, want, room=_room(turn, slot) + left)
     if (want.price == slot.price and quantity == left) or not quantity:
         return
-    may_at = max(slot.moved_at + want.every_ms, slot.resume_at, now + turn.throttle.wait_ms(algo.id, now=now))
+    turns = turn.throttle.of(guards=want.follows)
+    may_at = max(slot.moved_at + want.every_ms, slot.resume_at)
+    if now >= may_at:
+        may_at = now + turns.wait_ms(algo.id, now=now)
     if now < may_at:
         turn.wake(may_at)
         return
@@ -243,7 +246,7 @@ def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
         else:
             _refused(turn, slot, want, refusal)
         return
-    turn.throttle.note(algo.id, now=now)
+    turns.note(algo.id, now=now)
 
 
 def _room(turn: Turn, slot: Slot) -> Decimal:
