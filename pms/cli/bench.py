@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-NAMES = ("command", "fill", "ticks", "start", "risk", "admission", "algos")
+NAMES = ("command", "fill", "ticks", "start", "risk", "admission", "algos", "algos_live")
 LONGEST_S = 50
 
 

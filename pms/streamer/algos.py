@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from pms.contract import names
+from pms.contract.journal import OrderRow
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.conduct import conduct, end
 from pms.domain.algos.machines import MACHINES, TIMED
@@ -32,8 +33,9 @@ log = structlog.get_logger()
 LIVES_MS = 5_000
 """The deadline of a child: what was not sent by then is void, and the algo is asked again."""
 
-AT_ONCE = 20
-"""Algos asked before the loop may turn to its other work."""
+AT_ONCE = 200
+"""Algos asked before the loop may turn to its other work: some six milliseconds. Fewer, and those asked last
+wait through as many turns of the loop as a flood of ticks makes long."""
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class Algos:
             self.ask(algo.id)
 
     def ticked(self, symbol: str) -> None:
-        """Ask those who watch a symbol."""
+        """Ask those who watch a symbol, whose best bid or ask is another than before."""
         for algo_id in self.engine.desk.algos.by_symbol.get(symbol, ()):
             self.ask(algo_id)
 
@@ -164,9 +166,12 @@ class Algos:
                 continue
             amended = row.amend_quantity is not None
             task = names.Task.SEND_AMEND if amended else names.Task.PLACE
-            self.wake_ups.wake(task, row.client_order_id, queue=self._queue(row.parent_id))
+            self.wake_ups.wake(task, row.client_order_id, queue=self._queue(row))
 
-    def _queue(self, algo_id: str | None) -> str:
-        """Whose workers send for an algo: a slice's moment waits behind nobody's commands."""
-        algo = self.engine.desk.algos.every.get(algo_id or "")
-        return names.Queue.SCHEDULE if algo is not None and algo.kind in TIMED else names.Queue.ORDERS
+    def _queue(self, row: OrderRow) -> str:
+        """Who sends it: a slice's moment waits behind nobody's commands, a stop behind nobody's moves."""
+        algo = self.engine.desk.algos.every.get(row.parent_id or "")
+        if algo is not None and algo.kind in TIMED:
+            return names.Queue.SCHEDULE
+        guards = row.price is None or (algo is not None and algo.terms.follows_position)
+        return names.Queue.URGENT if row.reduce_only and guards else names.Queue.ORDERS

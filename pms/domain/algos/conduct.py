@@ -50,6 +50,9 @@ PASSING = frozenset(
 """Refusals that pass by themselves: nothing is counted, and nothing journaled again and again."""
 
 PASSING_MS = 1_000
+STOPS_MS = 100
+"""What takes risk away at market tries again that soon: nobody need move for what held it up to pass."""
+
 CLOSED_MS = 500
 
 
@@ -282,7 +285,8 @@ def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
     if passes:
         if slot.note is None or not slot.note.startswith(refusal.code):
             slot.note = told
-        turn.wake(turn.asked.now + PASSING_MS)
+        stops = want.reduce_only and want.price is None
+        turn.wake(turn.asked.now + (STOPS_MS if stops else PASSING_MS))
         return
     _back_off(turn, slot, told)
     turn.wake(slot.resume_at)

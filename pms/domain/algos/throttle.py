@@ -1,8 +1,8 @@
 """How often algos may move their orders: a share of the exchange's order limit, and everyone's turn in it.
 
-Who may not move is given a turn, behind all that wait already, and is let alone until then: who is asked more
-often, because his symbol ticks more, gets no more of it. What a turn is used for is decided when it comes; one
-that is not used in time is over. Nobody's turn takes the room that others' orders and cancels need.
+Who may not move is given a turn, behind all that wait already, and is let alone until then: who is asked
+more often, because his symbol ticks more, gets no more of it. What a turn is used for is decided when it
+comes; one that is not used in time is over. No turn takes the room that others' orders and cancels need.
 
 What guards a position (a bracket's take-profit that must shrink with it) has a share of its own: it never
 waits behind those that follow the market.
