@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from itertools import count
 from typing import Any, Literal
 
 import aiohttp
@@ -19,9 +18,6 @@ log = structlog.get_logger()
 FIRST_DELAY_S = 0.1
 LAST_DELAY_S = 5.0
 HANDSHAKE_S = 5.0
-AT_ONCE = 64
-"""Frames taken before the loop may turn to its other work: about two milliseconds of depth diffs."""
-
 HEARTBEAT_S = 15.0
 """A ping every so often; the connection is lost when the pong takes longer than half of it."""
 
@@ -83,13 +79,8 @@ async def leave(socket: Socket, event: str) -> None:
 
 
 async def read(socket: Socket, take: Callable[[bytes], bool]) -> None:
-    """Take frames until the socket ends or `take` has had enough.
-
-    Trap: a socket that has frames waiting does not yield; a flood of them would have the loop to itself.
-    """
-    for number in count(1):
-        if not number % AT_ONCE:
-            await asyncio.sleep(0)
+    """Take frames until the socket ends or `take` has had enough."""
+    while True:
         message = await socket.receive()
         if message.type is aiohttp.WSMsgType.TEXT:
             if not take(message.data):
