@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -38,8 +38,18 @@ FLOOR = ("F" * 64, "f" * 64)
 class Bench:
     """One system under measurement."""
 
-    def __init__(self, home: Path, *, appendfsync: Literal["always", "everysec"]) -> None:
-        self.home = home
+    def __init__(
+        self,
+        home: Path,
+        *,
+        appendfsync: Literal["always", "everysec"] = "always",
+        venue_options: tuple[str, ...] = ("--limits", "off"),
+        streamer: str = "pms.streamer",
+        environment: Mapping[str, str] | None = None,
+        patience_s: float = 30,
+    ) -> None:
+        self.home, self.patience_s = home, patience_s
+        self.venue_options, self.streamer, self.given = venue_options, streamer, dict(environment or {})
         self.redis_server = EmbeddedRedis(
             data_dir=home / "redis", runtime_dir=home / "r", appendfsync=appendfsync
         )
@@ -63,26 +73,31 @@ class Bench:
             "PMS_SYMBOLS": "BTCUSDT",
             "PMS_LOG_LEVEL": "WARNING",
             "NO_COLOR": "1",
+            **self.given,
         }
-        venue_log = self.start("pms.venue", "--port", "0", "--limits", "off")
+        venue_log = self.start("pms.venue", "--port", "0", *self.venue_options)
         await until(lambda: _read(venue_log, "venue ready"), "the venue")
         self.url = _text(venue_log).split("venue ready", 1)[1].split()[0]
         self.environment["PMS_BINANCE_REST_URL"] = self.url
         self.environment["PMS_BINANCE_WS_URL"] = self.url.replace("http", "ws")
-        self.redis = connect(redis_url, name="bench", connections=128)
+        self.redis = connect(redis_url, name="bench", timeout_s=self.patience_s, connections=128)
         self.requests = Requests(self.redis, new_id=lambda: str(uuid4()))
         self.session, self.http = open_session(), aiohttp.ClientSession()
         self.budget = RateBudget(self.redis, share=Decimal(1), monotonic=time.monotonic)
         for module in (
-            ("pms.streamer",),
+            (self.streamer,),
             ("pms.tasks.worker", "orders"),
             ("pms.tasks.worker", "ledger"),
             *modules,
         ):
             self.start(*module)
         for name in ("streamer", "worker-orders", "worker-ledger"):
-            await until(lambda name=name: self.redis.exists(f"pms:ready:{name}"), name)  # type: ignore[misc]
-        await until(self._admitting, "admission")
+            await until(
+                lambda name=name: self.redis.exists(f"pms:ready:{name}"),  # type: ignore[misc]
+                name,
+                patience_s=self.patience_s,
+            )
+        await until(self._admitting, "admission", patience_s=self.patience_s)
 
     def start(self, module: str, *arguments: str) -> Path:
         """Start a Python module; returns its log."""
@@ -111,17 +126,22 @@ class Bench:
         self.redis_server.stop()
         self.postgres.stop()
 
-    async def account(self, name: str) -> None:
+    async def account(self, name: str, *, amount: int = 1_000_000) -> None:
         """Create and fund a sub-account."""
         for command, fields in (
             ("pms.create_account", {"subAccountId": name}),
-            ("pms.transfer", {"fromAccountId": "house", "toAccountId": name, "amount": 1_000_000}),
+            ("pms.transfer", {"fromAccountId": "house", "toAccountId": name, "amount": amount}),
         ):
-            request = str(uuid4())
-            await self.requests.submit(command, {"requestId": request, **fields}, door="bench")
-            answer = msgspec.json.decode(await self.requests.result(request, timeout_s=10) or b"{}")
+            answer = await self.ask(command, **fields)
             if not answer.get("success"):
                 raise RuntimeError(f"{command} failed: {answer}")
+
+    async def ask(self, command: str, *, timeout_s: float = 10, **fields: Any) -> dict[str, Any]:
+        """Submit a command by its record and await its result; empty where none came."""
+        request = str(uuid4())
+        await self.requests.submit(command, {"requestId": request, **fields}, door="bench")
+        answer = await self.requests.result(request, timeout_s=timeout_s)
+        return dict(msgspec.json.decode(answer or b"{}"))
 
     def client(self, account: tuple[str, str]) -> ExchangeClient:
         """An exchange client of our own, on one of the venue's accounts."""
@@ -134,10 +154,15 @@ class Bench:
             budget=self.budget,
         )
 
-    async def admin(self, what: str) -> Any:
-        """Read the venue's admin face."""
-        async with self.http.get(f"{self.url}/venue/admin/{what}") as response:
-            return await response.json()
+    async def admin(self, what: str, **body: Any) -> Any:
+        """Read the venue's admin face, or tell it something."""
+        method = "POST" if body else "GET"
+        url = f"{self.url}/venue/admin/{what}"
+        async with self.http.request(method, url, json=body or None) as response:
+            answer = await response.json()
+            if response.status != 200:
+                raise RuntimeError(f"{what} {body}: {answer}")
+            return answer
 
     async def _admitting(self) -> bool:
         health = await self.redis.get("pms:health")
@@ -149,7 +174,7 @@ async def bench(
     *modules: tuple[str, ...], appendfsync: Literal["always", "everysec"] = "always"
 ) -> AsyncIterator[Bench]:
     """A running system in a short temporary home."""
-    home = _home()
+    home = new_home()
     system = Bench(home, appendfsync=appendfsync)
     try:
         await system.up(*modules)
@@ -159,9 +184,9 @@ async def bench(
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
-    """Wait for a condition, thirty seconds at most."""
-    give_up = time.monotonic() + 30
+async def until(condition: Callable[[], Awaitable[object]], what: str, *, patience_s: float = 30) -> None:
+    """Wait for a condition."""
+    give_up = time.monotonic() + patience_s
     while not await condition():
         if time.monotonic() > give_up:
             raise RuntimeError(f"{what} did not come up")
@@ -176,7 +201,7 @@ def _text(log: Path) -> str:
     return log.read_text()
 
 
-def _home() -> Path:
+def new_home() -> Path:
     """A short directory that PostgreSQL's own user may enter where we are root."""
     home = Path(tempfile.mkdtemp(prefix="pmsb-"))
     home.chmod(0o711)

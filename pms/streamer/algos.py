@@ -35,7 +35,7 @@ LIVES_MS = 5_000
 
 AT_ONCE = 200
 """Algos asked before the loop may turn to its other work: some six milliseconds. Fewer, and those asked last
-wait through as many turns of the loop as a flood of ticks makes long; more, and the ticks would wait for them."""
+wait through as many turns of the loop as a flood of ticks makes long; more, and ticks would wait for them."""
 
 
 @dataclass(slots=True)
