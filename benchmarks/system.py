@@ -55,6 +55,7 @@ class Bench:
         )
         self.postgres = EmbeddedPostgres(data_dir=home / "postgres", runtime_dir=home / "p")
         self.children: list[subprocess.Popen[bytes]] = []
+        self._by_module: dict[str, subprocess.Popen[bytes]] = {}
         self.environment: dict[str, str] = {}
         self.redis: Any = None
 
@@ -103,15 +104,19 @@ class Bench:
         """Start a Python module; returns its log."""
         log = self.home / f"{module}-{len(self.children)}.log"
         with log.open("wb") as output:
-            self.children.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", module, *arguments],
-                    env=self.environment,
-                    stdout=output,
-                    stderr=output,
-                )
+            child = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                env=self.environment,
+                stdout=output,
+                stderr=output,
             )
+        self.children.append(child)
+        self._by_module[module] = child
         return log
+
+    def of(self, module: str) -> subprocess.Popen[bytes]:
+        """The process that runs a module, the last one that was started."""
+        return self._by_module[module]
 
     async def down(self) -> None:
         """End everything that was started."""

@@ -11,6 +11,8 @@ import click
 
 NAMES = ("command", "fill", "ticks", "start", "risk", "admission", "algos", "algos_live")
 LONGEST_S = 50
+LONGER_S = {"algos_live": 150}
+"""What brings up a whole desk takes longer."""
 
 
 @click.command()
@@ -19,11 +21,13 @@ LONGEST_S = 50
 def bench(name: str, as_json: bool) -> None:
     """Measure one path beside its floor: command, fill, ticks, start, risk, admission or algos.
 
-    It brings up what it needs on free addresses and stops it again; it ends within 50 seconds.
+    It brings up what it needs on free addresses and stops it again; it ends within 50 seconds. `algos_live`
+    runs 200 algos on 20 symbols of a whole running system, and takes two minutes.
     """
     import uvloop
 
-    figures = uvloop.run(_bounded(import_module(f"benchmarks.{name}").run()))
+    longest_s = LONGER_S.get(name, LONGEST_S)
+    figures = uvloop.run(_bounded(import_module(f"benchmarks.{name}").run(), longest_s))
     if as_json:
         click.echo(json.dumps(figures))
         return
@@ -49,9 +53,9 @@ def _told(part: Any) -> str:
     )
 
 
-async def _bounded(work: Any) -> dict[str, Any]:
+async def _bounded(work: Any, longest_s: float) -> dict[str, Any]:
     try:
-        async with asyncio.timeout(LONGEST_S):
+        async with asyncio.timeout(longest_s):
             return dict(await work)
     except TimeoutError:
-        raise click.ClickException(f"not done within {LONGEST_S} s: this machine is too busy") from None
+        raise click.ClickException(f"not done within {longest_s} s: this machine is too busy") from None
