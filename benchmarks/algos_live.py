@@ -139,6 +139,7 @@ class _Live:
             cancelled = await self._cancel([each for each in started if each])
         finally:
             watching.cancel()
+            await asyncio.wait([watching])
         say("all are over; each is judged")
         found = await judge(self._rows, system.redis, (await system.admin("trades"))["trades"])
         open_orders = [

@@ -69,8 +69,9 @@ def _watch_asking() -> None:
 
     def gone(self: Algos, posting: Any, *, held: bool) -> None:
         now = _now()
-        born, kind = _born.pop(posting.entry.seq, (now, ""))
-        left.append((now, now - born, kind))
+        born = _born.pop(posting.entry.seq, None)
+        if born is not None:
+            left.append((now, now - born[0], born[1]))
         leave(self, posting, held=held)
 
     Algos.ask = asked  # type: ignore[method-assign]

@@ -61,9 +61,9 @@ async def test_each_of_many_algos_is_right_and_no_tick_queues(crowded: System) -
     instruments = parse_instruments(await client.exchange_info(), await client.leverage_brackets())
     crowd_of = list(crowd.places(list(instruments), list(ACCOUNTS), ALGOS))
     assert {place.kind for place in crowd_of} == set(crowd.KINDS)
-    await crowded.admin("POST", "pace", pace=PACE)
     started = await asyncio.gather(*(start(crowded, place, instruments[place.symbol]) for place in crowd_of))
     assert all(answer["success"] for answer in started), started
+    await crowded.admin("POST", "pace", pace=PACE)
     began, before = time.monotonic_ns(), (await crowded.admin("GET", "pace"))["steps"]
 
     async def ticked() -> bool:
