@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import structlog
 
@@ -33,9 +34,12 @@ log = structlog.get_logger()
 LIVES_MS = 5_000
 """The deadline of a child: what was not sent by then is void, and the algo is asked again."""
 
-AT_ONCE = 200
-"""Algos asked before the loop may turn to its other work: some six milliseconds. Fewer, and those asked last
-wait through as many turns of the loop as a flood of ticks makes long; more, and ticks would wait for them."""
+AT_ONCE = 50
+"""Algos asked before the loop may turn to its other work: about two milliseconds."""
+
+REST, LONGEST_REST_S = 2.0, 0.02
+"""Behind them so many times as long as they took: in a flood of ticks asking has a third of the loop, so that
+neither prices nor the journal wait for it. What happens meanwhile is answered by the next asking."""
 
 
 @dataclass(slots=True)
@@ -89,12 +93,12 @@ class Algos:
             self._something.clear()
             if not self._on:
                 continue
-            due, self._due = self._due, {}
-            for number, algo_id in enumerate(due):
-                self._conduct(algo_id)
-                if number % AT_ONCE == AT_ONCE - 1:
-                    await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            while self._due:
+                began = self.monotonic()
+                for algo_id in list(islice(self._due, AT_ONCE)):
+                    del self._due[algo_id]
+                    self._conduct(algo_id)
+                await asyncio.sleep(min((self.monotonic() - began) * REST, LONGEST_REST_S))
 
     def ask_late(self) -> None:
         """Ask those whose time has come without their timer: it was lost, or their last asking failed."""
