@@ -57,7 +57,7 @@ async def run() -> dict[str, Any]:
         "intent_p99": moves.us(0.99),
         "moves": len(moves.taken),
         "most_moves_in_10s": worst,
-        "allowed_moves_in_10s": throttle.most,
+        "allowed_moves_in_10s": throttle.moves.most,
         "floor_p50": floor.us(0.5),
         "ratio_p50": ratio(ticks.us(0.5), floor.us(0.5)),
     }

@@ -134,7 +134,7 @@ async def _end(
 ) -> list[tuple[Lane, Decimal]]:
     """Wait for a tape's end, and for that of all ways on it; each with mid at the tape's end."""
     over = f"the end of the recording of {tape.symbol}"
-    await until(lambda: _finished(system, tape), over, seconds=tape.seconds / speed + PATIENCE_S)
+    await until(lambda: _finished(system, tape), over, patience_s=tape.seconds / speed + PATIENCE_S)
     bid, ask = await touch_of(system, tape.symbol)
     for book in [tape.symbol, *(lane.book for lane in its)]:
         await until(lambda book=book: caught_up(system, book), f"the last price of {book}")  # type: ignore[misc]

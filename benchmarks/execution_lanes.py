@@ -42,7 +42,7 @@ class Lane:
         if not self.way.closes:
             return
         opening = {"side": "SELL" if self.side == "BUY" else "BUY", "quantity": self.size}
-        opened = await system.ask("pms.trade", **self._common(), symbol=self.book, **opening)
+        opened = await system.done("pms.trade", **self._common(), symbol=self.book, **opening)
         self.position, self.began = opened["position"]["id"], opened["orderId"]
 
     async def start(self, system: Bench, moment: Moment) -> None:
@@ -52,15 +52,15 @@ class Lane:
         if "positionId" not in terms:
             terms |= {"symbol": self.book, "leverage": LEVERAGE}
         fields = {"requestId": self.request, "subAccountId": self.account, **terms}
-        self.answer = await system.ask(self.way.task, **fields)
+        self.answer = await system.done(self.way.task, **fields)
 
     async def stop(self, system: Bench, *, ends: bool) -> None:
         """The tape is over: take back what still waits, unless it `ends` by itself, and wait for its end."""
         if not ends and not await self.over(system):
             if self.way.plain:
-                await system.ask("pms.cancel", orderId=self.answer["orderId"])
+                await system.done("pms.cancel", orderId=self.answer["orderId"])
             else:
-                await system.ask("pms.cancel_algo", algoId=self.request)
+                await system.done("pms.cancel_algo", algoId=self.request)
         await until(lambda: self.over(system), f"the end of {self.way.name} in {self.book}")
 
     async def over(self, system: Bench) -> bool:

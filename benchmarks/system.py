@@ -37,6 +37,7 @@ FLOOR = ("F" * 64, "f" * 64)
 
 
 ASK_MS = 30_000
+"""A long deadline: on a busy machine a command is to be served late rather than not at all."""
 
 
 class Bench:
@@ -46,17 +47,20 @@ class Bench:
         self,
         home: Path,
         *,
-        appendfsync: Literal["always", "everysec"],
-        venue: Sequence[str] = (),
-        settings: Mapping[str, str] | None = None,
+        appendfsync: Literal["always", "everysec"] = "always",
+        venue_options: Sequence[str] = ("--limits", "off"),
+        streamer: str = "pms.streamer",
+        environment: Mapping[str, str] | None = None,
+        patience_s: float = 60,
     ) -> None:
-        self.home = home
-        self.venue_options, self.settings = venue, settings or {}
+        self.home, self.patience_s = home, patience_s
+        self.venue_options, self.streamer, self.given = venue_options, streamer, dict(environment or {})
         self.redis_server = EmbeddedRedis(
             data_dir=home / "redis", runtime_dir=home / "r", appendfsync=appendfsync
         )
         self.postgres = EmbeddedPostgres(data_dir=home / "postgres", runtime_dir=home / "p")
         self.children: list[subprocess.Popen[bytes]] = []
+        self._by_module: dict[str, subprocess.Popen[bytes]] = {}
         self.environment: dict[str, str] = {}
         self.redis: Any = None
 
@@ -75,20 +79,20 @@ class Bench:
             "PMS_SYMBOLS": "BTCUSDT",
             "PMS_LOG_LEVEL": "WARNING",
             "NO_COLOR": "1",
-            **self.settings,
+            **self.given,
         }
-        venue_log = self.start("pms.venue", "--port", "0", "--limits", "off", *self.venue_options)
+        venue_log = self.start("pms.venue", "--port", "0", *self.venue_options)
         await until(lambda: _read(venue_log, "venue ready"), "the venue")
         self.url = _text(venue_log).split("venue ready", 1)[1].split()[0]
         self.environment["PMS_BINANCE_REST_URL"] = self.url
         self.environment["PMS_BINANCE_WS_URL"] = self.url.replace("http", "ws")
         self.database_url = database_url
-        self.redis = connect(redis_url, name="bench", connections=128)
+        self.redis = connect(redis_url, name="bench", timeout_s=self.patience_s, connections=128)
         self.requests = Requests(self.redis, new_id=lambda: str(uuid4()))
         self.session, self.http = open_session(), aiohttp.ClientSession()
         self.budget = RateBudget(self.redis, share=Decimal(1), monotonic=time.monotonic)
         for module in (
-            ("pms.streamer",),
+            (self.streamer,),
             ("pms.tasks.worker", "orders"),
             ("pms.tasks.worker", "ledger"),
             *modules,
@@ -96,22 +100,30 @@ class Bench:
             self.start(*module)
         workers = [f"worker-{words[1]}" for words in modules if words[0] == "pms.tasks.worker"]
         for name in ("streamer", "worker-orders", "worker-ledger", *workers):
-            await until(lambda name=name: self.redis.exists(f"pms:ready:{name}"), name)  # type: ignore[misc]
-        await until(self._admitting, "admission")
+            await until(
+                lambda name=name: self.redis.exists(f"pms:ready:{name}"),  # type: ignore[misc]
+                name,
+                patience_s=self.patience_s,
+            )
+        await until(self._admitting, "admission", patience_s=self.patience_s)
 
     def start(self, module: str, *arguments: str) -> Path:
         """Start a Python module; returns its log."""
         log = self.home / f"{module}-{len(self.children)}.log"
         with log.open("wb") as output:
-            self.children.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", module, *arguments],
-                    env=self.environment,
-                    stdout=output,
-                    stderr=output,
-                )
+            child = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                env=self.environment,
+                stdout=output,
+                stderr=output,
             )
+        self.children.append(child)
+        self._by_module[module] = child
         return log
+
+    def of(self, module: str) -> subprocess.Popen[bytes]:
+        """The process that runs a module, the last one that was started."""
+        return self._by_module[module]
 
     async def down(self) -> None:
         """End everything that was started."""
@@ -128,18 +140,20 @@ class Bench:
 
     async def account(self, name: str, *, amount: int = 1_000_000) -> None:
         """Create and fund a sub-account."""
-        await self.ask("pms.create_account", subAccountId=name)
-        await self.ask("pms.transfer", fromAccountId="house", toAccountId=name, amount=amount)
+        await self.done("pms.create_account", subAccountId=name)
+        await self.done("pms.transfer", fromAccountId="house", toAccountId=name, amount=amount)
 
-    async def ask(self, command: str, **fields: Any) -> dict[str, Any]:
-        """Submit a command and await its result; raises RuntimeError where it is refused.
-
-        Its deadline is long: on a busy machine it is to be served late rather than not at all.
-        """
+    async def ask(
+        self, command: str, *, timeout_s: float = ASK_MS / 1000 + 5, **fields: Any
+    ) -> dict[str, Any]:
+        """Submit a command by its record and await its result; empty where none came."""
         fields = {"requestId": str(uuid4()), "ttlMs": ASK_MS, **fields}
         await self.requests.submit(command, fields, door="bench")
-        patience_s = ASK_MS / 1000 + 5
-        answer = decode_object(await self.requests.result(fields["requestId"], timeout_s=patience_s) or b"{}")
+        return decode_object(await self.requests.result(fields["requestId"], timeout_s=timeout_s) or b"{}")
+
+    async def done(self, command: str, **fields: Any) -> dict[str, Any]:
+        """The same for a command that cannot fail; raises RuntimeError where it does."""
+        answer = await self.ask(command, **fields)
         if not answer.get("success"):
             raise RuntimeError(f"{command} failed: {answer}")
         return answer
@@ -168,10 +182,15 @@ class Bench:
             budget=self.budget,
         )
 
-    async def admin(self, what: str, *, method: str = "GET") -> Any:
-        """Call the venue's admin face."""
-        async with self.http.request(method, f"{self.url}/venue/admin/{what}") as response:
-            return await response.json()
+    async def admin(self, what: str, *, method: str | None = None, **body: Any) -> Any:
+        """Read the venue's admin face, or tell it something."""
+        method = method or ("POST" if body else "GET")
+        url = f"{self.url}/venue/admin/{what}"
+        async with self.http.request(method, url, json=body or None) as response:
+            answer = await response.json()
+            if response.status != 200:
+                raise RuntimeError(f"{what} {body}: {answer}")
+            return answer
 
     async def _admitting(self) -> bool:
         health = await self.redis.get("pms:health")
@@ -190,8 +209,9 @@ async def bench(
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Bench]:
     """A running system in a short temporary home; `venue` is told it and says what options the venue gets."""
-    home = _home()
-    system = Bench(home, appendfsync=appendfsync, venue=venue(home), settings=settings)
+    home = new_home()
+    options = ("--limits", "off", *venue(home))
+    system = Bench(home, appendfsync=appendfsync, venue_options=options, environment=settings)
     try:
         await system.up(*modules)
         yield system
@@ -200,9 +220,9 @@ async def bench(
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def until(condition: Callable[[], Awaitable[object]], what: str, *, seconds: float = 60) -> None:
+async def until(condition: Callable[[], Awaitable[object]], what: str, *, patience_s: float = 60) -> None:
     """Wait for a condition."""
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + patience_s
     while not await condition():
         if time.monotonic() > give_up:
             raise RuntimeError(f"{what} did not come up")
@@ -217,7 +237,7 @@ def _text(log: Path) -> str:
     return log.read_text()
 
 
-def _home() -> Path:
+def new_home() -> Path:
     """A short directory that PostgreSQL's own user may enter where we are root."""
     home = Path(tempfile.mkdtemp(prefix="pmsb-"))
     home.chmod(0o711)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from itertools import count
 from typing import Any, Literal
 
 import aiohttp
@@ -18,6 +19,10 @@ log = structlog.get_logger()
 FIRST_DELAY_S = 0.1
 LAST_DELAY_S = 5.0
 HANDSHAKE_S = 5.0
+AT_ONCE = 256
+"""Frames taken before the loop may turn to its other work: some eight milliseconds of depth diffs. A few per
+turn, and on a slow processor, whose turns are long, more come than are taken."""
+
 HEARTBEAT_S = 15.0
 """A ping every so often; the connection is lost when the pong takes longer than half of it."""
 
@@ -79,8 +84,13 @@ async def leave(socket: Socket, event: str) -> None:
 
 
 async def read(socket: Socket, take: Callable[[bytes], bool]) -> None:
-    """Take frames until the socket ends or `take` has had enough."""
-    while True:
+    """Take frames until the socket ends or `take` has had enough.
+
+    Trap: a socket does not yield as long as it has frames ready; some hundred hold up all else on the loop.
+    """
+    for number in count(1):
+        if not number % AT_ONCE:
+            await asyncio.sleep(0)
         message = await socket.receive()
         if message.type is aiohttp.WSMsgType.TEXT:
             if not take(message.data):

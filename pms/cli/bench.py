@@ -10,7 +10,7 @@ import click
 
 from pms.contract.money import encode
 
-NAMES = ("command", "fill", "ticks", "start", "risk", "admission", "algos", "execution")
+NAMES = ("command", "fill", "ticks", "start", "risk", "admission", "algos", "algos_live", "execution")
 LONGEST_S = 50
 """Unless a bench says itself how long it may take."""
 
@@ -22,8 +22,9 @@ def bench(name: str, as_json: bool) -> None:
     """Measure one path beside its floor: command, fill, ticks, start, risk, admission or algos; or, with
     execution, each algo on recorded frames beside plain orders.
 
-    It brings up what it needs on free addresses and stops it again. It ends within 50 seconds, execution,
-    which replays a minute and a half, within five minutes.
+    algos_live runs 200 algos on 20 symbols of a whole running system. Each brings up what it needs on free
+    addresses and stops it again. It ends within 50 seconds; algos_live and execution, which replays a minute
+    and a half, within five minutes.
     """
     import uvloop
 

@@ -62,11 +62,13 @@ class Agenda:
                 except TimeoutError:
                     pass
                 continue
+            # Before it is taken off: put again while all are busy, it would be looked at twice at once.
+            await self._slots.acquire()
             due, subject = heapq.heappop(self._heap)
             if self._due.get(subject) != due:
+                self._slots.release()
                 continue
             del self._due[subject]
-            await self._slots.acquire()
             self._running[subject] = asyncio.create_task(self._look(subject))
 
     def close(self) -> None:

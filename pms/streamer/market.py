@@ -84,7 +84,9 @@ class MarketData:
         self.followed: Callable[[str], None] = _nobody
         #: a symbol is followed from now on
         self.ticked: Callable[[str], None] = _nobody
-        #: a symbol's best bid or ask is another than before
+        #: a symbol's price was told, whether it moved or not
+        self.moved: Callable[[str], None] = _nobody
+        #: its best bid or ask is another than before, or known again; `ticked` was told first
         self.bad_frames = 0
         self.resyncs = 0
         self.silences = 0
@@ -212,8 +214,11 @@ class MarketData:
         else:
             told = Top(Decimal(best.bid), Decimal(best.bid_qty), Decimal(best.ask), Decimal(best.ask_qty), at)
         followed.best, followed.told = best, told
+        known = self._desk.tops.get(symbol)
         self._desk.price(symbol, told)
         self.ticked(symbol)
+        if known is None or known.bid != told.bid or known.ask != told.ask:
+            self.moved(symbol)
         for box in followed.consumers:
             box.put(told)
         if followed.waiting:

@@ -240,7 +240,8 @@ class Streamer:
         self._algos = Algos(self._engine, wake_ups, monotonic)
         self._engine.moved, self._engine.algo_told = self._algos.moved, self._algos.ask
         self._engine.ask_algos = self._algos.ask_late
-        self._market.ticked = self._ticked
+        # Risk first: an algo is asked by what a liquidation has left.
+        self._market.ticked, self._market.moved = self._risk.ticked, self._algos.ticked
         base = self._settings.binance_ws_url or ""
         self._market.stream = MarketStream(
             base,
@@ -631,11 +632,6 @@ class Streamer:
                 self._engine.recall(arrived)
 
     # --- small things ---
-
-    def _ticked(self, symbol: str) -> None:
-        """Risk first: an algo is asked by what a liquidation has left."""
-        self._risk.ticked(symbol)
-        self._algos.ticked(symbol)
 
     def _ages(self) -> dict[str, float]:
         """Seconds since each stream was heard, or proven to have nothing to say."""

@@ -12,4 +12,4 @@ from pms.streamer.wake_ups import push
 
 async def wake_urgent(redis: Redis, client_order_id: str, *, new_id: Callable[[], str]) -> None:
     """Push the message that lets an urgent worker place an order."""
-    await push(redis, names.Task.PLACE, client_order_id, queue=names.Queue.URGENT, new_id=new_id)
+    await push(redis, [(names.Task.PLACE, client_order_id, names.Queue.URGENT)], new_id=new_id)

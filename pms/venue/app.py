@@ -24,6 +24,7 @@ from pms.venue import core
 from pms.venue.auth import Credential
 from pms.venue.background import synthetic
 from pms.venue.background.crash import Crashes
+from pms.venue.background.pace import MadeUpMarkets
 from pms.venue.background.past import made_up_days
 from pms.venue.background.recording import Recording, RecordingError, load, under_other_names
 from pms.venue.background.replay import Replay, ReplayWait
@@ -253,13 +254,15 @@ async def _assemble(
         market = exchange.markets[name]
         days = made_up_days(market.symbol, last=market.last_price, now=clock(), seed=config.seed)
         venue.feeds.candles[name].precede("1d", days)
-    runner = await _serve_http(venue, sockets, replays, Crashes(synthetics), listener)
+    made_up = MadeUpMarkets(exchange, synthetics, venue.feeds.depth)
+    admin = AdminFace(venue, sockets, replays, Crashes(synthetics), made_up)
+    runner = await _serve_http(venue, sockets, admin, listener)
     work = [
         venue.feeds.run(),
         venue.countdowns.run(),
         venue.fundings.run(),
         core.keep_house(venue),
-        synthetic.run(exchange, synthetics),
+        made_up.run(time.monotonic),
         *(replay.run() for replay in replays),
     ]
     host, port = listener.getsockname()[:2]
@@ -314,13 +317,12 @@ def _synthetics(config: VenueConfig, exchange: Exchange, replayed: set[str]) -> 
 async def _serve_http(
     venue: Venue,
     sockets: WebSocketFace,
-    replays: list[Replay],
-    crashes: Crashes,
+    admin: AdminFace,
     listener: socket.socket,
 ) -> web.AppRunner:
     app = web.Application()
     rest = RestFace(venue)
-    app.add_routes(AdminFace(venue, sockets, replays, crashes).routes())
+    app.add_routes(admin.routes())
     app.add_routes(sockets.routes())
     app.router.add_route("*", "/fapi/{tail:.*}", rest.handle)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=0.2)

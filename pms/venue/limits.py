@@ -49,12 +49,15 @@ class _Window:
     interval: int
     start: int = 0
     used: int = 0
+    most: int = 0
+    #: of any interval
 
     def count(self, now: int, amount: int) -> int:
         start = now - now % self.interval
         if start != self.start:
             self.start, self.used = start, 0
         self.used += amount
+        self.most = max(self.most, self.used)
         return self.used
 
     def retry_after(self, now: int) -> int:
@@ -81,6 +84,8 @@ class RateLimits:
     def __init__(self, allowed: Allowance, *, enforced: bool, clock: Callable[[], int]) -> None:
         self.allowed = allowed
         self.enforced = enforced
+        self.turned_away = 0
+        #: requests answered with 429, 418 or -1015
         self._clock = clock
         self._addresses: dict[str, _Address] = {}
         self._orders: dict[str, _Orders] = {}
@@ -92,9 +97,11 @@ class RateLimits:
         if state is None:
             state = self._addresses[address] = _Address(_Window(MINUTE_MS), _Window(MINUTE_MS))
         if self.enforced and state.banned_until > now:
+            self.turned_away += 1
             raise self._banned(address, state, now)
         used = state.weight.count(now, weight)
         if self.enforced and used > self.allowed.weight_per_minute:
+            self.turned_away += 1
             if state.refused.count(now, 1) > PATIENCE:
                 state.banned_until = now + BAN_MS
                 raise self._banned(address, state, now)
@@ -110,6 +117,9 @@ class RateLimits:
             state = self._orders[account] = _Orders(_Window(TEN_SECONDS_MS), _Window(MINUTE_MS))
         short = state.ten_seconds.count(now, ten_seconds)
         long = state.minute.count(now, minute)
+        allowed = self.allowed
+        if self.enforced and (short > allowed.orders_per_ten_seconds or long > allowed.orders_per_minute):
+            self.turned_away += 1
         if self.enforced and short > self.allowed.orders_per_ten_seconds:
             retry_after = state.ten_seconds.retry_after(now)
             raise errors.too_many_orders(
@@ -139,6 +149,21 @@ class RateLimits:
             }
             for kind, interval, number, limit, window in rows
         ]
+
+    def as_json(self) -> dict[str, object]:
+        """What the admin face shows: the most that any interval counted, beside what is allowed."""
+        weights = (state.weight.most for state in self._addresses.values())
+        return {
+            "allowed": {
+                "weight_1m": self.allowed.weight_per_minute,
+                "orders_1m": self.allowed.orders_per_minute,
+                "orders_10s": self.allowed.orders_per_ten_seconds,
+            },
+            "weight_1m": max(weights, default=0),
+            "orders_1m": max((state.minute.most for state in self._orders.values()), default=0),
+            "orders_10s": max((state.ten_seconds.most for state in self._orders.values()), default=0),
+            "turnedAway": self.turned_away,
+        }
 
     @staticmethod
     def _banned(address: str, state: _Address, now: int) -> errors.VenueError:

@@ -50,6 +50,9 @@ PASSING = frozenset(
 """Refusals that pass by themselves: nothing is counted, and nothing journaled again and again."""
 
 PASSING_MS = 1_000
+STOPS_MS = 100
+"""What takes risk away at market tries again that soon: nobody need move for what held it up to pass."""
+
 CLOSED_MS = 500
 
 
@@ -231,7 +234,10 @@ def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
     quantity = _quantity(turn, slot, want, room=_room(turn, slot) + left)
     if (want.price == slot.price and quantity == left) or not quantity:
         return
-    may_at = max(slot.moved_at + want.every_ms, slot.resume_at, now + turn.throttle.wait_ms(algo.id, now=now))
+    turns = turn.throttle.of(guards=want.follows)
+    may_at = max(slot.moved_at + want.every_ms, slot.resume_at)
+    if now >= may_at:
+        may_at = now + turns.wait_ms(algo.id, now=now)
     if now < may_at:
         turn.wake(may_at)
         return
@@ -243,7 +249,7 @@ def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
         else:
             _refused(turn, slot, want, refusal)
         return
-    turn.throttle.note(algo.id, now=now)
+    turns.note(algo.id, now=now)
 
 
 def _room(turn: Turn, slot: Slot) -> Decimal:
@@ -279,7 +285,8 @@ def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
     if passes:
         if slot.note is None or not slot.note.startswith(refusal.code):
             slot.note = told
-        turn.wake(turn.asked.now + PASSING_MS)
+        stops = want.reduce_only and want.price is None
+        turn.wake(turn.asked.now + (STOPS_MS if stops else PASSING_MS))
         return
     _back_off(turn, slot, told)
     turn.wake(slot.resume_at)

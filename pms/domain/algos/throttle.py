@@ -1,6 +1,11 @@
-"""How often algos may move their orders: a share of the exchange's order limit, and a fair one for each.
+"""How often algos may move their orders: a share of the exchange's order limit, and everyone's turn in it.
 
-An algo that may not move waits; it does not take the room that others' orders and cancels need.
+Who may not move is given a turn, behind all that wait already, and is let alone until then: who is asked
+more often, because his symbol ticks more, gets no more of it. What a turn is used for is decided when it
+comes; one that is not used in time is over. No turn takes the room that others' orders and cancels need.
+
+What guards a position (a bracket's take-profit that must shrink with it) has a share of its own: it never
+waits behind those that follow the market.
 """
 
 from __future__ import annotations
@@ -11,36 +16,70 @@ from dataclasses import dataclass, field
 WINDOW_MS = 10_000
 """Binance counts orders in ten seconds and in a minute; who keeps to the first share keeps to the second."""
 
+LATE_MS = 1_000
+"""So long a turn may be used, on a busy loop."""
+
 MOVES_PER_WINDOW = 100
 """A third of the 300 orders in ten seconds that an account has by default."""
+
+GUARDS_PER_WINDOW = 50
+
+
+@dataclass(slots=True)
+class Turns:
+    """So many moves in any ten seconds, those to come included: they are given out in order."""
+
+    most: int
+    _given: deque[int] = field(default_factory=deque)
+    #: when each of the last `most` was made, or may be; never falling
+    _waiting: dict[str, int] = field(default_factory=dict)
+    #: by algo, when its turn comes; in the order in which they were given
+
+    def wait_ms(self, algo_id: str, *, now: int) -> int:
+        """How long an algo has to wait for its next move; zero if it need not."""
+        turn = self._waiting.get(algo_id)
+        if turn is not None and now <= turn + LATE_MS:
+            return max(turn - now, 0)
+        self._forget(now)
+        turn = self._next(now)
+        if turn > now:
+            self._waiting.pop(algo_id, None)
+            self._waiting[algo_id] = turn
+            self._give(turn)
+        return turn - now
+
+    def note(self, algo_id: str, *, now: int) -> None:
+        """Count a move that need not wait."""
+        if self._waiting.pop(algo_id, None) is None:
+            self._give(now)
+
+    def _next(self, now: int) -> int:
+        """When the next may move: a window behind the one that many before it, were that used late."""
+        if len(self._given) < self.most:
+            return now
+        return max(now, self._given[0] + LATE_MS + WINDOW_MS)
+
+    def _give(self, at: int) -> None:
+        if len(self._given) == self.most:
+            self._given.popleft()
+        self._given.append(at)
+
+    def _forget(self, now: int) -> None:
+        """Drop the turns that nobody used."""
+        while self._waiting:
+            algo_id, turn = next(iter(self._waiting.items()))
+            if now <= turn + LATE_MS:
+                return
+            del self._waiting[algo_id]
 
 
 @dataclass(slots=True)
 class Throttle:
-    """The moves of the last ten seconds, of all and by algo."""
+    """The moves of all algos: of those that follow the market, and of those that guard a position."""
 
-    most: int = MOVES_PER_WINDOW
-    _moves: deque[tuple[int, str]] = field(default_factory=deque)
-    _by_algo: dict[str, int] = field(default_factory=dict)
+    moves: Turns = field(default_factory=lambda: Turns(MOVES_PER_WINDOW))
+    guards: Turns = field(default_factory=lambda: Turns(GUARDS_PER_WINDOW))
 
-    def wait_ms(self, algo_id: str, *, now: int) -> int:
-        """How long an algo has to wait for its next move; zero if it need not."""
-        self._forget(now)
-        others = len(self._by_algo) + (algo_id not in self._by_algo)
-        if len(self._moves) < self.most and self._by_algo.get(algo_id, 0) < max(1, self.most // others):
-            return 0
-        return max(1, self._moves[0][0] + WINDOW_MS - now)
-
-    def note(self, algo_id: str, *, now: int) -> None:
-        """Count a move."""
-        self._moves.append((now, algo_id))
-        self._by_algo[algo_id] = self._by_algo.get(algo_id, 0) + 1
-
-    def _forget(self, now: int) -> None:
-        while self._moves and self._moves[0][0] <= now - WINDOW_MS:
-            _, algo_id = self._moves.popleft()
-            left = self._by_algo[algo_id] - 1
-            if left:
-                self._by_algo[algo_id] = left
-            else:
-                del self._by_algo[algo_id]
+    def of(self, *, guards: bool) -> Turns:
+        """Whose turns a move is one of."""
+        return self.guards if guards else self.moves

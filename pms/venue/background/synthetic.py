@@ -6,7 +6,6 @@ enough to trade on; what an account took comes back within moments.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
@@ -178,14 +177,3 @@ def take_step(exchange: Exchange, symbol: str, synthetic: SyntheticMarket) -> No
     exchange.set_levels(symbol, bids=step.bids, asks=step.asks)
     if step.order is not None:
         exchange.background_order(symbol, side=step.order.side, lots=step.order.lots, limit=step.order.limit)
-
-
-async def run(exchange: Exchange, synthetics: dict[str, SyntheticMarket]) -> None:
-    """Move all made-up symbols, each at its own moment of every step, for ever."""
-    if not synthetics:
-        return
-    pause = STEP_S / len(synthetics)
-    while True:
-        for symbol, synthetic in synthetics.items():
-            take_step(exchange, symbol, synthetic)
-            await asyncio.sleep(pause)

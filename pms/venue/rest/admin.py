@@ -13,6 +13,7 @@ from aiohttp import web
 from pms.venue import candles
 from pms.venue.acts import Closing, held
 from pms.venue.background.crash import CrashError, Crashes
+from pms.venue.background.pace import MadeUpMarkets, PaceError
 from pms.venue.background.replay import Replay
 from pms.venue.checks import NewOrder
 from pms.venue.errors import VenueError
@@ -37,11 +38,19 @@ class AdminError(Exception):
 class AdminFace:
     """What tests and operators use to see and to disturb the venue."""
 
-    def __init__(self, venue: Venue, sockets: WebSocketFace, replays: list[Replay], crashes: Crashes) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        sockets: WebSocketFace,
+        replays: list[Replay],
+        crashes: Crashes,
+        made_up: MadeUpMarkets,
+    ) -> None:
         self._venue = venue
         self._sockets = sockets
         self._replays = replays
         self._crashes = crashes
+        self._made_up = made_up
 
     def routes(self) -> list[web.RouteDef]:
         """All admin endpoints."""
@@ -71,6 +80,9 @@ class AdminFace:
             web.get(f"{base}/crash", self._guarded(self._show_crashes)),
             web.post(f"{base}/crash", self._guarded(self._crash)),
             web.delete(f"{base}/crash", self._guarded(self._stop_crashes)),
+            web.get(f"{base}/pace", self._guarded(self._show_pace)),
+            web.post(f"{base}/pace", self._guarded(self._set_pace)),
+            web.get(f"{base}/limits", self._guarded(self._limits)),
         ]
 
     def _guarded(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -81,7 +93,7 @@ class AdminFace:
                 return _answer(await handler(request), status=200)
             except VenueError as error:
                 return _answer(error.body(), status=error.status)
-            except (AdminError, CrashError, FaultError) as error:
+            except (AdminError, CrashError, FaultError, PaceError) as error:
                 return _answer({"error": str(error)}, status=400)
 
         return serve
@@ -274,6 +286,18 @@ class AdminFace:
         """End all crashes where they are."""
         self._crashes.stop()
         return {"crashes": self._crashes.as_json()}
+
+    async def _show_pace(self, request: web.Request) -> object:
+        return self._made_up.as_json()
+
+    async def _set_pace(self, request: web.Request) -> object:
+        """Let made-up markets step so many times as often: {pace}."""
+        self._made_up.go((await _body(request)).get("pace"))
+        return self._made_up.as_json()
+
+    async def _limits(self, request: web.Request) -> object:
+        """The most that any interval counted, beside what is allowed, and how many were turned away."""
+        return self._venue.limits.as_json()
 
     def _symbol(self, body: dict[str, Any]) -> Symbol:
         return self._venue.symbols[str(body.get("symbol"))]

@@ -159,3 +159,23 @@ async def test_a_mailbox_holds_the_newest_tick_alone(feed: Feed) -> None:
     feed.diff("BTCUSDT", bids=[("100", "5")], at=7)
     assert (await box.take()).bid_qty == Decimal(5)
     assert box.replaced == 1
+
+
+async def test_only_a_price_that_moved_or_is_known_again_concerns_who_watches_prices(feed: Feed) -> None:
+    told: dict[str, int] = {"ticked": 0, "moved": 0}
+
+    def note(what: str) -> None:
+        told[what] += 1
+
+    feed.market.ticked, feed.market.moved = lambda _: note("ticked"), lambda _: note("moved")
+    feed.live("BTCUSDT")
+    assert told == {"ticked": 1, "moved": 1}
+    feed.diff("BTCUSDT", bids=[("99", "1")])
+    feed.diff("BTCUSDT", bids=[("100", "5")])
+    assert told == {"ticked": 3, "moved": 1}
+    feed.diff("BTCUSDT", bids=[("100.5", "1")])
+    assert told == {"ticked": 4, "moved": 2}
+    feed.diff("BTCUSDT", asks=[("101", "0")])
+    feed.diff("BTCUSDT", asks=[("101", "3")])
+    # The same price as before, but for a while there was none
+    assert told == {"ticked": 5, "moved": 3}

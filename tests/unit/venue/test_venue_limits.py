@@ -76,3 +76,23 @@ def test_a_file_without_a_limit_is_refused_with_its_name() -> None:
     rest = [row for row in TOLD["rateLimits"] if row["interval"] != "SECOND"]
     with pytest.raises(SymbolFileError, match="no ORDERS for 10 SECOND"):
         Allowance.read({"rateLimits": rest})
+
+
+def test_the_most_of_any_interval_and_who_was_turned_away_are_kept() -> None:
+    clock = Clock()
+    limits = RateLimits(BINANCE, enforced=True, clock=clock)
+    limits.charge("a", 7)
+    for _ in range(3):
+        limits.charge_order("desk")
+    clock.now += 60_000
+    limits.charge("a", 2)
+    limits.charge_order("desk")
+    told = limits.as_json()
+    assert (told["weight_1m"], told["orders_10s"], told["orders_1m"], told["turnedAway"]) == (7, 3, 3, 0)
+    with pytest.raises(VenueError):
+        limits.charge("a", BINANCE.weight_per_minute)
+    with pytest.raises(VenueError):
+        limits.charge_order("desk", BINANCE.orders_per_ten_seconds, 0)
+    told = limits.as_json()
+    assert told["turnedAway"] == 2
+    assert told["allowed"] == {"weight_1m": 2400, "orders_1m": 1200, "orders_10s": 300}

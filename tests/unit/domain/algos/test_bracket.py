@@ -15,6 +15,7 @@ from position_world import PositionWorld
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.bracket import ENTRY, PROFIT, STOP
+from pms.domain.algos.conduct import STOPS_MS
 from pms.domain.algos.exits import opposite
 from pms.domain.orders import Order
 
@@ -156,6 +157,7 @@ def test_a_fired_stop_cancels_the_entry_and_closes_what_it_still_fills() -> None
     note = world.desk.algos.every[algo_id].slots[STOP].note
     assert note is not None
     assert note.startswith("SELF_MATCH")
+    assert world.conduct(algo_id) == world.now + STOPS_MS
     world.trade(coid(world, algo_id, ENTRY), D("0.01"))
     world.end(coid(world, algo_id, ENTRY), "CANCELED")
     at(world, algo_id, "59000", later=0)

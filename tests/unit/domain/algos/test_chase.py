@@ -208,7 +208,7 @@ def test_all_algos_together_move_no_more_often_than_their_share() -> None:
         if only(world, algo_id).amend is not None:
             world.amend(only(world, algo_id).spec.client_order_id)
     # Twenty seconds: two windows
-    assert world.desk.algos.every[algo_id].reprices <= 2 * world.throttle.most
+    assert world.desk.algos.every[algo_id].reprices <= 2 * world.throttle.moves.most
 
 
 @pytest.mark.parametrize(
