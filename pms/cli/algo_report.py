@@ -12,11 +12,11 @@ from rich.text import Text
 
 from pms.contract.events import ScalperFigures
 from pms.contract.journal import AlgoRow, AlgoSlotRow
-from pms.contract.money import booked, decode_object, plain
+from pms.contract.money import decode_object, plain
 from pms.domain.algos.algo import Algo, algo_from, slot_from
 from pms.domain.algos.machine import Figured
 from pms.domain.algos.machines import MACHINES
-from pms.domain.algos.telling import slippage
+from pms.domain.algos.telling import whole_of
 
 COLOURS = {"running": "green", "paused": "yellow", "ending": "yellow", "failed": "bold red"}
 PERCENT = Decimal(100)
@@ -34,8 +34,8 @@ def reports(rows: Sequence[AlgoRow], slots: Iterable[AlgoSlotRow]) -> list[dict[
 def report(row: AlgoRow, slots: Sequence[AlgoSlotRow]) -> dict[str, Any]:
     """One algo; slippage and average only where all it trades is on one side."""
     algo = algo_from(row, {slot.slot: slot_from(slot) for slot in slots})
-    filled, until = algo.filled, row.ended_at or time.time_ns() // 1_000_000
-    average = booked(algo.quote / filled) if filled and row.side else None
+    until = row.ended_at or time.time_ns() // 1_000_000
+    whole = whole_of(algo, MACHINES.get(row.kind) if slots else None)
     return {
         "algoId": row.id,
         "kind": row.kind,
@@ -44,13 +44,13 @@ def report(row: AlgoRow, slots: Sequence[AlgoSlotRow]) -> dict[str, Any]:
         "side": row.side or None,
         "status": row.status,
         "reason": row.reason,
-        "target": row.target,
-        "filled": filled,
-        "averagePrice": average,
-        "arrivalPrice": row.arrival,
-        "slippageBps": slippage(row.side, row.arrival, average),
+        "target": whole.target,
+        "filled": whole.filled,
+        "averagePrice": whole.average_price if row.side else None,
+        "arrivalPrice": whole.arrival_price,
+        "slippageBps": whole.slippage_bps,
         "fees": row.fees,
-        "makerShare": booked(row.maker_qty / filled) if filled else None,
+        "makerShare": whole.maker_share,
         "reprices": row.reprices,
         "orders": sum(slot.steps for slot in slots),
         "startedAt": row.started_at,

@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 import structlog
 
 from pms.contract import names
+from pms.contract.journal import OrderRow
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.conduct import conduct, end
-from pms.domain.algos.machines import MACHINES, TIMED
+from pms.domain.algos.ids import slot_of
+from pms.domain.algos.machines import MACHINES, TIMED, timed
 from pms.domain.algos.throttle import Throttle
 from pms.domain.decisions import Asked
 from pms.domain.orders import Order
@@ -79,6 +81,14 @@ class Algos:
         """Ask an algo with the next turn."""
         self._due[algo_id] = None
         self._something.set()
+
+    def begun(self, algo_id: str) -> None:
+        """Ask an algo in the very step that admitted it: nobody else's order comes between.
+
+        What was judged is reserved so; only a death between both entries leaves it to the next life.
+        """
+        if self._on:
+            self._conduct(algo_id)
 
     async def run(self) -> None:
         """Ask for ever; the newest state answers for all that happened since."""
@@ -164,9 +174,10 @@ class Algos:
                 continue
             amended = row.amend_quantity is not None
             task = names.Task.SEND_AMEND if amended else names.Task.PLACE
-            self.wake_ups.wake(task, row.client_order_id, queue=self._queue(row.parent_id))
+            self.wake_ups.wake(task, row.client_order_id, queue=self._queue(row))
 
-    def _queue(self, algo_id: str | None) -> str:
+    def _queue(self, row: OrderRow) -> str:
         """Whose workers send for an algo: a slice's moment waits behind nobody's commands."""
-        algo = self.engine.desk.algos.every.get(algo_id or "")
-        return names.Queue.SCHEDULE if algo is not None and algo.kind in TIMED else names.Queue.ORDERS
+        algo = self.engine.desk.algos.every.get(row.parent_id or "")
+        by_schedule = algo is not None and timed(algo, slot_of(row.client_order_id))
+        return names.Queue.SCHEDULE if by_schedule else names.Queue.ORDERS
