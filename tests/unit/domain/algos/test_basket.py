@@ -91,6 +91,42 @@ def test_each_leg_is_worked_as_its_kind() -> None:
     assert [leg["reprices"] for leg in figures["legs"]] == [1, 0, 0]
 
 
+def test_slices_that_were_missed_are_made_up_for_and_add_up() -> None:
+    world = BasketWorld()
+    algo = world.basket(TWAP_ETH, BUY_BTC, mode="sequence")
+    assert len(world.leg(algo.id, 0).slots) == 4 + 4 + 2
+    for _ in range(12):
+        for coid in world.live(algo.id, 0):
+            # The first two slices come to nothing
+            if world.now < 21_000:
+                world.refuse(coid, "-1008: Server is currently overloaded.")
+            else:
+                world.fill(coid)
+        world.restart()
+        world.conduct(algo.id)
+        world.pass_time(5_000)
+    leg = world.leg(algo.id, 0)
+    assert (leg.state, leg.filled) == ("done", D("0.4"))
+    assert [slot.filled for slot in leg.slots[:2]] == [0, 0]
+    assert sum(slot.target for slot in leg.slots) == D("0.4")
+    assert len(world.live(algo.id, 1)) == 1
+
+
+def test_no_slip_in_a_leg_s_own_plan_lets_it_beyond_its_target() -> None:
+    world = BasketWorld()
+    algo = world.basket({**TWAP_ETH, "lots": 2})
+    for slot in world.leg(algo.id, 0).slots:
+        slot.target = D("0.4")
+    (first,) = world.live(algo.id, 0)
+    world.fill(first)
+    for _ in range(10):
+        world.pass_time(10_000)
+        world.conduct(algo.id)
+        assert world.exposed_in(algo.id, world.leg(algo.id, 0).numbers) <= D("0.4")
+        for coid in world.live(algo.id, 0):
+            world.fill(coid)
+
+
 def algo_figures(world: BasketWorld, algo_id: str) -> dict[str, Any]:
     machine: Any = MACHINES["basket"]
     found: dict[str, Any] = machine.figures(world.algo(algo_id), now=world.now).model_dump(by_alias=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from any_order import calm, settle_proofs, step, steps
 from basket_world import BUY_BTC, SELL_ETH, BasketWorld
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from market_world import ZERO, D
 
+from pms.contract.basket import Basket
 from pms.contract.codes import Refusal
 from pms.domain.algos.algo import Status
 from pms.domain.algos.ids import slot_of
@@ -43,9 +46,16 @@ LEGS: list[dict[str, Any]] = [
         "passive": True,
         "onMissed": "skip",
     },
-    {**SELL_ETH, "quantity": "900"},
 ]
-"""The last is more than the account can carry."""
+WRONG: list[dict[str, Any]] = [
+    {**SELL_ETH, "quantity": "900"},
+    {**SELL_ETH, "quantity": "0.0001"},
+    {**SELL_ETH, "reduceOnly": True},
+    {**BUY_BTC, "algo": "limit", "price": "90000"},
+    {**SELL_ETH, "algo": "twap", "totalSize": "40", "lots": 10, "duration": 60},
+]
+"""Too large, too small, of nothing to reduce, too far from the market, and too large in slices."""
+del WRONG[-1]["quantity"]
 
 PLACES = (("alice", "BTCUSDT", "BOTH"), ("alice", "ETHUSDT", "BOTH"))
 RULES = ("finish", "unwind", "hold")
@@ -66,42 +76,37 @@ def bounds_hold(world: BasketWorld, algo_id: str) -> None:
     terms=st.fixed_dictionaries(
         {
             "mode": st.sampled_from(["parallel", "sequence"]),
-            "onLegFailure": st.sampled_from(RULES),
+            "onLegFailure": st.sampled_from([*RULES, "unwind"]),
             "duration": st.sampled_from([None, 20]),
         }
     ),
-    steps=steps,
-    cancels_at=st.sampled_from([None, None, 7, 25]),
+    before=steps,
+    breaks=st.sampled_from([None, 0, 1, 2]),
+    after=steps,
+    cancels=st.booleans(),
 )
 def test_every_legs_bound_the_rule_and_an_exact_end(
     legs: list[dict[str, Any]],
     terms: dict[str, Any],
-    steps: list[tuple[str, int]],
-    cancels_at: int | None,
+    before: list[tuple[str, int]],
+    breaks: int | None,
+    after: list[tuple[str, int]],
+    *,
+    cancels: bool,
 ) -> None:
     world = BasketWorld()
-    if LEGS[-1] in legs:
-        with pytest.raises(Refusal) as refused:
-            world.basket(*legs, **terms)
-        assert (refused.value.field or "").startswith("legs[")
-        assert world.desk.algos.every == world.orders == world.desk.live == {}
-        return
     algo_id = world.basket(*legs, **terms).id
-    for number, (op, argument) in enumerate(steps):
-        if number == cancels_at and not world.algo(algo_id).status.over:
+    for op, argument in before:
+        watched(
+            world, algo_id, lambda op=op, argument=argument: step(world, algo_id, op, argument, wide=True)
+        )
+    for _ in range(0 if breaks is None else 8):
+        watched(world, algo_id, partial(break_leg, world, algo_id, breaks or 0))
+    for number, (op, argument) in enumerate(after):
+        if cancels and number == 10 and not world.algo(algo_id).status.over:
             world.ask("pms.cancel_algo", None, algoId=algo_id)
-        begun = {order.row.client_order_id for order in world.of(algo_id)}
-        unwinding = world.algo(algo_id).memory["unwinding"]
-        step(world, algo_id, op, argument, wide=True)
-        world.conduct(algo_id)
-        bounds_hold(world, algo_id)
-        if unwinding:
-            # Unwinding outlives every death, and nothing but that is begun from then on
-            assert world.algo(algo_id).memory["unwinding"]
-            new = [each for each in world.of(algo_id) if each.row.client_order_id not in begun]
-            assert all(order.row.reduce_only for order in new)
-        assert {slot.number: slot.filled for slot in world.algo(algo_id).slots.values()} == told(
-            world, algo_id
+        watched(
+            world, algo_id, lambda op=op, argument=argument: step(world, algo_id, op, argument, wide=True)
         )
     settle_proofs(world)
     if world.algo(algo_id).status is Status.PAUSED:
@@ -110,6 +115,61 @@ def test_every_legs_bound_the_rule_and_an_exact_end(
     calm(world, algo_id)
     bounds_hold(world, algo_id)
     ends_as_it_should(world, algo_id, terms["onLegFailure"])
+    undone = any(world.leg(algo_id, number).undo.filled for number in range(len(legs)))
+    event(f"{terms['onLegFailure']}: {world.algo(algo_id).status}{', something unwound' * undone}")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    legs=st.lists(st.sampled_from(LEGS), max_size=4),
+    wrong=st.sampled_from(WRONG),
+    place=st.integers(0, 4),
+    mode=st.sampled_from(["parallel", "sequence"]),
+)
+def test_one_leg_that_cannot_be_and_none_is_started(
+    legs: list[dict[str, Any]], wrong: dict[str, Any], place: int, mode: str
+) -> None:
+    world = BasketWorld()
+    before = world.desk.snapshot("alice")
+    number = min(place, len(legs))
+    with pytest.raises(Refusal) as refused:
+        world.basket(*legs[:number], wrong, *legs[number:], mode=mode)
+    assert (refused.value.field or "").startswith("legs[")
+    assert world.desk.algos.every == world.orders == world.desk.live == world.desk.orders == {}
+    assert world.desk.snapshot("alice") == before
+    assert world.desk.pending.get("alice", {}) == {}
+
+
+def break_leg(world: BasketWorld, algo_id: str, number: int) -> None:
+    """The exchange takes no order of a leg, and ends those that it has."""
+    if number < len(world.algo(algo_id).memory["legs"]):
+        for coid in world.live(algo_id, number):
+            order = world.orders[coid]
+            if coid in world.desk.unconfirmed:
+                world.proven(coid)
+            elif order.sent:
+                world.end(coid, "EXPIRED")
+            else:
+                world.refuse(coid, "-2019: Margin is insufficient.")
+    world.conduct(algo_id)
+    world.pass_time(3_000)
+
+
+def watched(world: BasketWorld, algo_id: str, happens: Callable[[], None]) -> None:
+    """Something happens and the basket is asked; its bounds hold, and its rule from a failure on."""
+    known = {order.row.client_order_id for order in world.of(algo_id)}
+    failed = any(leg["state"] == "failed" for leg in world.algo(algo_id).memory["legs"])
+    happens()
+    world.conduct(algo_id)
+    bounds_hold(world, algo_id)
+    algo = world.algo(algo_id)
+    assert {slot.number: slot.filled for slot in algo.slots.values()} == told(world, algo_id)
+    assert isinstance(algo.terms, Basket)
+    new = [order for order in world.of(algo_id) if order.row.client_order_id not in known]
+    if failed and algo.terms.on_leg_failure != "finish":
+        assert all(order.row.reduce_only for order in new)
+    if failed and algo.terms.on_leg_failure == "hold":
+        assert not new
 
 
 def told(world: BasketWorld, algo_id: str) -> dict[int, Decimal]:
