@@ -117,6 +117,8 @@ class Algo:
     #: something changed since the last progress event; none of the three is journaled
     wake_at: int | None = None
     #: when it wants to be asked again, ms; not journaled either: each life asks all of them at once
+    parts: list[Any] = field(default_factory=list)
+    #: what its machine made of its terms and slots: lost with this life
     most_slots: int = MOST_SLOTS
     #: a part of another has only those that were kept for it
     _text: tuple[AlgoStart, str] | None = None

@@ -217,9 +217,9 @@ def _begin(leg: Leg, view: View, plan: Plan) -> None:
 
 
 def _work(leg: Leg, view: View, plan: Plan) -> None:
-    tried = [slot for slot in leg.slots if slot.tries >= MOST_TRIES]
-    if tried and len(leg.slots) == 1 and not leg.busy:
-        _stop(leg, tried[0].note or "its order was ended again and again")
+    slot = leg.algo.slots[leg.first]
+    if len(leg.numbers) == 1 and slot.tries >= MOST_TRIES and not leg.busy:
+        _stop(leg, slot.note or "its order was ended again and again")
         return
     asked = leg.plan(view, plan.wrote)
     if asked.end is not None:

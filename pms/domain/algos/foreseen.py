@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pms.contract.algo_commands import Twap
 from pms.contract.basket import OneOrder
+from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Algo
 from pms.domain.algos.legs import RUNNING, Leg, legs_of, machine_of, seen_by
 from pms.domain.algos.machine import View, Want
@@ -14,10 +15,13 @@ from pms.domain.algos.together import Ahead
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 
+MOST_ORDERS = 100
+"""So many are judged in one step, for as long as which the streamer hears nothing else."""
+
 
 def foreseen(algo: Algo, view: View, wants: Mapping[int, Want]) -> list[Ahead]:
     """Every order, none larger than one may be; `wants` are those of this moment."""
-    found = []
+    found: list[Ahead] = []
     for leg in legs_of(algo):
         instrument, top = view.instruments[leg.terms.symbol], view.tops[leg.terms.symbol]
         for number, size in enumerate(_sizes(leg, view)):
@@ -30,6 +34,14 @@ def foreseen(algo: Algo, view: View, wants: Mapping[int, Want]) -> list[Ahead]:
             later = want or _want(leg, top)
             for part in _parts(left, _most(instrument, later)):
                 found.append(Ahead(slot, later, part, now=False, part=leg.number))
+        if len(found) > MOST_ORDERS:
+            raise Refusal(
+                Code.BAD_FIELD,
+                f"all legs together plan more than {MOST_ORDERS} orders",
+                field="legs",
+                limit=MOST_ORDERS,
+                actual=len(found),
+            )
     return found
 
 

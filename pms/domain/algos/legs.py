@@ -7,7 +7,7 @@ are all there from the start: so an order that only the exchange remembers alway
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -63,6 +63,28 @@ def first_memory(beginning: Beginning, *, first: int, slots: int, mid: Decimal) 
     }
 
 
+class LentSlot(Slot):
+    """A slot of the basket under the number that it has in its leg; notes when it is written to.
+
+    Trap: it has nothing of its own but that number: all else is read from and written to the basket's slot.
+    """
+
+    __slots__ = ("_own", "_touched")
+
+    def __init__(self, own: Slot, number: int, touched: set[int]) -> None:
+        for name, value in (("_own", own), ("_touched", touched), ("number", number)):
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        # Asked for whatever was never set here: the fields that it inherits
+        return getattr(self._own, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if getattr(self._own, name) != value:
+            setattr(self._own, name, value)
+            self._touched.add(self._own.number)
+
+
 @dataclass(slots=True)
 class Leg:
     """One leg of one basket."""
@@ -70,15 +92,13 @@ class Leg:
     algo: Algo
     number: int
     memory: dict[str, Any]
-    _terms: OneOrder | Chase | Twap | None = None
-
-    @property
-    def terms(self) -> OneOrder | Chase | Twap:
-        """What it would have been started with alone."""
-        if self._terms is None:
-            assert isinstance(self.algo.terms, Basket)
-            self._terms = self.algo.terms.start_of(self.number)
-        return self._terms
+    terms: OneOrder | Chase | Twap
+    #: what it would have been started with alone
+    numbers: range
+    #: its machine's slots
+    touched: set[int] = field(default_factory=set)
+    #: the basket's slots that its machine wrote to
+    _own: Algo | None = None
 
     @property
     def name(self) -> str:
@@ -94,12 +114,7 @@ class Leg:
 
     @property
     def first(self) -> int:
-        return int(self.memory["first"])
-
-    @property
-    def numbers(self) -> range:
-        """Its machine's slots."""
-        return range(self.first, self.first + int(self.memory["slots"]))
+        return self.numbers.start
 
     @property
     def undo(self) -> Slot:
@@ -126,7 +141,8 @@ class Leg:
     @property
     def busy(self) -> set[int]:
         """Its machine's slots with an order, known, unknown or not proven to be over."""
-        return {number for number in self.algo.busy if number in self.numbers}
+        own = self.numbers
+        return {number for number in self.algo.busy if number in own}
 
     @property
     def place(self) -> Place:
@@ -148,14 +164,9 @@ class Leg:
 
     def plan(self, view: View, wrote: set[int]) -> Plan:
         """What its machine wants, by the basket's slots."""
-        lent = self._lent()
-        before = {number: _plan_of(slot) for number, slot in lent.slots.items()}
-        plan = machine_of(self.terms).plan(lent, self._seen(view))
-        for number, slot in lent.slots.items():
-            if _plan_of(slot) != before.get(number):
-                own = self.algo.slots[self.first + number]
-                own.target, own.due_at, own.state, own.note = _plan_of(slot)
-                wrote.add(own.number)
+        plan = machine_of(self.terms).plan(self._lent(), self._seen(view))
+        wrote |= self.touched
+        self.touched.clear()
         return Plan(
             wants={self.first + number: want for number, want in plan.wants.items()},
             kept=frozenset(self.first + number for number in plan.kept),
@@ -164,12 +175,16 @@ class Leg:
         )
 
     def _lent(self) -> Algo:
-        """The leg as an algo of its own kind: its slots are copies, numbered from nought."""
+        """The leg as an algo of its own kind, on the basket's slots."""
+        busy = {number - self.first for number in self.busy}
+        if self._own is not None:
+            self._own.busy = busy
+            return self._own
         terms = self.terms
-        slots = {
-            slot.number - self.first: replace(slot, number=slot.number - self.first) for slot in self.slots
+        slots: dict[int, Slot] = {
+            number: LentSlot(slot, number, self.touched) for number, slot in enumerate(self.slots)
         }
-        return Algo(
+        self._own = Algo(
             id=self.algo.id,
             kind=machine_of(terms).kind,
             terms=terms,
@@ -181,29 +196,30 @@ class Leg:
             status=Status.RUNNING,
             memory=self.memory["memory"],
             slots=slots,
-            busy={number - self.first for number in self.busy},
+            busy=busy,
             most_slots=len(slots),
         )
+        return self._own
 
     def _seen(self, view: View) -> View:
         """What the basket is shown, as the leg's machine may know it."""
-        own = self.numbers
+        busy, first = self.busy, self.first
         return replace(
-            seen_by(self.terms, view),
-            orders={number - self.first: order for number, order in view.orders.items() if number in own},
-            leaves={number - self.first: left for number, left in view.leaves.items() if number in own},
+            view,
+            held=_held(self.terms, view),
+            orders={number - first: view.orders[number] for number in busy if number in view.orders},
+            leaves={number - first: view.leaves[number] for number in busy},
         )
 
 
 def seen_by(terms: OneOrder | Chase | Twap, view: View) -> View:
     """A view by the position that a leg is for."""
+    return replace(view, held=_held(terms, view))
+
+
+def _held(terms: OneOrder | Chase | Twap, view: View) -> Decimal:
     position = view.positions.get(terms.place)
-    return replace(view, held=ZERO if position is None else position.quantity)
-
-
-def _plan_of(slot: Slot) -> tuple[Any, ...]:
-    """What of a slot a machine may write."""
-    return slot.target, slot.due_at, slot.state, slot.note
+    return ZERO if position is None else position.quantity
 
 
 def kept_slots(terms: OneOrder | Chase | Twap, first: int) -> list[Slot]:
@@ -222,7 +238,19 @@ def take_slots(algo: Algo, first: int, slots: Iterable[Slot]) -> None:
 
 def legs_of(algo: Algo) -> list[Leg]:
     """The legs of a basket, in their order."""
-    return [Leg(algo, number, memory) for number, memory in enumerate(algo.memory["legs"])]
+    if not algo.parts:
+        assert isinstance(algo.terms, Basket)
+        algo.parts = [
+            Leg(
+                algo,
+                number,
+                memory,
+                algo.terms.start_of(number),
+                range(int(memory["first"]), int(memory["first"]) + int(memory["slots"])),
+            )
+            for number, memory in enumerate(algo.memory["legs"])
+        ]
+    return algo.parts
 
 
 def leg_at(algo: Algo, slot: int) -> Leg:
