@@ -230,6 +230,21 @@ def test_how_many_orders_there_may_be_counts_those_that_are_placed_at_once() -> 
     assert (refused.value.code, refused.value.field) == (Code.OPEN_ORDERS, "subAccountId")
 
 
+@pytest.mark.parametrize(
+    ("lots", "total", "actual"), [(60, "10", "120"), (500, "0.03", "2006")], ids=["orders", "slots"]
+)
+def test_what_is_judged_in_one_step_is_bounded(lots: int, total: str, actual: str) -> None:
+    world = BasketWorld()
+    leg = {**TWAP_ETH, "lots": lots, "totalSize": total, "duration": 3600}
+    with pytest.raises(Refusal) as refused:
+        world.basket(leg, leg)
+    assert (refused.value.code, refused.value.field, refused.value.actual) == (
+        Code.BAD_FIELD,
+        "legs",
+        actual,
+    )
+
+
 def test_legs_that_would_meet_are_refused() -> None:
     world = BasketWorld()
     bid = {**BUY_BTC, "algo": "limit", "price": "60000"}
