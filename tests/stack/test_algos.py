@@ -313,27 +313,21 @@ async def test_a_basket_is_all_or_nothing_and_unwinds_exactly_behind_a_death(sys
     refused = await system.ask("pms.basket", subAccountId="erin", legs=[*legs, {**eth, "quantity": "9000"}])
     assert (refused["success"], refused["code"], refused["field"]) == (False, "MARGIN", "legs[3].quantity")
     assert await system.rows("select id from pms.algos where sub_account_id = 'erin'") == []
-    await system.redis.lpush(
-        "pms:cmd:basket",
-        json.dumps(
-            {
-                "requestId": "6b1a3c52-7f1e-4c7e-9a53-3e1b8f6a2d10",
-                "subAccountId": "erin",
-                "legs": legs,
-                "onLegFailure": "unwind",
-                "duration": 12,
-            }
-        ),
-    )
-    basket = "6b1a3c52-7f1e-4c7e-9a53-3e1b8f6a2d10"
+    started = await system.ask("pms.basket", subAccountId="erin", legs=legs, onLegFailure="unwind")
+    assert started["success"], started
+    basket, seen = started["details"]["algoId"], dict[str, Any]()
 
     async def two_are_filled() -> bool:
-        figures = (await shown(system, "basket", basket)).get("figures", {})
-        return [leg["state"] for leg in figures.get("legs", ())] == ["done", "done", "running"]
+        seen.update(await shown(system, "basket", basket))
+        told = seen.get("figures", {"legs": ()})["legs"]
+        return [leg["state"] for leg in told] == ["done", "done", "running"]
 
-    await until(two_are_filled, "two legs filled", seconds=20)
+    await until(two_are_filled, "two legs to be filled", seconds=30, tell=lambda: str(seen))
     await system.restart("streamer")
-    # The limit order is too far away: when the time is over it has failed, and all else is taken back
+    await until(system.admitting, "admission", seconds=30)
+    # The limit order is too far away: its time is over, it has failed, and all else is taken back
+    amended = await system.ask("pms.basket", algoId=basket, action="amend", duration=1)
+    assert amended["success"], amended
     seen = await stands(system, "basket", basket, "failed", seconds=40)
     assert (seen["reason"], seen["liveOrders"]) == (
         "legs[2]: the basket's time is over, and 0.01 is not filled; unwound",

@@ -10,8 +10,10 @@ from market_world import D
 
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Status
+from pms.domain.algos.ending import shed
 from pms.domain.algos.machines import MACHINES
 from pms.domain.desk import Desk
+from pms.domain.posting import Posting
 
 CHASE_BTC = {**BUY_BTC, "algo": "chase", "stalkMode": "maintain", "stalkOffset": "0.1"}
 LIMIT_ETH = {**SELL_ETH, "algo": "limit", "price": "3010"}
@@ -422,7 +424,50 @@ def test_a_refusal_that_nothing_cures_ends_its_leg_alone() -> None:
     assert "REDUCE_ONLY" in (algo.reason or "")
 
 
+def test_in_hedge_mode_each_side_is_unwound_by_itself() -> None:
+    world = BasketWorld()
+    world.ask("pms.position_mode", hedge=True)
+    long = {**BUY_BTC, "positionSide": "LONG"}
+    short = {**BUY_BTC, "side": "SELL", "quantity": "0.03", "positionSide": "SHORT"}
+    failing = {**SELL_ETH, "positionSide": "SHORT"}
+    algo = world.basket(long, short, failing, onLegFailure="unwind")
+    for number in (0, 1):
+        world.fill(*world.live(algo.id, number))
+    for _ in range(3):
+        world.refuse(*world.live(algo.id, 2), "-2019: Margin is insufficient.")
+        world.conduct(algo.id)
+        world.pass_time(3_000)
+        world.conduct(algo.id)
+    orders = [world.orders[world.live(algo.id, number, undo=True)[0]].row for number in (0, 1)]
+    assert [(row.side, row.position_side, row.quantity) for row in orders] == [
+        ("SELL", "LONG", D("0.02")),
+        ("BUY", "SHORT", D("0.03")),
+    ]
+    for row in orders:
+        world.fill(row.client_order_id)
+    world.conduct(algo.id)
+    assert (algo.reason or "").endswith("; unwound")
+    assert {world.desk.quantity(("alice", "BTCUSDT", side)) for side in ("LONG", "SHORT")} == {0}
+
+
 # --- told from outside ---
+
+
+def test_a_liquidation_ends_it_in_the_middle_of_unwinding() -> None:
+    world, algo_id = failing("unwind")
+    draft = world.desk.draft("liquidation", at=world.now)
+    shed(world.desk, draft, "alice", reason="liquidation")
+    world._journal(Posting(entry=world.desk.sealed(draft).entry()))
+    world.restart()
+    world.conduct(algo_id)
+    begun = len(world.of(algo_id))
+    world.fill(*world.live(algo_id, 0, undo=True))
+    world.cancel(*world.live(algo_id, 0))
+    for _ in range(3):
+        world.pass_time(60_000)
+        world.conduct(algo_id)
+    algo = world.algo(algo_id)
+    assert (algo.status, algo.reason, len(world.of(algo_id))) == (Status.CANCELLED, "liquidation", begun)
 
 
 def test_pause_takes_all_orders_and_resume_brings_the_rest() -> None:
