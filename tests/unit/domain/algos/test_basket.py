@@ -9,6 +9,7 @@ from basket_world import BUY_BTC, SELL_ETH, BasketWorld
 from market_world import D
 
 from pms.contract.codes import Code, Refusal
+from pms.domain.adoption import adopt
 from pms.domain.algos.algo import Status
 from pms.domain.algos.ending import shed
 from pms.domain.algos.machines import MACHINES
@@ -448,6 +449,56 @@ def test_in_hedge_mode_each_side_is_unwound_by_itself() -> None:
     world.conduct(algo.id)
     assert (algo.reason or "").endswith("; unwound")
     assert {world.desk.quantity(("alice", "BTCUSDT", side)) for side in ("LONG", "SHORT")} == {0}
+
+
+def test_an_unwinding_order_that_only_the_exchange_remembers_is_not_sent_twice() -> None:
+    world, algo_id = failing("unwind")
+    (undo,) = world.live(algo_id, 0, undo=True)
+    world.ack(undo)
+    world.trade_silently(undo, D("0.010"))
+    # Redis lost all that was journaled since the leg failed, and with it that anything was unwound
+    first = next(
+        number
+        for number, posting in enumerate(world.postings)
+        if any(row.client_order_id == undo for row in posting.entry.rows.orders)
+    )
+    del world.postings[first:]
+    world.restart()
+    there = world.orders[undo]
+    order, posting = adopt(
+        world.desk,
+        client_order_id=undo,
+        exchange_order_id=there.number,
+        symbol="BTCUSDT",
+        side="SELL",
+        order_type="MARKET",
+        quantity=there.total,
+        price=None,
+        time_in_force=None,
+        word="PARTIALLY_FILLED",
+        filled=there.filled,
+        at=world.now,
+    )
+    world._journal(posting)
+    world.tell(undo)
+    assert order.spec.parent_id == algo_id
+    (btc,) = world.live(algo_id, 0)
+    for _ in range(8):
+        for coid in world.live(algo_id, 1):
+            world.refuse(coid, "-2019: Margin is insufficient.")
+        for coid in [undo, btc]:
+            if not world.orders[coid].over and world.desk.orders[coid].cancel_wanted:
+                world.cancel(coid)
+        world.conduct(algo_id)
+        undone = world.leg(algo_id, 0).undo.number
+        assert world.exposed_in(algo_id, range(undone, undone + 1)) <= D("0.015")
+        world.pass_time(3_000)
+    for coid in world.live(algo_id, 0, undo=True):
+        world.fill(coid)
+    world.conduct(algo_id)
+    assert world.algo(algo_id).status is Status.FAILED
+    assert world.leg(algo_id, 0).undo.filled == D("0.015")
+    assert world.desk.quantity(("alice", "BTCUSDT", "BOTH")) == 0
 
 
 # --- told from outside ---
