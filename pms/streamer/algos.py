@@ -23,6 +23,7 @@ from pms.domain.algos.conduct import conduct, end
 from pms.domain.algos.ids import slot_of
 from pms.domain.algos.machines import MACHINES, TIMED, timed
 from pms.domain.algos.throttle import Throttle
+from pms.domain.algos.together import Foreseeing
 from pms.domain.decisions import Asked
 from pms.domain.orders import Order
 from pms.domain.posting import Posting
@@ -83,11 +84,12 @@ class Algos:
         self._something.set()
 
     def begun(self, algo_id: str) -> None:
-        """Ask an algo in the very step that admitted it: nobody else's order comes between.
+        """Ask one that was judged whole in the very step that admitted it: nobody's order comes between.
 
         What was judged is reserved so; only a death between both entries leaves it to the next life.
         """
-        if self._on:
+        algo = self.engine.desk.algos.every[algo_id]
+        if self._on and isinstance(MACHINES[algo.kind], Foreseeing):
             self._conduct(algo_id)
 
     async def run(self) -> None:
