@@ -67,7 +67,7 @@ export interface AlgoControl {
 
 /** An algo as it stands: at most once a second, and whenever its status changes. */
 export interface AlgoEvent {
-  type: "chase_progress" | "twap_progress" | "trail_stop_progress" | "bracket_progress" | "scalper_progress";
+  type: "chase_progress" | "twap_progress" | "trail_stop_progress" | "bracket_progress" | "scalper_progress" | "basket_progress";
   seq: number;
   subAccountId: string;
   /** The requestId of the command that started it. */
@@ -80,8 +80,8 @@ export interface AlgoEvent {
   target: number;
   filled: number;
   averagePrice: number | null;
-  /** Mid at the start. */
-  arrivalPrice: number;
+  /** Mid at the start; null where it trades several. */
+  arrivalPrice: number | null;
   /** By so much worse than the arrival price. */
   slippageBps: number | null;
   liveOrders: number;
@@ -95,7 +95,7 @@ export interface AlgoEvent {
   /** When it looks again by itself, ms. */
   nextAt: number | null;
   /** Of its kind alone, such as a trailing stop's `extreme` and `stopPrice`. */
-  figures: ScalperFigures | Record<string, unknown> | null;
+  figures: BasketFigures | ScalperFigures | Record<string, unknown> | null;
   startedAt: number;
   endedAt: number | null;
   /** Seconds since 1970, with milliseconds. */
@@ -114,6 +114,19 @@ export interface Amend {
   /** The TOTAL, what is filled included. */
   quantity?: number | string | null;
   price?: number | string | null;
+}
+
+/** Change a basket that runs and does not unwind; what is absent stays as it is. */
+export interface AmendBasket {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action: "amend";
+  algoId: string;
+  onLegFailure?: "finish" | "unwind" | "hold" | null;
+  /** Seconds from its start. */
+  duration?: number | null;
 }
 
 /** Change the prices of a bracket whose stop-loss has not fired; what is absent stays as it is. */
@@ -189,6 +202,35 @@ export interface AmendTwap {
   totalSize?: number | string | null;
   /** Only of one that was started with a limit price. */
   limitPrice?: number | string | null;
+}
+
+/** Work several legs as one: all of them are admitted together, or none is started. */
+export interface Basket {
+  /** Idempotency key, in lower case; a repeat gets the first answer. */
+  requestId: string;
+  /** Deadline after arrival, in ms; 5000. */
+  ttlMs?: number | null;
+  action?: "start";
+  subAccountId: string;
+  legs: Array<MarketLeg | LimitLeg | ChaseLeg | TwapLeg>;
+  /** sequence: a leg begins when the one before it is filled or has failed. */
+  mode?: "parallel" | "sequence";
+  /** finish: the others go on; unwind: all stop, and what was filled is closed again by reduce-only market orders; hold: all stop, and what is filled is kept. */
+  onLegFailure?: "finish" | "unwind" | "hold";
+  /** Seconds; a leg that is not filled by then has failed. */
+  duration?: number | null;
+}
+
+/** How far a basket is; its event's `target` and `filled` are worth in USDT, by its arrival prices. */
+export interface BasketFigures {
+  mode: "parallel" | "sequence";
+  onLegFailure: "finish" | "unwind" | "hold";
+  unwinding: boolean;
+  /** What it paid more than by the arrival prices, in USDT, before fees. */
+  cost: number;
+  /** Of what was closed again, in USDT, before fees. */
+  unwindResult: number;
+  legs: Array<LegFigures>;
 }
 
 /** Place several orders for a sub-account; each is admitted or refused by itself. */
@@ -300,6 +342,32 @@ export interface Chase {
   repriceTicks?: number;
   /** Least time between two reprices. */
   repriceMs?: number;
+}
+
+/** A leg that is chased. */
+export interface ChaseLeg {
+  symbol: string;
+  side: "BUY" | "SELL";
+  /** In the base asset. */
+  quantity: number | string;
+  leverage?: number | null;
+  /** How far behind the touch, in percent of mid. */
+  stalkOffset?: number | string;
+  /** touch: at the best price; maintain: the offset both ways; trail: only after a market that goes away. */
+  stalkMode?: "touch" | "maintain" | "trail";
+  /** How far mid may go away from where it was at the start, in percent. */
+  maxDistance?: number | string | null;
+  /** What then: end, or take the remainder at market. */
+  onMaxDistance?: "cancel" | "cross";
+  /** Never take: an order that would is refused and tried again. */
+  postOnly?: boolean;
+  reduceOnly?: boolean;
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
+  /** A smaller move is not followed. */
+  repriceTicks?: number;
+  /** Least time between two reprices. */
+  repriceMs?: number;
+  algo: "chase";
 }
 
 /** Close one position at market. */
@@ -464,6 +532,49 @@ export interface JoinGroup {
   actor: string;
 }
 
+/** One leg of a basket. */
+export interface LegFigures {
+  symbol: string;
+  side: "BUY" | "SELL";
+  algo: "market" | "limit" | "chase" | "twap";
+  state: "waiting" | "running" | "ending" | "done" | "failed" | "stopped";
+  /** Of its end. */
+  reason: string | null;
+  /** What it does next, for people. */
+  next: string | null;
+  /** The last refusal that it still minds. */
+  note: string | null;
+  target: number;
+  filled: number;
+  averagePrice: number | null;
+  /** Mid when the basket began. */
+  arrivalPrice: number;
+  slippageBps: number | null;
+  liveOrders: number;
+  reprices: number;
+  fees: number;
+  makerShare: number | null;
+  /** Of what it filled, closed again. */
+  unwound: number;
+  unwindPrice: number | null;
+  startedAt: number | null;
+  endedAt: number | null;
+}
+
+/** A leg that is one limit order. IOC and FOK have one try, and then have failed. */
+export interface LimitLeg {
+  symbol: string;
+  side: "BUY" | "SELL";
+  /** In the base asset. */
+  quantity: number | string;
+  leverage?: number | null;
+  reduceOnly?: boolean;
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
+  algo: "limit";
+  price: number | string;
+  timeInForce?: "GTC" | "IOC" | "FOK";
+}
+
 /**
  * Set a limit, remove a setting, or show what holds: for a sub-account, a group or everything.
  *
@@ -509,6 +620,18 @@ export interface LiquidationEvent {
   maintenanceMargin: number;
   timestamp: number;
   account: Account;
+}
+
+/** A leg at market. */
+export interface MarketLeg {
+  symbol: string;
+  side: "BUY" | "SELL";
+  /** In the base asset. */
+  quantity: number | string;
+  leverage?: number | null;
+  reduceOnly?: boolean;
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
+  algo: "market";
 }
 
 /** An order changed: `order_active` also tells a partial fill, for gateways that know no other word. */
@@ -1045,12 +1168,6 @@ export interface Twap {
   duration: number;
   /** How much later than its turn a slice may come, in percent of the interval. */
   jitter?: number | string;
-  /** time: even slices; volume: by the symbol's mean volume in each slice's part of the day; participation: a part of what trades meanwhile. */
-  profile?: "time" | "volume" | "participation";
-  /** participation: the most that it is of what traded since its start, in percent, itself included. */
-  participation?: number | string | null;
-  /** volume: the mean of so many days, UTC. */
-  profileDays?: number;
   /** No worse than this; without it each slice is a market order. */
   limitPrice?: number | string | null;
   /** With a limit price: IOC is sent once the touch is within it, GTC rests for its slice's time. */
@@ -1070,6 +1187,46 @@ export interface Twap {
   leverage?: number | null;
   reduceOnly?: boolean;
   positionSide?: "BOTH" | "LONG" | "SHORT" | null;
+  /** time: even slices; volume: by the symbol's mean volume in each slice's part of the day; participation: a part of what trades meanwhile. */
+  profile?: "time" | "volume" | "participation";
+  /** participation: the most that it is of what traded since its start, in percent, itself included. */
+  participation?: number | string | null;
+  /** volume: the mean of so many days, UTC. */
+  profileDays?: number;
+}
+
+/** A leg in even slices. */
+export interface TwapLeg {
+  symbol: string;
+  side: "BUY" | "SELL";
+  /** In the base asset. */
+  totalSize: number | string;
+  /** Slices; fewer where each would be below the least. */
+  lots: number;
+  /** Seconds. */
+  duration: number;
+  /** How much later than its turn a slice may come, in percent of the interval. */
+  jitter?: number | string;
+  /** No worse than this; without it each slice is a market order. */
+  limitPrice?: number | string | null;
+  /** With a limit price: IOC is sent once the touch is within it, GTC rests for its slice's time. */
+  timeInForce?: "IOC" | "GTC";
+  /** Rest at the touch first, and cross with what is left. */
+  passive?: boolean;
+  /** Passive: when it crosses, in percent of the slice's time; 100 is never. */
+  crossAt?: number | string;
+  /** What a slice did not fill in its time, or an outage kept from it: spread over the slices left, or dropped. */
+  onMissed?: "catch_up" | "skip";
+  /** catch_up: a slice is never more than so many times an even slice. */
+  mostCatchUp?: number | string;
+  /** catch_up: how long it may go on behind its end, in percent of the duration. */
+  overtime?: number | string;
+  /** Passive: least time between two reprices. */
+  repriceMs?: number;
+  leverage?: number | null;
+  reduceOnly?: boolean;
+  positionSide?: "BOTH" | "LONG" | "SHORT" | null;
+  algo: "twap";
 }
 
 /** All sub-accounts but the house, each by itself and added: no profit of one pays for another. */
@@ -1129,6 +1286,7 @@ export interface Commands {
   "pms.trail_stop": TrailStop;
   "pms.bracket": Bracket;
   "pms.scalper": Scalper;
+  "pms.basket": Basket;
 }
 
 /** What each list takes. */
@@ -1145,6 +1303,7 @@ export interface CommandLists {
   "pms:cmd:chase": Chase;
   "pms:cmd:trail_stop": TrailStop;
   "pms:cmd:bracket": Bracket;
+  "pms:cmd:basket": Basket;
   "pms:cmd:scalper": Scalper;
   "pms:cmd:twap": Twap;
   "pms:cmd:halt": Halt;
@@ -1168,6 +1327,7 @@ export interface Channels {
   "pms:events:trail_stop_progress": AlgoEvent;
   "pms:events:bracket_progress": AlgoEvent;
   "pms:events:scalper_progress": AlgoEvent;
+  "pms:events:basket_progress": AlgoEvent;
 }
 
 /** Everything that is published under `pms:events:*`. */

@@ -11,7 +11,7 @@ from pms.cli.algo_report import report, reports, show
 from pms.cli.output import Column, console, number, print_list, print_result
 from pms.cli.session import Failed, Session, run, warn_if_live
 from pms.contract import names
-from pms.contract.algo_commands import ALGO_STARTS
+from pms.contract.algo_kinds import ALGO_STARTS
 from pms.contract.journal import AlgoRow
 from pms.contract.money import BadJson, decode_any, decode_object, encode
 from pms.contract.names import Task

@@ -67,7 +67,8 @@ async def show_plan(session: Session, name: str, fields: dict[str, Any], *, as_j
         click.echo(encode(told))
         return
     target = f" {plain(told['target'])}" if told["target"] else ""
-    click.echo(f"{told['kind']}{target} {told['symbol'] or ''} from {plain(told['arrivalPrice'])}")
+    begins = f" from {plain(told['arrivalPrice'])}" if told["arrivalPrice"] else ""
+    click.echo(f"{told['kind']}{target} {told['symbol'] or ''}{begins}")
     print_list([{**slot, "order": _sent(slot)} for slot in told["slots"]], SLOTS, form=None, empty="no slots")
     click.echo("nothing was sent (dry run)")
 

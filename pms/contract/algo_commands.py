@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from pms.contract.commands import AccountId, Command, PositionSide, Side, Symbol, read_side, upper
 from pms.contract.money import Number
@@ -44,10 +44,10 @@ class AlgoStart(Command):
     follows_position: ClassVar[bool] = False
 
 
-class Chase(AlgoStart):
-    """Keep one order near the touch until the quantity is filled, or the market has run too far."""
+class ChaseTerms(BaseModel):
+    """What a chase is to do."""
 
-    name: ClassVar[str] = Task.CHASE
+    model_config = Command.model_config
 
     symbol: Symbol
     side: Annotated[Side, BeforeValidator(read_side)]
@@ -70,6 +70,12 @@ class Chase(AlgoStart):
     position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = None
     reprice_ticks: int = Field(1, ge=1, le=10_000, description="A smaller move is not followed.")
     reprice_ms: int = Field(500, ge=100, le=60_000, description="Least time between two reprices.")
+
+
+class Chase(ChaseTerms, AlgoStart):
+    """Keep one order near the touch until the quantity is filled, or the market has run too far."""
+
+    name: ClassVar[str] = Task.CHASE
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -250,10 +256,10 @@ class AmendScalper(Command):
     on_end: OnEnd | None = None
 
 
-class Twap(AlgoStart):
-    """Trade a total in slices spread over a time, each at its own moment."""
+class TwapTerms(BaseModel):
+    """What a TWAP of even slices is to do."""
 
-    name: ClassVar[str] = Task.TWAP
+    model_config = Command.model_config
 
     symbol: Symbol
     side: Annotated[Side, BeforeValidator(read_side)]
@@ -263,17 +269,6 @@ class Twap(AlgoStart):
     jitter: Percent = Field(
         Decimal(0), description="How much later than its turn a slice may come, in percent of the interval."
     )
-    profile: Literal["time", "volume", "participation"] = Field(
-        "time",
-        description="time: even slices; volume: by the symbol's mean volume in each slice's part of the day;"
-        " participation: a part of what trades meanwhile.",
-    )
-    participation: Annotated[Number, Field(gt=0, le=100)] | None = Field(
-        None,
-        description="participation: the most that it is of what traded since its start, in percent, itself"
-        " included.",
-    )
-    profile_days: int = Field(3, ge=1, le=7, description="volume: the mean of so many days, UTC.")
     limit_price: Number | None = Field(
         None, description="No worse than this; without it each slice is a market order."
     )
@@ -302,6 +297,24 @@ class Twap(AlgoStart):
     leverage: int | None = Field(None, ge=1, le=150)
     reduce_only: bool = False
     position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = None
+
+
+class Twap(TwapTerms, AlgoStart):
+    """Trade a total in slices spread over a time, each at its own moment."""
+
+    name: ClassVar[str] = Task.TWAP
+
+    profile: Literal["time", "volume", "participation"] = Field(
+        "time",
+        description="time: even slices; volume: by the symbol's mean volume in each slice's part of the day;"
+        " participation: a part of what trades meanwhile.",
+    )
+    participation: Annotated[Number, Field(gt=0, le=100)] | None = Field(
+        None,
+        description="participation: the most that it is of what traded since its start, in percent, itself"
+        " included.",
+    )
+    profile_days: int = Field(3, ge=1, le=7, description="volume: the mean of so many days, UTC.")
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -335,8 +348,3 @@ class CancelAlgo(Command):
     name: ClassVar[str] = Task.CANCEL_ALGO
 
     algo_id: UUID
-
-
-ALGO_STARTS: tuple[type[AlgoStart], ...] = (Chase, Twap, TrailStop, Bracket, Scalper)
-ALGO_AMENDS: tuple[type[Command], ...] = (AmendChase, AmendTwap, AmendTrailStop, AmendBracket, AmendScalper)
-ALGO_COMMANDS: tuple[type[Command], ...] = (*ALGO_STARTS, *ALGO_AMENDS, AlgoControl, CancelAlgo)

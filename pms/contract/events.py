@@ -21,7 +21,12 @@ PositionEventType = Literal["position_updated", "position_closed", "position_red
 LiquidationAction = Literal["WARN", "CANCEL", "DELEVERAGE", "TAKEOVER", "REARM", "CLOSE", "CLOSED"]
 Origin = Literal["MANUAL", "CHASE", "SCALPER", "TWAP", "TRAIL_STOP", "BRACKET", "BASKET", "LIQUIDATION"]
 AlgoEventType = Literal[
-    "chase_progress", "twap_progress", "trail_stop_progress", "bracket_progress", "scalper_progress"
+    "chase_progress",
+    "twap_progress",
+    "trail_stop_progress",
+    "bracket_progress",
+    "scalper_progress",
+    "basket_progress",
 ]
 AlgoStatus = Literal["running", "paused", "ending", "finished", "cancelled", "failed"]
 
@@ -138,6 +143,42 @@ class ScalperFigures(Shape):
     legs: list[ScalperLeg]
 
 
+class LegFigures(Shape):
+    """One leg of a basket."""
+
+    symbol: str
+    side: Literal["BUY", "SELL"]
+    algo: Literal["market", "limit", "chase", "twap"]
+    state: Literal["waiting", "running", "ending", "done", "failed", "stopped"]
+    reason: str | None = Field(description="Of its end.")
+    next: str | None = Field(description="What it does next, for people.")
+    note: str | None = Field(description="The last refusal that it still minds.")
+    target: Number
+    filled: Number
+    average_price: Number | None
+    arrival_price: Number = Field(description="Mid when the basket began.")
+    slippage_bps: Number | None
+    live_orders: int
+    reprices: int
+    fees: Number
+    maker_share: Number | None
+    unwound: Number = Field(description="Of what it filled, closed again.")
+    unwind_price: Number | None
+    started_at: int | None
+    ended_at: int | None
+
+
+class BasketFigures(Shape):
+    """How far a basket is; its event's `target` and `filled` are worth in USDT, by its arrival prices."""
+
+    mode: Literal["parallel", "sequence"]
+    on_leg_failure: Literal["finish", "unwind", "hold"]
+    unwinding: bool
+    cost: Number = Field(description="What it paid more than by the arrival prices, in USDT, before fees.")
+    unwind_result: Number = Field(description="Of what was closed again, in USDT, before fees.")
+    legs: list[LegFigures]
+
+
 class AlgoEvent(Shape):
     """An algo as it stands: at most once a second, and whenever its status changes."""
 
@@ -152,7 +193,7 @@ class AlgoEvent(Shape):
     target: Number
     filled: Number
     average_price: Number | None
-    arrival_price: Number = Field(description="Mid at the start.")
+    arrival_price: Number | None = Field(description="Mid at the start; null where it trades several.")
     slippage_bps: Number | None = Field(description="By so much worse than the arrival price.")
     live_orders: int
     reprices: int
@@ -160,7 +201,7 @@ class AlgoEvent(Shape):
     maker_share: Number | None = Field(description="Of what is filled, 0 to 1.")
     note: str | None = Field(None, description="The last refusal that it still minds.")
     next_at: int | None = Field(None, description="When it looks again by itself, ms.")
-    figures: ScalperFigures | dict[str, Number] | None = Field(
+    figures: BasketFigures | ScalperFigures | dict[str, Number] | None = Field(
         None, description="Of its kind alone, such as a trailing stop's `extreme` and `stopPrice`."
     )
     started_at: int

@@ -394,6 +394,10 @@ class AlgoSlotRow(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None
     #: the last refusal, for people
     updated_at: int
+    fees: Decimal = Decimal(0)
+    #: paid in USDT
+    maker_qty: Decimal = Decimal(0)
+    reprices: int = 0
 
 
 class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -130,6 +130,7 @@ class Task:
     CHASE: Final = "pms.chase"
     TRAIL_STOP: Final = "pms.trail_stop"
     BRACKET: Final = "pms.bracket"
+    BASKET: Final = "pms.basket"
     SCALPER: Final = "pms.scalper"
     TWAP: Final = "pms.twap"
     PLACE: Final = "pms.place"
@@ -159,6 +160,7 @@ COMMAND_QUEUE: Final = {
     Task.CHASE: Queue.COMMANDS,
     Task.TRAIL_STOP: Queue.COMMANDS,
     Task.BRACKET: Queue.COMMANDS,
+    Task.BASKET: Queue.COMMANDS,
     Task.SCALPER: Queue.COMMANDS,
     Task.TWAP: Queue.COMMANDS,
     Task.ALGO: Queue.COMMANDS,
@@ -180,6 +182,7 @@ COMMAND_LISTS: Final = {
     "pms:cmd:chase": Task.CHASE,
     "pms:cmd:trail_stop": Task.TRAIL_STOP,
     "pms:cmd:bracket": Task.BRACKET,
+    "pms:cmd:basket": Task.BASKET,
     "pms:cmd:scalper": Task.SCALPER,
     "pms:cmd:twap": Task.TWAP,
     "pms:cmd:halt": Task.HALT,

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
-from pms.contract.algo_commands import ALGO_AMENDS, ALGO_STARTS, AlgoControl, CancelAlgo
+from pms.contract.algo_commands import AlgoControl, CancelAlgo
+from pms.contract.algo_kinds import ALGO_AMENDS, ALGO_STARTS
+from pms.contract.basket import LEGS
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import (
     Acknowledge,
@@ -132,17 +134,34 @@ def is_request_id(value: object) -> bool:
 def _refusal(error: ValidationError) -> Refusal:
     faults = sorted(error.errors(include_url=False), key=lambda fault: _SEVERITY.get(fault["type"], 2))
     fault = faults[0]
-    field = ".".join(str(part) for part in fault["loc"]) or None
+    field = _field_of(fault["loc"]) or None
     actual = None if fault["type"] == "missing" else fault["input"]
     if fault["type"] == "missing":
+        return Refusal(Code.MISSING_FIELD, f"{field} is missing", field=field)
+    if fault["type"] == "union_tag_not_found":
+        field = f"{field}.{fault['ctx']['discriminator'].strip(_QUOTE)}"
         return Refusal(Code.MISSING_FIELD, f"{field} is missing", field=field)
     if fault["type"] == "extra_forbidden":
         return Refusal(Code.UNKNOWN_FIELD, f"the command has no field {field}", field=field, actual=actual)
     reason = fault["msg"].removeprefix("Value error, ")
     context = fault.get("ctx", {})
+    if fault["type"] == "union_tag_invalid":
+        field, actual = f"{field}.{context['discriminator'].strip(_QUOTE)}", context["tag"]
     limit = next((context[name] for name in _LIMITS if context.get(name)), None)
     return Refusal(Code.BAD_FIELD, f"{field}: {reason}", field=field, limit=limit, actual=actual)
 
 
-_LIMITS = ("ge", "le", "expected", "min_length", "max_length")
-_SEVERITY = {"missing": 0, "extra_forbidden": 1}
+def _field_of(path: tuple[int | str, ...]) -> str:
+    """A field as it is written: `legs[0].price`. Which kind of leg it was read as is no part of that."""
+    text = ""
+    for place, part in enumerate(path):
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not (place and isinstance(path[place - 1], int) and part in LEGS):
+            text += f".{part}" if text else part
+    return text
+
+
+_QUOTE = "'"
+_LIMITS = ("ge", "le", "expected", "expected_tags", "min_length", "max_length")
+_SEVERITY = {"missing": 0, "union_tag_not_found": 0, "extra_forbidden": 1}

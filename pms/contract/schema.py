@@ -21,7 +21,8 @@ from pydantic_core import core_schema
 
 from pms.contract import codes, names
 from pms.contract.account import Account
-from pms.contract.algo_commands import ALGO_AMENDS
+from pms.contract.algo_kinds import ALGO_AMENDS
+from pms.contract.basket import LEGS
 from pms.contract.commands import OrderTerms
 from pms.contract.events import (
     AlgoEvent,
@@ -52,7 +53,7 @@ SHAPES: tuple[type[BaseModel], ...] = (
     BudgetView,
     PortfolioReport,
 )
-PARTS: tuple[type[BaseModel], ...] = (OrderTerms, RiskRequest, *ALGO_AMENDS)
+PARTS: tuple[type[BaseModel], ...] = (OrderTerms, RiskRequest, *LEGS.values(), *ALGO_AMENDS)
 """What commands are made of, what is asked without being one, and what a name stands for besides."""
 
 EVENTS: tuple[type[BaseModel], ...] = (OrderEvent, PositionEvent, LiquidationEvent, RiskEvent, AlgoEvent)
@@ -237,8 +238,8 @@ def _type(part: JsonSchemaValue) -> str:
         return json.dumps(part["const"])
     if "enum" in part:
         return " | ".join(json.dumps(value) for value in part["enum"])
-    if "anyOf" in part:
-        return " | ".join(_type(one) for one in part["anyOf"])
+    if "anyOf" in part or "oneOf" in part:
+        return " | ".join(_type(one) for one in part.get("anyOf") or part["oneOf"])
     kind = part["type"]
     if isinstance(kind, list):
         return " | ".join(_PLAIN[one] for one in kind)

@@ -441,6 +441,11 @@ algo_slots = Table(
     _text("state"),
     _text("note", null=True),
     _int("updated_at"),
+    Column("fees", Numeric, nullable=False, server_default=text("0")),
+    Column("maker_qty", Numeric, nullable=False, server_default=text("0")),
+    Column("reprices", BigInteger, nullable=False, server_default=text("0")),
+    _finite("fees"),
+    _finite("maker_qty"),
     _one_of("state", "waiting", "working", "done", "skipped"),
 )
 

@@ -169,7 +169,7 @@ def all_failed(told: list[dict[str, Any]]) -> dict[str, Any]:
         "success": False,
         "code": first["code"],
         "error": f"every order was refused, the first: {first['error']}",
-        "field": f"orders.0.{first['field']}" if first.get("field") else None,
+        "field": f"orders[0].{first['field']}" if first.get("field") else None,
         "limit": first.get("limit"),
         "actual": first.get("actual"),
     }

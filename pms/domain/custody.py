@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from pms.contract.algo_commands import ALGO_COMMANDS
+from pms.contract.algo_kinds import ALGO_COMMANDS
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import (
     Acknowledge,

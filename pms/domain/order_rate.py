@@ -18,6 +18,11 @@ class OrderRates:
 
     _times: dict[str, deque[int]] = field(default_factory=dict)
 
+    def only(self, account: str) -> OrderRates:
+        """One account's alone, to be noted in without any effect here."""
+        times = self._times.get(account)
+        return OrderRates({} if times is None else {account: times.copy()})
+
     def note(self, account: str, at: int, *, most: int) -> None:
         """Count one order; after a restart they come in no order."""
         times = self._times.get(account)

@@ -89,10 +89,13 @@ def admit_close(desk: Desk, asked: Asked, command: Close) -> Posting:
     return _place(desk, asked, judge_close(desk, asked, position), kind="C")
 
 
-def judge_trade(desk: Desk, asked: Asked, command: Trade, *, repeated: bool = False) -> Judged:
+def judge_trade(
+    desk: Desk, asked: Asked, command: Trade, *, repeated: bool = False, later: bool = False
+) -> Judged:
     """Check everything about a trade but its margin; raises Refusal.
 
-    `repeated`: the like of it may have been placed a moment ago, as algos do.
+    `repeated`: the like of it may have been placed a moment ago, as algos do. `later`: it is not placed now,
+    so that it is neither one order more nor one too fast.
     """
     account = trading_account(desk, command.sub_account_id)
     command = sided(account, command)
@@ -117,8 +120,9 @@ def judge_trade(desk: Desk, asked: Asked, command: Trade, *, repeated: bool = Fa
     check_leverage(desk, stake, leverage=leverage, held=desk.holds(command.place))
     check_price(desk, asked, stake, top)
     check_limits(desk, asked, stake, top)
-    check_count(desk, stake)
-    check_rate(desk, asked, stake)
+    if not later:
+        check_count(desk, stake)
+        check_rate(desk, asked, stake)
     if not repeated:
         check_repeat(desk, asked, stake)
     return Judged(command, quantity, price, tif, leverage, exempt, apart=moved)
@@ -239,6 +243,11 @@ class Leverages:
         """Remember the leverage of what an order's symbol may hold."""
         for position in self.desk.positions_in(judged.trade.sub_account_id, judged.trade.symbol):
             self.was.setdefault(position.place, position.leverage)
+
+    def restore(self) -> None:
+        """Give each position the leverage that it had: the orders are taken back."""
+        for key, leverage in self.was.items():
+            self.desk.position(*key).leverage = leverage
 
     def note(self, draft: Draft) -> None:
         """Journal the leverage that is another from now on, whatever becomes of the order.

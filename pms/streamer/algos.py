@@ -21,8 +21,10 @@ from pms.contract import names
 from pms.contract.journal import OrderRow
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.conduct import conduct, end
-from pms.domain.algos.machines import MACHINES, TIMED
+from pms.domain.algos.ids import slot_of
+from pms.domain.algos.machines import MACHINES, TIMED, timed
 from pms.domain.algos.throttle import Throttle
+from pms.domain.algos.together import Foreseeing
 from pms.domain.decisions import Asked
 from pms.domain.orders import Order
 from pms.domain.posting import Posting
@@ -85,6 +87,15 @@ class Algos:
         """Ask an algo with the next turn."""
         self._due[algo_id] = None
         self._something.set()
+
+    def begun(self, algo_id: str) -> None:
+        """Ask one that was judged whole in the very step that admitted it: nobody's order comes between.
+
+        What was judged is reserved so; only a death between both entries leaves it to the next life.
+        """
+        algo = self.engine.desk.algos.every[algo_id]
+        if self._on and isinstance(MACHINES[algo.kind], Foreseeing):
+            self._conduct(algo_id)
 
     async def run(self) -> None:
         """Ask for ever; the newest state answers for all that happened since."""
@@ -175,7 +186,7 @@ class Algos:
     def _queue(self, row: OrderRow) -> str:
         """Who sends it: a slice's moment waits behind nobody's commands, a stop behind nobody's moves."""
         algo = self.engine.desk.algos.every.get(row.parent_id or "")
-        if algo is not None and algo.kind in TIMED:
+        if algo is not None and timed(algo, slot_of(row.client_order_id)):
             return names.Queue.SCHEDULE
         guards = row.price is None or (algo is not None and algo.terms.follows_position)
         return names.Queue.URGENT if row.reduce_only and guards else names.Queue.ORDERS

@@ -171,6 +171,8 @@ class Engine:
         self.ask_algos: Callable[[], None] = lambda: None
         self.algo_told: Callable[[str], None] = _nobody
         #: a command to this algo is journaled
+        self.algo_begun: Callable[[str], None] = _nobody
+        #: it is admitted, and its entry is on its way
         self.now = redis_now_ms
         self.exchange_now: Callable[[], int] = lambda: 0
         #: 0 where it is not known

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from pms.bus.requests import Requests
 from pms.contract import names
+from pms.contract.algo_commands import AlgoStart
 from pms.contract.commands import Command
 from pms.contract.results import read_result
 from pms.domain.decisions import Asked
@@ -59,6 +60,9 @@ class LocalCommands:
         posting = self.engine.decide_local(asked, command)
         journaled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.engine.outbox.add(posting, journaled.set_result)
+        if isinstance(command, AlgoStart):
+            for row in posting.entry.rows.algos:
+                self.engine.algo_begun(row.id)
         answered = any(result.request_id == asked.request_id for result in posting.results)
         held = await journaled
         if held:

@@ -239,6 +239,7 @@ class Streamer:
         wake_ups = WakeUps(self._engine, self._redis, self._world.new_id, self._tasks.spawn)
         self._algos = Algos(self._engine, wake_ups, monotonic)
         self._engine.moved, self._engine.algo_told = self._algos.moved, self._algos.ask
+        self._engine.algo_begun = self._algos.begun
         self._engine.ask_algos = self._algos.ask_late
         # Risk first: an algo is asked by what a liquidation has left.
         self._market.ticked, self._market.moved = self._risk.ticked, self._algos.ticked

@@ -151,12 +151,14 @@ BAD_COMMANDS = [
     bad("a batch of none", BATCH, "BAD_FIELD", "orders", subAccountId="alice", orders=[]),
     bad("a batch of many", BATCH, "BAD_FIELD", "orders", subAccountId="alice", orders=[LEG] * 21),
     bad("a batch of nobody", BATCH, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="x", orders=[LEG]),
-    bad("a batch with a typo", BATCH, "UNKNOWN_FIELD", "orders.1.qty", subAccountId="bob", orders=[LEG, BAD]),
+    bad(
+        "a batch with a typo", BATCH, "UNKNOWN_FIELD", "orders[1].qty", subAccountId="bob", orders=[LEG, BAD]
+    ),
     bad(
         "a batch all refused",
         BATCH,
         "QUANTITY_ZERO",
-        "orders.0.quantity",
+        "orders[0].quantity",
         subAccountId="bob",
         orders=EMPTY,
     ),

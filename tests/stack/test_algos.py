@@ -298,3 +298,47 @@ def told(late: list[int]) -> str:
     ordered = sorted(late)
     p50, p99 = (ordered[int((len(ordered) - 1) * part)] for part in (0.5, 0.99))
     return f"p50 {p50}, p99 {p99}, most {ordered[-1]}, of {len(ordered)}"
+
+
+async def test_a_basket_is_all_or_nothing_and_unwinds_exactly_behind_a_death(system: System) -> None:
+    await system.account("erin")
+    buys = {"symbol": "BTCUSDT", "side": "BUY", "leverage": 10}
+    eth = {"algo": "market", "symbol": "ETHUSDT", "side": "SELL", "quantity": "0.5", "leverage": 10}
+    far = ((await system.bid("BTCUSDT")) * Decimal("0.98")).quantize(Decimal("0.1"))
+    legs = [
+        {"algo": "twap", "totalSize": "0.02", "lots": 4, "duration": 2, **buys},
+        eth,
+        {"algo": "limit", "quantity": "0.01", "price": str(far), **buys},
+    ]
+    refused = await system.ask("pms.basket", subAccountId="erin", legs=[*legs, {**eth, "quantity": "9000"}])
+    assert (refused["success"], refused["code"], refused["field"]) == (False, "MARGIN", "legs[3].quantity")
+    assert await system.rows("select id from pms.algos where sub_account_id = 'erin'") == []
+    started = await system.ask("pms.basket", subAccountId="erin", legs=legs, onLegFailure="unwind")
+    assert started["success"], started
+    basket, seen = started["details"]["algoId"], dict[str, Any]()
+
+    async def two_are_filled() -> bool:
+        seen.update(await shown(system, "basket", basket))
+        told = seen.get("figures", {"legs": ()})["legs"]
+        return [leg["state"] for leg in told] == ["done", "done", "running"]
+
+    await until(two_are_filled, "two legs to be filled", seconds=30, tell=lambda: str(seen))
+    await system.restart("streamer")
+    await until(system.admitting, "admission", seconds=30)
+    # The limit order is too far away: its time is over, it has failed, and all else is taken back
+    amended = await system.ask("pms.basket", algoId=basket, action="amend", duration=1)
+    assert amended["success"], amended
+    seen = await stands(system, "basket", basket, "failed", seconds=40)
+    assert (seen["reason"], seen["liveOrders"]) == (
+        "legs[2]: the basket's time is over, and 0.01 is not filled; unwound",
+        0,
+    )
+    legs_told = [(leg["filled"], leg["unwound"]) for leg in seen["figures"]["legs"]]
+    assert legs_told == [(Decimal("0.02"), Decimal("0.02")), (Decimal("0.5"), Decimal("0.5")), (0, 0)]
+    rows = await ours(system, basket)
+    assert {row.origin for row in rows} == {"BASKET"}
+    assert sum(row.filled_qty for row in rows if row.reduce_only) == Decimal("0.52")
+    held = await system.rows("select quantity from pms.positions where sub_account_id = 'erin'")
+    assert {row.quantity for row in held} == {0}
+    assert "legs[1] SELL 0.5 of 0.5 ETHUSDT" in await system.cli("algo", "show", basket[:13])
+    assert (await system.audit())["agrees"]

@@ -16,6 +16,7 @@ from pms.contract.algo_commands import AlgoStart
 from pms.contract.journal import AlgoRow, AlgoSlotRow
 from pms.contract.money import decode_object, encode
 from pms.contract.reading import command_from
+from pms.domain.algos.ids import MOST_SLOTS
 
 ZERO = Decimal(0)
 
@@ -68,6 +69,9 @@ class Slot:
     due_at: int | None = None
     state: SlotState = SlotState.WAITING
     note: str | None = None
+    fees: Decimal = ZERO
+    maker_qty: Decimal = ZERO
+    reprices: int = 0
 
     @property
     def remaining(self) -> Decimal:
@@ -79,6 +83,7 @@ class Slot:
         return (
             self.target, self.filled, self.steps, self.order_id, self.price, self.sent_price, self.cancelling,
             self.tries, self.resume_at, self.moved_at, self.due_at, self.state, self.note,
+            self.fees, self.maker_qty, self.reprices,
         )  # fmt: skip
 
 
@@ -112,6 +117,10 @@ class Algo:
     #: something changed since the last progress event; none of the three is journaled
     wake_at: int | None = None
     #: when it wants to be asked again, ms; not journaled either: each life asks all of them at once
+    parts: list[Any] = field(default_factory=list)
+    #: what its machine made of its terms and slots: lost with this life
+    most_slots: int = MOST_SLOTS
+    #: a part of another has only those that were kept for it
     _text: tuple[AlgoStart, str] | None = None
     #: terms as they were written last
 
@@ -191,6 +200,9 @@ class Algo:
             state=slot.state.value,
             note=slot.note,
             updated_at=at,
+            fees=slot.fees,
+            maker_qty=slot.maker_qty,
+            reprices=slot.reprices,
         )
 
 
@@ -239,4 +251,7 @@ def slot_from(row: AlgoSlotRow) -> Slot:
         due_at=row.due_at,
         state=SlotState(row.state),
         note=row.note,
+        fees=row.fees,
+        maker_qty=row.maker_qty,
+        reprices=row.reprices,
     )

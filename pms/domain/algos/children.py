@@ -42,11 +42,9 @@ class Turn:
         self.wake_at = at if self.wake_at is None else min(at, self.wake_at)
 
 
-def place_child(turn: Turn, slot: Slot, want: Want, *, quantity: Decimal) -> Order:
-    """Admit a slot's next order; raises Refusal, and then nothing has changed."""
-    desk, draft, asked, algo, machine = turn.desk, turn.draft, turn.asked, turn.algo, turn.machine
-    check_open(asked)
-    trade = Trade.model_construct(
+def trade_of(algo: Algo, slot: Slot, want: Want, *, quantity: Decimal) -> Trade:
+    """A slot's order as every order is judged."""
+    return Trade.model_construct(
         request_id=UUID(algo.id),
         sub_account_id=algo.account,
         symbol=slot.symbol,
@@ -59,7 +57,13 @@ def place_child(turn: Turn, slot: Slot, want: Want, *, quantity: Decimal) -> Ord
         reduce_only=want.reduce_only,
         position_side=cast("PositionSide | None", want.position_side),
     )
-    judged = judge_trade(desk, asked, trade, repeated=True)
+
+
+def place_child(turn: Turn, slot: Slot, want: Want, *, quantity: Decimal) -> Order:
+    """Admit a slot's next order; raises Refusal, and then nothing has changed."""
+    desk, draft, asked, algo, machine = turn.desk, turn.draft, turn.asked, turn.algo, turn.machine
+    check_open(asked)
+    judged = judge_trade(desk, asked, trade_of(algo, slot, want, quantity=quantity), repeated=True)
     leverages = Leverages(desk)
     leverages.before(judged)
     step = slot.steps + 1
@@ -100,6 +104,7 @@ def amend_child(turn: Turn, slot: Slot, order: Order, want: Want, *, total: Deci
     slot.price, slot.sent_price, slot.moved_at = want.price, wish.price, asked.now
     slot.note = None
     algo.reprices += 1
+    slot.reprices += 1
     draft.orders[order.spec.client_order_id] = order_row(order)
 
 

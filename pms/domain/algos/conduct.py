@@ -19,7 +19,7 @@ from decimal import Decimal
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import ZERO, Algo, Slot, SlotState, Status
 from pms.domain.algos.children import Turn, amend_child, cancel_child, place_child, take_back
-from pms.domain.algos.machine import Machine, Plan, Sparing, Want
+from pms.domain.algos.machine import Machine, Parted, Plan, Sparing, Want
 from pms.domain.algos.telling import tell
 from pms.domain.algos.throttle import Throttle
 from pms.domain.algos.viewing import bereft, leaves_of, view_of
@@ -253,7 +253,7 @@ def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
 
 
 def _room(turn: Turn, slot: Slot) -> Decimal:
-    """What may still be placed in a slot: by its own target, and by the algo's over all slots."""
+    """What may still be placed in a slot: by its own target, its part's, and the algo's over all slots."""
     desk, algo = turn.desk, turn.algo
     live = leaves_of(desk, slot)
     room = slot.target - slot.filled - live
@@ -261,6 +261,10 @@ def _room(turn: Turn, slot: Slot) -> Decimal:
         counted = (algo.slots[number] for number in algo.busy if algo.counts(algo.slots[number]))
         others = sum((leaves_of(desk, each) for each in counted), ZERO)
         room = min(room, algo.target - algo.filled - others)
+    if isinstance(turn.machine, Parted):
+        numbers, most = turn.machine.part_of(algo, slot)
+        part = [algo.slots[number] for number in numbers]
+        room = min(room, most - sum((each.filled + leaves_of(desk, each) for each in part), ZERO))
     return max(room, ZERO)
 
 
@@ -278,6 +282,10 @@ def _quantity(turn: Turn, slot: Slot, want: Want, *, room: Decimal) -> Decimal:
 def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
     """A refused order touches its own slot alone, unless nothing can cure it."""
     passes = refusal.code in PASSING or (want.follows and refusal.code is Code.REDUCE_ONLY)
+    if refusal.code in HOPELESS and not passes and isinstance(turn.machine, Parted):
+        turn.machine.hopeless(turn.algo, slot, f"{refusal.code}: {refusal.error}")
+        turn.wake(turn.asked.now + CLOSED_MS)
+        return
     if refusal.code in HOPELESS and not passes:
         end(turn.algo, Status.FAILED, f"{refusal.code}: {refusal.error}")
         return

@@ -37,6 +37,9 @@ def count(
     slot.quote += quantity * price
     if commission_asset == WALLET:
         algo.fees += commission
+        slot.fees += commission
+    if maker:
+        slot.maker_qty += quantity
     if maker and algo.counts(slot):
         algo.maker_qty += quantity
     algo.untold = True

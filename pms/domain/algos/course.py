@@ -21,7 +21,6 @@ from pms.contract.algo_commands import Twap
 from pms.contract.codes import Code, Refusal
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, SlotState
-from pms.domain.algos.ids import MOST_SLOTS
 from pms.domain.algos.slices import HUNDRED, ZERO, down, spread, up
 from pms.domain.algos.targets import too_little
 from pms.domain.algos.volumes import TradedVolumes
@@ -234,7 +233,7 @@ class Course:
             or self.takes_part
             or not self.grid.placeable(missed)
             or self.now >= over_at
-            or number >= MOST_SLOTS
+            or number >= self.algo.most_slots
         ):
             return
         slot = self.algo.slots.setdefault(number, Slot(number, self.algo.symbol, self.algo.side, target=ZERO))

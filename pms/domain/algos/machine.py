@@ -7,21 +7,21 @@ do a thing twice, and after a restart the first question finds out what is still
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pms.contract.algo_commands import AlgoStart
 from pms.contract.commands import Command
-from pms.contract.events import ScalperFigures
+from pms.contract.events import BasketFigures, ScalperFigures
 from pms.contract.names import BOTH
 from pms.domain.algos.algo import ZERO, Algo, Slot, Status
 from pms.domain.algos.volumes import DayVolumes, TradedVolumes
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 from pms.domain.orders import Order
-from pms.domain.positions import Position
+from pms.domain.positions import Place, Position
 
 
 class Want(NamedTuple):
@@ -77,13 +77,35 @@ class View:
     volumes: Mapping[tuple[str, int], DayVolumes] = field(default_factory=dict)
     #: by symbol and days, for those who asked for them
     traded: Mapping[str, TradedVolumes] = field(default_factory=dict)
+    positions: Mapping[Place, Position] = field(default_factory=dict)
+    #: all there are, for an algo that is for several
+
+
+class Whole(NamedTuple):
+    """What an algo comes to as a whole, where its slots' quantities cannot be added up."""
+
+    target: Decimal
+    filled: Decimal
+    average_price: Decimal | None
+    arrival_price: Decimal | None
+    slippage_bps: Decimal | None
+    maker_share: Decimal | None
+
+
+@runtime_checkable
+class Composed(Protocol):
+    """A machine that says what its algos come to."""
+
+    def whole(self, algo: Algo) -> Whole:
+        """The sum, in a unit that all of it has."""
+        ...
 
 
 @runtime_checkable
 class Figured(Protocol):
     """A machine with numbers of its own to be drawn."""
 
-    def figures(self, algo: Algo, *, now: int) -> ScalperFigures | dict[str, Decimal]:
+    def figures(self, algo: Algo, *, now: int) -> BasketFigures | ScalperFigures | dict[str, Decimal]:
         """Prices and quantities by name."""
         ...
 
@@ -116,6 +138,23 @@ class Machine(Protocol):
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Take other terms; raises Refusal, and then nothing has changed."""
+        ...
+
+
+@runtime_checkable
+class Parted(Protocol):
+    """A machine whose algos have parts: each with its own bound, and its own failure."""
+
+    def part_of(self, algo: Algo, slot: Slot) -> tuple[Collection[int], Decimal]:
+        """The slots of the part that a slot is of, and the most that may ever be filled in them."""
+        ...
+
+    def hopeless(self, algo: Algo, slot: Slot, reason: str) -> None:
+        """Note a refusal that time does not cure: it ends the slot's part, and nothing else."""
+        ...
+
+    def timed(self, algo: Algo, slot: int) -> bool:
+        """Whether a slot's orders have moments of their own."""
         ...
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from pms.contract.algo_commands import AlgoControl, AlgoStart, CancelAlgo
+from pms.contract.basket import Basket
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command
 from pms.contract.money import plain
@@ -20,6 +21,8 @@ from pms.domain.algos.conduct import end
 from pms.domain.algos.ids import child_id
 from pms.domain.algos.machine import View, WindsDown
 from pms.domain.algos.machines import MACHINES
+from pms.domain.algos.naming import of_leg
+from pms.domain.algos.together import Foreseeing, judge_together
 from pms.domain.algos.viewing import position_of, view_of
 from pms.domain.checks import check_open, fresh_top, listed, trading_account
 from pms.domain.decisions import Asked, kept
@@ -55,9 +58,12 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
     account = trading_account(desk, command.sub_account_id)
     refuse_halted(desk, account.id, reduce_only=getattr(command, "reduce_only", False))
     position = _position(desk, command)
-    for symbol in symbols_of(command) if position is None else [position.symbol]:
-        listed(desk, symbol)
-        fresh_top(desk, symbol)
+    for number, symbol in enumerate(symbols_of(command) if position is None else [position.symbol]):
+        try:
+            listed(desk, symbol)
+            fresh_top(desk, symbol)
+        except Refusal as refusal:
+            raise of_leg(command, number, refusal) if isinstance(command, Basket) else refusal from None
     if position is None and not command.both_sides:
         side_for(account, getattr(command, "position_side", None))
     running = len(desk.algos.by_account.get(account.id, {}))
@@ -82,9 +88,10 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
         sides=account.sides,
         volumes=desk.volumes,
         traded=desk.traded,
+        positions=desk.positions,
     )
     found = MACHINES[kind].begin(command, view)
-    return Algo(
+    algo = Algo(
         id=asked.request_id,
         kind=kind,
         terms=found.terms or command,
@@ -96,10 +103,16 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
         memory=found.memory,
         slots={slot.number: slot for slot in found.slots},
     )
+    machine = MACHINES[kind]
+    if isinstance(machine, Foreseeing):
+        judge_together(desk, asked, algo, machine, view)
+    return algo
 
 
 def symbols_of(command: Command) -> list[str]:
     """The symbols that an algo trades in."""
+    if isinstance(command, Basket):
+        return command.symbols
     symbol = getattr(command, "symbol", None)
     return [symbol] if isinstance(command, AlgoStart) and symbol is not None else []
 

@@ -8,7 +8,7 @@ from typing import cast
 from pms.contract.events import AlgoEvent, AlgoEventType
 from pms.contract.money import booked
 from pms.domain.algos.algo import Algo, Status
-from pms.domain.algos.machine import Figured, Machine
+from pms.domain.algos.machine import Composed, Figured, Machine, Whole
 from pms.domain.desk import Desk
 from pms.domain.posting import Draft
 
@@ -30,8 +30,7 @@ def tell(desk: Desk, draft: Draft, algo: Algo, machine: Machine, *, wake_at: int
 
 def progress(desk: Desk, draft: Draft, algo: Algo, machine: Machine, *, wake_at: int | None) -> AlgoEvent:
     """An algo as it stands."""
-    filled, quote = algo.filled, algo.quote
-    average = booked(quote / filled) if filled else None
+    whole = whole_of(algo, machine)
     notes = [slot.note for slot in algo.slots.values() if slot.note is not None]
     return AlgoEvent(
         type=cast("AlgoEventType", f"{algo.kind}_progress"),
@@ -42,15 +41,15 @@ def progress(desk: Desk, draft: Draft, algo: Algo, machine: Machine, *, wake_at:
         side=algo.side or None,
         status=algo.status.value,
         reason=algo.reason,
-        target=algo.target,
-        filled=filled,
-        average_price=average,
-        arrival_price=algo.arrival,
-        slippage_bps=slippage(algo.side, algo.arrival, average),
+        target=whole.target,
+        filled=whole.filled,
+        average_price=whole.average_price,
+        arrival_price=whole.arrival_price,
+        slippage_bps=whole.slippage_bps,
         live_orders=len(algo.busy),
         reprices=algo.reprices,
         fees=algo.fees,
-        maker_share=booked(algo.maker_qty / filled) if filled else None,
+        maker_share=whole.maker_share,
         note=notes[-1] if notes else None,
         next_at=wake_at,
         figures=machine.figures(algo, now=draft.at) if isinstance(machine, Figured) else None,
@@ -58,6 +57,22 @@ def progress(desk: Desk, draft: Draft, algo: Algo, machine: Machine, *, wake_at:
         ended_at=algo.ended_at,
         timestamp=Decimal(draft.at) / 1000,
         account=desk.snapshot(algo.account),
+    )
+
+
+def whole_of(algo: Algo, machine: Machine | None) -> Whole:
+    """What an algo comes to."""
+    if isinstance(machine, Composed):
+        return machine.whole(algo)
+    filled = algo.filled
+    average = booked(algo.quote / filled) if filled else None
+    return Whole(
+        target=algo.target,
+        filled=filled,
+        average_price=average,
+        arrival_price=algo.arrival,
+        slippage_bps=slippage(algo.side, algo.arrival, average),
+        maker_share=booked(algo.maker_qty / filled) if filled else None,
     )
 
 

@@ -28,6 +28,7 @@ def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
         leaves={number: leaves_of(desk, algo.slots[number]) for number in algo.busy},
         sides=desk.accounts[algo.account].sides,
         traded=desk.traded,
+        positions=desk.positions,
     )
 
 

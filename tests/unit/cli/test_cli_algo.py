@@ -20,6 +20,7 @@ from pms.contract.algo_commands import AlgoStart
 from pms.contract.codes import Code, Refusal
 from pms.contract.journal import AlgoRow, AlgoSlotRow
 from pms.contract.reading import command_from
+from pms.domain.algos.starting import begin
 from pms.domain.decisions import Asked
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
@@ -134,6 +135,49 @@ def test_a_plan_has_each_slot_and_the_orders_that_would_be_sent_first() -> None:
         (7, "BUY", None, None),
     ]
     assert algo_plan._sent(plan["slots"][0]) == "LIMIT 0.01 at 59940 GTX"
+
+
+BASKET = {
+    "requestId": ID,
+    "subAccountId": "alice",
+    "mode": "sequence",
+    "legs": [
+        {"algo": "market", "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.02"},
+        {"algo": "limit", "symbol": "BTCUSDT", "side": "SELL", "quantity": "0.01", "price": "61000"},
+    ],
+}
+
+
+def test_a_basket_s_plan_has_the_slots_of_all_its_legs_and_the_orders_of_the_first() -> None:
+    plan = planned("pms.basket", BASKET)
+    assert [(slot["slot"], slot["side"], slot["quantity"]) for slot in plan["slots"]] == [
+        (0, "BUY", D("0.02")),
+        (1, "SELL", None),
+        (2, "SELL", None),
+        (3, "BUY", None),
+    ]
+
+
+def test_a_basket_is_told_leg_by_leg(capsys: pytest.CaptureFixture[str]) -> None:
+    desk = desk_at()
+    command = command_from("pms.basket", BASKET)
+    assert isinstance(command, AlgoStart)
+    asked = Asked(request_id=ID, command="pms.basket", text="", at=1, deadline=6_000, now=1_000)
+    algo = begin(desk, asked, command)
+    algo.slots[0].filled, algo.slots[0].quote = D("0.02"), D("1200.1")
+    algo.slots[0].maker_qty, algo.ended_at = D("0.01"), 3_000
+    algo.memory["legs"][0]["state"] = "done"
+    (told,) = algo_report.reports(
+        [algo.row(at=1)], [algo.slot_row(slot, at=1) for slot in algo.slots.values()]
+    )
+    assert (told["target"], told["filled"], told["makerShare"]) == (D("1800.0015"), D("1200.001"), D("0.5"))
+    algo_report.show(Console(highlight=False, markup=False, width=100), told)
+    assert capsys.readouterr().out.splitlines()[1:5] == [
+        "    alice 1200.001 of 1800.0015 USDT",
+        "    0.82 bps worse than at the start, fees 0, maker 50 %, 0 orders, 0 reprices",
+        "    legs[0] BUY 0.02 of 0.02 BTCUSDT at 60005, market done",
+        "    legs[1] SELL 0 of 0.01 BTCUSDT, limit waiting",
+    ]
 
 
 def test_a_plan_is_refused_for_what_the_engine_would_refuse() -> None:

@@ -64,7 +64,7 @@ def test_a_batch_of_which_nothing_came_has_failed() -> None:
     assert [(r.success, r.code) for r in posting.results] == [(False, Code.EXCHANGE_REFUSED)]
     refused = decide(desk, "pms.batch", subAccountId="alice", orders=[{**BID, "quantity": "0"}])
     [result] = refused.results
-    assert (result.success, result.code, result.field) == (False, "QUANTITY_ZERO", "orders.0.quantity")
+    assert (result.success, result.code, result.field) == (False, "QUANTITY_ZERO", "orders[0].quantity")
     assert refused.entry.rows.commands[0].decision == "refused"
 
 
@@ -86,7 +86,7 @@ def test_what_is_wrong_with_the_whole_refuses_it() -> None:
     for fields, code, field in (
         ({"orders": []}, Code.BAD_FIELD, "orders"),
         ({"orders": [BID] * 21}, Code.BAD_FIELD, "orders"),
-        ({"orders": [BID, {**BID, "side": "UP"}]}, Code.BAD_FIELD, "orders.1.side"),
+        ({"orders": [BID, {**BID, "side": "UP"}]}, Code.BAD_FIELD, "orders[1].side"),
         ({"orders": [BID], "subAccountId": "nobody"}, Code.UNKNOWN_ACCOUNT, "subAccountId"),
     ):
         with pytest.raises(Refusal) as refused:

@@ -118,6 +118,10 @@ class MarketWorld:
         self.mid = max(self.mid + ticks * TICK, 100 * TICK)
         self.desk.price(SYMBOL, Top(self.mid, D(1), self.mid + TICK, D(1), self.now))
 
+    def price_of(self, symbol: str) -> Decimal:
+        """What an order at market trades at."""
+        return self.mid if symbol == SYMBOL else self.desk.last_tops[symbol].mid
+
     def lose_sync(self) -> None:
         self.desk.tops.pop(SYMBOL, None)
 
@@ -232,12 +236,12 @@ class MarketWorld:
         untold, order.untold = order.untold, []
         for trade_id, quantity in untold:
             trade = Trade(
-                symbol=SYMBOL,
+                symbol=order.row.symbol,
                 exchange_order_id=order.number,
                 trade_id=trade_id,
                 client_order_id=coid,
                 side=order.row.side,
-                price=order.price or self.mid,
+                price=order.price or self.price_of(order.row.symbol),
                 quantity=quantity,
                 commission=ZERO,
                 commission_asset="USDT",

@@ -1,0 +1,73 @@
+"""One order until it is filled: a basket's leg at market or at a limit. It is no algo by itself."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from pms.contract.basket import OneOrder
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import Command
+from pms.contract.money import plain
+from pms.domain.algos.algo import Algo, Slot, Status
+from pms.domain.algos.exits import on_tick
+from pms.domain.algos.machine import Beginning, Plan, View, Want
+from pms.domain.algos.targets import check_target, too_little
+
+ONLY = 0
+ONE_TRY = frozenset({"IOC", "FOK"})
+
+
+class OneOrderMachine:
+    """Decides for legs that are one order."""
+
+    kind = "order"
+    origin = "BASKET"
+    letter = "K"
+
+    def begin(self, terms: OneOrder, view: View) -> Beginning:
+        """One slot for all of it, on the grid."""
+        instrument, top = view.instruments[terms.symbol], view.tops[terms.symbol]
+        price = None if terms.price is None else on_tick(instrument, terms.price, field="price")
+        quantity = check_target(
+            instrument, terms.quantity, price=price or top.mid, reduce_only=terms.reduce_only
+        )
+        slot = Slot(ONLY, terms.symbol, terms.side, target=quantity)
+        kept = terms.model_copy(update={"price": price, "quantity": quantity})
+        return Beginning(terms.symbol, terms.side, quantity, top.mid, [slot], terms=kept)
+
+    def plan(self, algo: Algo, view: View) -> Plan:
+        """The order; over when it is filled, and one of a single try when that came to nothing."""
+        terms, slot = algo.terms, algo.slots[ONLY]
+        assert isinstance(terms, OneOrder)
+        instrument, top = view.instruments.get(algo.symbol), view.tops.get(algo.symbol)
+        order = view.orders.get(ONLY)
+        if instrument is None or (top is None and terms.price is None):
+            return Plan(kept=frozenset({ONLY}))
+        if order is None:
+            price = terms.price or (top.mid if top else algo.arrival)
+            if too_little(
+                instrument,
+                slot.remaining,
+                price=price,
+                reduce_only=terms.reduce_only,
+                market=terms.price is None,
+            ):
+                return Plan(end=(Status.FINISHED, "filled"))
+            if terms.time_in_force in ONE_TRY and slot.tries:
+                left = plain(slot.remaining)
+                return Plan(end=(Status.FAILED, f"{left} is not filled: {slot.note or 'it expired'}"))
+        elif order.momentary:
+            return Plan(kept=frozenset({ONLY}))
+        want = Want(
+            quantity=slot.remaining,
+            price=terms.price,
+            time_in_force=None if terms.price is None else terms.time_in_force,
+            reduce_only=terms.reduce_only,
+            position_side=terms.position_side,
+            leverage=terms.leverage,
+        )
+        return Plan({ONLY: want})
+
+    def amend(self, algo: Algo, command: Command, view: View) -> NoReturn:
+        """A leg's terms stay."""
+        raise Refusal(Code.UNKNOWN_COMMAND, "a leg keeps its terms", field="command", actual=command.name)
