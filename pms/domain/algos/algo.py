@@ -112,6 +112,8 @@ class Algo:
     #: something changed since the last progress event; none of the three is journaled
     wake_at: int | None = None
     #: when it wants to be asked again, ms; not journaled either: each life asks all of them at once
+    sentence: tuple[str, str] | None = None
+    #: an end that is decided and not known to stand yet: by which request, and why
     _text: tuple[AlgoStart, str] | None = None
     #: terms as they were written last
 
@@ -142,7 +144,13 @@ class Algo:
         )  # fmt: skip
 
     def row(self, *, at: int) -> AlgoRow:
-        """The algo as it is journaled."""
+        """The algo as it is journaled.
+
+        Trap: a row written behind the decision to end it says so too, or the next life would revive it.
+        """
+        status, outcome, reason = self.status, self.outcome, self.reason
+        if self.sentence is not None:
+            status, outcome, reason = Status.ENDING, Status.CANCELLED, self.sentence[1]
         return AlgoRow(
             id=self.id,
             kind=self.kind,
@@ -150,9 +158,9 @@ class Algo:
             symbol=self.symbol,
             side=self.side,
             terms=self._terms_text(),
-            status=self.status.value,
-            outcome=None if self.outcome is None else self.outcome.value,
-            reason=self.reason,
+            status=status.value,
+            outcome=None if outcome is None else outcome.value,
+            reason=reason,
             memory=encode(self.memory).decode(),
             target=self.target,
             arrival=self.arrival,
