@@ -50,6 +50,11 @@ class Asked:
             return None
         return max(Decimal(each[name]) for each in (self.terms, *self.amends) if each.get(name) is not None)
 
+    def newest(self, name: str) -> Any:
+        """What was asked for last by a name; None where nobody named it."""
+        found = [each[name] for each in (self.terms, *self.amends) if each.get(name) is not None]
+        return found[-1] if found else None
+
 
 Bound = Callable[[Asked, Mapping[int, Traded]], Iterator[str]]
 
@@ -132,3 +137,13 @@ BOUNDS: dict[str, Bound] = {
     "scalper": _scalper,
 }
 """By kind."""
+
+
+def _all_slices(asked: Asked, targets: Mapping[int, Decimal]) -> str | None:
+    """Nothing is planned twice: what a slice missed is gone from it before another makes up for it."""
+    total, planned = asked.most("totalSize"), sum(targets.values(), ZERO)
+    return None if total is None or planned <= total else f"its slices are for {planned} of {total}"
+
+
+PLANS: dict[str, Callable[[Asked, Mapping[int, Decimal]], str | None]] = {"twap": _all_slices}
+"""What must hold of the targets of all slots, of kinds that plan them ahead."""

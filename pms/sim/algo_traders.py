@@ -9,7 +9,8 @@ from random import Random
 from typing import Any
 
 from pms.contract.names import Task
-from pms.sim.errands import KINDS, Errand, Fields, Scene, Side, opening
+from pms.sim.algo_kinds import KINDS
+from pms.sim.algo_scene import Errand, Fields, Scene, Side, opening
 from pms.sim.exchange import SimExchange
 from pms.sim.gateway import Gateway
 
@@ -83,11 +84,24 @@ class AlgoTraders:
             await self._wait(errand, 0.3)
             await asked(Task.ALGO, {**algo, "action": "resume"})
         await _until(errand.end_ms)
+        if errand.again:
+            await asked(Task.TRADE, opening(scene))
         if errand.leave == "cancel":
             await asked(Task.CANCEL_ALGO, algo, door=errand.door)
+        if errand.leave == "cancel_all":
+            await self._leave(errand, algo)
+        first = 1 if scene.chance(0.5) else -1
         while errand.leave == "push" and not self._ended(algo_id):
-            await self._push(errand.symbol, prices, sign=1)
-            await self._push(errand.symbol, prices, sign=-1)
+            await self._push(errand.symbol, prices, sign=first)
+            await self._push(errand.symbol, prices, sign=-first)
+            if errand.again and not self._ended(algo_id):
+                await asked(Task.TRADE, opening(scene))
+
+    async def _leave(self, errand: Errand, algo: Fields) -> None:
+        """Cancel all of the account, while somebody else there still wants the algo to go on."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._gateway.insist(Task.CANCEL_ALL, {"subAccountId": errand.account}))
+            group.create_task(self._gateway.insist(Task.ALGO, {**algo, "action": "resume"}))
 
     async def _push(self, symbol: str, prices: Sequence[Decimal], *, sign: int) -> None:
         """Let the market go up, or down, through all that an algo may wait for."""

@@ -14,9 +14,10 @@ from typing import Any
 
 from pms.contract.journal import AlgoRow, Entry, OrderRow
 from pms.contract.money import decode_object
-from pms.sim.algo_terms import BOUNDS, FRESH_MS, Asked, Traded
+from pms.contract.names import Task
+from pms.sim.algo_scene import GUARDED, OPENS
+from pms.sim.algo_terms import BOUNDS, FRESH_MS, PLANS, Asked, Traded
 from pms.sim.books import Fold
-from pms.sim.errands import GUARDED, OPENS
 from pms.sim.exchange import SimExchange
 from pms.venue import state as venue
 
@@ -79,6 +80,8 @@ class Bounds:
         self._child: dict[str, Child] = {}
         self._guarded: dict[Place, dict[str, OrderRow]] = {}
         self._asked: dict[str, dict[str, Any]] = {}
+        self.swept: set[str | None] = set()
+        #: accounts of which all was cancelled
 
     # --- what is journaled ---
 
@@ -102,17 +105,24 @@ class Bounds:
                 known.ended = known.ended or entry.seq
             for child in known.children.values():
                 child.algo_cap = max(child.algo_cap, algo.target)
+        planned: set[str] = set()
         for slot in entry.rows.algo_slots:
             known = self.known.get(slot.algo_id)
             if known is None:
                 continue
             if known.born == entry.seq:
                 known.asked.plan[slot.slot] = slot.target
+            planned.add(slot.algo_id)
             known.slots[slot.slot] = slot.target
             known.due.setdefault(slot.slot, slot.due_at)
             for child in known.children.values():
                 if child.slot == slot.slot:
                     child.slot_cap = max(child.slot_cap, slot.target)
+        for algo_id in planned:
+            known = self.known[algo_id]
+            fault = PLANS[known.kind](known.asked, known.slots) if known.kind in PLANS else None
+            if fault is not None:
+                self._fail(TERMS, f"entry {entry.seq}: {known.kind} {algo_id}: {fault}", algo_id)
         for order in entry.rows.orders:
             if order.sub_account_id in GUARDED:
                 place = order.sub_account_id, order.symbol, order.position_side
@@ -121,9 +131,12 @@ class Bounds:
                 self._decided(entry, order, self.known[order.parent_id])
 
     def _commanded(self, name: str, request_id: str, text: str, decision: str) -> None:
-        if decision != "admitted" or name.removeprefix("pms.") not in BOUNDS:
+        if decision != "admitted" or name.removeprefix("pms.") not in {*BOUNDS, "cancel_all"}:
             return
         fields = decode_object(text)
+        if name == Task.CANCEL_ALL:
+            self.swept.add(fields.get("subAccountId"))
+            return
         algo_id = fields.get("algoId")
         if algo_id is None:
             self._asked[request_id] = fields
@@ -163,6 +176,13 @@ class Bounds:
     def ended(self, algo_id: str) -> bool:
         """Whether an algo began to end, as the journal has it."""
         return algo_id in self.known and self.known[algo_id].ended is not None
+
+    def held(self, algo_id: str) -> Decimal:
+        """What the layers of a scalper hold, both legs added up."""
+        traded = self._traded(self.known[algo_id])
+        return sum(
+            (each.executed if slot % 2 == 0 else -each.executed for slot, each in traded.items()), ZERO
+        )
 
     # --- what the exchange took ---
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import Any
 
 from pms.contract.names import algo_key
 from pms.domain.desk import Desk
+from pms.sim.algo_scene import ALONE
+from pms.sim.algo_terms import LEAST_NOTIONAL
 from pms.sim.algos import OVER, slot_in
 from pms.sim.invariants import Invariants
 from pms.sim.world import World
 
 COUNTED = "algos count what they trade"
+ALONE_WELL = "a scalper left alone does well"
 ZERO = Decimal(0)
 
 
@@ -22,6 +25,7 @@ def check(world: World, invariants: Invariants, desk: Desk) -> None:
     _counted(world, invariants)
     _left(world, invariants)
     _shown(world, invariants)
+    _alone(world, invariants)
     _memory(desk, invariants)
 
 
@@ -80,8 +84,28 @@ def _left(world: World, invariants: Invariants) -> None:
                 invariants.fail("an algo that is over has no order", detail, algo_id, coid)
 
 
+def _alone(world: World, invariants: Invariants) -> None:
+    """A scalper that nobody disturbs does not fail, and one that flattens leaves nothing that can be sold."""
+    bounds = invariants.bounds
+    accounts = Counter(known.account for known in bounds.known.values())
+    for algo_id, known in bounds.known.items():
+        row = invariants.journal.tables["algos"].get((algo_id,))
+        if row is None or known.account not in ALONE or accounts[known.account] > 1:
+            continue
+        invariants.checked[ALONE_WELL] += 1
+        if row.status == "failed":
+            invariants.fail(ALONE_WELL, f"{known.kind} {algo_id} has failed: {row.reason}", algo_id)
+        held = bounds.held(algo_id)
+        keeps = known.account in bounds.swept or known.asked.newest("onEnd") == "keep"
+        if not keeps and held * known.asked.price > LEAST_NOTIONAL:
+            detail = f"{known.kind} {algo_id} was to flatten, and left {held}: {row.reason}"
+            invariants.fail(ALONE_WELL, detail, algo_id)
+
+
 def _shown(world: World, invariants: Invariants) -> None:
-    """What is shown of an algo that is over is how it ended."""
+    """What is shown of an algo that is over is how it ended, unless Redis has forgotten that it was told."""
+    if invariants.tail_lost:
+        return
     tables = invariants.journal.tables
     for (algo_id,), row in tables["algos"].items():
         raw: Any = world.server.keys.get(algo_key(row.kind, algo_id).encode())

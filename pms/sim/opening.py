@@ -21,7 +21,7 @@ from pms.contract.limits import DEFAULT_GROUP, TIERS, scope_of_group
 from pms.contract.names import HOUSE
 from pms.domain.rows import position_id
 from pms.domain.treasury import INCOME
-from pms.sim.errands import HEDGED
+from pms.sim.algo_scene import HEDGED
 from pms.sim.exchange import SYMBOLS, WALLET
 from pms.sim.storm import LEVERAGE, POOR, TIGHT, TIGHT_LINES, Storm
 from pms.sim.workload import ACCOUNTS, FUNDS
@@ -31,13 +31,13 @@ BEGAN_MS = 1_767_571_251_000
 
 
 @lru_cache(maxsize=8)
-def opening(storm: Storm | None, guarded: tuple[str, ...] = ()) -> Entry:
+def opening(storm: Storm | None, own: tuple[str, ...] = ()) -> Entry:
     """The books as they stand when the world begins: funded sub-accounts, and the house with the rest."""
     at, seq = BEGAN_MS - 10_000, (BEGAN_MS - 10_000) * 1000
     others = dict.fromkeys(ACCOUNTS, FUNDS)
     if storm is not None:
         others = {**dict.fromkeys(ACCOUNTS, POOR), **storm.balances}
-    others |= dict.fromkeys(guarded, FUNDS)
+    others |= dict.fromkeys(own, FUNDS)
     balances = {HOUSE: WALLET - sum(others.values(), Decimal(0)), **others}
     held = storm.held if storm is not None else {}
     return Entry(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from pms.contract.names import Task
 from pms.sim import errands, faults, settled, standing, storm, workload
+from pms.sim.algo_scene import Errand
 from pms.sim.algo_traders import AlgoTraders
 from pms.sim.faults import Fault
 from pms.sim.injector import Injector
@@ -104,7 +105,7 @@ async def _play(
     invariants: Invariants,
     injector: Injector,
     steps: list[workload.Step],
-    wishes: list[errands.Errand],
+    wishes: list[Errand],
 ) -> None:
     loop = asyncio.get_running_loop()
     exchange = loop.create_task(world.run_exchange())

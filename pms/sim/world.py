@@ -14,8 +14,8 @@ import structlog
 from pydantic import SecretStr
 
 from pms.config import Settings
+from pms.sim.algo_scene import OWN
 from pms.sim.books import Books
-from pms.sim.errands import GUARDED
 from pms.sim.exchange import KEY, SECRET, SYMBOLS, SimExchange
 from pms.sim.gateway import Gateway
 from pms.sim.http import Session
@@ -67,7 +67,7 @@ class World:
         self.seed = seed
         self.storm = storm
         self.algos = algos
-        self.opening = opening(storm, GUARDED if algos else ())
+        self.opening = opening(storm, OWN if algos else ())
         self.note = note
         self.settings = settings()
         self.loop = Loop()  # type: ignore[abstract]
