@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from pms.contract.algo_commands import Twap
 from pms.contract.journal import AlgoRow, AlgoSlotRow, Entry
 from pms.domain import admission, booking, liquidation
 from pms.domain.algos import book, bracket, conduct, ending, scalper_orders
@@ -18,8 +19,9 @@ from pms.domain.algos.counting import count
 from pms.domain.algos.course import Course
 from pms.domain.algos.ladder import shares
 from pms.domain.algos.layers import Layer
-from pms.domain.algos.machine import Plan, View, Want
+from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.algos.trail_stop import TrailStopMachine
+from pms.domain.algos.twap import TwapMachine
 from pms.domain.algos.viewing import view_of
 from pms.domain.desk import Desk
 from pms.domain.orders import Order
@@ -96,15 +98,32 @@ def outage_made_up_at_once() -> Sequence[Patch]:
 
 @mutant("a slice opens half a second before its moment", algos=True)
 def slice_too_early() -> Sequence[Patch]:
-    real = Course.go_on
+    go_on, place = Course.go_on, conduct._place
 
-    def go_on(self: Course, busy: Collection[int]) -> None:
+    def ahead(self: Course, busy: Collection[int]) -> None:
         self.now += 500
-        real(self, busy)
-        for slot in self.algo.slots.values():
-            slot.due_at = None if slot.due_at is None else slot.due_at - 500
+        go_on(self, busy)
 
-    return [(Course, "go_on", go_on)]
+    def early(turn: Turn, slot: Slot, want: Want) -> None:
+        due_at, slot.due_at = slot.due_at, None
+        try:
+            place(turn, slot, want)
+        finally:
+            slot.due_at = due_at
+
+    return [(Course, "go_on", ahead), (conduct, "_place", early)]
+
+
+@mutant("who takes part in the market counts what traded before he began", algos=True)
+def past_volume_counted() -> Sequence[Patch]:
+    real = TwapMachine._taking_part
+
+    def begin(self: TwapMachine, terms: Twap, view: View) -> Beginning:
+        found = real(self, terms, view)
+        found.memory["base"] = Decimal(0)
+        return found
+
+    return [(TwapMachine, "_taking_part", begin)]
 
 
 @mutant("the next life does not know which order a slot has", algos=True)
