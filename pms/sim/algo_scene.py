@@ -45,7 +45,7 @@ class Errand:
     amend: bool
     pause: bool
     again: bool
-    """More is opened of what it guards, late."""
+    """More is opened than it was started for, before it and late."""
     leave: Leave
     """How it comes to its end: by command, by itself, or by prices that go through all of its own."""
     door: workload.Door

@@ -50,6 +50,8 @@ class AlgoTraders:
                 fields = {"subAccountId": errand.account, "positionId": position["id"]}
                 side: Side = "BUY" if position["side"] == "LONG" else "SELL"
                 scene = scene._replace(errand=errand.held(side))
+            elif errand.again:
+                await self._gateway.insist(Task.TRADE, opening(scene))
             fields |= kind.start(scene)
             started = await self._gateway.insist(kind.task, fields, door=errand.door)
             if started["success"]:
@@ -93,9 +95,9 @@ class AlgoTraders:
         first = 1 if scene.chance(0.5) else -1
         while errand.leave == "push" and not self._ended(algo_id):
             await self._push(errand.symbol, prices, sign=first)
-            await self._push(errand.symbol, prices, sign=-first)
             if errand.again and not self._ended(algo_id):
                 await asked(Task.TRADE, opening(scene))
+            await self._push(errand.symbol, prices, sign=-first)
 
     async def _leave(self, errand: Errand, algo: Fields) -> None:
         """Cancel all of the account, while somebody else there still wants the algo to go on."""

@@ -14,6 +14,10 @@ from pms.sim.exchange import SYMBOLS
 from pms.sim.faults import Fault
 
 BEGIN_MS, LENGTH_MS, MOST_LIFE_MS = 500, 2000, 2500
+LOTS = (10, 40, 100, 400)
+GUARDED_LOTS = (40, 100, 400, 400)
+"""More than the book has: a stop that fires needs several orders."""
+
 OWN_SHARE = 0.5
 TIMED_SHARE = 0.3
 """So many faults of the workers who send orders befall those of the schedule instead."""
@@ -58,7 +62,7 @@ def _one(rng: Random, key: str, exposed: Sequence[str]) -> Errand:
         account=account,
         symbol=symbol,
         side=OPENS[symbol] if account in GUARDED else side,  # type: ignore[arg-type]
-        lots=rng.choice((10, 40, 100, 400)) * rng.randrange(2, 9),
+        lots=rng.choice(GUARDED_LOTS if account in GUARDED else LOTS) * rng.randrange(2, 9),
         amend=rng.random() < 0.3,
         pause=rng.random() < 0.25,
         again=kind.guards and rng.random() < 0.6,

@@ -48,11 +48,15 @@ IN_STORMS = {
 """Planted bugs of liquidation, and from which seed on they are looked for: the first 60 find each."""
 
 OF_ALGOS = {
-    "layer_armed_twice": (20, TERMS),
-    "outage_made_up_at_once": (2, TERMS),
+    "both_exits_live": (44, TERMS),
+    "ended_still_places": (2, END),
+    "fees_not_counted": (2, COUNTED),
+    "fills_not_counted": (2, BOUND),
+    "layer_armed_twice": (35, TERMS),
+    "outage_made_up_at_once": (29, TERMS),
     "slice_too_early": (2, MOMENT),
-    "slots_order_forgotten": (11, "an algo that is over has no order"),
-    "stop_never_fires": (8, "all comes to rest"),
+    "slots_order_forgotten": (17, BOUND),
+    "stop_never_fires": (34, "all comes to rest"),
 }
 """Planted bugs of algos: from which seed on each is looked for, and what finds it."""
 
