@@ -93,9 +93,12 @@ class AlgoTraders:
         if errand.leave == "cancel_all":
             await self._leave(errand, algo)
         first = 1 if scene.chance(0.5) else -1
+        late = errand.again
         while errand.leave == "push" and not self._ended(algo_id):
             await self._push(errand.symbol, prices, sign=first)
-            if errand.again and not self._ended(algo_id):
+            if late and not self._ended(algo_id):
+                # Once: what is opened against a resting exit expires it, and too often lets it wait a minute.
+                late = False
                 await asked(Task.TRADE, opening(scene))
             await self._push(errand.symbol, prices, sign=-first)
 
