@@ -39,11 +39,11 @@ IN_STORMS = {
     "debt_paid_again": 5,
     "due_dropped": 0,
     "takeover_not_journaled": 0,
-    "takeover_without_orders": 0,
+    "takeover_without_orders": 14,
     "tier_forgotten": 30,
     "torn_price_believed": 0,
     "unwind_not_lessened": 0,
-    "unwinds_beside_unknown": 0,
+    "unwinds_beside_unknown": 9,
 }
 """Planted bugs of liquidation, and from which seed on they are looked for: the first 60 find each."""
 
