@@ -53,7 +53,7 @@ REFUSALS: Final[dict[Code, Named]] = {
     Code.REQUEST_ID_REUSED: Named(When.READING, ("requestId",)),
     Code.STALE: Named(When.READING),
     Code.EXPIRED: Named(When.READING),
-    Code.NOT_READY: Named(When.PLACING, _SYMBOL),
+    Code.NOT_READY: Named(When.PLACING, (*_SYMBOL, "algoId")),
     Code.LIVE_GUARD: Named(When.PLACING, ("PMS_LIVE",)),
     Code.UNKNOWN_ACCOUNT: Named(When.PLACING, (*_ACCOUNT, ANY)),
     Code.ACCOUNT_FROZEN: Named(When.PLACING, _ACCOUNT, "what can still be reduced"),

@@ -12,7 +12,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Amend, Batch, Cancel, CancelAll, Close, CloseAll, Command, Trade
 from pms.contract.results import Result
 from pms.domain.algos.algo import Algo
-from pms.domain.algos.ending import ended_rows, in_scope
+from pms.domain.algos.ending import in_scope, sentence
 from pms.domain.amending import admit_amend
 from pms.domain.batching import admit_batch, admit_close_all
 from pms.domain.decisions import Asked, decided
@@ -85,7 +85,7 @@ def _want_cancelled(
     draft = desk.draft("cancel_wanted", at=asked.now)
     for order in orders:
         draft.orders[order.spec.client_order_id] = order_row(order, unwanted=True)
-    draft.algos.update(ended_rows(algos, reason="all orders were cancelled", at=asked.now))
+    draft.algos.update(sentence(algos, by=asked.request_id, reason="all orders were cancelled", at=asked.now))
     first = orders[0] if single else None
     result = Result(
         success=True,

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
-from pms.domain import booking
-from pms.domain.algos import conduct
-from pms.domain.algos.algo import Slot
+from pms.contract.algo_commands import Twap
+from pms.contract.journal import AlgoRow, AlgoSlotRow, Entry
+from pms.domain import admission, booking, liquidation
+from pms.domain.algos import book, bracket, conduct, ending, scalper_orders
+from pms.domain.algos.algo import Algo, Slot, Status, slot_from
 from pms.domain.algos.book import AlgoBook
+from pms.domain.algos.bracket import BracketMachine
 from pms.domain.algos.children import Turn
-from pms.domain.algos.machine import Want
+from pms.domain.algos.counting import count
+from pms.domain.algos.course import Course
+from pms.domain.algos.ladder import shares
+from pms.domain.algos.layers import Layer
+from pms.domain.algos.machine import Beginning, Plan, View, Want
+from pms.domain.algos.trail_stop import TrailStopMachine
+from pms.domain.algos.twap import TwapMachine
+from pms.domain.algos.viewing import view_of
+from pms.domain.desk import Desk
 from pms.domain.orders import Order
+from pms.domain.positions import Position
 from pms.sim.planting import Patch, mutant
 
 
@@ -60,3 +74,198 @@ def _leaving(when: Callable[[Order, Slot], bool]) -> Callable[[Turn, Slot], None
         real(turn, slot)
 
     return settle
+
+
+# --- TWAP ---
+
+
+@mutant("what a slice missed is planned twice", algos=True)
+def miss_carried_twice() -> Sequence[Patch]:
+    real = Course._release
+
+    def release(self: Course, busy: Collection[int]) -> None:
+        before = self.missed
+        real(self, busy)
+        self.algo.memory["missed"] = self.missed + (self.missed - before)
+
+    return [(Course, "_release", release)]
+
+
+@mutant("an outage is made up for in one burst", algos=True)
+def outage_made_up_at_once() -> Sequence[Patch]:
+    return [(Course, "_share", lambda self, slot: self.missed)]
+
+
+@mutant("a slice opens half a second before its moment", algos=True)
+def slice_too_early() -> Sequence[Patch]:
+    go_on, place = Course.go_on, conduct._place
+
+    def ahead(self: Course, busy: Collection[int]) -> None:
+        self.now += 500
+        go_on(self, busy)
+
+    def early(turn: Turn, slot: Slot, want: Want) -> None:
+        due_at, slot.due_at = slot.due_at, None
+        try:
+            place(turn, slot, want)
+        finally:
+            slot.due_at = due_at
+
+    return [(Course, "go_on", ahead), (conduct, "_place", early)]
+
+
+@mutant("who takes part in the market counts what traded before he began", algos=True)
+def past_volume_counted() -> Sequence[Patch]:
+    real = TwapMachine._taking_part
+
+    def begin(self: TwapMachine, terms: Twap, view: View) -> Beginning:
+        found = real(self, terms, view)
+        found.memory["base"] = Decimal(0)
+        return found
+
+    return [(TwapMachine, "_taking_part", begin)]
+
+
+@mutant("the next life does not know which order a slot has", algos=True)
+def slots_order_forgotten() -> Sequence[Patch]:
+    def without(row: AlgoSlotRow) -> Slot:
+        slot = slot_from(row)
+        slot.order_id = None
+        return slot
+
+    return [(book, "slot_from", without)]
+
+
+# --- what guards a position ---
+
+
+@mutant("a stop that has fired closes what is opened afterwards too", algos=True)
+def stop_fires_again() -> Sequence[Patch]:
+    real = TrailStopMachine._close
+
+    def close(self: TrailStopMachine, algo: Algo, plan: Plan, view: View, position: Position) -> Plan:
+        algo.memory["size"] = algo.slots[0].filled + abs(position.quantity)
+        return real(self, algo, plan, view, position)
+
+    return [(TrailStopMachine, "_close", close)]
+
+
+@mutant("each price is the best one to a trailing stop", algos=True)
+def stop_never_fires() -> Sequence[Patch]:
+    real = TrailStopMachine._follow
+
+    def follow(self: TrailStopMachine, algo: Algo, position: Position, price: Decimal) -> None:
+        if "extreme" in algo.memory:
+            algo.memory["extreme"] = algo.seen["extreme"] = price
+        real(self, algo, position, price)
+
+    return [(TrailStopMachine, "_follow", follow)]
+
+
+@mutant("a bracket's stop does not wait for the end of its take-profit", algos=True)
+def both_exits_live() -> Sequence[Patch]:
+    real = BracketMachine._want_exits
+
+    def want(self: BracketMachine, algo: Algo, view: View, plan: Plan, standing: Any) -> None:
+        real(self, algo, replace(view, leaves={}), plan, standing)
+
+    return [(BracketMachine, "_want_exits", want)]
+
+
+@mutant("a bracket's exits are for all that it was to enter", algos=True)
+def exits_before_entry() -> Sequence[Patch]:
+    real = bracket._standing
+
+    def standing(algo: Algo, view: View) -> Any:
+        entry = algo.slots.get(bracket.ENTRY)
+        if entry is None or not entry.filled:
+            return real(algo, view)
+        filled, entry.filled = entry.filled, entry.target
+        try:
+            return real(algo, view)
+        finally:
+            entry.filled = filled
+
+    return [(bracket, "_standing", standing)]
+
+
+# --- scalper ---
+
+
+@mutant("a layer whose round is over is armed for twice its size", algos=True)
+def layer_armed_twice() -> Sequence[Patch]:
+    real = Layer.begin_round
+
+    def begin(self: Layer, *, size: Decimal) -> None:
+        real(self, size=2 * size)
+
+    return [(Layer, "begin_round", begin)]
+
+
+@mutant("a scalper's exposure is what it holds, whatever its entries may add", algos=True)
+def claims_not_counted() -> Sequence[Patch]:
+    return [(scalper_orders, "shares", lambda *args, most: shares(*args, most=None))]
+
+
+@mutant("an exit is for what its layer may hold", algos=True)
+def exit_beyond_entry() -> Sequence[Patch]:
+    real = scalper_orders._exits
+
+    def exits(standing: Any, leg: Any, other: Any) -> dict[int, Want]:
+        wants = real(standing, leg, other)
+        for layer in leg.layers:
+            if layer.exit.number in wants:
+                layer.exit.target = layer.entry.target
+                wants[layer.exit.number] = wants[layer.exit.number]._replace(
+                    quantity=layer.entry.target - layer.exit.filled
+                )
+        return wants
+
+    return [(scalper_orders, "_exits", exits)]
+
+
+# --- how they end ---
+
+
+@mutant("an algo that ends goes on placing", algos=True)
+def ended_still_places() -> Sequence[Patch]:
+    real = conduct._plan
+
+    def plan(turn: Turn) -> Plan:
+        if turn.algo.status is not Status.ENDING:
+            return real(turn)
+        return turn.machine.plan(turn.algo, view_of(turn.desk, turn.algo, now=turn.asked.now))
+
+    return [(conduct, "_plan", plan)]
+
+
+@mutant("until the journal has a cancel of all, its algos go on as if nothing were", algos=True)
+def sentence_not_known() -> Sequence[Patch]:
+    real = ending.sentence
+
+    def sentence(algos: Iterable[Algo], **named: Any) -> dict[str, AlgoRow]:
+        found = list(algos)
+        rows = real(found, **named)
+        for algo in found:
+            algo.sentence = None
+        return rows
+
+    def settle(desk: Desk, entry: Entry, *, held: bool) -> None:
+        for row in entry.rows.algos if held else ():
+            if row.status == Status.ENDING and entry.kind == "cancel_wanted":
+                conduct.end(desk.algos.every[row.id], Status.CANCELLED, row.reason or "")
+
+    return [(admission, "sentence", sentence), (ending, "settle", settle)]
+
+
+@mutant("a liquidation leaves the account's algos alone", algos=True, storms=True)
+def algos_not_shed() -> Sequence[Patch]:
+    return [(liquidation, "shed", lambda *_, **__: None)]
+
+
+@mutant("what an algo's orders cost in fees is counted for makers alone", algos=True)
+def fees_not_counted() -> Sequence[Patch]:
+    def cheaply(*args: Any, **named: Any) -> Any:
+        return count(*args, **named if named["maker"] else named | {"commission": Decimal(0)})
+
+    return [(booking, "count", cheaply)]

@@ -1,83 +1,72 @@
-"""Algos in a simulated world: which are started and stopped, and that none can ever trade beyond its target.
+"""Algos in a simulated world: by the exchange's own books none ever does more than it was asked to.
 
-The bound is taken from the exchange's own books: what an algo's orders have traded there, and what those that
-rest may yet trade. It holds whatever was lost on the way to us.
+Looked at whenever the exchange takes an order of theirs or another's terms: no moment is nearer to a bound.
+What an order has traded there and what it may yet trade count alike, whatever was lost on the way to us.
+What each kind's bound is follows from the commands as they were asked, in `algo_terms`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from random import Random
-from typing import Any, Literal
+from typing import Any
 
-from pms.contract.journal import Entry
-from pms.sim.exchange import SYMBOLS, SimExchange
+from pms.contract.journal import AlgoRow, Entry, OrderRow
+from pms.contract.money import decode_object
+from pms.contract.names import Task
+from pms.sim.algo_scene import GUARDED, OPENS
+from pms.sim.algo_terms import BOUNDS, FRESH_MS, PLANS, Asked, Traded
+from pms.sim.books import Fold
+from pms.sim.exchange import SimExchange
+from pms.venue import state as venue
 
 BOUND = "no algo beyond its target"
-ACCOUNTS = ("alpha", "bravo")
-BEGIN_MS, LENGTH_MS, MOST_LIFE_MS = 600, 1800, 2500
-LEVERAGE = 20
+TERMS = "no algo beyond its terms"
+GUARD = "no exit beyond its position"
+MOMENT = "no slice before its moment"
+END = "an algo that ends stays so"
+EARLY_MS = 50
+"""The streamer knows Redis's clock to a round trip."""
+
+ZERO = Decimal(0)
+OVER = frozenset({"finished", "cancelled", "failed"})
+ENDED = OVER | {"ending"}
+Place = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """One algo's life: started, perhaps paused on the way, cancelled if it is not over by itself."""
+@dataclass(slots=True)
+class Child:
+    """One order of an algo, and the most that could be meant by it since it was decided."""
 
-    start_ms: int
-    end_ms: int
-    pause: bool
+    algo_id: str
+    symbol: str
+    side: str
+    slot: int
+    born: int
+    slot_cap: Decimal
+    algo_cap: Decimal
+    amends: int = 0
+
+
+@dataclass(slots=True)
+class Known:
+    """An algo as it was ever journaled."""
+
+    kind: str
     account: str
     symbol: str
-    side: Literal["BUY", "SELL"]
-    lots: int
-    mode: str
-    offset: Decimal
-    post_only: bool
-
-
-def works(seed: int) -> bool:
-    """Whether algos run in a seed: one of three, and none that has a storm."""
-    return seed % 3 == 2
-
-
-def draw(seed: int) -> list[Errand]:
-    """The algos of a seed, by time."""
-    rng = Random(f"{seed}:algos")
-    errands = []
-    for _ in range(rng.randrange(1, 4)):
-        start = BEGIN_MS + rng.randrange(LENGTH_MS)
-        errands.append(
-            Errand(
-                start_ms=start,
-                end_ms=start + rng.randrange(MOST_LIFE_MS),
-                pause=rng.random() < 0.3,
-                account=rng.choice(ACCOUNTS),
-                symbol=rng.choice(SYMBOLS),
-                side="BUY" if rng.random() < 0.5 else "SELL",
-                lots=rng.choice((5, 20, 100, 400)) * rng.randrange(4, 9),
-                mode=rng.choice(("touch", "maintain", "trail")),
-                offset=rng.choice((Decimal(0), Decimal("0.005"), Decimal("0.02"))),
-                post_only=rng.random() < 0.5,
-            )
-        )
-    return sorted(errands, key=lambda errand: errand.start_ms)
-
-
-def terms(errand: Errand, exchange: SimExchange) -> dict[str, Any]:
-    """The start command of an errand."""
-    return {
-        "subAccountId": errand.account,
-        "symbol": errand.symbol,
-        "side": errand.side,
-        "quantity": exchange.venue.exchange.markets[errand.symbol].symbol.quantity(errand.lots),
-        "leverage": LEVERAGE,
-        "stalkMode": errand.mode,
-        "stalkOffset": errand.offset,
-        "postOnly": errand.post_only,
-        "repriceMs": 100,
-    }
+    side: str
+    target: Decimal
+    asked: Asked
+    born: int
+    ended: int | None = None
+    #: the entry in which it began to end
+    slots: dict[int, Decimal] = field(default_factory=dict)
+    due: dict[int, int | None] = field(default_factory=dict)
+    children: dict[str, Child] = field(default_factory=dict)
+    guarded: Decimal | None = None
+    #: what the position was when its first exit came
 
 
 class Bounds:
@@ -87,35 +76,208 @@ class Bounds:
         self, exchange: SimExchange, fail: Callable[..., None], count: Callable[[str], None]
     ) -> None:
         self._exchange, self._fail, self._count = exchange, fail, count
-        self._targets: dict[str, Decimal] = {}
-        self._orders: dict[str, dict[str, str]] = {}
-        #: by algo: the symbols of its orders by their ids
-        self._algos: dict[str, str] = {}
+        self.known: dict[str, Known] = {}
+        self._child: dict[str, Child] = {}
+        self._guarded: dict[Place, dict[str, OrderRow]] = {}
+        self._asked: dict[str, dict[str, Any]] = {}
+        self.swept: set[str | None] = set()
+        #: accounts of which all was cancelled
 
-    def journaled(self, entry: Entry) -> None:
-        """Learn targets and owners; an owner that Redis lost with its tail stays known here."""
+    # --- what is journaled ---
+
+    def journaled(self, books: Fold, entry: Entry) -> None:
+        """Learn terms, targets and owners; what Redis lost with its tail stays known here.
+
+        `books` are those before the entry.
+        """
+        for command in entry.rows.commands:
+            self._commanded(command.command, command.request_id, command.text, command.decision)
         for algo in entry.rows.algos:
-            self._targets[algo.id] = algo.target
+            known = self.known.get(algo.id)
+            if known is None:
+                known = self.known[algo.id] = self._begun(algo, entry.seq)
+            before = books.tables["algos"].get((algo.id,))
+            self._count(END)
+            if before is not None and not _follows(before.status, algo.status):
+                self._fail(END, f"{algo.kind} {algo.id} was {before.status} and is {algo.status}", algo.id)
+            known.target = algo.target
+            if algo.status in ENDED:
+                known.ended = known.ended or entry.seq
+            for child in known.children.values():
+                child.algo_cap = max(child.algo_cap, algo.target)
+        planned: set[str] = set()
+        for slot in entry.rows.algo_slots:
+            known = self.known.get(slot.algo_id)
+            if known is None:
+                continue
+            if known.born == entry.seq:
+                known.asked.plan[slot.slot] = slot.target
+            planned.add(slot.algo_id)
+            known.slots[slot.slot] = slot.target
+            known.due.setdefault(slot.slot, slot.due_at)
+            for child in known.children.values():
+                if child.slot == slot.slot:
+                    child.slot_cap = max(child.slot_cap, slot.target)
+        for algo_id in planned:
+            known = self.known[algo_id]
+            fault = PLANS[known.kind](known.asked, known.slots) if known.kind in PLANS else None
+            if fault is not None:
+                self._fail(TERMS, f"entry {entry.seq}: {known.kind} {algo_id}: {fault}", algo_id)
         for order in entry.rows.orders:
-            if order.parent_id in self._targets:
-                self._algos[order.client_order_id] = order.parent_id
-                self._orders.setdefault(order.parent_id, {})[order.client_order_id] = order.symbol
+            if order.sub_account_id in GUARDED:
+                place = order.sub_account_id, order.symbol, order.position_side
+                self._guarded.setdefault(place, {}).setdefault(order.client_order_id, order)
+            if order.parent_id in self.known:
+                self._decided(entry, order, self.known[order.parent_id])
 
-    def accepted(self, client_order_id: str) -> None:
-        """The exchange took an order or an amendment: no moment is nearer to the bound."""
-        algo_id = self._algos.get(client_order_id)
-        if algo_id is None:
+    def _commanded(self, name: str, request_id: str, text: str, decision: str) -> None:
+        if decision != "admitted" or name.removeprefix("pms.") not in {*BOUNDS, "cancel_all"}:
             return
-        self._count(BOUND)
-        total = sum((self._worst(coid, symbol) for coid, symbol in self._orders[algo_id].items()), Decimal(0))
-        if total > self._targets[algo_id]:
-            detail = f"{algo_id} may trade {total}, its target is {self._targets[algo_id]}"
-            self._fail(BOUND, detail, algo_id, client_order_id)
+        fields = decode_object(text)
+        if name == Task.CANCEL_ALL:
+            self.swept.add(fields.get("subAccountId"))
+            return
+        algo_id = fields.get("algoId")
+        if algo_id is None:
+            self._asked[request_id] = fields
+        elif algo_id in self.known:
+            self.known[algo_id].asked.amends.append(fields)
 
-    def _worst(self, client_order_id: str, symbol: str) -> Decimal:
+    def _begun(self, algo: AlgoRow, seq: int) -> Known:
+        symbol = self._exchange.venue.exchange.markets[algo.symbol].symbol
+        since = algo.started_at - FRESH_MS
+        asked = Asked(
+            self._asked.get(algo.id, {}),
+            symbol.step,
+            algo.arrival,
+            lambda: self._exchange.traded(algo.symbol, since=since),
+        )
+        return Known(algo.kind, algo.sub_account_id, algo.symbol, algo.side, algo.target, asked, seq)
+
+    def _decided(self, entry: Entry, order: OrderRow, known: Known) -> None:
+        """An order is an algo's, or it was wished to other terms."""
+        coid, child = order.client_order_id, known.children.get(order.client_order_id)
+        slot = slot_in(coid)
+        caps = known.slots.get(slot, ZERO), known.target
+        if child is None:
+            child = Child(order.parent_id or "", order.symbol, order.side, slot, entry.seq, *caps)
+            self._child[coid] = known.children[coid] = child
+        elif order.amends > child.amends and order.amend_quantity is not None:
+            child.slot_cap, child.algo_cap = caps
+        child.amends = order.amends
+
+    def forgotten(self, books: Fold) -> None:
+        """Redis lost its tail: an end that nobody remembers was none."""
+        for algo_id, known in self.known.items():
+            row = books.tables["algos"].get((algo_id,))
+            if row is None or row.status not in ENDED:
+                known.ended = None
+
+    def ended(self, algo_id: str) -> bool:
+        """Whether an algo began to end, as the journal has it."""
+        return algo_id in self.known and self.known[algo_id].ended is not None
+
+    def held(self, algo_id: str) -> Decimal:
+        """What the layers of a scalper hold, both legs added up."""
+        traded = self._traded(self.known[algo_id])
+        return sum(
+            (each.executed if slot % 2 == 0 else -each.executed for slot, each in traded.items()), ZERO
+        )
+
+    # --- what the exchange took ---
+
+    def accepted(self, client_order_id: str, *, new: bool = False) -> None:
+        """The exchange took an order, or an amendment."""
+        child = self._child.get(client_order_id)
+        if child is None:
+            return
+        known = self.known[child.algo_id]
+        who = f"{known.kind} {child.algo_id}"
+        traded = self._traded(known)
+        self._count(BOUND)
+        worst = traded[child.slot].worst
+        if worst > child.slot_cap:
+            detail = f"slot {child.slot} of {who} may trade {worst}, its target is {child.slot_cap}"
+            self._fail(BOUND, detail, child.algo_id, client_order_id)
+        counted = {each.slot for each in known.children.values() if each.side == known.side}
+        total = sum((traded[slot].worst for slot in counted), ZERO)
+        if child.algo_cap and child.side == known.side and total > child.algo_cap:
+            detail = f"{who} may trade {total}, its target is {child.algo_cap}"
+            self._fail(BOUND, detail, child.algo_id, client_order_id)
+        self._count(TERMS)
+        for fault in BOUNDS[known.kind](known.asked, traded):
+            self._fail(TERMS, f"{who}: {fault}", child.algo_id, client_order_id)
+        self._guard(known, child, client_order_id, who)
+        if new:
+            self._in_time(known, child, client_order_id, who)
+
+    def _in_time(self, known: Known, child: Child, coid: str, who: str) -> None:
+        """Nothing new comes of one that ends, and no slice before its moment."""
+        self._count(END)
+        if known.ended is not None and child.born > known.ended:
+            self._fail(END, f"{who} ended in entry {known.ended}, and {coid} was placed", child.algo_id, coid)
+        due = known.due.get(child.slot)
+        if due is None:
+            return
+        self._count(MOMENT)
+        early = due - EARLY_MS - (self._exchange.now_ms() - self._exchange.skew_ms)
+        if early > 0:
+            self._fail(MOMENT, f"slice {child.slot} of {who} came {early} ms early", child.algo_id, coid)
+
+    def _guard(self, known: Known, child: Child, coid: str, who: str) -> None:
+        """Where nobody else trades: all exits together are never for more than the position."""
+        row = next((each[coid] for each in self._guarded.values() if coid in each), None)
+        if row is None:
+            return
+        self._count(GUARD)
+        orders = self._guarded[known.account, row.symbol, row.position_side]
+        held, closing = ZERO, ZERO
+        opens = OPENS[row.symbol]
+        for each in orders.values():
+            order = self._order(each.client_order_id, each.symbol)
+            if order is None:
+                continue
+            executed, leaves = self._amounts(order)
+            held += executed if each.side == opens else -executed
+            closing += leaves if each.side != opens else ZERO
+        if held < 0 or closing > held:
+            detail = f"after {coid} of {who} {closing} may be closed, and {held} is held"
+            self._fail(GUARD, detail, child.algo_id, coid)
+        if known.kind != "trail_stop":
+            return
+        mine = sum((each.worst for each in self._traded(known).values()), ZERO)
+        own = sum((each.executed for each in self._traded(known).values()), ZERO)
+        if known.guarded is None:
+            known.guarded = held + own
+        if mine > known.guarded:
+            detail = f"{who} may close {mine}, and fired for {known.guarded} at most"
+            self._fail(GUARD, detail, child.algo_id, coid)
+
+    def _traded(self, known: Known) -> dict[int, Traded]:
+        """By slot, what its orders have traded and what they may trade at most."""
+        found = {slot: Traded() for slot in {*known.slots, *(c.slot for c in known.children.values())}}
+        for coid, child in known.children.items():
+            order = self._order(coid, child.symbol)
+            if order is not None:
+                executed, leaves = self._amounts(order)
+                found[child.slot].executed += executed
+                found[child.slot].leaves += leaves
+        return found
+
+    def _order(self, coid: str, symbol: str) -> venue.Order | None:
+        return self._exchange.account.latest_by_client_id.get((symbol, coid))
+
+    def _amounts(self, order: venue.Order) -> tuple[Decimal, Decimal]:
         """What an order has traded, and what it may yet."""
-        order = self._exchange.account.latest_by_client_id.get((symbol, client_order_id))
-        if order is None:
-            return Decimal(0)
-        lots = order.quantity if order.open else order.executed
-        return self._exchange.venue.exchange.markets[symbol].symbol.quantity(lots)
+        symbol = self._exchange.venue.exchange.markets[order.symbol].symbol
+        return symbol.quantity(order.executed), symbol.quantity(order.remaining if order.open else 0)
+
+
+def slot_in(client_order_id: str) -> int:
+    """The slot that an algo's order names, read anew from its id: two digits of base 36."""
+    return int(client_order_id.split("_", 3)[2][1:], 36)
+
+
+def _follows(before: str, after: str) -> bool:
+    """Whether an algo may come from one status to another: nothing leads back from an end."""
+    return before == after or before not in ENDED or (before == "ending" and after in OVER)

@@ -21,6 +21,7 @@ from pms.sim.loop import Loop
 from pms.venue import core, errors
 from pms.venue.account import Account
 from pms.venue.auth import Credential
+from pms.venue.candles import MINUTE, Candle, begin
 from pms.venue.journal import MemoryJournal
 from pms.venue.matching import BUY, SELL
 from pms.venue.rest.dispatch import Answer, Asked, answer, refused
@@ -39,6 +40,7 @@ WALLET = Decimal(1_000_000)
 LEVELS = 4
 STEP_S = 0.3
 SHAKE_S, THIN_S = 0.08, 1.5
+PAST_MINUTES = 90
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -171,6 +173,21 @@ class SimExchange:
     def spacing(self, name: str) -> Decimal:
         """How far apart its levels are."""
         return self.venue.exchange.markets[name].symbol.price(max(2, self._middle[name] // 20_000))
+
+    def traded(self, name: str, *, since: int) -> Decimal:
+        """What a symbol has traded since a time, ms."""
+        prints = self.venue.feeds.latest_prints[name]
+        lots = sum(each.quantity for each in prints if each.time >= since)
+        return self.venue.exchange.markets[name].symbol.quantity(lots)
+
+    def remember(self, rng: Random) -> None:
+        """Give each symbol a past by the minute, for those who go by its volume."""
+        for name, market in self.venue.exchange.markets.items():
+            began = begin("1m", self.now_ms())
+            bars = [Candle(began - age * MINUTE, market.last_price) for age in range(PAST_MINUTES, 0, -1)]
+            for bar in bars:
+                bar.trade(market.last_price, rng.randrange(1, 5_000), buyer_takes=True)
+            self.venue.feeds.candles[name].precede("1m", bars)
 
     def _lots(self, name: str) -> int:
         lots = 40 + self._rng.randrange(400)

@@ -24,7 +24,6 @@ from pms.contract import names
 from pms.contract.money import encode_canonical
 from pms.contract.names import Task
 from pms.domain.decisions import client_order_id
-from pms.sim.algos import Errand, terms
 from pms.sim.exchange import SimExchange
 from pms.sim.storm import EXPOSED, LEVERAGE, TWO_SIDED
 from pms.sim.workload import HEDGED, Step
@@ -93,33 +92,10 @@ class Gateway:
                 await asyncio.sleep(max(0.0, step.at_ms / 1000 - loop.time()))
                 group.create_task(self._take(step))
 
-    async def run_errands(self, errands: list[Errand]) -> None:
-        """Start algos, each at its time, and see to it that each is over in the end."""
-        self.waiting += len(errands)
-        async with asyncio.TaskGroup() as group:
-            for errand in errands:
-                group.create_task(self._run_errand(errand))
-
-    async def _run_errand(self, errand: Errand) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            await asyncio.sleep(max(0.0, errand.start_ms / 1000 - loop.time()))
-            started = await self._insist(Task.CHASE, terms(errand, self._exchange))
-            if not started["success"]:
-                return
-            algo = {"algoId": started["requestId"]}
-            if errand.pause:
-                await self._insist(Task.CHASE, {**algo, "action": "pause"})
-                await self._insist(Task.ALGO, {**algo, "action": "resume"})
-            await asyncio.sleep(max(0.0, errand.end_ms / 1000 - loop.time()))
-            await self._insist(Task.CANCEL_ALGO, algo)
-        finally:
-            self.waiting -= 1
-
-    async def _insist(self, command: str, fields: dict[str, Any]) -> dict[str, Any]:
+    async def insist(self, command: str, fields: dict[str, Any], *, door: str = "record") -> dict[str, Any]:
         """Ask until there is an answer that another try would not change."""
         while True:
-            answer = await self._ask_for(command, fields, ttl_ms=5000)
+            answer = await self._ask_for(command, fields, ttl_ms=5000, door=door)
             if answer.get("code") not in AGAIN:
                 return answer
             await asyncio.sleep(PAUSE_S)
@@ -194,15 +170,20 @@ class Gateway:
         return (price // tick) * tick
 
     async def _close(self, step: Step) -> dict[str, Any] | None:
-        try:
-            raw = await self._redis.get(names.risk_key(step.account))
-        except RedisError:
-            return None
-        positions = json.loads(raw)["positions"] if raw else []
+        positions = await self.positions(step.account)
         if not positions:
             return await self._trade(step)
         position = positions[step.target % len(positions)]
         return await self._ask(step, Task.CLOSE, {"positionId": position["id"]})
+
+    async def positions(self, account: str) -> list[dict[str, Any]]:
+        """An account's positions, as they are shown; none where nothing can be read."""
+        try:
+            raw = await self._redis.get(names.risk_key(account))
+        except RedisError:
+            return []
+        found: list[dict[str, Any]] = json.loads(raw)["positions"] if raw else []
+        return found
 
     async def _cancel(self, step: Step) -> dict[str, Any] | None:
         if not self._orders:

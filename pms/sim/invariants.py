@@ -62,7 +62,7 @@ class Invariants:
         self.journal.take(opened)
         self.opened = opened
         self._liquidations = Liquidations(self.fail, self._count)
-        self._bounds = Bounds(exchange, self.fail, self._count)
+        self.bounds = Bounds(exchange, self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
         #: decided, and lost with the tail of Redis before anything was sent
@@ -133,7 +133,7 @@ class Invariants:
         before = self.journal.tables["orders"]
         for order in entry.rows.orders:
             self._noted(order, before.get((order.client_order_id,)))
-        self._bounds.journaled(entry)
+        self.bounds.journaled(self.journal, entry)
         self._liquidations.before(self.journal, entry)
         try:
             self.journal.take(entry)
@@ -294,7 +294,7 @@ class Invariants:
             return
         fields = dict(parse_qsl(asked.body))
         if asked.method == "PUT" and given.status == 200:
-            self._bounds.accepted(fields["origClientOrderId"])
+            self.bounds.accepted(fields["origClientOrderId"])
         if asked.method != PLACE[0]:
             return
         coid, stamp = fields["newClientOrderId"], fields["timestamp"]
@@ -304,7 +304,7 @@ class Invariants:
             return
         self.checked["one order an intent"] += 1
         self.placed[coid] += 1
-        self._bounds.accepted(coid)
+        self.bounds.accepted(coid, new=True)
         if self.placed[coid] > 1:
             self.fail("one order an intent", f"{coid} was placed {self.placed[coid]} times", coid)
         intent = self.admitted.get(coid)
@@ -335,6 +335,7 @@ class Invariants:
                 entry = decode_entry(fields[1])
                 if entry.prev == self.journal.applied:
                     self.journal.take(entry)
+        self.bounds.forgotten(self.journal)
         for written, name in ((self._decisions, b"decision"), (self._results, b"result")):
             for key in list(written):
                 fields_now = self._server.keys.of_kind(key, dict) or {}

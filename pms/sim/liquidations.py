@@ -15,6 +15,7 @@ from typing import Any
 from pms.contract.journal import Entry, LiquidationRow, OrderRow
 from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.orders import State
+from pms.sim.algos import ENDED
 from pms.sim.books import Fold
 from pms.sim.lines import EVERYBODYS, LEVELS, ZERO, Held, Lines, Weight, cents, read_lines, weigh
 
@@ -216,7 +217,7 @@ class Liquidations:
 
     @staticmethod
     def _orders_of(books: Fold, account: str, rows: list[LiquidationRow]) -> Iterator[tuple[str, str]]:
-        """Behind a tier that cancels no order is wanted; one in a symbol that went is the house's."""
+        """Behind a tier that cancels no order is wanted and no algo runs; what went keeps no order."""
         if not any(LEVELS.get(row.action, 0) >= LEVELS["CANCEL"] for row in rows):
             return
         gone = {row.symbol for row in rows if row.quantity}
@@ -225,6 +226,9 @@ class Liquidations:
                 yield ENTRY, f"{order.client_order_id} is still its own, and {order.symbol} is not"
             if not order.cancel_wanted:
                 yield ENTRY, f"{order.client_order_id} is still wanted"
+        for algo in books.tables["algos"].values():
+            if algo.sub_account_id == account and algo.status not in ENDED:
+                yield ENTRY, f"{algo.kind} {algo.id} is still {algo.status}"
 
     def _insured(self, entry: Entry) -> None:
         """A debt is paid once, with the takeover that left it: by the insurance, then by the house."""

@@ -21,21 +21,23 @@ from pms.contract.limits import DEFAULT_GROUP, TIERS, scope_of_group
 from pms.contract.names import HOUSE
 from pms.domain.rows import position_id
 from pms.domain.treasury import INCOME
+from pms.sim.algo_scene import HEDGED
 from pms.sim.exchange import SYMBOLS, WALLET
-from pms.sim.storm import LEVERAGE, POOR, TIGHT, TIGHT_LINES, TWO_SIDED, Storm
-from pms.sim.workload import ACCOUNTS, FUNDS, HEDGED
+from pms.sim.storm import LEVERAGE, POOR, TIGHT, TIGHT_LINES, Storm
+from pms.sim.workload import ACCOUNTS, FUNDS
 
 BEGAN_MS = 1_767_571_251_000
 """A fixed moment, 51 s into a minute: within the run a minute and tens of seconds turn."""
 
 
 @lru_cache(maxsize=8)
-def opening(storm: Storm | None) -> Entry:
+def opening(storm: Storm | None, own: tuple[str, ...] = ()) -> Entry:
     """The books as they stand when the world begins: funded sub-accounts, and the house with the rest."""
     at, seq = BEGAN_MS - 10_000, (BEGAN_MS - 10_000) * 1000
     others = dict.fromkeys(ACCOUNTS, FUNDS)
     if storm is not None:
         others = {**dict.fromkeys(ACCOUNTS, POOR), **storm.balances}
+    others |= dict.fromkeys(own, FUNDS)
     balances = {HOUSE: WALLET - sum(others.values(), Decimal(0)), **others}
     held = storm.held if storm is not None else {}
     return Entry(
@@ -53,7 +55,7 @@ def opening(storm: Storm | None) -> Entry:
                     balance=balance,
                     created_at=at,
                     group=TIGHT if storm is not None and name in storm.tight else DEFAULT_GROUP,
-                    hedge=name in (HEDGED, TWO_SIDED),
+                    hedge=name in HEDGED,
                 )
                 for name, balance in balances.items()
             ),

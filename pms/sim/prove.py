@@ -10,8 +10,8 @@ from itertools import count, islice
 from typing import Any
 
 from pms.sim import algo_mutants, mutants, storm_mutants
-from pms.sim.algos import works
 from pms.sim.campaign import cores
+from pms.sim.errands import works
 from pms.sim.planting import MUTANTS
 from pms.sim.run import run
 from pms.sim.timeline import logs

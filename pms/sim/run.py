@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pms.contract.names import Task
-from pms.sim import algos, faults, settled, standing, storm, workload
+from pms.sim import errands, faults, settled, standing, storm, workload
+from pms.sim.algo_scene import Errand
+from pms.sim.algo_traders import AlgoTraders
 from pms.sim.faults import Fault
 from pms.sim.injector import Injector
 from pms.sim.invariants import Invariants, Violation
@@ -47,20 +49,24 @@ def run(
     plan: Sequence[Fault] | None = None,
     only: str | None = None,
     storms: bool | None = None,
+    algos: bool | None = None,
     note: Note | None = None,
     started: Callable[[World], None] | None = None,
 ) -> Outcome:
     """Run one seed; with a `plan` of its own exactly those faults happen.
 
-    Its weather is the seed's own; `storms` says otherwise.
+    Its weather is the seed's own, and so is whether algos run; `storms` and `algos` say otherwise.
     """
     weather = storm.draw(seed) if (storm.stormy(seed) if storms is None else storms) else None
-    errands = algos.draw(seed) if weather is None and algos.works(seed) else []
-    steps = workload.draw(seed, exposed=storm.EXPOSED if weather else ())
+    exposed = storm.EXPOSED if weather else ()
+    wishes = errands.draw(seed, exposed=exposed) if (errands.works(seed) if algos is None else algos) else []
+    steps = workload.draw(seed, exposed=exposed)
     shaken = [shock.at_ms for shock in weather.shocks] if weather else []
     faulty = list(faults.draw(seed, only=only, shaken=shaken) if plan is None else plan)
+    if wishes and plan is None:
+        faulty = errands.retarget(seed, faulty)
     spare = faults.reserves(seed, only=only) if plan is None else []
-    world = World(seed, note=note or _nobody, storm=weather)
+    world = World(seed, note=note or _nobody, storm=weather, algos=bool(wishes))
     invariants = Invariants(world.server, world.exchange, world.opening, now=lambda: world.loop.now)
     ticks = Ticks(invariants)
     world.before_tick, world.after_tick = ticks.before, ticks.after
@@ -69,7 +75,7 @@ def run(
     if started is not None:
         started(world)
     try:
-        world.loop.run(_play(world, invariants, injector, steps, errands), until=BOUND_S + 5)
+        world.loop.run(_play(world, invariants, injector, steps, wishes), until=BOUND_S + 5)
     except _Stopped:
         pass
     except TimeoutError as error:
@@ -99,14 +105,14 @@ async def _play(
     invariants: Invariants,
     injector: Injector,
     steps: list[workload.Step],
-    errands: list[algos.Errand],
+    wishes: list[Errand],
 ) -> None:
     loop = asyncio.get_running_loop()
     exchange = loop.create_task(world.run_exchange())
     world.start_all(lists=any(step.door == "list" for step in steps))
     playing = [
         loop.create_task(world.gateway.play(steps)),
-        loop.create_task(world.gateway.run_errands(errands)),
+        loop.create_task(AlgoTraders(world.gateway, world.exchange, invariants.bounds.ended).play(wishes)),
     ]
     calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
     quiet_since: float | None = None

@@ -21,6 +21,7 @@ from pms.domain.orders import Order, State
 from pms.domain.pending import Pending
 from pms.domain.positions import Place
 from pms.domain.rows import order_row, position_row
+from pms.sim import algos_settled
 from pms.sim.books import Fold
 from pms.sim.gateway import Asked, Gateway
 from pms.sim.invariants import WORDS, Invariants
@@ -68,10 +69,10 @@ def check(world: World, invariants: Invariants) -> None:
     desk = world.streamer._desk if world.streamer else Desk(epoch="")
     _orders(world, invariants)
     _fills(world, invariants)
-    _counted(invariants)
     _sums(world, invariants)
     _own_money(invariants)
     _memory(desk, invariants)
+    algos_settled.check(world, invariants, desk)
     _database(world, invariants)
     _projections(world, invariants, desk)
     for asked in world.gateway.asked.values():
@@ -104,22 +105,6 @@ def _orders(world: World, invariants: Invariants) -> None:
     for (_, coid), theirs in world.exchange.account.latest_by_client_id.items():
         if coid.startswith("PMS_") and (coid,) not in journal:
             invariants.fail("engine = exchange", f"{coid} is {theirs.status}, and nobody here knows it", coid)
-
-
-def _counted(invariants: Invariants) -> None:
-    """What an algo's slots count is what its orders traded, but for what traded for the house."""
-    tables = invariants.journal.tables
-    traded: dict[str, Decimal] = {}
-    for row in tables["orders"].values():
-        if (row.parent_id,) in tables["algos"]:
-            traded[row.parent_id] = traded.get(row.parent_id, ZERO) + row.filled_qty
-    counted: dict[str, Decimal] = {}
-    for slot in tables["algo_slots"].values():
-        counted[slot.algo_id] = counted.get(slot.algo_id, ZERO) + slot.filled
-    for (algo_id,) in tables["algos"]:
-        if counted.get(algo_id, ZERO) != traded.get(algo_id, ZERO):
-            detail = f"{algo_id} counts {counted.get(algo_id)}, its orders traded {traded.get(algo_id)}"
-            invariants.fail("algos count what they trade", detail, algo_id)
 
 
 def _fills(world: World, invariants: Invariants) -> None:
@@ -221,29 +206,10 @@ def _memory(desk: Desk, invariants: Invariants) -> None:
     for (symbol,), row in tables["cursors"].items():
         if desk.cursors.get(symbol) != row.trade_id:
             invariants.fail("journal = memory", f"the cursor of {symbol}")
-    _algos(desk, invariants)
     results = {(each.sub_account_id, each.day): each.amount for each in invariants.journal.results()}
     if {key: desk.results.on(*key) for key in results} != results:
         invariants.fail("journal = memory", f"results of the day: the ledger makes {results}")
     _reservations(desk, invariants)
-
-
-def _algos(desk: Desk, invariants: Invariants) -> None:
-    """Algos and their slots; of one that ended before this life memory has nothing."""
-    tables = invariants.journal.tables
-    for (algo_id,), row in tables["algos"].items():
-        algo = desk.algos.every.get(algo_id)
-        if algo is None:
-            if row.ended_at is None:
-                invariants.fail("journal = memory", f"algo {algo_id}: journal {row}, memory nothing", algo_id)
-            continue
-        if algo.row(at=row.updated_at) != row:
-            invariants.fail("journal = memory", f"algo {algo_id}: journal {row}, memory {algo}", algo_id)
-        for slot in algo.slots.values():
-            kept = tables["algo_slots"].get((algo_id, slot.number))
-            if kept is None or algo.slot_row(slot, at=kept.updated_at) != kept:
-                detail = f"slot {slot.number} of {algo_id}: journal {kept}, memory {slot}"
-                invariants.fail("journal = memory", detail, algo_id)
 
 
 def _as_journaled(order: Order, row: OrderRow) -> OrderRow:

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from pms.binance.errors import ExchangeError
 from pms.bridge.ferry import Ferry
+from pms.bus.inbox import AskAlgos
 from pms.bus.wake import wake_up
 from pms.config import Settings
 from pms.contract import names
@@ -50,6 +51,7 @@ class Surroundings(Protocol):
 
     settings: Settings
     books: Any
+    algos: bool
 
     def redis(self, process: Process, *, timeout_s: float = 2.0) -> Any:
         """A client of the world's Redis."""
@@ -155,6 +157,8 @@ class Worker:
                 await drain(redis, self._world.books)
             case Task.SWEEP_REQUESTS:
                 await sweep_requests(redis, serving.requests)
+            case Task.SWEEP_ALGOS:
+                await serving.placing.inbox.put(AskAlgos())
             case Task.KEEP_LISTEN_KEY:
                 try:
                     await self._wired.client.keep_listen_key()
@@ -179,6 +183,8 @@ async def beat(world: Surroundings, process: Process) -> None:
         (Task.SWEEP_REQUESTS, Queue.SCHEDULE): SWEEP_EVERY_S,
         (Task.FOLD, Queue.LEDGER): FOLD_EVERY_S,
     }
+    if world.algos:
+        due[Task.SWEEP_ALGOS, Queue.SCHEDULE] = SWEEP_EVERY_S
     turn = 0
     while True:
         await asyncio.sleep(1.0)

@@ -14,6 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from pms.config import Settings
+from pms.sim.algo_scene import OWN
 from pms.sim.books import Books
 from pms.sim.exchange import KEY, SECRET, SYMBOLS, SimExchange
 from pms.sim.gateway import Gateway
@@ -60,16 +61,21 @@ def scripts() -> Scripts:
 class World:
     """Everything of one seed."""
 
-    def __init__(self, seed: int, *, note: Callable[[str, str], None], storm: Storm | None = None) -> None:
+    def __init__(
+        self, seed: int, *, note: Callable[[str, str], None], storm: Storm | None = None, algos: bool = False
+    ) -> None:
         self.seed = seed
         self.storm = storm
-        self.opening = opening(storm)
+        self.algos = algos
+        self.opening = opening(storm, OWN if algos else ())
         self.note = note
         self.settings = settings()
         self.loop = Loop()  # type: ignore[abstract]
         self.network = Network(Random(f"{seed}:network"), note)
         self.server = Server(self.loop, scripts(), began_ms=BEGAN_MS, rng=Random(f"{seed}:redis"))
         self.exchange = SimExchange(self.loop, began_ms=BEGAN_MS, rng=Random(f"{seed}:exchange"))
+        if algos:
+            self.exchange.remember(Random(f"{seed}:past"))
         self.books = Books(self.loop, self.network, self.opening)
         self._streamers: dict[Process, Streamer] = {}
         self.living: dict[str, Process] = {}

@@ -37,7 +37,7 @@ from pms.contract.reading import read_command
 from pms.contract.results import Result
 from pms.domain.admission import admit
 from pms.domain.adoption import ours
-from pms.domain.algos.ending import end_algos
+from pms.domain.algos import ending
 from pms.domain.algos.starting import symbols_of as algo_symbols
 from pms.domain.amending import withdraw_amend
 from pms.domain.booking import (
@@ -330,10 +330,10 @@ class Engine:
             return refuse(self.desk, asked, refusal, echoed=echo(asked.text.encode()))
 
     def _decided(self, posting: Posting, *, held: bool) -> None:
+        self.outbox.add(ending.settle(self.desk, posting.entry, held=held))
+        self.tell_algos(posting)
         if not held:
             return
-        end_algos(self.desk, posting.entry.rows.algos)
-        self.tell_algos(posting)
         for row in posting.entry.rows.orders:
             if row.cancel_wanted:
                 self._want_cancelled(row.client_order_id, since=posting.entry.seq)

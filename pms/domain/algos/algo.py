@@ -121,6 +121,8 @@ class Algo:
     #: what its machine made of its terms and slots: lost with this life
     most_slots: int = MOST_SLOTS
     #: a part of another has only those that were kept for it
+    sentence: tuple[str, str] | None = None
+    #: an end that is decided and not known to stand yet: by which request, and why
     _text: tuple[AlgoStart, str] | None = None
     #: terms as they were written last
 
@@ -151,7 +153,13 @@ class Algo:
         )  # fmt: skip
 
     def row(self, *, at: int) -> AlgoRow:
-        """The algo as it is journaled."""
+        """The algo as it is journaled.
+
+        Trap: a row written behind the decision to end it says so too, or the next life would revive it.
+        """
+        status, outcome, reason = self.status, self.outcome, self.reason
+        if self.sentence is not None:
+            status, outcome, reason = Status.ENDING, Status.CANCELLED, self.sentence[1]
         return AlgoRow(
             id=self.id,
             kind=self.kind,
@@ -159,9 +167,9 @@ class Algo:
             symbol=self.symbol,
             side=self.side,
             terms=self._terms_text(),
-            status=self.status.value,
-            outcome=None if self.outcome is None else self.outcome.value,
-            reason=self.reason,
+            status=status.value,
+            outcome=None if outcome is None else outcome.value,
+            reason=reason,
             memory=encode(self.memory).decode(),
             target=self.target,
             arrival=self.arrival,

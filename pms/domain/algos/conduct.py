@@ -69,6 +69,9 @@ def conduct(desk: Desk, algo: Algo, machine: Machine, asked: Asked, throttle: Th
 
     A fault on the way is raised, and leaves no order behind that nobody journaled.
     """
+    if algo.sentence is not None:
+        # Its end is on its way to the journal; it is asked again when that is known to stand, or not.
+        return Conducted(None, None)
     turn = Turn(desk, desk.draft("algo", at=asked.now), asked, algo, machine, throttle)
     try:
         return _conducted(turn)
@@ -186,6 +189,7 @@ def _plan(turn: Turn) -> Plan:
 
 def end(algo: Algo, outcome: Status, reason: str) -> None:
     """Let an algo end: its orders are cancelled, then it is over."""
+    algo.sentence = None
     algo.status, algo.outcome, algo.reason = Status.ENDING, outcome, reason
 
 

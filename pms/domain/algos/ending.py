@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
-from pms.contract.journal import AlgoRow
+from pms.contract.journal import AlgoRow, Entry
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.conduct import end
 from pms.domain.desk import Desk
-from pms.domain.posting import Draft
+from pms.domain.posting import Draft, Posting
 
 
 def shed(desk: Desk, draft: Draft, account: str, *, reason: str) -> None:
@@ -22,27 +20,35 @@ def shed(desk: Desk, draft: Draft, account: str, *, reason: str) -> None:
             draft.algos[algo.id] = algo.row(at=draft.at)
 
 
-def ended_rows(algos: Iterable[Algo], *, reason: str, at: int) -> dict[str, AlgoRow]:
-    """Rows that end algos, for a decision that memory takes only once it is known to stand."""
-    return {
-        algo.id: msgspec.structs.replace(
-            algo.row(at=at),
-            status=Status.ENDING.value,
-            outcome=Status.CANCELLED.value,
-            reason=reason,
-        )
-        for algo in algos
-        if algo.status is not Status.ENDING
-    }
+def sentence(algos: Iterable[Algo], *, by: str, reason: str, at: int) -> dict[str, AlgoRow]:
+    """Rows that end algos, for a decision that is not known to stand yet.
+
+    Until it is, nothing is decided of them: what came in between would undo the end, or be undone by it.
+    """
+    found = [algo for algo in algos if algo.status is not Status.ENDING]
+    for algo in found:
+        algo.sentence = by, reason
+    return {algo.id: algo.row(at=at) for algo in found}
 
 
-def end_algos(desk: Desk, rows: Iterable[AlgoRow]) -> None:
-    """Let memory have what `ended_rows` wrote, once it is journaled."""
-    for row in rows:
+def settle(desk: Desk, entry: Entry, *, held: bool) -> Posting | None:
+    """A decision to end algos stands, or it does not: then rows that told of it are written anew."""
+    spared = desk.draft("algo", at=entry.at)
+    for row in entry.rows.algos:
         algo = desk.algos.every.get(row.id)
-        if algo is not None and row.status == Status.ENDING and not algo.status.over:
-            end(algo, Status.CANCELLED, row.reason or "")
+        if algo is None or algo.sentence is None or algo.sentence[0] not in _requests(entry):
+            continue
+        if held:
+            end(algo, Status.CANCELLED, algo.sentence[1])
             algo.untold = True
+            continue
+        algo.sentence = None
+        spared.algos[algo.id] = algo.row(at=entry.at)
+    return Posting(entry=desk.sealed(spared).entry()) if spared.algos else None
+
+
+def _requests(entry: Entry) -> set[str]:
+    return {command.request_id for command in entry.rows.commands}
 
 
 def in_scope(desk: Desk, account: str | None, symbol: str | None) -> list[Algo]:

@@ -209,6 +209,8 @@ def running(desk: Desk, command: Command) -> Algo:
         raise Refusal(Code.UNKNOWN_ALGO, "no algo that runs has this id", field="algoId", actual=algo_id)
     if algo.status.over:
         raise _over(algo)
+    if algo.sentence is not None:
+        raise Refusal(Code.NOT_READY, "the end of this algo is being decided", field="algoId", actual=algo_id)
     return algo
 
 

@@ -60,11 +60,16 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
 }
 
 
+WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
+    "a resume on its way does not undo a cancel of all": (6, []),
+}
+
+
 @pytest.mark.parametrize("name", FOUND)
 def test_what_was_found_is_survived(name: str) -> None:
     seed, plan = FOUND[name]
     with logs(None):
-        outcome = run(seed, plan=plan, storms=False)
+        outcome = run(seed, plan=plan, storms=False, algos=False)
     assert outcome.violation is None, outcome.violation
 
 
@@ -72,5 +77,13 @@ def test_what_was_found_is_survived(name: str) -> None:
 def test_what_was_found_in_a_storm_is_survived(name: str) -> None:
     seed, plan = IN_STORMS[name]
     with logs(None):
-        outcome = run(seed, plan=plan, storms=True)
+        outcome = run(seed, plan=plan, storms=True, algos=False)
+    assert outcome.violation is None, outcome.violation
+
+
+@pytest.mark.parametrize("name", WITH_ALGOS)
+def test_what_was_found_beside_algos_is_survived(name: str) -> None:
+    seed, plan = WITH_ALGOS[name]
+    with logs(None):
+        outcome = run(seed, plan=plan, algos=True)
     assert outcome.violation is None, outcome.violation

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from desk_maker import decide
 from market_world import D, MarketWorld
 
+from pms.contract.codes import Code, Refusal
 from pms.contract.names import HOUSE
 from pms.domain.algos.algo import Status
+from pms.domain.algos.ending import settle
 from pms.domain.liquidation import liquidate
 from pms.domain.posting import Posting
 from pms.domain.tiers import DEFAULT
@@ -76,6 +79,59 @@ def test_who_cancels_all_ends_them_too(scope: dict[str, str]) -> None:
     posting = world.ask("pms.cancel_all", None, **scope)
     (row,) = posting.entry.rows.algos
     assert (row.id, row.status, row.reason) == (algo_id, "ending", "all orders were cancelled")
+
+
+def condemned() -> tuple[MarketWorld, str, Posting]:
+    """An algo that a cancel of all is to end; the journal has not answered yet."""
+    world, algo_id = holding()
+    return world, algo_id, world.ask("pms.cancel_all")
+
+
+def test_what_trades_before_the_end_is_known_to_stand_does_not_revive_it() -> None:
+    world, algo_id, _ = condemned()
+    (order,) = world.of(algo_id)
+    world.trade(order.row.client_order_id, D("0.01"))
+    assert world.postings[-1].entry.rows.algos[0].status == "ending"
+    world.restart()
+    algo = world.desk.algos.every[algo_id]
+    assert (algo.status, algo.filled, algo.reason) == (Status.ENDING, D("0.01"), "all orders were cancelled")
+
+
+def test_nothing_is_decided_of_it_meanwhile() -> None:
+    world, algo_id, posting = condemned()
+    world.end(world.of(algo_id)[0].row.client_order_id, "EXPIRED")
+    world.pass_time(1_000)
+    assert world.conduct(algo_id) is None
+    assert len(world.of(algo_id)) == 1
+    for action in ("pause", "resume", "cancel"):
+        with pytest.raises(Refusal) as refused:
+            decide(world.desk, "pms.algo", now=world.now, algoId=algo_id, action=action)
+        assert refused.value.code is Code.NOT_READY
+    assert settle(world.desk, posting.entry, held=True) is None
+    world.conduct(algo_id)
+    assert world.desk.algos.every[algo_id].status is Status.CANCELLED
+
+
+def test_a_decision_that_did_not_stand_lets_it_go_on() -> None:
+    world, algo_id, posting = condemned()
+    again = settle(world.desk, posting.entry, held=False)
+    assert again is not None
+    # What traded meanwhile has told the journal of an end.
+    assert [(row.id, row.status) for row in again.entry.rows.algos] == [(algo_id, "running")]
+    world.end(world.of(algo_id)[0].row.client_order_id, "EXPIRED")
+    world.pass_time(1_000)
+    world.conduct(algo_id)
+    world.pass_time(1_000)
+    world.conduct(algo_id)
+    assert len(world.of(algo_id)) == 2
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_liquidation_meanwhile_is_what_ended_it(held: bool) -> None:
+    world, algo_id, posting = condemned()
+    assert fallen(world, "0.92").entry.rows.algos[0].reason == "liquidation"
+    settle(world.desk, posting.entry, held=held)
+    assert world.desk.algos.every[algo_id].reason == "liquidation"
 
 
 @pytest.mark.parametrize("scope", [{"subAccountId": "bob"}, {"symbol": "ETHUSDT"}])

@@ -1,0 +1,125 @@
+"""The traders who start algos: each errand from its first order to the algo's end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from pms.contract.names import Task
+from pms.sim.algo_kinds import KINDS
+from pms.sim.algo_scene import Errand, Fields, Scene, Side, opening
+from pms.sim.exchange import SimExchange
+from pms.sim.gateway import Gateway
+
+LOOKS, LOOK_S = 8, 0.15
+"""How often, and how far apart, a trader looks for the position that he has opened."""
+
+PRICES = ("price", "takeProfit", "stopLoss", "activationPrice")
+BPS = 10_000
+BEYOND_BP, PUSH_S = 30, 0.5
+"""Further than any callback of these worlds, and long enough to be heard of."""
+
+ZERO = Decimal(0)
+
+
+class AlgoTraders:
+    """Plays errands; `ended` says whether an algo is over, as the journal has it."""
+
+    def __init__(self, gateway: Gateway, exchange: SimExchange, ended: Callable[[str], bool]) -> None:
+        self._gateway, self._exchange, self._ended = gateway, exchange, ended
+
+    async def play(self, errands: list[Errand]) -> None:
+        """Run all errands, each from its time on."""
+        self._gateway.waiting += len(errands)
+        async with asyncio.TaskGroup() as group:
+            for errand in errands:
+                group.create_task(self._play(errand))
+
+    async def _play(self, errand: Errand) -> None:
+        try:
+            await _until(errand.start_ms)
+            scene, kind = Scene(errand, self._exchange, Random(errand.key)), KINDS[errand.kind]
+            fields: dict[str, Any] = {}
+            if kind.needs_position:
+                position = await self._opened(scene)
+                if position is None:
+                    return
+                fields = {"subAccountId": errand.account, "positionId": position["id"]}
+                side: Side = "BUY" if position["side"] == "LONG" else "SELL"
+                scene = scene._replace(errand=errand.held(side))
+            elif errand.again:
+                await self._gateway.insist(Task.TRADE, opening(scene))
+            fields |= kind.start(scene)
+            started = await self._gateway.insist(kind.task, fields, door=errand.door)
+            if started["success"]:
+                await self._live(scene, started["requestId"], fields)
+        finally:
+            self._gateway.waiting -= 1
+
+    async def _opened(self, scene: Scene) -> dict[str, Any] | None:
+        """Open a position, and look for it; None where others have closed it, or it was refused."""
+        errand = scene.errand
+        await self._gateway.insist(Task.TRADE, opening(scene))
+        for _ in range(LOOKS):
+            for position in await self._gateway.positions(errand.account):
+                opposite = "SHORT" if errand.side == "BUY" else "LONG"
+                if position["symbol"] == errand.symbol and position["positionSide"] != opposite:
+                    return position
+            await asyncio.sleep(LOOK_S)
+        return None
+
+    async def _live(self, scene: Scene, algo_id: str, fields: Fields) -> None:
+        """Amend, pause and resume an algo on its way, and see to its end."""
+        errand, kind, algo = scene.errand, KINDS[scene.errand.kind], {"algoId": algo_id}
+        asked, prices = self._gateway.insist, [fields[name] for name in PRICES if name in fields]
+        if errand.amend:
+            await self._wait(errand, 0.4)
+            change = kind.amend(scene)
+            prices += [change[name] for name in PRICES if name in change]
+            await asked(kind.task, {**algo, "action": "amend", **change}, door=errand.door)
+        if errand.pause:
+            await self._wait(errand, 0.5)
+            await asked(kind.task, {**algo, "action": "pause"}, door=errand.door)
+            await self._wait(errand, 0.3)
+            await asked(Task.ALGO, {**algo, "action": "resume"})
+        await _until(errand.end_ms)
+        if errand.again:
+            await asked(Task.TRADE, opening(scene))
+        if errand.leave == "cancel":
+            await asked(Task.CANCEL_ALGO, algo, door=errand.door)
+        if errand.leave == "cancel_all":
+            await self._leave(errand, algo)
+        first = 1 if scene.chance(0.5) else -1
+        late = errand.again
+        while errand.leave == "push" and not self._ended(algo_id):
+            await self._push(errand.symbol, prices, sign=first)
+            if late and not self._ended(algo_id):
+                # Once: what is opened against a resting exit expires it, and too often lets it wait a minute.
+                late = False
+                await asked(Task.TRADE, opening(scene))
+            await self._push(errand.symbol, prices, sign=-first)
+
+    async def _leave(self, errand: Errand, algo: Fields) -> None:
+        """Cancel all of the account, while somebody else there still wants the algo to go on."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._gateway.insist(Task.CANCEL_ALL, {"subAccountId": errand.account}))
+            group.create_task(self._gateway.insist(Task.ALGO, {**algo, "action": "resume"}))
+
+    async def _push(self, symbol: str, prices: Sequence[Decimal], *, sign: int) -> None:
+        """Let the market go up, or down, through all that an algo may wait for."""
+        middle = self._exchange.middle(symbol)
+        furthest = max([ZERO, *(sign * (price - middle) * BPS / middle for price in prices)])
+        await self._exchange.shake(symbol, bp=sign * (int(furthest) + BEYOND_BP), moves=1, thin=False)
+        await asyncio.sleep(PUSH_S)
+
+    async def _wait(self, errand: Errand, share: float) -> None:
+        """Let a part of what is left of an errand's time pass."""
+        left = errand.end_ms / 1000 - asyncio.get_running_loop().time()
+        await asyncio.sleep(max(0.0, left * share))
+
+
+async def _until(at_ms: int) -> None:
+    await asyncio.sleep(max(0.0, at_ms / 1000 - asyncio.get_running_loop().time()))
