@@ -113,6 +113,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak-only", default="", help="Only faults that begin so, as `kill` or `cut workers`.")
     parser.addoption("--crash-seconds", type=int, default=12, help="How long each crash takes to its bottom.")
     parser.addoption("--outage-seconds", type=float, default=5, help="How long the exchange is away.")
+    parser.addoption("--killed-all", action="store_true", help="Every algo in every middle, every death.")
+    parser.addoption("--killed-only", default="", help="With --killed-all: one death, as `workers`.")
     parser.addoption("--soak-keep", action="store_true", help="Keep the soak's directories with all logs.")
 
 
@@ -128,6 +130,7 @@ LONGEST = (
     "test_exactly_once.py",
     "test_soak.py",
     "test_algos.py",
+    "test_algos_killed.py",
     "test_real_input.py",
     "test_foreign_truth.py",
     "test_reconciliation.py",
