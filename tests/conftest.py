@@ -114,7 +114,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--crash-seconds", type=int, default=12, help="How long each crash takes to its bottom.")
     parser.addoption("--outage-seconds", type=float, default=5, help="How long the exchange is away.")
     parser.addoption("--killed-all", action="store_true", help="Every algo in every middle, every death.")
-    parser.addoption("--killed-only", default="", help="With --killed-all: one death, as `workers`.")
+    parser.addoption(
+        "--killed-only", default="", help="With --killed-all: these deaths alone, as `workers,redis`."
+    )
     parser.addoption("--soak-keep", action="store_true", help="Keep the soak's directories with all logs.")
 
 

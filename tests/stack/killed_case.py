@@ -58,6 +58,7 @@ class Case:
     key: ClassVar[str]
     letter: ClassVar[str]
     symbol: ClassVar[str]
+    middles: ClassVar[tuple[str, ...]] = MIDDLES
     notional: ClassVar[int] = 3_000
     slow: ClassVar[bool] = False
     #: whether it takes seconds until something of it flies

@@ -20,6 +20,7 @@ PATIENCE_S = 120.0
 """For what comes within a second or ten; a busy machine may take longer."""
 
 ALL_WORKERS = tuple(f"worker-{role}" for role in WORKERS)
+LEDGER = "worker-ledger"
 PARTS = ("streamer", *ALL_WORKERS, "beat")
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "CTKUSDT", "SUSHIUSDT", "KEEPUSDT", "AKROUSDT")
 WALLET = "20000000"
@@ -100,7 +101,8 @@ class KilledSystem(System):
         Trap: one that moves towards the market meanwhile is met by what was meant for better prices.
         """
         symbol, tick, before = order["symbol"], self.steps[order["symbol"]][0], Decimal(order["executedQty"])
-        side, nearer = ("SELL", tick) if order["side"] == "BUY" else ("BUY", -tick)
+        buys = order["side"] == "BUY"
+        side, nearer, own = ("SELL", tick, "bids") if buys else ("BUY", -tick, "asks")
 
         async def filled() -> bool:
             found = await self.venue_orders(symbol)
@@ -109,6 +111,7 @@ class KilledSystem(System):
                 return True
             price = Decimal(now["price"])
             await self.print(symbol, side, self._most[symbol], price + nearer)
+            await self.admin("POST", "levels", symbol=symbol, **{own: [[str(price), "0"]]})
             await self.print(symbol, side, part, price)
             return False
 
@@ -120,9 +123,18 @@ class KilledSystem(System):
             return list((await answer.json())["orders"])
 
     async def hold(self, method: str, subject: str, told: str) -> int:
-        """Let the venue do what it is asked, and keep its answer and its events to itself."""
+        """Let the venue do what it is asked, and tell nobody: not even whoever asks again."""
         for event in (f"^ORDER_TRADE_UPDATE {told}", f"^TRADE_LITE {told}", "^ACCOUNT_UPDATE"):
             await self.admin("POST", "faults", kind="withhold_event", count=-1, subject=event)
+        await self.admin(
+            "POST",
+            "faults",
+            kind="hang_before",
+            count=-1,
+            method="GET",
+            path="/fapi/v1/order",
+            subject=subject,
+        )
         fault = await self.admin("POST", "faults", kind="hang_after", method=method, subject=subject)
         return int(fault["id"])
 
@@ -242,9 +254,6 @@ class RedisForgets(RedisDies):
     name = "redis's tail"
     forgets = True
 
-    parts: ClassVar[tuple[str, ...]] = ("worker-ledger", "worker-recon", "beat")
-    #: while they are dead nobody but Redis has what is journaled
-
     def __init__(self, system: KilledSystem) -> None:
         super().__init__(system)
         self._log = system.home / "redis" / "appendonly.aof"
@@ -252,8 +261,8 @@ class RedisForgets(RedisDies):
 
     async def prepare(self) -> None:
         await self.system.settled()
-        for part in self.parts:
-            self.system.kill(part)
+        # While it is dead nobody but Redis has what is journaled.
+        self.system.kill(LEDGER)
         self._kept = self._log.stat().st_size
 
     async def strike(self) -> None:
@@ -264,22 +273,7 @@ class RedisForgets(RedisDies):
 
     async def back(self) -> None:
         await super().back()
-        await self.system.bring(*self.parts)
-
-
-class MostDie(RedisForgets):
-    """The same, and all workers with it: only the streamer is left, which goes by what is left."""
-
-    name = "workers and redis's tail"
-
-    async def strike(self) -> None:
-        for part in ALL_WORKERS:
-            self.system.kill(part)
-        await super().strike()
-
-    async def back(self) -> None:
-        await RedisDies.back(self)
-        await self.system.bring(*ALL_WORKERS, "beat")
+        await self.system.bring(LEDGER)
 
 
 DEATHS = {each.name: each for each in (StreamerDies, WorkersDie, RedisDies, RedisForgets)}

@@ -10,6 +10,8 @@ from killed_case import IN_FLIGHT, LEVERAGE, OVERDUE, PART_FILLED, RESTING, Case
 from killed_system import now_ms, patiently
 from killed_venue import ZERO, Bound
 
+from pms.contract.money import plain
+
 
 class ChaseCase(Case):
     """Overdue: mid is further than `maxDistance`, so that the rest is taken at market."""
@@ -136,6 +138,25 @@ class TwapCase(Case):
         return int(outcome.algo.started_at + 2_000 * self.duration)
 
 
+class SkippingTwapCase(TwapCase):
+    """What it missed is dropped: each slice is sent as it was planned, or not at all."""
+
+    kind, middles = "TWAP skipping", (IN_FLIGHT, OVERDUE)
+
+    async def _start(self, **terms: Any) -> None:
+        await super()._start(onMissed="skip", **terms)
+
+    def faults(self, outcome: Outcome) -> Iterator[str]:
+        bought, even = outcome.sum("BUY"), self.quantity / self.lots
+        yield from differs("status", outcome.algo.status, "finished")
+        for number, slot in outcome.slots.items():
+            if slot.filled and abs(slot.filled - even) >= self.system.steps[self.symbol][1]:
+                yield f"slice {number} filled {slot.filled}, planned were about {even}"
+        if bought < self.quantity:
+            reason = f"its time is over, and {plain(self.quantity - bought)} is not filled"
+            yield from differs("reason", outcome.algo.reason, reason)
+
+
 class ParticipationCase(TwapCase):
     """Half of what others trade meanwhile."""
 
@@ -251,4 +272,4 @@ class ScalperCase(Case):
             yield from differs("orders that closed layer 0", outcome.trading(1), 1)
 
 
-WORKING = (ChaseCase, TwapCase, ParticipationCase, ScalperCase)
+WORKING = (ChaseCase, TwapCase, SkippingTwapCase, ParticipationCase, ScalperCase)

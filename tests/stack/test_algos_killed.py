@@ -14,9 +14,9 @@ import pytest_asyncio
 from killed_case import IN_FLIGHT, MIDDLES, OVERDUE, PART_FILLED, RESTING, Case
 from killed_judge import Killing, Row
 from killed_protecting import PROTECTING, BracketCase, OcoCase, TrailCase
-from killed_system import DEATHS, PARTS, Death, KilledSystem, MostDie, StreamerDies
+from killed_system import DEATHS, PARTS, Death, KilledSystem, RedisForgets, StreamerDies
 from killed_table import lines
-from killed_working import WORKING, ChaseCase, ParticipationCase, ScalperCase, TwapCase
+from killed_working import WORKING, ChaseCase, ScalperCase, SkippingTwapCase, TwapCase
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -26,15 +26,14 @@ KINDS: tuple[type[Case], ...] = (*WORKING, *PROTECTING)
 SOME: dict[type[Death], dict[type[Case], str]] = {
     StreamerDies: {
         ChaseCase: PART_FILLED,
-        TwapCase: OVERDUE,
+        SkippingTwapCase: OVERDUE,
         TrailCase: RESTING,
         BracketCase: OVERDUE,
         OcoCase: IN_FLIGHT,
         ScalperCase: RESTING,
     },
-    MostDie: {
+    RedisForgets: {
         ChaseCase: IN_FLIGHT,
-        ParticipationCase: IN_FLIGHT,
         TwapCase: PART_FILLED,
         TrailCase: IN_FLIGHT,
         BracketCase: IN_FLIGHT,
@@ -62,8 +61,12 @@ def chosen(pytestconfig: pytest.Config) -> list[tuple[type[Death], dict[type[Cas
     if not pytestconfig.getoption("--killed-all"):
         return list(SOME.items())
     only = pytestconfig.getoption("--killed-only")
-    deaths = [death for name, death in DEATHS.items() if only in (name, "")]
-    return [(death, dict.fromkeys(KINDS, middle)) for death in deaths for middle in MIDDLES]
+    deaths = [death for name, death in DEATHS.items() if not only or name in only.split(",")]
+    return [
+        (death, {kind: middle for kind in KINDS if middle in kind.middles})
+        for death in deaths
+        for middle in MIDDLES
+    ]
 
 
 async def test_algos_go_on_where_they_were_when_anything_dies(
