@@ -60,10 +60,12 @@ class Killing:
             dead_s = (now_ms() - killed_at) / 1000
             stuck = await asyncio.gather(*(case.finish() for case in self.cases), return_exceptions=True)
         await self.system.settled()
-        return [
+        rows = [
             await self._row(case, standing[case.account], (killed_at, dead_s), failed)
             for case, failed in zip(self.cases, stuck, strict=True)
         ]
+        await self.system.flatten()
+        return rows
 
     async def _row(
         self, case: Case, standing: str, death: tuple[int, float], failed: BaseException | None

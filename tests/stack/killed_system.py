@@ -165,6 +165,16 @@ class KilledSystem(System):
         finally:
             reviving.cancel()
 
+    async def flatten(self) -> None:
+        """Close all that is held: what adds up over many deaths, the exchange would not let grow for ever."""
+        answer = await self.ask("pms.close_all", ttlMs=20_000, timeout_s=30)
+        assert answer["success"], answer
+
+        async def flat() -> bool:
+            return not await self.rows("select 1 from pms.positions where quantity <> 0")
+
+        await until(flat, "all positions to be closed", seconds=PATIENCE_S)
+
     async def bring(self, *parts: str) -> None:
         """Start what was killed, and wait until it serves."""
         await self.redis.delete(*(f"pms:ready:{part}" for part in parts))
@@ -237,6 +247,8 @@ class RedisDies(Death):
     async def back(self) -> None:
         self.system.redis_server.start()
         await self.system.redis.connection_pool.disconnect()
+        # What it remembers of the streamer's health is of the life before.
+        await self.system.redis.delete("pms:health")
 
         async def leads() -> bool:
             begun = self.system.log("streamer").count("stepping_down") > self._lives

@@ -39,6 +39,7 @@ class ChaseCase(Case):
         await self.hold("PUT", order=self._order)
         await self.system.move(self.symbol, "0.3")
         await self.caught()
+        self._order = await self.resting("BUY")
 
     async def meanwhile(self) -> None:
         if self.middle == PART_FILLED:
