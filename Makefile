@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python -m
 ARGS ?=
 
-.PHONY: help up down demo bench clients sim prove test soak outage crash conformance fuzz unit lint check format setup setup-dev clean
+.PHONY: help up down demo bench clients sim prove test soak outage crash kills conformance fuzz unit lint check format setup setup-dev clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make prove   plant known bugs, and see that the simulator finds each'
 	@echo 'make soak    ten minutes of kills, stops and cuts under load; make outage: ten without an exchange'
 	@echo 'make crash   a market that falls 35 % in a minute, three times, and a judge of every liquidation'
+	@echo 'make kills   every kind of algo in the middle, and streamer, workers or Redis killed under it'
 	@echo 'make conformance  Binance'"'"'s own client and ccxt trade a session on the venue, minutes of its book too'
 	@echo 'make fuzz    100,000 malformed requests to the venue (ARGS="--fuzz-seed 2")'
 	@echo 'make bench   the figures of docs/performance.md (ARGS=NAME: one of them)'
@@ -58,6 +59,8 @@ outage: setup-dev
 crash: setup-dev
 	@exec $(RUN) pytest -q tests/stack/test_crash.py --crash-seconds 60 $(ARGS)
 
+kills: setup-dev
+	@exec $(RUN) pytest -q tests/stack/test_algos_killed.py --killed-all $(ARGS)
 conformance: setup-dev
 	@exec $(RUN) pytest -q tests/clients/live_sessions.py --conformance-seconds 120 $(ARGS)
 

@@ -119,6 +119,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-requests", type=int, default=12_000, help="How many malformed requests.")
     parser.addoption("--fuzz-seed", type=int, default=1, help="Which ones.")
     parser.addoption("--record", action="store_true", help="Keep what the clients sent, as tapes.")
+    parser.addoption("--killed-all", action="store_true", help="Every algo in every middle, every death.")
+    parser.addoption(
+        "--killed-only", default="", help="With --killed-all: these deaths alone, as `workers,redis`."
+    )
     parser.addoption("--soak-keep", action="store_true", help="Keep the soak's directories with all logs.")
 
 
@@ -134,6 +138,7 @@ LONGEST = (
     "test_exactly_once.py",
     "test_soak.py",
     "test_algos.py",
+    "test_algos_killed.py",
     "test_algos_replay.py",
     "test_real_input.py",
     "test_foreign_truth.py",

@@ -40,6 +40,9 @@ START_S = 120.0
 class System:
     """Redis, PostgreSQL, venue, streamer, workers: started by name, killed by name."""
 
+    patience_s = START_S
+    #: for a part to be ready
+
     def __init__(self, home: Path, runtime: Path, *, venue_options: tuple[str, ...] = ()) -> None:
         self.home = home
         for directory in (home, runtime):
@@ -138,7 +141,9 @@ class System:
                 return False
             return name != "streamer" or await self.admitting()
 
-        await until(beats, f"{name} to be ready", seconds=START_S, tell=lambda: self.log(name)[-3000:])
+        await until(
+            beats, f"{name} to be ready", seconds=self.patience_s, tell=lambda: self.log(name)[-3000:]
+        )
 
     async def admitting(self) -> bool:
         """Whether the streamer admits commands."""
@@ -152,7 +157,7 @@ class System:
 
     async def _start_venue(self) -> None:
         self.start("venue", command=[*command_of("venue"), *self.venue_options])
-        await until(lambda: _has(self, "venue", "venue ready"), "the venue", seconds=START_S)
+        await until(lambda: _has(self, "venue", "venue ready"), "the venue", seconds=self.patience_s)
         line = next(line for line in self.log("venue").splitlines() if "venue ready" in line)
         self.venue_url = line.split()[-1]
         self.environment["PMS_BINANCE_REST_URL"] = self.venue_url
