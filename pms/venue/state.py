@@ -39,6 +39,10 @@ class Order(msgspec.Struct, tag="order", tag_field="k"):
     # Arrival order among resting orders; an amend gives a new one
     rank: int = 0
     amendments: int = 0
+    # How its price was named; an amend that gives a price ends it
+    price_match: str = "NONE"
+    # When a GTD order expires; 0 for all others
+    good_till: int = 0
 
     @property
     def open(self) -> bool:

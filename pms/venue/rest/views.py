@@ -56,9 +56,9 @@ def _tail(order: Order, market: Market) -> dict[str, Any]:
         "workingType": "CONTRACT_PRICE",
         "priceProtect": False,
         "origType": order.type,
-        "priceMatch": "NONE",
+        "priceMatch": order.price_match,
         "selfTradePreventionMode": order.self_trade,
-        "goodTillDate": 0,
+        "goodTillDate": order.good_till,
     }
 
 
