@@ -21,7 +21,7 @@ help:
 	@echo 'make soak    ten minutes of kills, stops and cuts under load; make outage: ten without an exchange'
 	@echo 'make crash   a market that falls 35 % in a minute, three times, and a judge of every liquidation'
 	@echo 'make bench   the figures of docs/performance.md (ARGS=NAME: one of them)'
-	@echo 'make clients environments for the order books that bench ticks compares with (ARGS=NAME: one of them)'
+	@echo 'make clients environments for what bench ticks and matching compare with (ARGS=NAME: one of them)'
 
 up: setup
 	@exec $(RUN) pms.cli.main up $(ARGS)

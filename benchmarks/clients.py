@@ -15,7 +15,11 @@ import bootstrap
 
 CLIENTS = bootstrap.ROOT / ".clients"
 LOCKS = Path(__file__).parent / "peers"
-NAMES = ("order_book", "nautilus_trader", "ccxt", "cryptofeed")
+BOOKS = ("order_book", "nautilus_trader", "ccxt", "cryptofeed")
+"""Those whose order book `bench ticks` runs."""
+MATCHERS = ("bourse", "numba", "lightmatchingengine", "pyorderbook")
+"""Those that `bench matching` lets match orders; numba compiles an engine of ours."""
+NAMES = (*BOOKS, *MATCHERS)
 HOW = "make clients"
 
 

@@ -62,7 +62,7 @@ def _peers() -> list[Peer]:
     """The libraries of `.clients/`, and the book one writes by hand, which needs no more than we do."""
     ours = Peer("sortedcontainers", version=version("sortedcontainers"), python=Path(sys.executable))
     others = (
-        Peer(name, version=clients.version(name), python=clients.python(name)) for name in clients.NAMES
+        Peer(name, version=clients.version(name), python=clients.python(name)) for name in clients.BOOKS
     )
     return [ours, *others]
 
