@@ -119,30 +119,29 @@ async def _beside(
 
 def _play(book: Book, commands: list[Command]) -> tuple[float, list[tuple[int, list[Event]]]]:
     """Commands a second, and the events of those that traded."""
-    names: dict[int, str] = {command.id: f"PMS_bench_{command.id:012}" for command in commands}
     seats = [Seat() for _ in range(MAKERS + TAKERS)]
-    lives = [LIVES[command.id % 4] if command.owner < MAKERS else GTC for command in commands]
+    # As an order comes from its gateway: read, with its account looked up
+    read = [
+        (
+            number,
+            seats[owner],
+            f"PMS_bench_{number:012}",
+            side,
+            price,
+            quantity,
+            life := LIVES[number % 4] if owner < MAKERS else GTC,
+            FAR if life is GTD else 0,
+        )
+        for number, owner, side, price, quantity in commands
+    ]
     place, cancel, done = book.place, book.cancel, []
     gc.collect()
     gc.freeze()
     began = time.process_time()
-    for (number, owner, side, price, quantity), life in zip(commands, lives, strict=True):
+    for number, seat, name, side, price, quantity, life, till in read:
         if quantity:
-            events = place(
-                BookOrder(
-                    number,
-                    seats[owner],
-                    names[number],
-                    side,
-                    price,
-                    quantity,
-                    life,
-                    EXPIRE_MAKER,
-                    False,
-                    0,
-                    FAR if life is GTD else 0,
-                )
-            )
+            order = BookOrder(number, seat, name, side, price, quantity, life, EXPIRE_MAKER, False, 0, till)
+            events = place(order)
             if len(events) > 1 or type(events[0]) is Fill:
                 done.append((number, events))
         else:

@@ -12,9 +12,11 @@ from benchmarks.peers.tapes import Command, Trade, serve
 
 def play(commands: list[Command]) -> Any:
     book = OrderBook(0, 1)
-    place, cancel = book.place_order, book.cancel_order
-    for order_id, owner, side, price, quantity in commands:
+    place, cancel, at = book.place_order, book.cancel_order, book.set_time
+    for time, (order_id, owner, side, price, quantity) in enumerate(commands):
         if quantity:
+            # Orders of one time and price would replace each other in its queue
+            at(time)
             place(side > 0, quantity, owner, price=price)
         else:
             cancel(order_id - 1)

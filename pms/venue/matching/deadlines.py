@@ -23,7 +23,8 @@ class Deadlines:
     def add(self, order: BookOrder) -> None:
         """Take in an order that rests now."""
         if len(self._heap) >= self._tidy_at:
-            self._heap = sorted({entry for entry in self._heap if entry[1] in self._orders})
+            # A set, since an amended order is here more than once
+            self._heap = list({entry for entry in self._heap if entry[1] in self._orders})
             heapify(self._heap)
             self._tidy_at = max(FEW, 2 * len(self._heap))
         heappush(self._heap, (order.good_till, order.id))

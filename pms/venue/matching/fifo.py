@@ -91,18 +91,21 @@ class FirstInFirstOut(Level):
 
     def trade(self, taker: BookOrder, mode: SelfTrade, registry: Registry, events: list[Event]) -> bool:
         """Give a taker what stands here, the oldest first; True where a self-trade ended the taker."""
-        seat, side = taker.seat, taker.side
-        while taker.left:
-            maker = self.first()
-            ahead = (self._back if maker is None else maker.place) - self._front
+        queue, price, seat, side = self._queue, self.price, taker.seat, taker.side
+        while wanted := taker.left:
+            if queue and not (maker := queue[0]).resting:
+                queue.popleft()
+                self._gone -= 1
+                continue
+            ahead = (maker.place if queue else self._back) - self._front
             if ahead > 0:
-                quantity = min(ahead, taker.left)
+                quantity = ahead if ahead < wanted else wanted
                 self._front += quantity
                 self.total -= quantity
-                taker.left -= quantity
+                taker.left = wanted - quantity
                 seat.position += quantity * side
-                events.append(Fill(None, self.price, quantity, side))
-            elif maker is None:
+                events.append(Fill(None, price, quantity, side))
+            elif not queue:
                 return False
             elif maker.seat is seat and mode is not NONE:
                 if mode is not EXPIRE_TAKER:
@@ -111,11 +114,11 @@ class FirstInFirstOut(Level):
                     events.append(Expired(taker, Why.SELF_TRADE))
                     return True
             else:
-                shown = maker.left - maker.hidden
-                quantity = min(shown, taker.left)
-                taker.left -= quantity
+                quantity = maker.left - maker.hidden
+                quantity = min(quantity, wanted)
+                taker.left = wanted - quantity
                 self.take_order(maker, quantity)
-                events.append(Fill(maker, self.price, quantity, side))
+                events.append(Fill(maker, price, quantity, side))
                 registry.traded(maker, quantity, taker, events)
         return False
 
