@@ -383,6 +383,22 @@ def test_a_fill_or_kill_order_does_not_count_on_what_may_expire_on_the_way() -> 
     assert (taker.left, seat.position, levels(book, SELL)) == (15, 10, {99: 5, 100: 10})
 
 
+@pytest.mark.parametrize(
+    ("mode", "events"),
+    [
+        (SelfTrade.NONE, [("fill", 1, 100, 2), ("fill", 2, 100, 3), ("rested", 3)]),
+        (SelfTrade.EXPIRE_MAKER, [("expired", 1, "SELF_TRADE"), ("fill", 2, 100, 3), ("rested", 3)]),
+        (SelfTrade.EXPIRE_TAKER, [("expired", 3, "SELF_TRADE")]),
+        (SelfTrade.EXPIRE_BOTH, [("expired", 1, "SELF_TRADE"), ("expired", 3, "SELF_TRADE")]),
+    ],
+)
+def test_the_takers_mode_says_who_gives_way(mode: SelfTrade, events: list[Told]) -> None:
+    book, seat = Book(), Seat()
+    book.place(BookOrder(1, seat, "mine", SELL, 100, 2))
+    book.place(BookOrder(2, Seat(), "another's", SELL, 100, 3))
+    assert told(book.place(BookOrder(3, seat, "taker", BUY, 100, 6, self_trade=mode))) == events
+
+
 def test_an_amended_order_trades_with_its_own_account() -> None:
     book, seat = Book(), Seat()
     book.place(BookOrder(1, seat, "sell", SELL, 101, 5))
