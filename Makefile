@@ -24,7 +24,7 @@ help:
 	@echo 'make conformance  Binance'"'"'s own client and ccxt trade a session on the venue, minutes of its book too'
 	@echo 'make fuzz    100,000 malformed requests to the venue (ARGS="--fuzz-seed 2")'
 	@echo 'make bench   the figures of docs/performance.md (ARGS=NAME: one of them)'
-	@echo 'make clients environments for the order books that bench ticks compares with (ARGS=NAME: one of them)'
+	@echo 'make clients environments for what bench ticks and matching compare with (ARGS=NAME: one of them)'
 
 up: setup
 	@exec $(RUN) pms.cli.main up $(ARGS)

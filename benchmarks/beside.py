@@ -1,4 +1,4 @@
-"""A peer under measurement: a process of its own that follows the frames whenever it is asked to.
+"""A peer under measurement: a process of its own that does a piece of work whenever it is asked to.
 
 What goes wrong with a peer costs its figure, never the run: the figure is None and the reason is told.
 """
@@ -28,7 +28,9 @@ class Refused(Exception):
 
 
 class Peer:
-    """One library, its process and its rounds."""
+    """One library, its process and its rounds. This one follows depth frames; others judge otherwise."""
+
+    start_s, round_s = START_S, ROUND_S
 
     def __init__(self, name: str, *, version: str, python: Path | None) -> None:
         """The module of that name, run by the interpreter that has the library; None: there is none."""
@@ -39,7 +41,7 @@ class Peer:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, recording: Path) -> None:
-        """Start its process on the frames in a file."""
+        """Start its process on the work in a file."""
         try:
             if self._python is None:
                 raise Refused(f"not installed: {clients.HOW}")
@@ -47,17 +49,21 @@ class Peer:
         except Refused as refusal:
             await self._refuse(refusal)
 
-    async def round(self, bests: Sequence[Best]) -> None:
-        """Have it follow the frames once; its figure is refused unless its bests are these."""
+    async def round(self, expected: Any) -> None:
+        """Have it do its work once; its figure is refused unless this comes of it."""
         if self.reason is not None:
             return
         try:
             answer = await self._ask()
-            if doubt := disagreement(answer["bests"], bests):
+            if doubt := self.doubt(answer, expected):
                 raise Refused(doubt)
             self._rates.append(answer["rate"])
         except Refused as refusal:
             await self._refuse(refusal)
+
+    def doubt(self, answer: dict[str, Any], expected: Any) -> str | None:
+        """What is wrong with its work; None if nothing is."""
+        return disagreement(answer["bests"], expected)
 
     async def end(self) -> None:
         """End its process."""
@@ -69,7 +75,7 @@ class Peer:
         await process.wait()
 
     def figures(self) -> dict[str, Any]:
-        """Its version, its median rate in diffs a second or None, and then the reason."""
+        """Its version, its median rate or None, and then the reason."""
         figures = {"version": self._version}
         if self.reason is not None:
             return {**figures, "rate": None, "reason": self.reason}
@@ -86,13 +92,13 @@ class Peer:
                 stderr=log,
                 limit=LONGEST_LINE,
             )
-        await self._answer(START_S)
+        await self._answer(self.start_s)
 
     async def _ask(self) -> dict[str, Any]:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
-        return await self._answer(ROUND_S)
+        return await self._answer(self.round_s)
 
     async def _answer(self, time_s: float) -> dict[str, Any]:
         """The next line that it prints; raises Refused where none comes."""

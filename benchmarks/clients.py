@@ -18,7 +18,9 @@ LOCKS = Path(__file__).parent / "peers"
 BOOKS = ("order_book", "nautilus_trader", "ccxt", "cryptofeed")
 """Those whose order book `bench ticks` runs."""
 OFFICIAL = "binance_sdk_derivatives_trading_usds_futures"
-NAMES = (*BOOKS, OFFICIAL)
+MATCHERS = ("bourse", "numba", "lightmatchingengine", "pyorderbook")
+"""Those that `bench matching` lets match orders; numba compiles an engine of ours."""
+NAMES = (*BOOKS, *MATCHERS, OFFICIAL)
 HOW = "make clients"
 
 

@@ -10,7 +10,10 @@ import click
 
 from pms.contract.money import encode
 
-NAMES = ("command", "fill", "ticks", "start", "risk", "admission", "algos", "algos_live", "execution")
+NAMES = (
+    *("command", "fill", "ticks", "start", "risk", "admission"),
+    *("algos", "algos_live", "execution", "matching"),
+)
 LONGEST_S = 50
 """Unless a bench says itself how long it may take."""
 
@@ -19,12 +22,12 @@ LONGEST_S = 50
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else, on stdout.")
 def bench(name: str, as_json: bool) -> None:
-    """Measure one path beside its floor: command, fill, ticks, start, risk, admission or algos; or, with
-    execution, each algo on recorded frames beside plain orders.
+    """Measure one path beside its floor: command, fill, ticks, start, risk, admission or algos.
 
-    algos_live runs 200 algos on 20 symbols of a whole running system. Each brings up what it needs on free
-    addresses and stops it again. It ends within 50 seconds; algos_live and execution, which replays a minute
-    and a half, within five minutes.
+    algos_live runs 200 algos on 20 symbols of a whole running system; execution lays each algo on recorded
+    frames beside plain orders; matching runs half a million commands through five engines. Each brings up
+    what it needs on free addresses and stops it again. It ends within 50 seconds, those three within five
+    minutes.
     """
     import uvloop
 

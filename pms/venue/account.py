@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from pms.venue import errors
+from pms.venue.matching import BookOrder, Seat
 from pms.venue.state import ZERO, Income, Order, Position, Trade, Wallet
 
 DAY_MS = 86_400_000
@@ -20,12 +21,11 @@ Row = TypeVar("Row")
 class Exposure:
     """Margin-bearing open orders of one symbol: notionals at their assumed prices, both sides."""
 
-    __slots__ = ("asks", "bids", "reduce_only")
+    __slots__ = ("asks", "bids")
 
     def __init__(self) -> None:
         self.bids = ZERO
         self.asks = ZERO
-        self.reduce_only: dict[int, Order] = {}
 
     def add(self, side: int, notional: Decimal) -> None:
         """Count an order's open notional in (or, negative, out)."""
@@ -43,7 +43,9 @@ class Account:
         self.positions: dict[str, Position] = {}
         self.exposures: defaultdict[str, Exposure] = defaultdict(Exposure)
         self.open: defaultdict[str, dict[int, Order]] = defaultdict(dict)
-        self.open_by_client_id: dict[str, Order] = {}
+        # What rests in the books by client id, kept by them: one set of names over all symbols
+        self.names: dict[str, BookOrder] = {}
+        self._seats: dict[str, Seat] = {}
         self.orders: defaultdict[str, dict[int, Order]] = defaultdict(dict)
         # Ascending ids of `orders`, kept beside it so that a page is found by bisection
         self.order_ids: defaultdict[str, list[int]] = defaultdict(list)
@@ -65,6 +67,14 @@ class Account:
             )
         return position
 
+    def seat(self, symbol: str) -> Seat:
+        """What the symbol's book knows of the account."""
+        seat = self._seats.get(symbol)
+        if seat is None:
+            held = self.positions.get(symbol)
+            seat = self._seats[symbol] = Seat(self.names, position=held.lots if held is not None else 0)
+        return seat
+
     def remember(self, order: Order) -> None:
         """Enter an accepted order, open or not, into the history. Ids of one symbol come ascending."""
         self.orders[order.symbol][order.order_id] = order
@@ -74,15 +84,10 @@ class Account:
     def add_open(self, order: Order) -> None:
         """Enter an order among the open ones."""
         self.open[order.symbol][order.order_id] = order
-        self.open_by_client_id[order.client_order_id] = order
-        if order.reduce_only:
-            self.exposures[order.symbol].reduce_only[order.order_id] = order
 
     def close(self, order: Order) -> None:
         """Take an order out of the open ones; it stays in the history."""
-        if self.open[order.symbol].pop(order.order_id, None) is not None:
-            self.open_by_client_id.pop(order.client_order_id, None)
-            self.exposures[order.symbol].reduce_only.pop(order.order_id, None)
+        self.open[order.symbol].pop(order.order_id, None)
 
     def find(self, symbol: str, *, order_id: int | None, client_order_id: str | None) -> Order | None:
         """An order by its id, or else the newest by its client id."""
@@ -96,8 +101,8 @@ class Account:
 
     def open_by_client(self, symbol: str, client_order_id: str) -> Order | None:
         """An open order of this symbol by its client id."""
-        order = self.open_by_client_id.get(client_order_id)
-        return order if order is not None and order.symbol == symbol else None
+        named = self.names.get(client_order_id)
+        return None if named is None else self.open[symbol].get(named.id)
 
     def open_orders(self, symbol: str | None) -> list[Order]:
         """Open orders of one symbol or all, oldest first."""

@@ -107,7 +107,7 @@ class Acts:
             fill = Fill(maker=None, price=price, quantity=lots, taker_side=side)
             word = "CALCULATED" if why is Closing.ADL else "TRADE"
             exchange.settlement.settle(tx, market, fill, order, announce=True, execution=word)
-            exchange.trim_reduce_only(tx, market, account)
+            exchange.position_moved(tx, market, account)
             if why is Closing.LIQUIDATION:
                 fee = to_cents(-market.symbol.notional(price, lots) * LIQUIDATION_FEE)
                 exchange.settlement.credit(tx, account, fee, type_="INSURANCE_CLEAR", symbol=symbol)

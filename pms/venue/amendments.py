@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from pms.venue.account import Account
 from pms.venue.exchange import Exchange
+from pms.venue.matching import PriceMatch
 from pms.venue.state import Amendment, Order
 
 
@@ -20,11 +21,14 @@ class Amendments:
         for each in remembered:
             self._keep(each)
 
-    def amend(self, account: Account, order: Order, *, price: int, lots: int) -> Order:
+    def amend(
+        self, account: Account, order: Order, *, price: int, lots: int, price_match: PriceMatch
+    ) -> Order:
         """Amend an order; nothing is kept where that cancelled it instead."""
+        self._exchange.expire_due(order.symbol)
         before, count = (order.price, order.quantity), order.amendments
         with self._exchange.transaction() as tx:
-            amended = self._exchange.amend(account, order, price=price, lots=lots)
+            amended = self._exchange.amend(account, order, price=price, lots=lots, price_match=price_match)
             if amended.amendments > count:
                 fact = Amendment(
                     account=account.name,

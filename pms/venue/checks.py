@@ -11,7 +11,7 @@ from pms.venue.account import Account
 from pms.venue.brackets import max_notional
 from pms.venue.margin import account_margin, assumed_price, open_loss, required
 from pms.venue.market import Market
-from pms.venue.matching import SELL, SelfTrade, TimeInForce
+from pms.venue.matching import NotReducing, PriceMatch, SelfTrade, TimeInForce, TooMuchReducing
 from pms.venue.state import ZERO, Order, Origin
 
 
@@ -29,6 +29,10 @@ class NewOrder:
     client_order_id: str
     self_trade: SelfTrade
     origin: Origin | None = None
+    # Names the price in place of `price`, when the order arrives
+    price_match: PriceMatch = PriceMatch.NONE
+    # Milliseconds since the epoch at which a GTD order expires
+    good_till: int = 0
 
 
 def check_new_order(
@@ -38,7 +42,7 @@ def check_new_order(
     symbol = market.symbol
     if symbol.status != "TRADING":
         raise errors.refusal(-4140)
-    if new.client_order_id in account.open_by_client_id:
+    if new.client_order_id in account.names:
         raise errors.refusal(-4116)
     if len(account.open[symbol.name]) >= symbol.max_orders:
         raise errors.refusal(-2025)
@@ -90,9 +94,8 @@ def check_funds(
     replaced: Order | None = None,
 ) -> Decimal:
     """Reduce-only, position limit and margin; `replaced` is an open order that this one takes over from."""
-    held = account.position(market.symbol.name).lots
     if reduce_only:
-        _check_reduces(account, market, side=side, lots=lots, held=held, replaced=replaced)
+        _check_reduces(account, market, side=side, lots=lots, replaced=replaced)
         return ZERO
     assumed = assumed_price(market, side, price)
     step = market.symbol.step
@@ -103,8 +106,9 @@ def check_funds(
         bids, asks = (bids - freed, asks) if side > 0 else (bids, asks - freed)
     added = assumed * step * lots
     new_bids, new_asks = (bids + added, asks) if side > 0 else (bids, asks + added)
-    leverage = account.position(market.symbol.name).leverage
-    notional = market.mark * step * held
+    position = account.position(market.symbol.name)
+    leverage = position.leverage
+    notional = market.mark * step * position.lots
     after = required(notional, bids=new_bids, asks=new_asks, leverage=leverage)
     before = required(notional, bids=exposure.bids, asks=exposure.asks, leverage=leverage)
     if after <= before:
@@ -117,32 +121,12 @@ def check_funds(
     return assumed
 
 
-def _check_reduces(
-    account: Account, market: Market, *, side: int, lots: int, held: int, replaced: Order | None
-) -> None:
-    if held == 0 or (held > 0) == (side > 0) or lots > abs(held):
-        raise errors.refusal(-2022)
-    others = sum(
-        order.remaining
-        for order in account.exposures[market.symbol.name].reduce_only.values()
-        if order is not replaced and order.side == side
-    )
-    if others + lots > abs(held):
-        raise errors.refusal(-4118)
-
-
-def excess_reduce_only(account: Account, symbol: str) -> list[Order]:
-    """Open reduce-only orders that would turn the position around; the newest give way first."""
-    orders = account.exposures[symbol].reduce_only
-    if not orders:
-        return []
-    held = account.position(symbol).lots
-    closing = SELL if held > 0 else -SELL
-    excess = [order for order in orders.values() if held == 0 or order.side != closing]
-    rest = [order for order in orders.values() if held != 0 and order.side == closing]
-    total = sum(order.remaining for order in rest)
-    while total > abs(held):
-        latest = rest.pop()
-        total -= latest.remaining
-        excess.append(latest)
-    return excess
+def _check_reduces(account: Account, market: Market, *, side: int, lots: int, replaced: Order | None) -> None:
+    try:
+        account.seat(market.symbol.name).check_reduces(
+            side, lots, replaced=market.book.orders[replaced.order_id] if replaced is not None else None
+        )
+    except NotReducing:
+        raise errors.refusal(-2022) from None
+    except TooMuchReducing:
+        raise errors.refusal(-4118) from None

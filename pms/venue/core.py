@@ -93,12 +93,13 @@ def build(
 
 
 async def keep_house(venue: Venue) -> None:
-    """Expire listen keys every second; note the last prices now and then. For ever."""
+    """Expire listen keys and orders every second; note the last prices now and then. For ever."""
     loop = asyncio.get_running_loop()
     noted = loop.time()
     while True:
         await asyncio.sleep(1.0)
         venue.keys.expire()
+        venue.exchange.expire_due()
         if loop.time() - noted >= CHECKPOINT_S:
             noted = loop.time()
             venue.exchange.checkpoint()

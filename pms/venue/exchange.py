@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 
 from pms.venue import errors, user_events
 from pms.venue.account import Account
 from pms.venue.brackets import max_leverage, max_notional
-from pms.venue.checks import NewOrder, check_funds, check_new_order, excess_reduce_only, market_order_limit
+from pms.venue.checks import NewOrder, check_funds, check_new_order, market_order_limit
 from pms.venue.market import Market
 from pms.venue.matching import (
+    BookOrder,
+    Cancelled,
     CannotFill,
-    Execution,
-    Fill,
-    RestingOrder,
+    PriceMatch,
     SelfTrade,
     TimeInForce,
     WouldTake,
-    execute,
+    anonymous,
+    matched_price,
 )
+from pms.venue.outcomes import Outcomes
 from pms.venue.settlement import Fees, Settlement
 from pms.venue.state import ZERO, Order, Position, SymbolState, Wallet
 from pms.venue.transaction import Journal, Publisher, Transaction, Watcher
@@ -51,9 +54,8 @@ class Exchange:
         self.clock = clock
         self._journal = journal
         self._publisher = publisher
-        self._owners: dict[str, int] = {}
         self.settlement = Settlement(self.accounts, self.fees, markets=markets)
-        self._rank = 0
+        self._outcomes = Outcomes(self.accounts, self.settlement)
         self.watchers: list[Watcher] = []
         self._changing: Transaction | None = None
 
@@ -88,7 +90,6 @@ class Exchange:
 
     def enter(self, account: Account) -> None:
         """Take an account in, as restored or new."""
-        self._owners[account.name] = len(self._owners) + 1
         self.accounts[account.name] = account
 
     def open_account(self, name: str, balance: Decimal) -> Account:
@@ -101,13 +102,11 @@ class Exchange:
 
     def restore_order(self, order: Order) -> None:
         """Put an open order back into the book. Trap: call in ascending rank."""
-        self._rank = max(self._rank, order.rank)
+        self._outcomes.rank = max(self._outcomes.rank, order.rank)
         account, market = self.accounts[order.account], self.markets[order.symbol]
         account.add_open(order)
-        resting = self._resting(order)
-        market.book.rest(resting)
-        market.resting[order.order_id] = resting
-        self._expose(market, order)
+        market.book.rest(self._book_order(order))
+        self._outcomes.expose(market, order)
 
     def set_leverage(self, account: Account, symbol: str, leverage: int) -> Position:
         """Set the leverage of a symbol; -4028 outside 1…max, -2027 if the position is too large for it."""
@@ -129,14 +128,14 @@ class Exchange:
 
     def place(self, account: Account, new: NewOrder) -> Order:
         """Check, match and perhaps rest an order; the order in its state after matching."""
-        market = self.markets[new.symbol]
+        self.expire_due(new.symbol)
+        new, market = self.priced(new), self.markets[new.symbol]
         assumed = check_new_order(account, market, new, self.markets)
-        is_market = new.type == "MARKET"
         with self.transaction() as tx:
             order = Order(
                 account=account.name,
                 symbol=new.symbol,
-                order_id=0,
+                order_id=market.next_order_id,
                 client_order_id=new.client_order_id,
                 side=new.side,
                 type=new.type,
@@ -149,20 +148,42 @@ class Exchange:
                 updated=tx.time,
                 assumed=assumed,
                 origin=new.origin,
+                price_match=new.price_match.value,
+                good_till=new.good_till,
             )
-            resting = self._resting(order)
-            limit = market_order_limit(market, new.side) if is_market else new.price
-            in_force = TimeInForce.IOC if is_market else new.time_in_force
-            execution = _execute(market, resting, limit=limit, time_in_force=in_force, mode=new.self_trade)
-            order.order_id = market.take_order_id()
+            arriving = self._book_order(order)
+            if new.type == "MARKET":
+                arriving.price = market_order_limit(market, new.side)
+                arriving.time_in_force = TimeInForce.IOC
+            try:
+                events = market.book.place(arriving)
+            except WouldTake:
+                raise errors.refusal(-5022) from None
+            except CannotFill:
+                raise errors.refusal(-5021) from None
+            market.take_order_id()
             account.remember(order)
-            self._finish(tx, market, order, resting, execution, announce=True)
+            self._outcomes.arrived(tx, market, order, events, announce=True)
         return order
+
+    def priced(self, new: NewOrder) -> NewOrder:
+        """An order with the price that it has if it arrives now."""
+        if new.price_match is PriceMatch.NONE:
+            return new
+        return replace(new, price=self.matched_price(self.markets[new.symbol], new.side, new.price_match))
+
+    def matched_price(self, market: Market, side: int, match: PriceMatch) -> int:
+        """The price that the book names now; -5041 where it has not so many levels."""
+        price = matched_price(market.book, side, match)
+        if price is None:
+            raise errors.refusal(-5041)
+        return price
 
     def cancel(
         self, account: Account, symbol: str, *, order_id: int | None, client_order_id: str | None
     ) -> Order:
         """Cancel an open order; -2011 if it is not open."""
+        self.expire_due(symbol)
         order: Order | None
         if order_id is not None:
             order = account.open[symbol].get(order_id)
@@ -173,21 +194,32 @@ class Exchange:
         if order is None:
             raise errors.refusal(-2011)
         with self.transaction() as tx:
-            self._close(tx, self.markets[symbol], order, status="CANCELED", execution="CANCELED")
+            self._cancel(tx, self.markets[symbol], order)
         return order
 
     def cancel_all(self, account: Account, symbol: str) -> None:
         """Cancel every open order of a symbol; fine with none."""
         with self.transaction() as tx:
             for order in list(account.open[symbol].values()):
-                self._close(tx, self.markets[symbol], order, status="CANCELED", execution="CANCELED")
+                self._cancel(tx, self.markets[symbol], order)
 
-    def amend(self, account: Account, order: Order, *, price: int, lots: int) -> Order:
+    def amend(
+        self,
+        account: Account,
+        order: Order,
+        *,
+        price: int,
+        lots: int,
+        price_match: PriceMatch = PriceMatch.NONE,
+    ) -> Order:
         """Change price and total quantity of an open limit order; it goes to the back of the queue.
 
         Cancels it instead if that much is filled already, or if a post-only order would take.
         """
+        self.expire_due(order.symbol)
         market = self.markets[order.symbol]
+        if not order.open:
+            raise errors.refusal(-2013)
         if order.price == price and order.quantity == lots:
             raise errors.refusal(-5027)
         if order.amendments >= MAX_AMENDMENTS:
@@ -197,7 +229,7 @@ class Exchange:
         post_only_takes = order.time_in_force == "GTX" and market.book.would_take(order.side, price)
         if left <= 0 or post_only_takes:
             with self.transaction() as tx:
-                self._close(tx, market, order, status="CANCELED", execution="CANCELED")
+                self._cancel(tx, market, order)
             return order
         if not order.reduce_only:
             market.symbol.check_notional(market.symbol.price(price), lots)
@@ -212,63 +244,88 @@ class Exchange:
             replaced=order,
         )
         with self.transaction() as tx:
-            self._withdraw(tx, market, order)
+            events = market.book.amend(order.order_id, price=price, left=left)
+            self._outcomes.release(market, order)
             order.price, order.quantity, order.assumed = price, lots, assumed
+            order.price_match = price_match.value
             order.amendments += 1
             order.self_trade = SelfTrade.NONE.value
             order.updated = tx.time
-            resting = self._resting(order)
-            in_force = TimeInForce(order.time_in_force)
-            execution = _execute(market, resting, limit=price, time_in_force=in_force, mode=SelfTrade.NONE)
             self.settlement.tell_order(tx, market, order, execution="AMENDMENT")
-            self._finish(tx, market, order, resting, execution, announce=False)
+            self._outcomes.arrived(tx, market, order, events, announce=False)
         return order
+
+    def expire_due(self, symbol: str | None = None) -> None:
+        """Expire the orders whose good-till date has come, of a symbol or of all.
+
+        No order trades behind its date, however late we are: every change of a book begins so.
+        Trap: a change of several parts does it before its first; within one nothing more expires.
+        """
+        if self._changing is not None:
+            return
+        for market in self.markets.values() if symbol is None else (self.markets[symbol],):
+            deadline = market.book.next_deadline
+            if deadline is not None and deadline <= self.clock():
+                with self.transaction() as tx:
+                    self._outcomes.expired(tx, market, market.book.expire(tx.time))
 
     # What the exchange itself does to accounts (acts.py)
 
     def expire_open(self, tx: Transaction, account: Account, symbol: str, *, reason: int) -> None:
         """Expire all open orders of an account in a symbol; `reason` as `er` tells it."""
+        market = self.markets[symbol]
         for order in list(account.open[symbol].values()):
-            self._expire(tx, self.markets[symbol], order, status="EXPIRED", reason=reason)
+            market.book.cancel(order.order_id)
+            self._outcomes.close(tx, market, order, status="EXPIRED", execution="EXPIRED", reason=reason)
 
     def give_way(self, tx: Transaction, account: Account, symbol: str, *, lots: int) -> None:
         """Expire the newest resting reduce-only orders, so that this much more can reduce the position."""
-        resting = list(account.exposures[symbol].reduce_only.values())
-        held = abs(account.position(symbol).lots)
-        while resting and sum(order.remaining for order in resting) + lots > held:
-            self._expire(tx, self.markets[symbol], resting.pop(), status="EXPIRED", reason=4)
+        market, seat = self.markets[symbol], account.seat(symbol)
+        resting = list(seat.closing.values())
+        while resting and sum(order.left for order in resting) + lots > abs(seat.position):
+            given = resting.pop().key
+            assert isinstance(given, Order)
+            market.book.cancel(given.order_id)
+            self._outcomes.close(tx, market, given, status="EXPIRED", execution="EXPIRED", reason=4)
 
-    def trim_reduce_only(self, tx: Transaction, market: Market, account: Account) -> None:
-        """Expire the reduce-only orders of an account that have nothing left to reduce."""
-        for order in excess_reduce_only(account, market.symbol.name):
-            self._expire(tx, market, order, status="EXPIRED", reason=4)
+    def position_moved(self, tx: Transaction, market: Market, account: Account) -> None:
+        """A position changed without the book: it may be too little for its reduce-only orders."""
+        name = market.symbol.name
+        events = market.book.hold(account.seat(name), account.position(name).lots)
+        self._outcomes.expired(tx, market, events)
 
     # The anonymous market
 
     def set_levels(self, symbol: str, *, bids: Levels, asks: Levels, forced: bool = False) -> None:
         """Set anonymous levels at once, as one diff; `forced` sends the diff even if it says nothing new."""
+        self.expire_due(symbol)
         market = self.markets[symbol]
         with self.transaction() as tx:
             tx.forced = forced
-            self._background(tx, market, market.book.apply_anonymous(bids, asks))
+            self._outcomes.background(tx, market, anonymous.apply_levels(market.book, bids, asks))
 
     def replace_levels(self, symbol: str, *, bids: Levels, asks: Levels) -> None:
         """Set the whole anonymous market from a snapshot."""
+        self.expire_due(symbol)
         market = self.markets[symbol]
         with self.transaction() as tx:
-            self._background(tx, market, market.book.replace_anonymous(bids, asks))
+            self._outcomes.background(tx, market, anonymous.replace_levels(market.book, bids, asks))
 
     def background_order(self, symbol: str, *, side: int, lots: int, limit: int | None) -> None:
         """Let the anonymous market take liquidity."""
+        self.expire_due(symbol)
         market = self.markets[symbol]
         with self.transaction() as tx:
-            self._background(tx, market, market.book.aggress(side=side, quantity=lots, limit=limit))
+            events = anonymous.take(market.book, side=side, quantity=lots, limit=limit)
+            self._outcomes.background(tx, market, events)
 
     def recorded_trade(self, symbol: str, *, side: int, price: int, lots: int) -> None:
         """Replay one recorded trade; only accounts' orders are filled by it."""
+        self.expire_due(symbol)
         market = self.markets[symbol]
         with self.transaction() as tx:
-            self._background(tx, market, market.book.print_trade(side=side, price=price, quantity=lots))
+            events = anonymous.print_trade(market.book, side=side, price=price, quantity=lots)
+            self._outcomes.background(tx, market, events)
 
     def checkpoint(self) -> None:
         """Journal the last prices, so that a restart goes on from them."""
@@ -277,110 +334,22 @@ class Exchange:
 
     # Inside a transaction
 
-    def _background(self, tx: Transaction, market: Market, fills: list[Fill]) -> None:
-        tx.touched.add(market.symbol.name)
-        for fill in fills:
-            self.settlement.settle(tx, market, fill, None)
-        self._trim_reduce_only(tx, market, fills)
+    def _cancel(self, tx: Transaction, market: Market, order: Order) -> None:
+        cancelled = market.book.cancel(order.order_id)
+        assert isinstance(cancelled[0], Cancelled)
+        self._outcomes.close(tx, market, order, status="CANCELED", execution="CANCELED")
 
-    def _finish(
-        self,
-        tx: Transaction,
-        market: Market,
-        order: Order,
-        resting: RestingOrder,
-        execution: Execution,
-        *,
-        announce: bool,
-    ) -> None:
-        """Book what an arrival did, and give the order its place in the book or its end."""
-        tx.touched.add(market.symbol.name)
-        tx.record(order)
-        account = self.accounts[order.account]
-        if execution.rested:
-            account.add_open(order)
-            market.resting[order.order_id] = resting
-            self._rank += 1
-            order.rank = self._rank
-        for fill in execution.fills:
-            self.settlement.settle(tx, market, fill, order, announce=announce)
-            announce = False
-        if execution.rested:
-            self._expose(market, order)
-        if announce:
-            self.settlement.tell_order(tx, market, order, execution="NEW", accepted=True)
-        for maker in execution.expired_makers:
-            assert isinstance(maker.key, Order)
-            self._expire(tx, market, maker.key, status="EXPIRED_IN_MATCH", reason=1)
-        if order.remaining and not execution.rested:
-            self._expire_rest(tx, market, order, self_trade=execution.self_trade)
-        self._trim_reduce_only(tx, market, execution.fills, taker=order)
-
-    def _expire_rest(self, tx: Transaction, market: Market, order: Order, *, self_trade: bool) -> None:
-        if self_trade:
-            reason = 3 if order.time_in_force == "IOC" else 1
-            self._expire(tx, market, order, status="EXPIRED_IN_MATCH", reason=reason)
-        else:
-            self._expire(tx, market, order, status="EXPIRED", reason=9 if order.type == "MARKET" else 2)
-
-    def _expire(self, tx: Transaction, market: Market, order: Order, *, status: str, reason: int) -> None:
-        self._close(tx, market, order, status=status, execution="EXPIRED", reason=reason)
-
-    def _close(
-        self, tx: Transaction, market: Market, order: Order, *, status: str, execution: str, reason: int = 0
-    ) -> None:
-        """End an order without a fill and say so."""
-        self._withdraw(tx, market, order)
-        order.status = status
-        order.updated = tx.time
-        tx.record(order)
-        self.settlement.tell_order(tx, market, order, execution=execution, expiry_reason=reason)
-
-    def _withdraw(self, tx: Transaction, market: Market, order: Order) -> None:
-        """Take an order out of the book and out of the margin, if it is in there."""
-        account = self.accounts[order.account]
-        if order.order_id not in account.open[order.symbol]:
-            return
-        resting = market.resting.pop(order.order_id)
-        if resting.level is not None:
-            market.book.remove(resting)
-        tx.touched.add(market.symbol.name)
-        if not order.reduce_only:
-            freed = order.assumed * market.symbol.step * order.remaining
-            account.exposures[order.symbol].add(order.side, -freed)
-        account.close(order)
-
-    def _expose(self, market: Market, order: Order) -> None:
-        if not order.reduce_only:
-            held = order.assumed * market.symbol.step * order.remaining
-            self.accounts[order.account].exposures[order.symbol].add(order.side, held)
-
-    def _trim_reduce_only(
-        self, tx: Transaction, market: Market, fills: list[Fill], taker: Order | None = None
-    ) -> None:
-        """Expire reduce-only orders that a shrunken position leaves without anything to reduce."""
-        names = {fill.maker.key.account for fill in fills if fill.maker and isinstance(fill.maker.key, Order)}
-        if taker is not None and fills:
-            names.add(taker.account)
-        for name in sorted(names):
-            self.trim_reduce_only(tx, market, self.accounts[name])
-
-    def _resting(self, order: Order) -> RestingOrder:
-        return RestingOrder(
+    def _book_order(self, order: Order) -> BookOrder:
+        return BookOrder(
+            order.order_id,
+            self.accounts[order.account].seat(order.symbol),
+            order.client_order_id,
+            order.side,
+            order.price,
+            order.remaining,
+            TimeInForce(order.time_in_force),
+            SelfTrade(order.self_trade),
+            reduce_only=order.reduce_only,
+            good_till=order.good_till,
             key=order,
-            owner=self._owners[order.account],
-            side=order.side,
-            price=order.price,
-            remaining=order.remaining,
         )
-
-
-def _execute(
-    market: Market, resting: RestingOrder, *, limit: int, time_in_force: TimeInForce, mode: SelfTrade
-) -> Execution:
-    try:
-        return execute(market.book, resting, limit=limit, time_in_force=time_in_force, self_trade=mode)
-    except WouldTake:
-        raise errors.refusal(-5022) from None
-    except CannotFill:
-        raise errors.refusal(-5021) from None

@@ -1,10 +1,10 @@
-"""One symbol as traded here: its book, resting orders, last and mark price, and the ids it gives away."""
+"""One symbol as traded here: its book, last and mark price, and the ids it gives away."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from pms.venue.matching import Book, RestingOrder
+from pms.venue.matching import Book
 from pms.venue.state import Funding, SymbolState
 from pms.venue.symbols import Symbol
 
@@ -25,7 +25,6 @@ class Market:
     def __init__(self, symbol: Symbol, *, start_price: int) -> None:
         self.symbol = symbol
         self.book = Book()
-        self.resting: dict[int, RestingOrder] = {}
         self.last_price = start_price
         self.next_order_id = 1
         self.next_trade_id = 1

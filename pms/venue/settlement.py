@@ -94,7 +94,6 @@ class Settlement:
             freed = order.assumed * symbol.step * fill.quantity
             account.exposures[order.symbol].add(order.side, -freed)
         if maker and order.status == "FILLED":
-            market.resting.pop(order.order_id, None)
             account.close(order)
         rate = self.fees.maker if maker else self.fees.taker
         commission = to_cents(symbol.notional(fill.price, fill.quantity) * rate)

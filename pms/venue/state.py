@@ -53,6 +53,10 @@ class Order(msgspec.Struct, tag="order", tag_field="k"):
     amendments: int = 0
     # Set where a conditional order let it out
     origin: Origin | None = None
+    # How its price was named; an amend that gives a price ends it
+    price_match: str = "NONE"
+    # When a GTD order expires; 0 for all others
+    good_till: int = 0
 
     @property
     def open(self) -> bool:

@@ -79,8 +79,8 @@ def order_update(
             "si": 0,
             "ss": 0,
             "V": order.self_trade,
-            "pm": "NONE",
-            "gtd": 0,
+            "pm": order.price_match,
+            "gtd": order.good_till,
             "er": str(expiry_reason),
         },
     }

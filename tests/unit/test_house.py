@@ -41,7 +41,9 @@ CLOCK_CALLS = {
 }
 PURE_IMPORTS = {
     "__future__",
+    "abc",
     "base64",
+    "bisect",
     "collections",
     "dataclasses",
     "decimal",

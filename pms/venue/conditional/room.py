@@ -211,6 +211,7 @@ class Conditionals:
     def _fire(self, algo: AlgoOrder) -> None:
         exchange = self._exchange
         account = exchange.accounts[algo.account]
+        exchange.expire_due(algo.symbol)
         with exchange.transaction() as tx:
             before = len(tx.events)
             algo.triggered = algo.updated = tx.time
@@ -237,7 +238,7 @@ class Conditionals:
             if held * algo.side >= 0 or lots > abs(held):
                 raise errors.refusal(-2022)
             self._exchange.give_way(tx, account, algo.symbol, lots=lots)
-        taken = algo.client_algo_id in account.open_by_client_id
+        taken = algo.client_algo_id in account.names
         return NewOrder(
             symbol=algo.symbol,
             side=algo.side,

@@ -1,178 +1,252 @@
-"""A book of one symbol: accounts' orders and the anonymous market, never crossed between calls."""
+"""A book of one symbol: accounts' orders and the anonymous market, never crossed between calls.
+
+A command returns what it did as a list of events; one that is refused raises and has changed nothing. The
+book has no clock: who gives it orders that expire tells it the time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
-from pms.venue.matching.queue import BUY, SELL, Fill, Level, RestingOrder
+from msgspec.structs import replace
+
+from pms.venue.matching.deadlines import Deadlines
+from pms.venue.matching.events import Amended, Cancelled, Event, Expired, Rested, Why
+from pms.venue.matching.fifo import FirstInFirstOut
+from pms.venue.matching.level import Level
+from pms.venue.matching.orders import (
+    BUY,
+    SELL,
+    BookOrder,
+    CannotFill,
+    DuplicateName,
+    Seat,
+    SelfTrade,
+    TimeInForce,
+    UnknownOrder,
+    WouldTake,
+)
 from pms.venue.matching.side import BookSide
+
+# A name of the module is found faster than a member of an enum
+GTC, IOC, FOK, GTX = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTX
+NO_PREVENTION = SelfTrade.NONE
+UNFILLED, OUT_OF_TIME, REDUCE_ONLY, SELF_TRADE = (
+    Why.UNFILLED,
+    Why.OUT_OF_TIME,
+    Why.REDUCE_ONLY,
+    Why.SELF_TRADE,
+)
 
 
 class Book:
-    """Both sides in integer ticks and lots. Every change of a level is noted for the depth feed."""
+    """Both sides in integer ticks and lots. `sharing` is how a level's orders share what is taken there.
 
-    __slots__ = ("asks", "bids")
+    Every change of a level is noted for the depth feed, see BookSide.drain_changes.
+    """
 
-    def __init__(self) -> None:
-        self.bids = BookSide(BUY)
-        self.asks = BookSide(SELL)
+    __slots__ = ("_deadlines", "asks", "bids", "closing", "orders")
+
+    def __init__(self, sharing: Callable[[int], Level] = FirstInFirstOut) -> None:
+        self.bids = BookSide(BUY, sharing)
+        self.asks = BookSide(SELL, sharing)
+        #: What rests here, by id
+        self.orders: dict[int, BookOrder] = {}
+        #: Those of them that may only reduce
+        self.closing: dict[int, BookOrder] = {}
+        self._deadlines = Deadlines(self.orders)
 
     def own_side(self, side: int) -> BookSide:
         """The side on which an order of `side` rests."""
-        return self.bids if side == BUY else self.asks
+        return self.bids if side > 0 else self.asks
 
     def opposite(self, side: int) -> BookSide:
         """The side that an order of `side` takes from."""
-        return self.asks if side == BUY else self.bids
+        return self.asks if side > 0 else self.bids
+
+    # Commands
+
+    def place(self, order: BookOrder) -> list[Event]:
+        """Match an order and rest what it may leave; `order.left` is what has not traded.
+
+        Trap: each order is a new object, since one that has left may be in its queue for a while.
+        """
+        seat, side = order.seat, order.side
+        if order.client_id in seat.names:
+            raise DuplicateName
+        if order.reduce_only:
+            seat.check_reduces(side, order.left)
+        in_force = order.time_in_force
+        if order.price * side + (self.asks if side > 0 else self.bids).touch >= 0:
+            if in_force is GTX:
+                raise WouldTake
+            if in_force is FOK and not self._can_fill(order):
+                raise CannotFill
+            return self._take(order, [])
+        if in_force is FOK:
+            raise CannotFill
+        if in_force is IOC:
+            return [Expired(order, UNFILLED)]
+        self.rest(order)
+        return [Rested(order)]
+
+    def cancel(self, order_id: int) -> list[Event]:
+        """Take a resting order out."""
+        order = self.orders.get(order_id)
+        if order is None:
+            raise UnknownOrder
+        self._leave(order)
+        return [Cancelled(order)]
+
+    def amend(self, order_id: int, *, price: int, left: int) -> list[Event]:
+        """Give a resting order another price and quantity to trade; it goes to the back of the queue.
+
+        It is a new object from then on, and cancelled instead where nothing would be left or a post-only
+        order would take. Its self-trade prevention ends (Binance: Modify Order; Self Trade Prevention FAQ).
+        """
+        order = self.orders.get(order_id)
+        if order is None:
+            raise UnknownOrder
+        crosses = self.would_take(order.side, price)
+        if left <= 0 or (crosses and order.time_in_force is GTX):
+            return self.cancel(order_id)
+        if order.reduce_only:
+            order.seat.check_reduces(order.side, left, replaced=order)
+        self._leave(order)
+        # The one that was here may still be in its old queue, and must not come to life there
+        order = replace(order, price=price, left=left, self_trade=NO_PREVENTION)
+        events: list[Event] = [Amended(order)]
+        if crosses:
+            return self._take(order, events)
+        self.rest(order)
+        events.append(Rested(order))
+        return events
+
+    def expire(self, now: int) -> list[Event]:
+        """Expire the orders whose good-till date has come, the earliest first."""
+        events: list[Event] = []
+        while (order := self._deadlines.due(now)) is not None:
+            self._leave(order)
+            events.append(Expired(order, OUT_OF_TIME))
+        return events
+
+    def hold(self, seat: Seat, position: int) -> list[Event]:
+        """Take note of a position that changed outside this book."""
+        seat.position = position
+        events: list[Event] = []
+        if seat.closing:
+            self._trim(seat, events)
+        return events
+
+    @property
+    def next_deadline(self) -> int | None:
+        """When the next order expires."""
+        return self._deadlines.next
+
+    # Questions
 
     def would_take(self, side: int, price: int) -> bool:
         """Whether a limit order at this price would trade on arrival."""
-        best = self.opposite(side).best
-        return best is not None and (price - best.price) * side >= 0
+        return price * side + self.opposite(side).touch >= 0
 
-    def available(self, side: int, limit: int | None, wanted: int) -> int:
-        """Lots an aggressor could take up to `limit`, counted no further than `wanted`."""
+    def _can_fill(self, order: BookOrder) -> bool:
+        """Whether a fill-or-kill order gets all it wants.
+
+        Trap: another's reduce-only order may expire on the way, when other orders of that account trade
+        before it. Such an order is not counted, so that nothing is filled in part.
+        """
         found = 0
-        for level in self.opposite(side):
-            if limit is not None and (limit - level.price) * side < 0:
-                break
-            found += level.total
-            if found >= wanted:
-                break
-        return min(found, wanted)
+        levels = []
+        for level in self.opposite(order.side).within(order.price):
+            found += level.total + level.reserve
+            levels.append(level)
+            if found >= order.left and not self.closing:
+                return True
+        if found < order.left:
+            return False
+        reachable = [each for level in levels for each in level]
+        opening = {id(each.seat) for each in reachable if not each.reduce_only}
+        doubtful = sum(each.left for each in reachable if each.reduce_only and id(each.seat) in opening)
+        return found - doubtful >= order.left
 
-    def rest(self, order: RestingOrder) -> None:
-        """Queue an order at its price. Trap: the caller has matched it first, nothing is checked here."""
-        side = self.own_side(order.side)
-        side.level(order.price).append(order)
-        side.changed.add(order.price)
+    # Inside a command
 
-    def remove(self, order: RestingOrder) -> None:
-        """Take a resting order out."""
-        level = order.level
-        if level is None:
-            raise ValueError("order does not rest in this book")
-        side = self.own_side(order.side)
-        level.unlink(order)
-        side.drop_if_empty(level)
-        side.changed.add(order.price)
+    def rest(self, order: BookOrder) -> None:
+        """Queue an order at its price. Trap: it is neither matched nor checked; a restart does this."""
+        seat, side, price = order.seat, self.bids if order.side > 0 else self.asks, order.price
+        level = side.levels.get(price)
+        if level is None or not level.total:
+            level = side.open(price)
+        level.append(order)
+        side.changed.add(price)
+        self.orders[order.id] = order
+        seat.names[order.client_id] = order
+        order.resting = True
+        if order.reduce_only:
+            seat.closing[order.id] = self.closing[order.id] = order
+        if order.good_till:
+            self._deadlines.add(order)
 
-    def set_anonymous(self, side: int, price: int, quantity: int) -> None:
-        """Set the anonymous lots of one level. Trap: call `uncross` after a batch of these."""
-        book_side = self.own_side(side)
-        book_side.changed.add(price)
-        if quantity == 0 and price not in book_side.levels:
-            return
-        level = book_side.level(price)
-        level.set_anonymous(quantity)
-        book_side.drop_if_empty(level)
-
-    def replace_anonymous(
-        self, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]
-    ) -> list[Fill]:
-        """Forget the anonymous market and take these (price, lots) levels for it."""
-        for book_side in (self.bids, self.asks):
-            for level in list(book_side):
-                if level.anonymous:
-                    self.set_anonymous(book_side.sign, level.price, 0)
-        return self.apply_anonymous(bids, asks)
-
-    def apply_anonymous(self, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]) -> list[Fill]:
-        """Set levels as one recorded diff does, then trade the accounts' orders it went through."""
-        fresh_bids = set()
-        for price, quantity in bids:
-            self.set_anonymous(BUY, price, quantity)
-            fresh_bids.add(price)
-        for price, quantity in asks:
-            self.set_anonymous(SELL, price, quantity)
-        return self._uncross(fresh_bids)
-
-    def _uncross(self, fresh_bids: set[int]) -> list[Fill]:
-        """Trade accounts' orders against anonymous levels that crossed them; orders are the makers.
-
-        Two anonymous levels cross only if the feed contradicts itself: what it said last stands.
-        """
-        fills: list[Fill] = []
-        while True:
-            bid, ask = self.bids.best, self.asks.best
-            if bid is None or ask is None or bid.price < ask.price:
-                return fills
-            if bid.head is not None and ask.anonymous:
-                fills.append(self._trade_through(maker=bid.head, taker=ask))
-            elif ask.head is not None and bid.anonymous:
-                fills.append(self._trade_through(maker=ask.head, taker=bid))
-            elif bid.price in fresh_bids:
-                self.set_anonymous(SELL, ask.price, 0)
+    def _take(self, order: BookOrder, events: list[Event]) -> list[Event]:
+        seat, side, in_force = order.seat, self.opposite(order.side), order.time_in_force
+        # The protocol gives self-trade prevention to GTC, IOC and GTD only.
+        mode = NO_PREVENTION if in_force is FOK else order.self_trade
+        reach = order.price * order.side
+        ended = False
+        while order.left and not ended and reach + side.touch >= 0:
+            level = side.best
+            assert level is not None
+            side.changed.add(level.price)
+            ended = level.trade(order, mode, self, events)
+            if level is side.best and not level.total:
+                side.emptied(level)
+        if order.left and not ended:
+            if in_force is IOC or in_force is FOK:
+                events.append(Expired(order, UNFILLED))
             else:
-                self.set_anonymous(BUY, bid.price, 0)
+                self.rest(order)
+                events.append(Rested(order))
+        if seat.closing:
+            self._trim(seat, events)
+        return events
 
-    def _trade_through(self, *, maker: RestingOrder, taker: Level) -> Fill:
-        quantity = min(maker.remaining, taker.anonymous)
-        fill = Fill(maker, maker.price, quantity, -maker.side)
-        self._fill_resting(maker, quantity)
-        self.set_anonymous(-maker.side, taker.price, taker.anonymous - quantity)
-        return fill
+    def _leave(self, order: BookOrder) -> None:
+        """Take an order out that is filled or ends otherwise."""
+        price, seat = order.price, order.seat
+        side = self.bids if order.side > 0 else self.asks
+        order.resting = False
+        del self.orders[order.id]
+        del seat.names[order.client_id]
+        if order.reduce_only:
+            del seat.closing[order.id], self.closing[order.id]
+        side.changed.add(price)
+        level = side.levels[price]
+        level.withdraw(order)
+        if not level.total:
+            side.emptied(level)
 
-    def _fill_resting(self, order: RestingOrder, quantity: int) -> None:
-        side = self.own_side(order.side)
-        level = order.level
-        assert level is not None
-        level.fill_head(order, quantity)
-        side.drop_if_empty(level)
-        side.changed.add(order.price)
+    def _trim(self, seat: Seat, events: list[Event]) -> None:
+        """Expire reduce-only orders that a shrunken position leaves without anything to reduce.
 
-    def aggress(self, *, side: int, quantity: int, limit: int | None) -> list[Fill]:
-        """Let the anonymous market take up to `quantity` lots; what it cannot get is forgotten."""
-        fills: list[Fill] = []
-        opposite = self.opposite(side)
-        while quantity:
-            level = opposite.best
-            if level is None or (limit is not None and (limit - level.price) * side < 0):
-                break
-            fill = self.take_front(opposite, level, quantity)
-            quantity -= fill.quantity
-            fills.append(fill)
-        return fills
-
-    def take_front(self, side: BookSide, level: Level, quantity: int) -> Fill:
-        """Trade up to `quantity` lots with whatever stands first at this level."""
-        side.changed.add(level.price)
-        head = level.head
-        ahead = level.anonymous if head is None else head.ahead - level.eaten
-        if ahead > 0:
-            taken = min(quantity, ahead)
-            level.eat(taken)
-            maker = None
-        else:
-            assert head is not None
-            taken = min(quantity, head.remaining)
-            level.fill_head(head, taken)
-            maker = head
-        side.drop_if_empty(level)
-        return Fill(maker, level.price, taken, -side.sign)
-
-    def print_trade(self, *, side: int, price: int, quantity: int) -> list[Fill]:
-        """Replay one recorded trade: it fills the accounts' orders it would have met.
-
-        Anonymous quantities stay as they are, since the recorded diffs already hold what the trade took;
-        only places in the queue move up. Orders at a better price than the recorded one trade first and
-        without waiting: the recording shows that nobody else stood there.
+        At once, also between two fills of one command: none of them may turn the position around.
         """
-        left = quantity
-        fills: list[Fill] = []
-        for level in list(self.opposite(side).within(price)):
-            while left and (head := level.head) is not None:
-                waiting = level.ahead_of(head) if level.price == price else 0
-                if waiting:
-                    passed = min(left, waiting)
-                    level.eaten += passed
-                    left -= passed
-                    fills.append(Fill(None, price, passed, side))
-                    continue
-                taken = min(left, head.remaining)
-                left -= taken
-                self._fill_resting(head, taken)
-                fills.append(Fill(head, head.price, taken, side))
-        if left:
-            fills.append(Fill(None, price, left, side))
-        return fills
+        for order in seat.excess():
+            self._leave(order)
+            events.append(Expired(order, REDUCE_ONLY))
+
+    # What a level tells (see level.Registry)
+
+    def traded(self, maker: BookOrder, quantity: int, taker: BookOrder, events: list[Event]) -> None:
+        """Lots of a maker went to a taker."""
+        seat, signed = maker.seat, quantity * maker.side
+        seat.position += signed
+        taker.seat.position -= signed
+        if not maker.left:
+            self._leave(maker)
+        if seat.closing:
+            self._trim(seat, events)
+
+    def expire_maker(self, maker: BookOrder, events: list[Event]) -> None:
+        """A maker gives way, so that it does not trade with its own account."""
+        self._leave(maker)
+        events.append(Expired(maker, SELF_TRADE))

@@ -21,9 +21,9 @@ def test_order(call: Call) -> dict[str, Any]:
     market = call.venue.market(call.params)
     call.params.choice("newOrderRespType", ("ACK", "RESULT"), code=-1136, default="ACK")
     generated_id = call.venue.token(GENERATED_ID_LENGTH)
-    new = parse_new_order(call.params, market, generated_id=generated_id)
-    check_new_order(call.account, market, new, call.venue.exchange.markets)
-    now = call.venue.clock()
+    exchange, now = call.venue.exchange, call.venue.clock()
+    new = exchange.priced(parse_new_order(call.params, market, generated_id=generated_id, now=now))
+    check_new_order(call.account, market, new, exchange.markets)
     order = Order(
         account=call.account.name,
         symbol=new.symbol,
@@ -38,6 +38,8 @@ def test_order(call: Call) -> dict[str, Any]:
         self_trade=new.self_trade.value,
         created=now,
         updated=now,
+        price_match=new.price_match.value,
+        good_till=new.good_till,
     )
     return acknowledged(order, market, accepted=True, legacy=call.venue.legacy_acks)
 

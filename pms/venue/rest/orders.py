@@ -8,7 +8,7 @@ from pms.venue import errors
 from pms.venue.account import DAY_MS, retained
 from pms.venue.checks import NewOrder
 from pms.venue.market import Market
-from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
+from pms.venue.matching import BUY, SELL, PriceMatch, SelfTrade, TimeInForce
 from pms.venue.params import Params
 from pms.venue.rest.endpoint import Call, Endpoint, by_symbol
 from pms.venue.rest.views import acknowledged, queried, trade_row
@@ -17,10 +17,11 @@ from pms.venue.state import Order
 SIDES = {"BUY": BUY, "SELL": SELL}
 CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
 WEEK_MS = 7 * DAY_MS
+GOOD_TILL_AHEAD_MS, GOOD_TILL_BEFORE_MS = 600_000, 253_402_300_799_000
 GENERATED_ID_LENGTH = 22
 
 
-def parse_new_order(params: Params, market: Market, *, generated_id: str) -> NewOrder:
+def parse_new_order(params: Params, market: Market, *, generated_id: str, now: int) -> NewOrder:
     """A new order's parameters, refused in Binance's order: form first, then filters of the symbol."""
     symbol = market.symbol
     side = SIDES[params.choice("side", SIDES, code=-1117)]
@@ -36,10 +37,12 @@ def parse_new_order(params: Params, market: Market, *, generated_id: str) -> New
     time_in_force = _time_in_force(params, is_market=is_market)
     reduce_only = params.flag("reduceOnly") or False
     mode = params.choice("selfTradePreventionMode", list(SelfTrade), code=-5039, default="EXPIRE_MAKER")
-    no_price_match(params)
+    match = _price_match(params, is_market=is_market)
+    good_till = _good_till(params, time_in_force, now=now)
     client_order_id = params.client_order_id("newClientOrderId") or generated_id
     quantity = params.need_decimal("quantity")
-    price = None if is_market else params.need_decimal("price")
+    named = is_market or match is not PriceMatch.NONE
+    price = None if named else params.need_decimal("price")
     return NewOrder(
         symbol=symbol.name,
         side=side,
@@ -50,6 +53,8 @@ def parse_new_order(params: Params, market: Market, *, generated_id: str) -> New
         reduce_only=reduce_only,
         client_order_id=client_order_id,
         self_trade=SelfTrade(mode),
+        price_match=match,
+        good_till=good_till,
     )
 
 
@@ -74,22 +79,43 @@ def no_price_match(params: Params) -> None:
         raise errors.refusal(-5037)
 
 
+def _price_match(params: Params, *, is_market: bool = False) -> PriceMatch:
+    """A price that the book is to name: of limit orders alone, and in place of a price."""
+    match = PriceMatch(params.choice("priceMatch", list(PriceMatch), code=-5037, default="NONE"))
+    if match is not PriceMatch.NONE:
+        if is_market:
+            raise errors.refusal(-5038)
+        if params.sent("price"):
+            raise errors.not_required("price")
+    return match
+
+
+def _good_till(params: Params, time_in_force: TimeInForce, *, now: int) -> int:
+    """When a GTD order expires, in whole seconds; of other orders the date is not looked at."""
+    if time_in_force is not TimeInForce.GTD:
+        return 0
+    date = params.need_integer("goodTillDate")
+    if not now + GOOD_TILL_AHEAD_MS < date < GOOD_TILL_BEFORE_MS:
+        raise errors.refusal(-5040)
+    return date // 1000 * 1000
+
+
 def place(call: Call) -> dict[str, Any]:
     """POST /v1/order."""
     market = call.venue.market(call.params)
     answer = call.params.choice("newOrderRespType", ("ACK", "RESULT"), code=-1136, default="ACK")
     generated_id = call.venue.token(GENERATED_ID_LENGTH)
-    new = parse_new_order(call.params, market, generated_id=generated_id)
+    new = parse_new_order(call.params, market, generated_id=generated_id, now=call.venue.clock())
     order = call.venue.exchange.place(call.account, new)
     return acknowledged(order, market, accepted=answer == "ACK", legacy=call.venue.legacy_acks)
 
 
 def amend(call: Call) -> dict[str, Any]:
-    """PUT /v1/order: price and total quantity, both needed."""
+    """PUT /v1/order: total quantity, and a price or how it is to be named."""
     params = call.params
     market = call.venue.market(params)
     side = SIDES[params.choice("side", SIDES, code=-1117)]
-    no_price_match(params)
+    match = _price_match(params)
     order = _find(call, market)
     if order is None or not order.open:
         raise errors.refusal(-2013)
@@ -98,8 +124,11 @@ def amend(call: Call) -> dict[str, Any]:
     if order.side != side:
         raise errors.not_valid("side")
     lots = market.symbol.lots(params.need_decimal("quantity"), market=False)
-    price = market.symbol.ticks(params.need_decimal("price"))
-    order = call.venue.amendments.amend(call.account, order, price=price, lots=lots)
+    if match is PriceMatch.NONE:
+        price = market.symbol.ticks(params.need_decimal("price"))
+    else:
+        price = call.venue.exchange.matched_price(market, side, match)
+    order = call.venue.amendments.amend(call.account, order, price=price, lots=lots, price_match=match)
     view = acknowledged(order, market, accepted=False, legacy=call.venue.legacy_acks)
     view["pair"] = market.symbol.name
     modify_id = params.integer("modifyId")

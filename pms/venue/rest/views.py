@@ -66,9 +66,9 @@ def _tail(order: Order, market: Market) -> dict[str, Any]:
         "priceProtect": origin.price_protect,
         "origType": origin.type,
         **trailing,
-        "priceMatch": "NONE",
+        "priceMatch": order.price_match,
         "selfTradePreventionMode": order.self_trade,
-        "goodTillDate": 0,
+        "goodTillDate": order.good_till,
     }
 
 

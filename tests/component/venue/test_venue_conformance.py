@@ -77,7 +77,7 @@ class Player:
             limited=True,
         )
         self.venue.exchange.open_account(tape.ACCOUNT, Decimal(tape.BALANCE))
-        face = AdminFace(self.venue, cast(Any, None), [], Crashes({}))
+        face = AdminFace(self.venue, cast(Any, None), [], Crashes({}), {})
         self._operator = {route.path: route.handler for route in face.routes() if route.method == "POST"}
         self._traders: dict[int, TradingSession] = {}
         self._connections: dict[int, Connection] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from decimal import Decimal
 
 import pytest
@@ -43,6 +44,33 @@ async def test_a_market_order_fills_and_tells_in_binance_order(client: VenueClie
 async def test_ack_shows_the_order_as_accepted(client: VenueClient) -> None:
     order = await client.market("BUY", "1", newOrderRespType="ACK")
     assert (order["status"], order["executedQty"]) == ("NEW", "0.000")
+
+
+async def test_a_price_may_be_named_by_the_book(client: VenueClient) -> None:
+    events = await user_stream(client)
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.5"}
+    rested = await client.ok("POST", "/fapi/v1/order", **order, priceMatch="QUEUE_5")
+    assert (rested["price"], rested["priceMatch"], rested["status"]) == ("59995.90", "QUEUE_5", "NEW")
+    assert (await events.take(1))[0]["o"]["pm"] == "QUEUE_5"
+    moved = {"symbol": "BTCUSDT", "side": "BUY", "orderId": rested["orderId"], "quantity": "0.5"}
+    amended = await client.ok("PUT", "/fapi/v1/order", **moved, priceMatch="QUEUE")
+    assert (amended["price"], amended["priceMatch"]) == ("59999.90", "QUEUE")
+    priced = await client.ok("PUT", "/fapi/v1/order", **moved, price="59000")
+    assert (priced["price"], priced["priceMatch"]) == ("59000.00", "NONE")
+    taken = await client.ok(
+        "POST", "/fapi/v1/order", **order | {"side": "SELL"}, priceMatch="OPPONENT", newOrderRespType="RESULT"
+    )
+    assert (taken["price"], taken["status"]) == ("59999.90", "FILLED")
+
+
+async def test_a_good_till_date_is_kept_in_whole_seconds(client: VenueClient) -> None:
+    events = await user_stream(client)
+    date = int(time.time() * 1000) // 1000 * 1000 + 7_200_123
+    order = await client.limit("BUY", "59000", "0.5", timeInForce="GTD", goodTillDate=date)
+    assert (order["timeInForce"], order["goodTillDate"]) == ("GTD", date - 123)
+    assert (await events.take(1))[0]["o"]["gtd"] == date - 123
+    queried = await client.ok("GET", "/fapi/v1/openOrders", symbol="BTCUSDT")
+    assert [each["goodTillDate"] for each in queried] == [date - 123]
 
 
 async def test_a_resting_order_is_made_amended_and_cancelled(client: VenueClient) -> None:
