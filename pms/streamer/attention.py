@@ -158,7 +158,7 @@ class Attention:
         care.queries += 1
         delay = QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
         if isinstance(answer, Absent):
-            return await self._absent(order, care, answer, signed_at=signed_at) or delay
+            return await self._absent(order, care, answer, delay, signed_at=signed_at)
         care.first_absent = None
         self.overtaken(answer.order.update_time)
         for trade in answer.trades:
@@ -167,11 +167,11 @@ class Attention:
         return delay if order.trades_missing or order.cancel_wanted or order.amend else None
 
     async def _absent(
-        self, order: Order, care: Care, absent: Absent, *, signed_at: int | None
+        self, order: Order, care: Care, absent: Absent, delay: float, *, signed_at: int | None
     ) -> float | None:
-        """Weigh an absence; only a full proof ends the order."""
+        """Weigh an absence; only a full proof ends the order, and then nothing is due any more."""
         if signed_at is None:
-            return None
+            return delay
         window = self.placing.recv_window_ms
         if care.first_absent is None:
             if absent.at > signed_at + window + 3000:
