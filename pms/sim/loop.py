@@ -206,7 +206,11 @@ class Loop(asyncio.AbstractEventLoop):  # the part of one that is ever asked for
 
     def at(self, when: float, callback: Callable[..., object], *args: Any) -> Handle:
         """Have the world do something at a time, whoever asks for it and whatever becomes of him."""
-        return self.call_at(when, callback, *args, context=self._contexts[self.world])
+        handle = Handle(callback, args, self._contexts[self.world], when)
+        if not self.over:
+            self._count += 1
+            heapq.heappush(self._timers, (when, self._count, handle))
+        return handle
 
     def run(self, work: Coroutine[Any, Any, T], *, until: float) -> T:
         """Run the world until its own work is done. Raises Stuck; TimeoutError at a virtual time."""

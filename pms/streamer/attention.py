@@ -158,7 +158,10 @@ class Attention:
         care.queries += 1
         delay = QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
         if isinstance(answer, Absent):
-            return await self._absent(order, care, answer, delay, signed_at=signed_at)
+            sooner = await self._absent(order, care, answer, signed_at=signed_at)
+            if sooner is None and order.state.terminal and not order.trades_missing:
+                return None
+            return sooner or delay
         care.first_absent = None
         self.overtaken(answer.order.update_time)
         for trade in answer.trades:
@@ -167,11 +170,11 @@ class Attention:
         return delay if order.trades_missing or order.cancel_wanted or order.amend else None
 
     async def _absent(
-        self, order: Order, care: Care, absent: Absent, delay: float, *, signed_at: int | None
+        self, order: Order, care: Care, absent: Absent, *, signed_at: int | None
     ) -> float | None:
-        """Weigh an absence; only a full proof ends the order, and then nothing is due any more."""
+        """Weigh an absence; only a full proof ends the order."""
         if signed_at is None:
-            return delay
+            return None
         window = self.placing.recv_window_ms
         if care.first_absent is None:
             if absent.at > signed_at + window + 3000:
