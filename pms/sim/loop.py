@@ -217,8 +217,9 @@ class Loop(asyncio.AbstractEventLoop):  # the part of one that is ever asked for
         asyncio._set_running_loop(self)
         try:
             task = self.run_in(self.world, work)
-            while not task.done():
-                self._step()
+            done, step = task.done, self._step
+            while not done():
+                step()
                 if self.now > until:
                     raise TimeoutError(f"the world was not done at {until:g} s")
                 if self.steps > MOST_STEPS:
@@ -229,17 +230,21 @@ class Loop(asyncio.AbstractEventLoop):  # the part of one that is ever asked for
             asyncio._set_running_loop(None)
 
     def _step(self) -> None:
-        if self._ready:
-            handle = self._ready.popleft()
+        """Run what is ready, up to as much as is; nothing of it is due before the next timer."""
+        ready = self._ready
+        if ready:
+            for _ in range(len(ready)):
+                self._run(ready.popleft())
         elif self._timers:
             when, _, handle = heapq.heappop(self._timers)
             self.now = max(self.now, when)
+            self._run(handle)
         else:
             raise Stuck("nothing is left to run and nothing is due")
-        if handle.callback is None:
-            return
-        process = handle.process
-        if not process.alive:
+
+    def _run(self, handle: Handle) -> None:
+        callback, process = handle.callback, handle.process
+        if callback is None or not process.alive:
             return
         if process.paused:
             process.stalled.append(handle)
@@ -251,7 +256,7 @@ class Loop(asyncio.AbstractEventLoop):  # the part of one that is ever asked for
                 return
         self.steps += 1
         try:
-            handle.context.run(handle.callback, *handle.args)
+            handle.context.run(callback, *handle.args)
         except Exception as error:
             self.faults.append(error)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ end
 
 
 _TABLE = b"return function(...) return {...} end"
+UNPACK = Path(__file__).with_name("unpack.lua")
 FEW = 24
 
 
@@ -43,7 +45,8 @@ class Scripts:
         self._compiled: dict[bytes, Any] = {}
         self._call: Call = _nobody
         self._table: Any = self._lua.execute(_TABLE)
-        self._lua.execute(_PRELUDE)(self._redis_call, self._encode, self._unpack, self._decode, self._pack)
+        unpack = self._lua.execute(UNPACK.read_bytes())(self._unpack)
+        self._lua.execute(_PRELUDE)(self._redis_call, self._encode, unpack, self._decode, self._pack)
 
     def run(self, text: bytes, keys: list[bytes], args: list[bytes], call: Call) -> Reply:
         """Run a script; `call` executes its commands. Raises Refusal."""
@@ -100,6 +103,7 @@ class Scripts:
         return [value[place] for place in range(1, len(value) + 1)]
 
     def _unpack(self, text: bytes) -> Any:
+        """What `unpack.lua` does not read."""
         return self._table_of(msgspec.msgpack.decode(text))
 
     def _pack(self, value: Any) -> bytes:
