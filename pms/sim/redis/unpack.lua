@@ -1,7 +1,7 @@
 -- cmsgpack.unpack as our scripts need it: in Lua, for each table that Python makes costs a crossing.
 --
 -- Returns a function of a function: the second takes the whole text where a type is none of these (floats,
--- binaries, extensions, whole numbers of eight bytes).
+-- binaries, extensions, negative numbers of eight bytes).
 local byte, sub = string.byte, string.sub
 local read
 
@@ -35,7 +35,7 @@ local SIZED = {
   [0xD9] = {1, words}, [0xDA] = {2, words}, [0xDB] = {4, words},
   [0xDC] = {2, list}, [0xDD] = {4, list}, [0xDE] = {2, map}, [0xDF] = {4, map},
 }
-local UNSIGNED = {[0xCC] = 1, [0xCD] = 2, [0xCE] = 4}
+local UNSIGNED = {[0xCC] = 1, [0xCD] = 2, [0xCE] = 4, [0xCF] = 8}
 local SIGNED = {[0xD0] = 1, [0xD1] = 2, [0xD2] = 4}
 local STRANGE = {}
 
