@@ -40,6 +40,9 @@ from pms.contract.names import RATE_ASKED, RATE_BUDGET, RATE_STOP
 
 log = structlog.get_logger()
 REFRESH_S: Final = 0.25
+QUIET_REFRESH_S: Final = 1.0
+"""How often a process looks that has neither asked nor learnt anything since it looked last."""
+
 BLIND_S: Final = 2.0
 IDLE_S: Final = 10.0
 """A process that has sent nothing for so long stops looking; its next request asks first."""
@@ -95,6 +98,7 @@ class RateBudget:
         self._looked_at = float("-inf")
         self._failed_at = float("-inf")
         self._used_at = float("-inf")
+        self._stirred = False
         self._block = [0, 0]
         self._redis_ms = 0
         self._exchange_ahead: int | None = None
@@ -109,6 +113,7 @@ class RateBudget:
         `account` is the sub-account whose share the orders come out of.
         """
         self._used_at = self._monotonic()
+        self._stirred = True
         self._keep_looking()
         wants = (weight, orders, orders)
         if self._looked_at == float("-inf") and not self._lost:
@@ -136,6 +141,7 @@ class RateBudget:
         """Learn from an answer's headers what the exchange has counted."""
         counts = [_count(headers.get(window.header)) for window in WINDOWS]
         self._tally.observe(counts, taken_at=grant.at, now=self._now())
+        self._stirred = True
 
     def block(self, seconds: float, *, orders_only: bool) -> None:
         """Stop everybody, at once; 0 until the window is over."""
@@ -153,8 +159,9 @@ class RateBudget:
         log.warning("exchange_turned_us_away", seconds=span / 1000, orders_only=orders_only)
 
     def learn(self, rate_limits: Sequence[Mapping[str, Any]]) -> None:
-        """Take the limits from exchangeInfo; the other processes have them within ¼ s."""
+        """Take the limits from exchangeInfo; the other processes have them within a second or so."""
         self._tally.limits = self._limits = advertised(rate_limits)
+        self._stirred = True
 
     def align(self, exchange_now_ms: int) -> None:
         """Take the exchange's clock, by which its windows begin; the next call sets everybody's."""
@@ -264,7 +271,9 @@ class RateBudget:
                 async with self._redis.pubsub() as stops:
                     await stops.subscribe(RATE_STOP)
                     while self._monotonic() - self._used_at < IDLE_S:
-                        await stops.get_message(ignore_subscribe_messages=True, timeout=REFRESH_S)
+                        pause_s = REFRESH_S if self._stirred else QUIET_REFRESH_S
+                        self._stirred = False
+                        await stops.get_message(ignore_subscribe_messages=True, timeout=pause_s)
                         await self._look()
             except (RedisError, OSError) as error:
                 self._mark_lost(error)

@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 Lane = Literal["vital", "cancel", "reduce", "open", "query", "background"]
@@ -99,6 +100,16 @@ def advertised(rate_limits: Sequence[Mapping[str, Any]]) -> Counts:
     return weight, minute, ten
 
 
+@lru_cache(maxsize=64)
+def _caps(limits: Counts, share: Decimal, lane: Lane) -> Counts:
+    of_weight, of_orders = (share * part for part in PARTS[lane])
+    weight, minute, ten = (
+        int(limit * part) if limit else UNLIMITED
+        for limit, part in zip(limits, (of_weight, of_orders, of_orders), strict=True)
+    )
+    return weight, minute, ten
+
+
 @dataclass(slots=True)
 class Tally:
     """One process's view of the counts."""
@@ -141,12 +152,7 @@ class Tally:
 
     def caps(self, lane: Lane) -> Counts:
         """Up to where each count may be used by a lane."""
-        of_weight, of_orders = (self.share * part for part in PARTS[lane])
-        weight, minute, ten = (
-            int(limit * part) if limit else UNLIMITED
-            for limit, part in zip(self.limits, (of_weight, of_orders, of_orders), strict=True)
-        )
-        return weight, minute, ten
+        return _caps(self.limits, self.share, lane)
 
     def spend(self, wants: Counts, *, account: str, lane: Lane) -> bool:
         """Pay from what was credited; False where that does not cover it.

@@ -107,9 +107,12 @@ class Requests:
             run_id=fields.get(b"run", b"").decode(),
         )
 
-    async def settle(self, request_id: str) -> bytes | None:
-        """Answer a command whose deadline is over; None while it is too early or only the streamer knows."""
-        record = await self.read(request_id)
+    async def settle(self, request_id: str, record: Record | None = None) -> bytes | None:
+        """Answer a command whose deadline is over; None while it is too early or only the streamer knows.
+
+        `record` is what was just read of it, if it was; it is only told, the script looks for itself.
+        """
+        record = record or await self.read(request_id)
         expired = _answer(request_id, record, code=Code.EXPIRED)
         placing = _answer(request_id, record, code=None)
         if record is not None and record.answer is not None and record.command in _TOLD_BY_DECISION:

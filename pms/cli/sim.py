@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -90,7 +91,11 @@ def _many(
 
     base = secrets.randbelow(10**9) if first is None else first
     click.echo(f"seeds {base} to {base + seeds - 1}; repeat with --from {base}", err=True)
-    tally = run_all(base, seeds, only=fault, jobs=jobs or cores(), told=_Progress(seeds), storms=storms)
+    before = signal.signal(signal.SIGTERM, _told_to_end)
+    try:
+        tally = run_all(base, seeds, only=fault, jobs=jobs or cores(), told=_Progress(seeds), storms=storms)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     table = tally.table() | {"from": base}
     if as_json:
         click.echo(json.dumps(table))
@@ -99,6 +104,11 @@ def _many(
     for failure in tally.failures[:SHOWN]:
         _explain(failure)
     return 1 if tally.failures else 0
+
+
+def _told_to_end(number: int, _: object) -> None:
+    """End as by Ctrl-C: the pool of processes is ended, too."""
+    sys.exit(128 + number)
 
 
 def _explain(failure: Failure) -> None:

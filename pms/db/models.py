@@ -10,6 +10,7 @@ parent is missing; `public.pms_balances` shows such a gap. The checks hold what 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 from sqlalchemy import (
@@ -463,7 +464,7 @@ journal_cursor = Table(
 `entry_at`: that entry's own time; `applied_at`: the server's clock at its commit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class RowTable:
     """How one list of an entry's rows becomes rows of a table."""
 
@@ -481,7 +482,7 @@ class RowTable:
     def columns(self) -> tuple[str, ...]:
         return self.row.__struct_fields__
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.table.primary_key)
 

@@ -28,8 +28,9 @@ from pms.flows.batch import cancel_all_known, place_all
 from pms.flows.place import Placing, order_from, place
 
 CANCELS = frozenset((Task.CANCEL, Task.CANCEL_ALL))
-POLL_S = 0.25
-"""How often a waiting worker reads the record itself, in case the announcement was missed."""
+POLL_S, MOST_POLL_S = 0.25, 1.0
+"""When a waiting worker reads the record itself, in case the announcement was missed; each time it waits
+twice as long, for whatever holds the streamer up is not mended by sixteen who ask."""
 
 HOLD_S = 0.05
 """A worker's thread is not held longer by one send."""
@@ -152,16 +153,21 @@ async def serve_plain(
 async def _decision(deps: Serving, request_id: str) -> Record | Announced | None:
     """The decision, from the record or as it is announced; None if the command is over or gone."""
     decided = deps.decisions.expect(request_id)
+    poll_s, waited_s = POLL_S, 0.0
     try:
         while True:
             record = await deps.requests.read(request_id)
             if record is None or record.decision is not None or record.result is not None:
                 return record
-            await asyncio.wait([decided], timeout=POLL_S)
+            # Nobody decides after the deadline, and then the answer is due at once.
+            left_s = (record.deadline - record.at) / 1000 - waited_s
+            pause_s = min(poll_s, left_s) if left_s > 0 else poll_s
+            await asyncio.wait([decided], timeout=pause_s)
             if decided.done():
                 return decided.result()
-            if await deps.requests.settle(request_id) is not None:
+            if await deps.requests.settle(request_id, record) is not None:
                 return await deps.requests.read(request_id)
+            poll_s, waited_s = min(2 * poll_s, MOST_POLL_S), waited_s + pause_s
     finally:
         decided.cancel()
 

@@ -16,5 +16,7 @@ async def sweep_requests(redis: Redis, requests: Requests) -> int:
     now = seconds * 1000 + micros // 1000
     answered = 0
     for request_id in await requests.open_since(now):
-        answered += await requests.settle(request_id) is not None
+        record = await requests.read(request_id)
+        if record is None or record.result is not None or record.deadline < now:
+            answered += await requests.settle(request_id, record) is not None
     return answered

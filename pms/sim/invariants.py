@@ -263,7 +263,9 @@ class Invariants:
         if before is None or value == b"void":
             return
         stamp, _, sender = before.partition(b" ")
-        again = value.partition(b" ")[2] == sender and (coid, stamp.decode()) in self._refused_stamps
+        # An amendment's right bears its number, which the exchange is not told.
+        refused = (coid.partition("~")[0], stamp.decode()) in self._refused_stamps
+        again = refused and value.partition(b" ")[2] == sender
         if not again:
             detail = f"{coid}: {before.decode()}, then {value.decode()}"
             self.fail("one send right an order", detail, coid)
@@ -293,14 +295,16 @@ class Invariants:
         if asked.path != PLACE[1]:
             return
         fields = dict(parse_qsl(asked.body))
-        if asked.method == "PUT" and given.status == 200:
-            self.bounds.accepted(fields["origClientOrderId"])
-        if asked.method != PLACE[0]:
+        amended = asked.method == "PUT"
+        if not amended and asked.method != PLACE[0]:
             return
-        coid, stamp = fields["newClientOrderId"], fields["timestamp"]
+        coid, stamp = fields["origClientOrderId" if amended else "newClientOrderId"], fields["timestamp"]
         if given.status != 200:
             if b"-1021" in given.body or b"-5028" in given.body:
                 self._refused_stamps.add((coid, stamp))
+            return
+        if amended:
+            self.bounds.accepted(coid)
             return
         self.checked["one order an intent"] += 1
         self.placed[coid] += 1

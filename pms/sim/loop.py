@@ -206,15 +206,20 @@ class Loop(asyncio.AbstractEventLoop):  # the part of one that is ever asked for
 
     def at(self, when: float, callback: Callable[..., object], *args: Any) -> Handle:
         """Have the world do something at a time, whoever asks for it and whatever becomes of him."""
-        return self.call_at(when, callback, *args, context=self._contexts[self.world])
+        handle = Handle(callback, args, self._contexts[self.world], when)
+        if not self.over:
+            self._count += 1
+            heapq.heappush(self._timers, (when, self._count, handle))
+        return handle
 
     def run(self, work: Coroutine[Any, Any, T], *, until: float) -> T:
         """Run the world until its own work is done. Raises Stuck; TimeoutError at a virtual time."""
         asyncio._set_running_loop(self)
         try:
             task = self.run_in(self.world, work)
-            while not task.done():
-                self._step()
+            done, step = task.done, self._step
+            while not done():
+                step()
                 if self.now > until:
                     raise TimeoutError(f"the world was not done at {until:g} s")
                 if self.steps > MOST_STEPS:
@@ -225,17 +230,21 @@ class Loop(asyncio.AbstractEventLoop):  # the part of one that is ever asked for
             asyncio._set_running_loop(None)
 
     def _step(self) -> None:
-        if self._ready:
-            handle = self._ready.popleft()
+        """Run what is ready, up to as much as is; nothing of it is due before the next timer."""
+        ready = self._ready
+        if ready:
+            for _ in range(len(ready)):
+                self._run(ready.popleft())
         elif self._timers:
             when, _, handle = heapq.heappop(self._timers)
             self.now = max(self.now, when)
+            self._run(handle)
         else:
             raise Stuck("nothing is left to run and nothing is due")
-        if handle.callback is None:
-            return
-        process = handle.process
-        if not process.alive:
+
+    def _run(self, handle: Handle) -> None:
+        callback, process = handle.callback, handle.process
+        if callback is None or not process.alive:
             return
         if process.paused:
             process.stalled.append(handle)
@@ -247,7 +256,7 @@ class Loop(asyncio.AbstractEventLoop):  # the part of one that is ever asked for
                 return
         self.steps += 1
         try:
-            handle.context.run(handle.callback, *handle.args)
+            handle.context.run(callback, *handle.args)
         except Exception as error:
             self.faults.append(error)
 

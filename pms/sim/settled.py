@@ -26,6 +26,7 @@ from pms.sim.books import Fold
 from pms.sim.gateway import Asked, Gateway
 from pms.sim.invariants import WORDS, Invariants
 from pms.sim.world import World
+from pms.streamer.process import Streamer
 
 ZERO = Decimal(0)
 ON_THE_EXCHANGE = {Task.TRADE, Task.CLOSE}
@@ -45,10 +46,9 @@ def unquiet(world: World, invariants: Invariants) -> str | None:
     closed = streamer._engine.gate.closed_because
     if closed is not None:
         return f"admission is closed: {closed}"
-    if len(streamer._outbox) or len(streamer._engine.agenda) or streamer._behind.is_set():
-        return (
-            f"the streamer has work: {len(streamer._outbox)} postings, {len(streamer._engine.agenda)} orders"
-        )
+    due = _due(streamer)
+    if len(streamer._outbox) or due or streamer._behind.is_set():
+        return f"the streamer has work: {len(streamer._outbox)} postings, {due} orders"
     for algo in streamer._desk.algos.running():
         return f"{algo.kind} {algo.id} is {algo.status}"
     for order in streamer._desk.live.values():
@@ -62,6 +62,15 @@ def unquiet(world: World, invariants: Invariants) -> str | None:
         if world.server.keys.get(queue.encode()):
             return f"{queue} is not empty"
     return None
+
+
+def _due(streamer: Streamer) -> int:
+    """How many orders are being looked after, or will be; of one that is over nothing comes any more."""
+    agenda, orders = streamer._engine.agenda, streamer._desk.orders
+    return len(agenda._running) + sum(
+        name in orders and (not orders[name].state.terminal or orders[name].trades_missing)
+        for name in agenda._due
+    )
 
 
 def check(world: World, invariants: Invariants) -> None:

@@ -158,7 +158,10 @@ class Attention:
         care.queries += 1
         delay = QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
         if isinstance(answer, Absent):
-            return await self._absent(order, care, answer, signed_at=signed_at) or delay
+            sooner = await self._absent(order, care, answer, signed_at=signed_at)
+            if sooner is None and order.state.terminal and not order.trades_missing:
+                return None
+            return sooner or delay
         care.first_absent = None
         self.overtaken(answer.order.update_time)
         for trade in answer.trades:

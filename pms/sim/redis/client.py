@@ -117,7 +117,7 @@ class Client:
 
     async def execute(self, *words: Argument) -> Reply:
         """Run one command and await its reply as the server gave it."""
-        encoded = [_encoded(word) for word in words]
+        encoded = [word if type(word) is bytes else _encoded(word) for word in words]
         return await self._ask(encoded, lambda future: self._execute(encoded, future))
 
     async def _block(self, words: Words, timeout_s: float) -> Reply:

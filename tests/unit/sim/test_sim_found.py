@@ -49,6 +49,10 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
         1009,
         [Fault(1403, "killed", "streamer"), Fault(3282, "redis_tail_lost", ms=927)],
     ),
+    "an amendment whose timestamp was refused is given its right anew": (
+        1019,
+        [Fault(2426, "clock_skewed", "exchange", ms=-4000)],
+    ),
     "an emptied Redis costs no order, no fill and no answer": (86, [Fault(1500, "redis_emptied", ms=60)]),
 }
 
