@@ -1,4 +1,4 @@
-"""A crowd of algos of every kind on many symbols: what each is started with, and the symbols they trade.
+"""A crowd of algos of every kind that has one symbol, on many: what each is started with, where it trades.
 
 Each has a symbol of its own in its sub-account, so that what is held there is its own doing.
 """

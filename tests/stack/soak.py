@@ -67,6 +67,8 @@ class Soak:
     sent: list[Sent] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     bid: Decimal = Decimal(0)
+    broken: bool = False
+    #: the last fault is mended
 
     async def run(self, seconds: float) -> None:
         """Trade and break for so long; returns when all is mended and every command is answered."""
@@ -75,17 +77,19 @@ class Soak:
             trading = asyncio.create_task(self._trade(end))
             await asyncio.sleep(2)
             await self._break(end - 5)
+            self.broken = True
             await trading
             await self._calm()
 
     # --- trading ---
 
     async def _trade(self, end: float) -> None:
+        """Until the end, and until somebody could trade after the last fault, however long that takes."""
         chance = random.Random(self.seed + 1)
         running: set[asyncio.Task[None]] = set()
         turn = 0
         due = time.monotonic()
-        while time.monotonic() < end:
+        while time.monotonic() < end or not self.broken:
             task = asyncio.create_task(self._order(DESKS[turn % len(DESKS)], chance))
             running.add(task)
             task.add_done_callback(running.discard)
@@ -176,7 +180,7 @@ class Soak:
 
     async def _whole(self, fault: Fault) -> None:
         """Wait until an order that was sent after the fault was filled and told."""
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + 120
         while fault.recovered is None and time.monotonic() < give_up:
             await asyncio.sleep(0.02)
             for sent in reversed(self.sent):
