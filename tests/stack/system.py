@@ -71,7 +71,7 @@ class System:
             "PMS_DATABASE_URL": database_url,
             "PMS_BINANCE_API_KEY": KEY,
             "PMS_BINANCE_API_SECRET": SECRET,
-            "PMS_VENUE_ACCOUNTS": f"desk:{KEY}:{SECRET}:1000000 other:{OTHER_KEY}:{OTHER_SECRET}:1000000",
+            "PMS_VENUE_ACCOUNTS": f"desk:{KEY}:{SECRET}:1000000 other:{OTHER_KEY}:{OTHER_SECRET}:20000000",
             "PMS_SYMBOLS": "BTCUSDT,ETHUSDT",
             # What is tested here is right on a busy machine too.
             "PMS_MOST_LAG_MS": "1000",
