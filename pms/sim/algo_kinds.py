@@ -6,10 +6,12 @@ Numbers are drawn by the errand's own key, and become prices when its time has c
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from pms.contract.names import Task
 from pms.sim.algo_scene import ALONE, GUARDED, Fields, Leave, Scene, leverage_of, opening
+from pms.sim.exchange import SYMBOLS
 
 # --- chase ---
 
@@ -33,6 +35,17 @@ def _amend_chase(scene: Scene) -> Fields:
 
 
 def _twap(scene: Scene) -> Fields:
+    rng = scene.rng
+    fields = _even_slices(scene)
+    fields["profile"] = rng.choice(("time", "time", "time", "time", "volume", "participation"))
+    if fields["profile"] == "participation":
+        fields |= {"participation": scene.percent("5", "30", "100"), "duration": rng.choice((7, 11))}
+    if fields["profile"] == "volume":
+        fields["profileDays"] = 1
+    return fields
+
+
+def _even_slices(scene: Scene) -> Fields:
     errand, rng = scene.errand, scene.rng
     fields = opening(scene)
     slices = rng.randrange(1, 8)
@@ -45,13 +58,8 @@ def _twap(scene: Scene) -> Fields:
         "onMissed": rng.choice(("catch_up", "catch_up", "skip")),
         "mostCatchUp": scene.percent("1", "1.5", "2", "4"),
         "overtime": rng.choice((0, 100)),
-        "profile": rng.choice(("time", "time", "time", "time", "volume", "participation")),
         "repriceMs": 100,
     }
-    if fields["profile"] == "participation":
-        fields |= {"participation": scene.percent("5", "30", "100"), "duration": rng.choice((7, 11))}
-    if fields["profile"] == "volume":
-        fields["profileDays"] = 1
     if scene.chance(0.35):
         fields["limitPrice"] = scene.price(rng.randrange(-2, 4))
     if scene.chance(0.35):
@@ -149,6 +157,64 @@ def _amend_scalper(scene: Scene) -> Fields:
     )
 
 
+# --- basket ---
+
+
+def _basket(scene: Scene) -> Fields:
+    errand, rng = scene.errand, scene.rng
+    fields: Fields = {
+        "subAccountId": errand.account,
+        "legs": [_leg(scene) for _ in range(rng.randrange(1, 5))],
+        "mode": rng.choice(("parallel", "sequence")),
+        "onLegFailure": rng.choice(("hold", "finish", "unwind", "unwind")),
+    }
+    if errand.leave == "run" or scene.chance(0.3):
+        # A leg that rests would let it wait for ever
+        fields["duration"] = rng.choice((1, 2, 4))
+    return fields
+
+
+def _leg(scene: Scene) -> Fields:
+    """One leg, of any kind, in any symbol and of either side."""
+    errand, rng = scene.errand, scene.rng
+    lots = max(errand.lots // rng.choice((1, 2, 4)), 40)
+    own = replace(errand, symbol=rng.choice(SYMBOLS), side=rng.choice(("BUY", "SELL")), lots=lots)
+    algo = rng.choice(tuple(LEGS))
+    fields = LEGS[algo](scene._replace(errand=own))
+    del fields["subAccountId"]
+    return {"algo": algo, **fields}
+
+
+def _limit(scene: Scene) -> Fields:
+    price = scene.price(scene.rng.randrange(-3, 5))
+    return opening(scene) | {"price": price, "timeInForce": scene.rng.choice(("GTC", "IOC", "FOK"))}
+
+
+def _chased(scene: Scene) -> Fields:
+    fields = _chase(scene)
+    if scene.chance(0.4):
+        fields |= {
+            "maxDistance": scene.percent("0.005", "0.02"),
+            "onMaxDistance": scene.rng.choice(("cancel", "cross")),
+        }
+    return fields
+
+
+LEGS: dict[str, Callable[[Scene], Fields]] = {
+    "market": opening,
+    "limit": _limit,
+    "chase": _chased,
+    "twap": _even_slices,
+}
+"""What a leg is worked by, and how its terms are drawn."""
+
+
+def _amend_basket(scene: Scene) -> Fields:
+    if scene.chance(0.5):
+        return {"onLegFailure": scene.rng.choice(("hold", "finish", "unwind"))}
+    return {"duration": scene.rng.choice((1, 2, 3))}
+
+
 class Kind(NamedTuple):
     """One kind of algo as traders use it."""
 
@@ -161,6 +227,8 @@ class Kind(NamedTuple):
     #: it is for a position, which is opened first
     own: tuple[str, ...] = ()
     #: accounts in which nobody but its like trades
+    unwinds: bool = False
+    #: it may have to close what others close too
 
     @property
     def guards(self) -> bool:
@@ -184,6 +252,14 @@ KINDS: dict[str, Kind] = {
     "bracket": Kind(Task.BRACKET, 3, _bracket, _amend_exits, ("push", "cancel"), own=GUARDED),
     "scalper": Kind(
         Task.SCALPER, 4, _scalper, _amend_scalper, ("run", "run", "cancel", "cancel", "cancel_all"), own=ALONE
+    ),
+    "basket": Kind(
+        Task.BASKET,
+        5,
+        _basket,
+        _amend_basket,
+        ("run", "run", "run", "cancel", "cancel_all"),
+        unwinds=True,
     ),
 }
 """How traders use algos; an OCO is a bracket without an entry."""

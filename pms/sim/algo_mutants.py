@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from pms.contract.algo_commands import Twap
+from pms.contract.basket import Basket
 from pms.contract.journal import AlgoRow, AlgoSlotRow, Entry
 from pms.domain import admission, booking, liquidation
-from pms.domain.algos import book, bracket, conduct, ending, scalper_orders
+from pms.domain.algos import basket, book, bracket, conduct, ending, scalper_orders
 from pms.domain.algos.algo import Algo, Slot, Status, slot_from
+from pms.domain.algos.basket import BasketMachine
 from pms.domain.algos.book import AlgoBook
 from pms.domain.algos.bracket import BracketMachine
 from pms.domain.algos.children import Turn
@@ -19,9 +21,11 @@ from pms.domain.algos.counting import count
 from pms.domain.algos.course import Course
 from pms.domain.algos.ladder import shares
 from pms.domain.algos.layers import Layer
+from pms.domain.algos.legs import Leg, leg_at
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.algos.trail_stop import TrailStopMachine
 from pms.domain.algos.twap import TwapMachine
+from pms.domain.algos.undoing import unwind
 from pms.domain.algos.viewing import view_of
 from pms.domain.desk import Desk
 from pms.domain.orders import Order
@@ -269,3 +273,49 @@ def fees_not_counted() -> Sequence[Patch]:
         return count(*args, **named if named["maker"] else named | {"commission": Decimal(0)})
 
     return [(booking, "count", cheaply)]
+
+
+# --- basket ---
+
+
+@mutant("a basket's leg is unwound twice over", algos=True)
+def unwound_twice() -> Sequence[Patch]:
+    allowed = BasketMachine.part_of
+
+    def part_of(self: BasketMachine, algo: Algo, slot: Slot) -> tuple[range, Decimal]:
+        numbers, most = allowed(self, algo, slot)
+        return numbers, most if slot.number in leg_at(algo, slot.number).numbers else 2 * most
+
+    def doubled(legs: Iterable[Leg], view: View, plan: Plan) -> str | None:
+        found = list(legs)
+        told = unwind(found, view, plan)
+        for leg in found:
+            want = plan.wants.get(leg.undo.number)
+            if want is not None:
+                leg.undo.target = 2 * leg.filled
+                plan.wants[leg.undo.number] = want._replace(quantity=leg.undo.remaining)
+        return told
+
+    return [(BasketMachine, "part_of", part_of), (basket, "unwind", doubled)]
+
+
+@mutant("a basket that should hold when a leg fails lets the others go on", algos=True)
+def held_goes_on() -> Sequence[Patch]:
+    real = BasketMachine.plan
+
+    def plan(self: BasketMachine, algo: Algo, view: View) -> Plan:
+        terms = algo.terms
+        assert isinstance(terms, Basket)
+        if terms.on_leg_failure == "hold":
+            algo.terms = terms.model_copy(update={"on_leg_failure": "finish"})
+        try:
+            return real(self, algo, view)
+        finally:
+            algo.terms = terms
+
+    return [(BasketMachine, "plan", plan)]
+
+
+@mutant("a sequence's legs begin all at once", algos=True)
+def sequence_at_once() -> Sequence[Patch]:
+    return [(basket, "_may_begin", lambda *_: True)]

@@ -17,6 +17,9 @@ from pms.sim.gateway import Gateway
 LOOKS, LOOK_S = 8, 0.15
 """How often, and how far apart, a trader looks for the position that he has opened."""
 
+PATIENCE_S = 5.0
+"""Longer than any basket is to last: then its trader asks himself what it waits for."""
+
 PRICES = ("price", "takeProfit", "stopLoss", "activationPrice")
 BPS = 10_000
 BEYOND_BP, PUSH_S = 30, 0.5
@@ -26,10 +29,17 @@ ZERO = Decimal(0)
 
 
 class AlgoTraders:
-    """Plays errands; `ended` says whether an algo is over, as the journal has it."""
+    """Plays errands. `ended`: is an algo over, as the journal has it; `lost`: how often it was cut."""
 
-    def __init__(self, gateway: Gateway, exchange: SimExchange, ended: Callable[[str], bool]) -> None:
-        self._gateway, self._exchange, self._ended = gateway, exchange, ended
+    def __init__(
+        self,
+        gateway: Gateway,
+        exchange: SimExchange,
+        *,
+        ended: Callable[[str], bool],
+        lost: Callable[[], int],
+    ) -> None:
+        self._gateway, self._exchange, self._ended, self._lost = gateway, exchange, ended, lost
 
     async def play(self, errands: list[Errand]) -> None:
         """Run all errands, each from its time on."""
@@ -88,10 +98,15 @@ class AlgoTraders:
         await _until(errand.end_ms)
         if errand.again:
             await asked(Task.TRADE, opening(scene))
+        lost = self._lost()
         if errand.leave == "cancel":
             await asked(Task.CANCEL_ALGO, algo, door=errand.door)
         if errand.leave == "cancel_all":
             await self._leave(errand, algo)
+        if errand.leave in ("cancel", "cancel_all"):
+            await self._see_to(algo_id, lost)
+        if kind.unwinds and errand.leave == "run":
+            await self._make_way(errand, algo_id)
         first = 1 if scene.chance(0.5) else -1
         late = errand.again
         while errand.leave == "push" and not self._ended(algo_id):
@@ -107,6 +122,22 @@ class AlgoTraders:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._gateway.insist(Task.CANCEL_ALL, {"subAccountId": errand.account}))
             group.create_task(self._gateway.insist(Task.ALGO, {**algo, "action": "resume"}))
+
+    async def _see_to(self, algo_id: str, lost: int) -> None:
+        """Cancel an algo again whose cancel Redis has forgotten after it was answered."""
+        for _ in range(LOOKS):
+            await asyncio.sleep(LOOK_S)
+            if self._lost() > lost:
+                lost = self._lost()
+                await self._gateway.insist(Task.CANCEL_ALGO, {"algoId": algo_id})
+
+    async def _make_way(self, errand: Errand, algo_id: str) -> None:
+        """Take back orders by hand: one that would close the same position keeps unwinding waiting."""
+        await asyncio.sleep(PATIENCE_S)
+        while not self._ended(algo_id):
+            for order in self._exchange.resting(f"PMS_{errand.account}_M_"):
+                await self._gateway.insist(Task.CANCEL, {"orderId": order})
+            await asyncio.sleep(PATIENCE_S)
 
     async def _push(self, symbol: str, prices: Sequence[Decimal], *, sign: int) -> None:
         """Let the market go up, or down, through all that an algo may wait for."""

@@ -7,6 +7,7 @@ What each kind's bound is follows from the commands as they were asked, in `algo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,7 +17,7 @@ from pms.contract.journal import AlgoRow, Entry, OrderRow
 from pms.contract.money import decode_object
 from pms.contract.names import Task
 from pms.sim.algo_scene import GUARDED, OPENS
-from pms.sim.algo_terms import BOUNDS, FRESH_MS, PLANS, Asked, Traded
+from pms.sim.algo_terms import BOUNDS, FRESH_MS, PLANS, Asked, Leg, Traded, rules_of
 from pms.sim.books import Fold
 from pms.sim.exchange import SimExchange
 from pms.venue import state as venue
@@ -95,12 +96,14 @@ class Bounds:
         for algo in entry.rows.algos:
             known = self.known.get(algo.id)
             if known is None:
-                known = self.known[algo.id] = self._begun(algo, entry.seq)
+                known = self.known[algo.id] = self._begun(algo, entry)
             before = books.tables["algos"].get((algo.id,))
             self._count(END)
             if before is not None and not _follows(before.status, algo.status):
                 self._fail(END, f"{algo.kind} {algo.id} was {before.status} and is {algo.status}", algo.id)
             known.target = algo.target
+            if algo.kind == "basket" and algo.status not in ENDED:
+                self._ruled(known, algo)
             if algo.status in ENDED:
                 known.ended = known.ended or entry.seq
             for child in known.children.values():
@@ -114,12 +117,15 @@ class Bounds:
                 known.asked.plan[slot.slot] = slot.target
             planned.add(slot.algo_id)
             known.slots[slot.slot] = slot.target
-            known.due.setdefault(slot.slot, slot.due_at)
+            if known.due.get(slot.slot) is None:
+                known.due[slot.slot] = slot.due_at
             for child in known.children.values():
                 if child.slot == slot.slot:
                     child.slot_cap = max(child.slot_cap, slot.target)
         for algo_id in planned:
             known = self.known[algo_id]
+            for leg in known.asked.legs:
+                leg.planned(known.slots)
             fault = PLANS[known.kind](known.asked, known.slots) if known.kind in PLANS else None
             if fault is not None:
                 self._fail(TERMS, f"entry {entry.seq}: {known.kind} {algo_id}: {fault}", algo_id)
@@ -143,16 +149,40 @@ class Bounds:
         elif algo_id in self.known:
             self.known[algo_id].asked.amends.append(fields)
 
-    def _begun(self, algo: AlgoRow, seq: int) -> Known:
-        symbol = self._exchange.venue.exchange.markets[algo.symbol].symbol
-        since = algo.started_at - FRESH_MS
-        asked = Asked(
-            self._asked.get(algo.id, {}),
-            symbol.step,
-            algo.arrival,
-            lambda: self._exchange.traded(algo.symbol, since=since),
-        )
-        return Known(algo.kind, algo.sub_account_id, algo.symbol, algo.side, algo.target, asked, seq)
+    def _begun(self, algo: AlgoRow, entry: Entry) -> Known:
+        terms = self._asked.get(algo.id, {})
+        if algo.kind == "basket":
+            sides = {row.slot: row.side for row in entry.rows.algo_slots if row.algo_id == algo.id}
+            asked = Asked(terms, ZERO, ZERO, lambda: ZERO, legs=self._legs(algo, terms, sides))
+        else:
+            asked = self._asked_of(terms, algo.symbol, price=algo.arrival, began=algo.started_at)
+        return Known(algo.kind, algo.sub_account_id, algo.symbol, algo.side, algo.target, asked, entry.seq)
+
+    def _asked_of(self, terms: dict[str, Any], name: str, *, price: Decimal, began: int) -> Asked:
+        step = self._exchange.venue.exchange.markets[name].symbol.step
+        return Asked(terms, step, price, lambda: self._exchange.traded(name, since=began - FRESH_MS))
+
+    def _legs(self, algo: AlgoRow, terms: dict[str, Any], sides: dict[int, str]) -> list[Leg]:
+        """The legs of a basket: each has slots of its side, and behind them one of the other."""
+        found, first = [], 0
+        for leg in terms["legs"]:
+            numbers = range(
+                first, next(slot for slot in range(first, len(sides)) if sides[slot] != leg["side"])
+            )
+            price = self._exchange.middle(leg["symbol"])
+            asked = self._asked_of(leg, leg["symbol"], price=price, began=algo.started_at)
+            found.append(Leg(leg["algo"], asked, numbers))
+            first = numbers.stop + 1
+        if first != len(sides):
+            self._fail(TERMS, f"basket {algo.id} has {len(sides)} slots, and {first} for its legs", algo.id)
+        return found
+
+    def _ruled(self, known: Known, algo: AlgoRow) -> None:
+        """A basket that holds when a leg fails is over with it, in the same entry."""
+        failed = [leg["state"] == "failed" for leg in json.loads(algo.memory)["legs"]]
+        self._count(TERMS)
+        if any(failed) and rules_of(known.asked) == {"hold"}:
+            self._fail(TERMS, f"a leg of basket {algo.id} has failed, and it is {algo.status}", algo.id)
 
     def _decided(self, entry: Entry, order: OrderRow, known: Known) -> None:
         """An order is an algo's, or it was wished to other terms."""

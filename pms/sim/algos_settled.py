@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from pms.contract.journal import AlgoRow
 from pms.contract.names import algo_key
 from pms.domain.desk import Desk
 from pms.sim.algo_scene import ALONE
-from pms.sim.algo_terms import LEAST_NOTIONAL
+from pms.sim.algo_terms import LEAST_NOTIONAL, Leg
 from pms.sim.algos import OVER, slot_in
 from pms.sim.invariants import Invariants
 from pms.sim.world import World
 
 COUNTED = "algos count what they trade"
+UNWOUND = "an unwound basket leaves what it says"
 ALONE_WELL = "a scalper left alone does well"
+LEFT = re.compile(r"([\d.]+) of (legs\[\d+\])")
 ZERO = Decimal(0)
 
 
@@ -24,6 +29,7 @@ def check(world: World, invariants: Invariants, desk: Desk) -> None:
     """All comparisons."""
     _counted(world, invariants)
     _left(world, invariants)
+    _unwound(invariants)
     _shown(world, invariants)
     _alone(world, invariants)
     _memory(desk, invariants)
@@ -84,6 +90,30 @@ def _left(world: World, invariants: Invariants) -> None:
                 invariants.fail("an algo that is over has no order", detail, algo_id, coid)
 
 
+def _unwound(invariants: Invariants) -> None:
+    """What an unwound basket leaves of each leg is what its reason tells of it, and else nothing."""
+    tables = invariants.journal.tables
+    for algo_id, known in invariants.bounds.known.items():
+        row = invariants.journal.tables["algos"].get((algo_id,))
+        if (
+            row is None
+            or not known.asked.legs
+            or row.status != "failed"
+            or "; unwound" not in (row.reason or "")
+        ):
+            continue
+        invariants.checked[UNWOUND] += 1
+        told = {
+            name: Decimal(left) for left, name in LEFT.findall((row.reason or "").rpartition("; unwound")[2])
+        }
+        for number, leg in enumerate(known.asked.legs):
+            filled = sum((tables["algo_slots"][algo_id, slot].filled for slot in leg.numbers), ZERO)
+            left = filled - tables["algo_slots"][algo_id, leg.undo].filled
+            if left != told.get(f"legs[{number}]", ZERO):
+                detail = f"basket {algo_id} has left {left} of legs[{number}], and says {row.reason}"
+                invariants.fail(UNWOUND, detail, algo_id)
+
+
 def _alone(world: World, invariants: Invariants) -> None:
     """A scalper that nobody disturbs does not fail, and one that flattens leaves nothing that can be sold."""
     bounds = invariants.bounds
@@ -112,6 +142,10 @@ def _shown(world: World, invariants: Invariants) -> None:
         if raw is None or row.status not in OVER:
             continue
         told = json.loads(raw, parse_float=Decimal)
+        legs = invariants.bounds.known[algo_id].asked.legs
+        if legs:
+            _shown_by_leg(invariants, row, told, legs)
+            continue
         slots = [slot for (owner, _), slot in tables["algo_slots"].items() if owner == algo_id]
         filled = sum((slot.filled for slot in slots if row.side in ("", slot.side)), ZERO)
         if (told["status"], Decimal(told["filled"])) != (row.status, filled):
@@ -119,6 +153,19 @@ def _shown(world: World, invariants: Invariants) -> None:
                 f"{row.kind} {algo_id} is {row.status} with {filled}, shown {told['status']} {told['filled']}"
             )
             invariants.fail("projections", detail, algo_id)
+
+
+def _shown_by_leg(invariants: Invariants, row: AlgoRow, told: Any, legs: Sequence[Leg]) -> None:
+    """Quantities of several symbols cannot be added up: each leg is shown by itself."""
+    slots = invariants.journal.tables["algo_slots"]
+    shown = [(Decimal(leg["filled"]), Decimal(leg["unwound"])) for leg in told["figures"]["legs"]]
+    so = [
+        (sum((slots[row.id, number].filled for number in leg.numbers), ZERO), slots[row.id, leg.undo].filled)
+        for leg in legs
+    ]
+    if told["status"] != row.status or shown != so:
+        detail = f"basket {row.id} is {row.status} with {so}, shown {told['status']} {shown}"
+        invariants.fail("projections", detail, row.id)
 
 
 def _memory(desk: Desk, invariants: Invariants) -> None:

@@ -174,6 +174,11 @@ class SimExchange:
         """How far apart its levels are."""
         return self.venue.exchange.markets[name].symbol.price(max(2, self._middle[name] // 20_000))
 
+    def resting(self, prefix: str) -> list[str]:
+        """Open orders whose ids begin so."""
+        orders = self.account.latest_by_client_id.values()
+        return [o.client_order_id for o in orders if o.open and o.client_order_id.startswith(prefix)]
+
     def traded(self, name: str, *, since: int) -> Decimal:
         """What a symbol has traded since a time, ms."""
         prints = self.venue.feeds.latest_prints[name]

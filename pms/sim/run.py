@@ -17,8 +17,11 @@ from pms.sim.invariants import Invariants, Violation
 from pms.sim.ticks import Ticks
 from pms.sim.world import World
 
-BOUND_S = 50.0
-"""By then a world without any more faults must be quiet."""
+BOUND_S = 90.0
+"""By then a world without any more faults must be quiet.
+
+A stop that met an empty book three times waits a minute before it tries again.
+"""
 HEALED_S = 22.0
 """So long after the last fault a lost word may take to be found: cursors are proven every 15 s."""
 STILL_S = 3.0
@@ -110,9 +113,12 @@ async def _play(
     loop = asyncio.get_running_loop()
     exchange = loop.create_task(world.run_exchange())
     world.start_all(lists=any(step.door == "list" for step in steps))
+    traders = AlgoTraders(
+        world.gateway, world.exchange, ended=invariants.bounds.ended, lost=lambda: invariants.tail_lost
+    )
     playing = [
         loop.create_task(world.gateway.play(steps)),
-        loop.create_task(AlgoTraders(world.gateway, world.exchange, invariants.bounds.ended).play(wishes)),
+        loop.create_task(traders.play(wishes)),
     ]
     calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
     quiet_since: float | None = None

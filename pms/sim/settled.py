@@ -21,7 +21,7 @@ from pms.domain.orders import Order, State
 from pms.domain.pending import Pending
 from pms.domain.positions import Place
 from pms.domain.rows import order_row, position_row
-from pms.sim import algos_settled
+from pms.sim import algos_settled, tasks_settled
 from pms.sim.books import Fold
 from pms.sim.gateway import Asked, Gateway
 from pms.sim.invariants import WORDS, Invariants
@@ -82,6 +82,7 @@ def check(world: World, invariants: Invariants) -> None:
     _own_money(invariants)
     _memory(desk, invariants)
     algos_settled.check(world, invariants, desk)
+    tasks_settled.check(invariants)
     _database(world, invariants)
     _projections(world, invariants, desk)
     for asked in world.gateway.asked.values():

@@ -317,6 +317,9 @@ class Pipeline:
     def hset(self, name: str, *, mapping: Mapping[str, Argument]) -> Pipeline:
         return self._add("HSET", name, *(part for pair in mapping.items() for part in pair))
 
+    def lpush(self, name: str, *values: Argument) -> Pipeline:
+        return self._add("LPUSH", name, *values)
+
     def _add(self, *words: Argument) -> Pipeline:
         self._commands.append([_encoded(word) for word in words])
         return self

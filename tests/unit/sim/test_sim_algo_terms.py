@@ -11,7 +11,7 @@ import pytest
 from pms.domain.algos.ids import child_id, slot_of
 from pms.sim.algo_kinds import KINDS
 from pms.sim.algo_scene import OPENS
-from pms.sim.algo_terms import BOUNDS, PLANS, Asked, Traded
+from pms.sim.algo_terms import BOUNDS, PLANS, Asked, Leg, Traded
 from pms.sim.algos import slot_in
 from pms.sim.errands import draw, works
 from pms.sim.storm import stormy
@@ -22,6 +22,15 @@ STEP = D("0.001")
 
 def asked(volume: str = "0", amends: list[dict[str, Any]] | None = None, **terms: Any) -> Asked:
     return Asked(terms, STEP, D(60_000), lambda: D(volume), amends or [])
+
+
+def basket(amends: list[dict[str, Any]] | None = None, **terms: Any) -> Asked:
+    """A chase for 0.5 with its unwinding, and an order at market for 0.2 with its own."""
+    legs = [
+        Leg("chase", asked(quantity=D("0.5")), range(1)),
+        Leg("market", asked(quantity=D("0.2")), range(2, 3)),
+    ]
+    return Asked(terms, STEP, D(0), lambda: D(0), amends or [], legs=legs)
 
 
 def traded(**slots: tuple[str, str]) -> dict[int, Traded]:
@@ -91,6 +100,36 @@ CASES: dict[str, tuple[str, Asked, dict[int, Traded], dict[int, Traded]]] = {
         traded(s0=("0", "0.1"), s6=("0.1", "0.05")),
         traded(s0=("0", "0.1"), s6=("0.1", "0.051")),
     ),
+    "what a leg is for, by the bound of its kind": (
+        "basket",
+        basket(),
+        traded(s0=("0.3", "0.2"), s2=("0.1", "0.1")),
+        traded(s0=("0.3", "0.2"), s2=("0.1", "0.101")),
+    ),
+    "what unwinds a leg: what it has filled": (
+        "basket",
+        basket(onLegFailure="unwind"),
+        traded(s0=("0.3", "0.2"), s1=("0.1", "0.2")),
+        traded(s0=("0.3", "0.2"), s1=("0.1", "0.201")),
+    ),
+    "a basket that was never to be unwound": (
+        "basket",
+        basket(amends=[{"onLegFailure": "finish"}]),
+        traded(s0=("0.3", "0.2")),
+        traded(s0=("0.3", "0.2"), s1=("0", "0.1")),
+    ),
+    "a sequence: an order before, and one behind it": (
+        "basket",
+        basket(mode="sequence", onLegFailure="finish"),
+        traded(s0=("0.3", "0"), s2=("0", "0.1")),
+        traded(s0=("0.3", "0.001"), s2=("0", "0.1")),
+    ),
+    "a sequence that does not go on: all but what is too little for an order": (
+        "basket",
+        basket(mode="sequence", onLegFailure="hold"),
+        traded(s0=("0.497", "0"), s2=("0", "0.1")),
+        traded(s0=("0.496", "0"), s2=("0", "0.1")),
+    ),
 }
 
 
@@ -106,6 +145,24 @@ def test_all_slices_together_are_planned_for_the_total() -> None:
     terms = asked(totalSize=D(1))
     assert PLANS["twap"](terms, {0: D("0.4"), 1: D("0.6")}) is None
     assert PLANS["twap"](terms, {0: D("0.4"), 1: D("0.601")}) is not None
+
+
+def test_no_leg_is_planned_or_unwound_for_more_than_was_asked() -> None:
+    terms = basket()
+    assert PLANS["basket"](terms, {0: D("0.5"), 1: D("0.5"), 2: D("0.2"), 3: D("0")}) is None
+    assert PLANS["basket"](terms, {0: D("0.501"), 1: D("0"), 2: D("0.2")}) is not None
+    assert PLANS["basket"](terms, {0: D("0.5"), 1: D("0"), 2: D("0.2"), 3: D("0.201")}) is not None
+
+
+def test_a_leg_of_slices_is_held_to_the_plan_that_it_begins_with() -> None:
+    leg = Leg("twap", asked(totalSize=D("0.4"), mostCatchUp=1), range(3, 7))
+    leg.planned({3: D(0), 4: D(0), 5: D(0), 6: D(0), 7: D("0.1")})
+    assert leg.asked.plan == {}
+    leg.planned({3: D("0.2"), 4: D("0.2"), 5: D(0), 6: D(0), 7: D(0)})
+    leg.planned({3: D("0.1"), 4: D("0.3"), 5: D(0), 6: D(0), 7: D(0)})
+    assert leg.asked.plan == {0: D("0.2"), 1: D("0.2")}
+    assert list(BOUNDS["twap"](leg.asked, leg.of({5: Traded(D("0.203")), 7: Traded(D(1))}))) == []
+    assert len(list(BOUNDS["twap"](leg.asked, leg.of({5: Traded(D("0.204"))})))) == 1
 
 
 def test_a_slot_is_read_from_an_orders_id_as_it_was_written() -> None:
