@@ -31,6 +31,9 @@ from pms.domain.posting import Posting
 BACK_OFF_MS = (500, 2_000, 60_000)
 """After an end that nobody asked for: at most three orders a minute."""
 
+STOP_BACK_OFF_MS = (500, 1_000, 2_000)
+"""The same for a market order that only reduces: a stop that met an empty book does not wait a minute."""
+
 AS_MAKER_MS = 250
 """A post-only order that would have taken is no fault: the market moved, and the next is priced anew."""
 
@@ -133,7 +136,7 @@ def _settle(turn: Turn, slot: Slot) -> None:
     elif order.amend is None and not order.unproven and order.price != slot.sent_price:
         # The move was refused, or somebody else moved it.
         slot.price, slot.sent_price = None, order.price
-        _back_off(turn, slot, order.amend_failed.reason if order.amend_failed else None)
+        _back_off(turn, slot, order.amend_failed.reason if order.amend_failed else None, stops=False)
 
 
 def _over(turn: Turn, slot: Slot, order: Order) -> None:
@@ -161,11 +164,12 @@ def _ended(turn: Turn, slot: Slot, order: Order) -> None:
     if maker and (order.state is State.EXPIRED or CROSSED in (why or "")):
         slot.resume_at, slot.note = turn.asked.now + AS_MAKER_MS, "it would have taken"
         return
-    _back_off(turn, slot, why)
+    _back_off(turn, slot, why, stops=order.spec.reduce_only and order.price is None)
 
 
-def _back_off(turn: Turn, slot: Slot, why: str | None) -> None:
-    delay = BACK_OFF_MS[min(slot.tries, len(BACK_OFF_MS) - 1)]
+def _back_off(turn: Turn, slot: Slot, why: str | None, *, stops: bool) -> None:
+    delays = STOP_BACK_OFF_MS if stops else BACK_OFF_MS
+    delay = delays[min(slot.tries, len(delays) - 1)]
     slot.tries += 1
     slot.resume_at = turn.asked.now + delay
     slot.note = why or slot.note
@@ -293,12 +297,11 @@ def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
     if refusal.code in HOPELESS and not passes:
         end(turn.algo, Status.FAILED, f"{refusal.code}: {refusal.error}")
         return
-    told = f"{refusal.code}: {refusal.error}"
+    told, stops = f"{refusal.code}: {refusal.error}", want.reduce_only and want.price is None
     if passes:
         if slot.note is None or not slot.note.startswith(refusal.code):
             slot.note = told
-        stops = want.reduce_only and want.price is None
         turn.wake(turn.asked.now + (STOPS_MS if stops else PASSING_MS))
         return
-    _back_off(turn, slot, told)
+    _back_off(turn, slot, told, stops=stops)
     turn.wake(slot.resume_at)

@@ -221,6 +221,20 @@ def test_it_leaves_to_others_what_they_close_already() -> None:
     assert sold(world, algo_id)[1:] == [("SELL", D("0.02"))]
 
 
+def test_a_stop_that_meets_an_empty_book_again_and_again_never_waits_long() -> None:
+    world, algo_id = stopped()
+    at(world, algo_id, "58000")
+    for _ in range(6):
+        (order,) = [each for each in world.of(algo_id) if not each.over]
+        world.ack(order.row.client_order_id)
+        world.end(order.row.client_order_id, "EXPIRED")
+        world.conduct(algo_id)
+        world.pass_time(2_000)
+        world.conduct(algo_id)
+    assert len(world.of(algo_id)) == 7
+    assert world.spare() == 0
+
+
 def test_two_stops_on_one_position_sell_it_once() -> None:
     world, first = stopped()
     second = world.start("pms.trail_stop", positionId=world.position_id, callbackPct="2").id
