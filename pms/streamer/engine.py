@@ -35,6 +35,7 @@ from pms.contract.commands import Batch, Close, CloseAll, Command, Halt
 from pms.contract.commands import Trade as TradeCommand
 from pms.contract.reading import read_command
 from pms.contract.results import Result
+from pms.domain import cancelling
 from pms.domain.admission import admit
 from pms.domain.adoption import ours
 from pms.domain.algos import ending
@@ -331,12 +332,11 @@ class Engine:
 
     def _decided(self, posting: Posting, *, held: bool) -> None:
         self.outbox.add(ending.settle(self.desk, posting.entry, held=held))
+        self.outbox.add(cancelling.settle(self.desk, posting.entry, held=held))
         self.tell_algos(posting)
         if not held:
             return
         for row in posting.entry.rows.orders:
-            if row.cancel_wanted:
-                self._want_cancelled(row.client_order_id, since=posting.entry.seq)
             self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
 
     def tell_algos(self, posting: Posting) -> None:
@@ -349,18 +349,6 @@ class Engine:
         for row in posting.entry.rows.orders if held else ():
             if row.cancel_wanted:
                 self.agenda.put(row.client_order_id, in_s=0)
-
-    def _want_cancelled(self, client_order_id: str, *, since: int) -> None:
-        """A cancel is decided: from here on the order is unwanted.
-
-        Rows of the order that were written while the decision was on its way do not say so yet.
-        """
-        order = self.desk.orders.get(client_order_id)
-        if order is None or order.cancel_wanted:
-            return
-        order.cancel_wanted = True
-        if self.desk.last_seq != since:
-            self.outbox.add(note(self.desk, order, at=self.now()))
 
     # --- what REST said ---
 
