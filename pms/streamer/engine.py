@@ -73,6 +73,7 @@ from pms.domain.recalling import met_again, recalled
 from pms.domain.risk_limits import risk_limit
 from pms.streamer.agenda import Agenda
 from pms.streamer.outbox import Outbox
+from pms.streamer.queues import queue_of
 from pms.streamer.restate import restate
 
 log = structlog.get_logger()
@@ -150,7 +151,8 @@ class Engine:
         self.outbox = outbox
         self.gate = gate
         self.venue = Venue()
-        self.worker_seen_at = 0
+        self.sent_at: dict[str, int] = {}
+        #: by queue, when its workers were last seen to send something, ms
         self.agenda: Agenda
         self.local: Callable[[Asked, Command], None]
         self.follow: Callable[[str, Callable[[], None]], bool]
@@ -353,14 +355,14 @@ class Engine:
     # --- what REST said ---
 
     def _outcome(self, outcome: Outcome) -> None:
-        if outcome.sender != "streamer":
-            self.worker_seen_at = self.now()
         amended = names.amended_order(outcome.client_order_id)
-        if amended is not None:
-            self._amend_outcome(outcome, *amended)
-            return
-        order = self.desk.orders.get(outcome.client_order_id)
+        order = self.desk.orders.get(outcome.client_order_id if amended is None else amended[0])
         if order is None:
+            return
+        if outcome.sender != "streamer":
+            self.sent_at[queue_of(self.desk, order)] = self.now()
+        if amended is not None:
+            self._amend_outcome(outcome, order, number=amended[1])
             return
         fact: Fact
         code: Code | None = None
@@ -381,16 +383,15 @@ class Engine:
         self.observe(order, fact, code=code)
         self.agenda.put(outcome.client_order_id, in_s=0.5 if outcome.word == "unknown" else 1.0)
 
-    def _amend_outcome(self, outcome: Outcome, client_order_id: str, number: int) -> None:
+    def _amend_outcome(self, outcome: Outcome, order: Order, *, number: int) -> None:
         """REST ends no amendment: a refusal is remembered until a query shows that the old terms stand."""
-        order = self.desk.orders.get(client_order_id)
-        if order is None or order.amend is None or order.amend.number != number:
+        if order.amend is None or order.amend.number != number:
             return
         text = f"{outcome.code}: {outcome.text}" if outcome.code is not None else outcome.text or ""
         code = _REFUSED_BY.get(outcome.word)
         if code is not None:
             order.amend_refused = AmendFailed(number, text, code)
-        self.agenda.put(client_order_id, in_s=1.0 if outcome.word == "accepted" else 0.0)
+        self.agenda.put(order.spec.client_order_id, in_s=1.0 if outcome.word == "accepted" else 0.0)
 
     # --- what the exchange said ---
 
