@@ -296,6 +296,7 @@ class Streamer:
             sleep=asyncio.sleep,
             market_age_s=self._market.stream.age,
             ages=self._ages,
+            feed_lag=self._market.lag,
             user_up=self._complete,
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
