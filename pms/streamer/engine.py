@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from pms.binance.expiry_reasons import expired_because
 from pms.binance.frames import AccountConfigUpdate, AccountUpdate, MarginCall, OrderUpdate
 from pms.bus.inbox import (
     Arrived,
@@ -435,7 +436,8 @@ class Engine:
         self._heard(update.trade_time)
         self.venue.moved = True
         word = update.status if update.status in WORD_RANK else "NEW"
-        reason = update.expiry_reason if word.startswith("EXPIRED") else None
+        why = update.expiry_reason if word.startswith("EXPIRED") else None
+        reason = None if why is None else expired_because(why)
         seen = Seen(
             update.order_id, word, update.filled, reason, update.quantity, update.price, update.trade_time
         )
