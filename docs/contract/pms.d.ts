@@ -480,6 +480,8 @@ export interface Health {
   state: "starting" | "recovering" | "live" | "degraded" | "stopping";
   /** Milliseconds since the last market frame was processed. */
   feedAge: number | null;
+  /** Milliseconds that the freshest market frame of the last half second was behind the exchange's clock when it was processed; null where none came. */
+  feedLag: number | null;
   /** By stream, `user` or a symbol: milliseconds since it was heard or proven to be alive. */
   ages: Record<string, unknown>;
   admission: boolean;

@@ -204,7 +204,9 @@ def _show_health(out: Console, seen: pulse.Pulse) -> None:
     admits = seen.health.get("admission")
     word = "commands are admitted" if admits else f"commands are refused: {seen.health.get('reason')}"
     age = seen.health.get("feedAge")
-    feed = f", last market frame {age} ms ago" if age is not None else ""
+    lag = seen.health.get("feedLag")
+    behind = f", {lag} ms behind the exchange" if lag is not None else ""
+    feed = f", last market frame {age} ms ago{behind}" if age is not None else ""
     switch = DEAD_MAN[seen.health.get("deadMan", "idle")]
     out.print(Text(f"dead man's switch: {switch}", style="red" if "NOT" in switch else ""))
     out.print(Text(f"health: {seen.health.get('state')}, {word}{feed}", style="green" if admits else "red"))

@@ -234,6 +234,11 @@ class Health(Shape):
 
     state: Literal["starting", "recovering", "live", "degraded", "stopping"]
     feed_age: int | None = Field(description="Milliseconds since the last market frame was processed.")
+    feed_lag: int | None = Field(
+        default=None,
+        description="Milliseconds that the freshest market frame of the last half second was behind the "
+        "exchange's clock when it was processed; null where none came.",
+    )
     ages: dict[str, int | None] = Field(
         description="By stream, `user` or a symbol: milliseconds since it was heard or proven to be alive."
     )

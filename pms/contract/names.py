@@ -13,7 +13,7 @@ pms:journal:applied          string  seq up to which PostgreSQL has it
 pms:stream:events            stream  the events again, for a gateway that was away
 pms:epoch                    hash    nonce and run_id under which rights may be taken
 pms:lease                    string  the living streamer's nonce
-pms:{kind}:{algoId}          string  an algo as it stands, kind chase, twap, ...           30 s
+pms:{kind}:{algoId}          string  an algo as it stands, kind chase, twap, ...; over     24 h
 pms:halt, pms:halt:{sub}     string  no send right while it exists: {mode, reason, actor, since, requestId}
 pms:price:{symbol}           string  {bid, ask, mid, ts}                                   30 s
 pms:risk:{subAccountId}      string  the account snapshot                                  30 s

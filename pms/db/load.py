@@ -85,6 +85,8 @@ class LoadedState:
     #: those that run, and their slots; files of an older release have none
     algos: list[AlgoRow] = field(default_factory=list)
     algo_slots: list[AlgoSlotRow] = field(default_factory=list)
+    ended_algos: list[tuple[str, str]] = field(default_factory=list)
+    #: kind and id of those that ended lately: Redis may have lost that they did
 
 
 # A symbol's trades are fetched again from its proven cursor on, however long ago that was: so the
@@ -217,6 +219,14 @@ async def load_state(engine: AsyncEngine) -> LoadedState:
                 ),
                 AlgoSlotRow,
             ),
+            ended_algos=[
+                (row.kind, row.id)
+                for row in await connection.execute(
+                    select(models.algos.c.kind, models.algos.c.id).where(
+                        models.algos.c.ended_at >= cursor.entry_at - RECENT_MS
+                    )
+                )
+            ],
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Amend, Batch, Cancel, CancelAll, Close, CloseAll, Command, Trade
 from pms.contract.results import Result
+from pms.domain import cancelling
 from pms.domain.algos.algo import Algo
 from pms.domain.algos.ending import in_scope, sentence
 from pms.domain.amending import admit_amend
@@ -22,7 +23,6 @@ from pms.domain.liquidating import closes, refuse_liquidating
 from pms.domain.orders import Order
 from pms.domain.placing import admit_close, admit_trade
 from pms.domain.posting import Posting
-from pms.domain.rows import order_row
 
 
 def admit(desk: Desk, asked: Asked, command: Command) -> Posting:
@@ -78,13 +78,8 @@ def _admit_cancel_all(desk: Desk, asked: Asked, command: CancelAll) -> Posting:
 def _want_cancelled(
     desk: Desk, asked: Asked, orders: list[Order], *, single: bool, algos: Sequence[Algo] = ()
 ) -> Posting:
-    """Write the wish into each order's row; memory has it once the decision is known to stand.
-
-    Until then nobody may act on it: a decision that came too late tells the trader that nothing was done.
-    """
-    draft = desk.draft("cancel_wanted", at=asked.now)
-    for order in orders:
-        draft.orders[order.spec.client_order_id] = order_row(order, unwanted=True)
+    draft = desk.draft(cancelling.KIND, at=asked.now)
+    cancelling.ask(draft, orders, by=asked.request_id)
     draft.algos.update(sentence(algos, by=asked.request_id, reason="all orders were cancelled", at=asked.now))
     first = orders[0] if single else None
     result = Result(

@@ -174,6 +174,14 @@ KINDS: dict[str, Kind] = {
         "Find out who wrote to the database: nobody but the fold may. Then `pms audit`.",
         "PostgreSQL holds the same as memory",
     ),
+    "feed_behind": Kind(
+        "Market data comes, and is old when it is taken: longer behind the exchange's clock than a silent "
+        "feed may be (`PMS_STALE_PRICE_MS`). Whatever is judged by a price is judged by an old one.",
+        "`pms status` tells how far behind, and whether the streamer lags: it may want a processor of its "
+        "own, fewer symbols or fewer algos. Else the line or the clock is bad. A limit `price.age` refuses "
+        "orders meanwhile.",
+        "the freshest price is younger than half of that",
+    ),
     "risk_limit": Kind(
         "A limit on VaR, expected shortfall, stress loss or margin is crossed (`pms limits`, `risk.…`).",
         "`pms risk --account NAME` shows by what. Reduce, or move money; nothing is closed by itself.",

@@ -117,6 +117,8 @@ class Order:
     absent: str | None = None
     reason: str | None = None
     cancel_wanted: bool = False
+    cancel_asked: str | None = None
+    #: the request of a cancel that is decided and not known to stand yet
     amend: Amendment | None = None
     #: in flight; until it is over the order may trade on the old terms and on the new
     amends: int = 0

@@ -68,8 +68,11 @@ def position_from(row: PositionRow) -> Position:
     )
 
 
-def order_row(order: Order, *, unwanted: bool = False) -> OrderRow:
-    """An order as it is journaled; `unwanted` tells a cancel that memory does not know of yet."""
+def order_row(order: Order) -> OrderRow:
+    """An order as it is journaled.
+
+    Trap: a row written behind the decision to cancel it says so too, or the next life would not know.
+    """
     spec, wish = order.spec, order.amend
     return OrderRow(
         client_order_id=spec.client_order_id,
@@ -90,7 +93,7 @@ def order_row(order: Order, *, unwanted: bool = False) -> OrderRow:
         exchange_order_id=order.exchange_order_id,
         filled_qty=order.filled_qty,
         filled_quote=order.filled_quote,
-        cancel_wanted=order.cancel_wanted or unwanted,
+        cancel_wanted=order.cancel_wanted or order.cancel_asked is not None,
         epoch=spec.epoch,
         deadline=spec.deadline,
         admitted_at=spec.admitted_at,

@@ -18,11 +18,9 @@ from itertools import islice
 import structlog
 
 from pms.contract import names
-from pms.contract.journal import OrderRow
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.conduct import conduct, end
-from pms.domain.algos.ids import slot_of
-from pms.domain.algos.machines import MACHINES, TIMED, timed
+from pms.domain.algos.machines import MACHINES, TIMED
 from pms.domain.algos.throttle import Throttle
 from pms.domain.algos.together import Foreseeing
 from pms.domain.decisions import Asked
@@ -30,6 +28,7 @@ from pms.domain.orders import Order
 from pms.domain.posting import Posting
 from pms.streamer.agenda import Agenda
 from pms.streamer.engine import Engine
+from pms.streamer.queues import queue_of
 from pms.streamer.wake_ups import WakeUps
 
 log = structlog.get_logger()
@@ -176,17 +175,11 @@ class Algos:
         if not held:
             return
         self.engine.unwanted(posting, held=held)
+        desk = self.engine.desk
         for row in posting.entry.rows.orders:
-            if row.cancel_wanted:
+            order = desk.orders.get(row.client_order_id)
+            if order is None or row.cancel_wanted:
                 continue
             amended = row.amend_quantity is not None
             task = names.Task.SEND_AMEND if amended else names.Task.PLACE
-            self.wake_ups.wake(task, row.client_order_id, queue=self._queue(row))
-
-    def _queue(self, row: OrderRow) -> str:
-        """Who sends it: a slice's moment waits behind nobody's commands, a stop behind nobody's moves."""
-        algo = self.engine.desk.algos.every.get(row.parent_id or "")
-        if algo is not None and timed(algo, slot_of(row.client_order_id)):
-            return names.Queue.SCHEDULE
-        guards = row.price is None or (algo is not None and algo.terms.follows_position)
-        return names.Queue.URGENT if row.reduce_only and guards else names.Queue.ORDERS
+            self.wake_ups.wake(task, row.client_order_id, queue=queue_of(desk, order))

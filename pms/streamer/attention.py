@@ -12,6 +12,7 @@ cannot rest, and not over           ask the exchange: its last word was lost
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,7 @@ from pms.flows.cancel import cancel
 from pms.flows.place import Placing, place
 from pms.flows.resolve import PROOF_MARGIN_MS, Absent, look_up, proves_absence
 from pms.streamer.engine import SILENCE_S, TAKE_OVER_S, Engine
+from pms.streamer.queues import queue_of
 
 log = structlog.get_logger()
 
@@ -74,7 +76,8 @@ class Attention:
     #: taken over, and waiting for room or for the exchange: nothing else waits behind them
     take_overs: int = 0
     _second: int = 0
-    _this_second: int = 0
+    _this_second: Counter[str] = field(default_factory=Counter)
+    #: take-overs in it, by queue
 
     async def attend(self, client_order_id: str) -> float | None:
         """Do what the order needs; returns in how many seconds it is due again, or None."""
@@ -122,7 +125,7 @@ class Attention:
                 return 1.0
             if coid in self.sending or now - order.spec.admitted_at < TAKE_OVER_S * 1000:
                 return TAKE_OVER_S
-            if await self._may_take_over():
+            if await self._may_take_over(order):
                 self.take_overs += 1
                 self._send(coid)
             return TAKE_OVER_S
@@ -220,7 +223,7 @@ class Attention:
         ours = wish.epoch == self.engine.desk.epoch
         if signed_at is None and (self.same_redis or ours):
             if now <= wish.deadline and ours:
-                if now - wish.asked_at >= TAKE_OVER_S * 1000 and await self._may_take_over():
+                if now - wish.asked_at >= TAKE_OVER_S * 1000 and await self._may_take_over(order):
                     self.take_overs += 1
                     await amend(self.placing, coid)
                     return SILENCE_S
@@ -262,23 +265,31 @@ class Attention:
     def _amend_failed(self, order: Order, wish: Amendment, reason: str, code: Code) -> None:
         self.engine.observe(order, AmendFailed(wish.number, reason, code))
 
-    async def _may_take_over(self) -> bool:
-        """Whether the workers are silent, or have nothing left that could be this order."""
-        second = self.redis_now_ms() // 1000
+    async def _may_take_over(self, order: Order) -> bool:
+        """Whether the order's workers are silent, or have nothing left that could be this order.
+
+        Each queue has take-overs of its own: a stop waits behind no moves here either.
+        """
+        second, queue = self.redis_now_ms() // 1000, queue_of(self.engine.desk, order)
         if second != self._second:
-            self._second, self._this_second = second, 0
-        if self._this_second >= MOST_TAKE_OVERS_PER_S:
+            self._second = second
+            self._this_second.clear()
+        if self._this_second[queue] >= MOST_TAKE_OVERS_PER_S:
             return False
-        if await self._workers_busy():
+        if await self._workers_busy(queue):
             return False
-        self._this_second += 1
+        self._this_second[queue] += 1
         return True
 
-    async def _workers_busy(self) -> bool:
-        """Messages still wait, and the workers took some since: the order's own is among them."""
+    async def _workers_busy(self, queue: str) -> bool:
+        """Messages still wait, and workers took some since: the order's own is among them.
+
+        Trap: what other queues hold says nothing. Their workers may be busy where these are dead.
+        """
         untyped: Any = self.placing.redis
-        waiting = await untyped.llen(names.Queue.COMMANDS) + await untyped.llen(names.Queue.ORDERS)
-        return bool(waiting) and self.redis_now_ms() - self.engine.worker_seen_at < TAKE_OVER_S * 1000
+        if self.redis_now_ms() - self.engine.sent_at.get(queue, 0) >= TAKE_OVER_S * 1000:
+            return False
+        return bool(await untyped.llen(queue))
 
     def _why_void(self, order: Order, now: int) -> str:
         if order.cancel_wanted:

@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from pms.binance.expiry_reasons import expired_because
 from pms.binance.frames import AccountConfigUpdate, AccountUpdate, MarginCall, OrderUpdate
 from pms.bus.inbox import (
     Arrived,
@@ -35,6 +36,7 @@ from pms.contract.commands import Batch, Close, CloseAll, Command, Halt
 from pms.contract.commands import Trade as TradeCommand
 from pms.contract.reading import read_command
 from pms.contract.results import Result
+from pms.domain import cancelling
 from pms.domain.admission import admit
 from pms.domain.adoption import ours
 from pms.domain.algos import ending
@@ -72,6 +74,7 @@ from pms.domain.recalling import met_again, recalled
 from pms.domain.risk_limits import risk_limit
 from pms.streamer.agenda import Agenda
 from pms.streamer.outbox import Outbox
+from pms.streamer.queues import queue_of
 from pms.streamer.restate import restate
 
 log = structlog.get_logger()
@@ -149,7 +152,8 @@ class Engine:
         self.outbox = outbox
         self.gate = gate
         self.venue = Venue()
-        self.worker_seen_at = 0
+        self.sent_at: dict[str, int] = {}
+        #: by queue, when its workers were last seen to send something, ms
         self.agenda: Agenda
         self.local: Callable[[Asked, Command], None]
         self.follow: Callable[[str, Callable[[], None]], bool]
@@ -331,12 +335,11 @@ class Engine:
 
     def _decided(self, posting: Posting, *, held: bool) -> None:
         self.outbox.add(ending.settle(self.desk, posting.entry, held=held))
+        self.outbox.add(cancelling.settle(self.desk, posting.entry, held=held))
         self.tell_algos(posting)
         if not held:
             return
         for row in posting.entry.rows.orders:
-            if row.cancel_wanted:
-                self._want_cancelled(row.client_order_id, since=posting.entry.seq)
             self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
 
     def tell_algos(self, posting: Posting) -> None:
@@ -350,29 +353,17 @@ class Engine:
             if row.cancel_wanted:
                 self.agenda.put(row.client_order_id, in_s=0)
 
-    def _want_cancelled(self, client_order_id: str, *, since: int) -> None:
-        """A cancel is decided: from here on the order is unwanted.
-
-        Rows of the order that were written while the decision was on its way do not say so yet.
-        """
-        order = self.desk.orders.get(client_order_id)
-        if order is None or order.cancel_wanted:
-            return
-        order.cancel_wanted = True
-        if self.desk.last_seq != since:
-            self.outbox.add(note(self.desk, order, at=self.now()))
-
     # --- what REST said ---
 
     def _outcome(self, outcome: Outcome) -> None:
-        if outcome.sender != "streamer":
-            self.worker_seen_at = self.now()
         amended = names.amended_order(outcome.client_order_id)
-        if amended is not None:
-            self._amend_outcome(outcome, *amended)
-            return
-        order = self.desk.orders.get(outcome.client_order_id)
+        order = self.desk.orders.get(outcome.client_order_id if amended is None else amended[0])
         if order is None:
+            return
+        if outcome.sender != "streamer":
+            self.sent_at[queue_of(self.desk, order)] = self.now()
+        if amended is not None:
+            self._amend_outcome(outcome, order, number=amended[1])
             return
         fact: Fact
         code: Code | None = None
@@ -393,16 +384,15 @@ class Engine:
         self.observe(order, fact, code=code)
         self.agenda.put(outcome.client_order_id, in_s=0.5 if outcome.word == "unknown" else 1.0)
 
-    def _amend_outcome(self, outcome: Outcome, client_order_id: str, number: int) -> None:
+    def _amend_outcome(self, outcome: Outcome, order: Order, *, number: int) -> None:
         """REST ends no amendment: a refusal is remembered until a query shows that the old terms stand."""
-        order = self.desk.orders.get(client_order_id)
-        if order is None or order.amend is None or order.amend.number != number:
+        if order.amend is None or order.amend.number != number:
             return
         text = f"{outcome.code}: {outcome.text}" if outcome.code is not None else outcome.text or ""
         code = _REFUSED_BY.get(outcome.word)
         if code is not None:
             order.amend_refused = AmendFailed(number, text, code)
-        self.agenda.put(client_order_id, in_s=1.0 if outcome.word == "accepted" else 0.0)
+        self.agenda.put(order.spec.client_order_id, in_s=1.0 if outcome.word == "accepted" else 0.0)
 
     # --- what the exchange said ---
 
@@ -446,7 +436,8 @@ class Engine:
         self._heard(update.trade_time)
         self.venue.moved = True
         word = update.status if update.status in WORD_RANK else "NEW"
-        reason = update.expiry_reason if word.startswith("EXPIRED") else None
+        why = update.expiry_reason if word.startswith("EXPIRED") else None
+        reason = None if why is None else expired_because(why)
         seen = Seen(
             update.order_id, word, update.filled, reason, update.quantity, update.price, update.trade_time
         )

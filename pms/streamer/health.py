@@ -17,6 +17,7 @@ from pms.contract.money import encode
 from pms.domain.halts import views
 from pms.streamer.conservation import Conservation
 from pms.streamer.engine import Engine
+from pms.streamer.feed_lag import FeedLag
 from pms.streamer.memory import Memory
 
 log = structlog.get_logger()
@@ -37,6 +38,7 @@ class Watch:
     sleep: Callable[[float], Awaitable[None]]
     market_age_s: Callable[[], float]
     ages: Callable[[], dict[str, float]]
+    feed_lag: FeedLag
     user_up: Callable[[], bool]
     expire_stale: Callable[[], None]
     take_overs: Callable[[], int]
@@ -61,6 +63,8 @@ class Watch:
             if turn % PUBLISH_EVERY:
                 continue
             self.conservation.check(self.engine, now=self.now_ms())
+            if self.recovered:
+                self.feed_lag.look(self.engine)
             await self._tell()
             if self.monotonic() >= risk_due:
                 risk_due = self.monotonic() + RISK_EVERY_S
@@ -135,6 +139,7 @@ class Watch:
         health = Health(
             state="recovering" if not self.recovered else "degraded" if gate.closed_because else "live",
             feed_age=_ms(age),
+            feed_lag=self.feed_lag.ms,
             ages={name: _ms(age) for name, age in self.ages().items()},
             admission=gate.closed_because is None,
             reason=gate.closed_because,

@@ -28,6 +28,7 @@ from pms.contract import names
 from pms.contract.events import Price
 from pms.contract.money import encode
 from pms.domain.desk import Desk, Top
+from pms.streamer.feed_lag import FeedLag
 from pms.streamer.mailbox import Mailbox
 
 log = structlog.get_logger()
@@ -87,6 +88,7 @@ class MarketData:
         #: a symbol's price was told, whether it moved or not
         self.moved: Callable[[str], None] = _nobody
         #: its best bid or ask is another than before, or known again; `ticked` was told first
+        self.lag = FeedLag(client.exchange_now_ms)
         self.bad_frames = 0
         self.resyncs = 0
         self.silences = 0
@@ -134,6 +136,7 @@ class MarketData:
         if followed is None:
             return
         followed.heard_at, followed.said_at = self._now_ms(), update.time
+        self.lag.heard(update.event_time)
         best = followed.book.apply(update)
         if best is not None:
             self._tell(update.symbol, followed, best, at=update.time)

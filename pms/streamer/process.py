@@ -63,6 +63,7 @@ from pms.streamer.outside import Outside
 from pms.streamer.reconcile import Reconciler
 from pms.streamer.redis_clock import RedisClock
 from pms.streamer.risk import RiskGuard
+from pms.streamer.shown_algos import forget_ended
 from pms.streamer.start import (
     first_books,
     given_room,
@@ -296,6 +297,7 @@ class Streamer:
             sleep=asyncio.sleep,
             market_age_s=self._market.stream.age,
             ages=self._ages,
+            feed_lag=self._market.lag,
             user_up=self._complete,
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
@@ -430,13 +432,16 @@ class Streamer:
         """Load, learn, and open the books of a new system; the feed is buffered meanwhile."""
         await given_room(self._client.sync_time)
         await given_room(lambda: learn_exchange(self._desk, self._client))
+        state = await self._world.read_books()
         seq = await load_desk(
             self._desk,
-            state=await self._world.read_books(),
+            state=state,
             journal=self._journal,
             now_us=self._clock.now_ms() * 1000,
         )
         await self._lead.begin_from(seq)
+        if not self._attention.same_redis:
+            await forget_ended(self._redis, state.ended_algos)
         early, self._early = self._early or [], None
         for detail in early:
             self._alarm(detail)

@@ -251,8 +251,7 @@ class Exchange:
             order.amendments += 1
             order.self_trade = SelfTrade.NONE.value
             order.updated = tx.time
-            self.settlement.tell_order(tx, market, order, execution="AMENDMENT")
-            self._outcomes.arrived(tx, market, order, events, announce=False)
+            self._outcomes.amended(tx, market, order, events)
         return order
 
     def expire_due(self, symbol: str | None = None) -> None:

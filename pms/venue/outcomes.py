@@ -50,6 +50,13 @@ class Outcomes:
             self._settlement.tell_order(tx, market, order, execution="NEW", accepted=True)
         self.expired(tx, market, events)
 
+    def amended(self, tx: Transaction, market: Market, order: Order, events: list[Event]) -> None:
+        """Tell an amendment with the order open on its new terms, then book what it did on them."""
+        self.expose(market, order)
+        self._settlement.tell_order(tx, market, order, execution="AMENDMENT")
+        self._hold(market, order, -order.remaining)
+        self.arrived(tx, market, order, events, announce=False)
+
     def expired(self, tx: Transaction, market: Market, events: list[Event]) -> None:
         """Book what expired; what has nothing left to reduce comes last, behind the fills that took it."""
         ended = [event for event in events if isinstance(event, Expired)]
@@ -76,15 +83,16 @@ class Outcomes:
         account = self._accounts[order.account]
         if order.order_id not in account.open[order.symbol]:
             return
-        if not order.reduce_only:
-            freed = order.assumed * market.symbol.step * order.remaining
-            account.exposures[order.symbol].add(order.side, -freed)
+        self._hold(market, order, -order.remaining)
         account.close(order)
 
     def expose(self, market: Market, order: Order) -> None:
         """Hold margin for what is open of an order."""
+        self._hold(market, order, order.remaining)
+
+    def _hold(self, market: Market, order: Order, lots: int) -> None:
         if not order.reduce_only:
-            held = order.assumed * market.symbol.step * order.remaining
+            held = order.assumed * market.symbol.step * lots
             self._accounts[order.account].exposures[order.symbol].add(order.side, held)
 
 

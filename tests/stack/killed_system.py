@@ -247,8 +247,6 @@ class RedisDies(Death):
     async def back(self) -> None:
         self.system.redis_server.start()
         await self.system.redis.connection_pool.disconnect()
-        # What it remembers of the streamer's health is of the life before.
-        await self.system.redis.delete("pms:health")
 
         async def leads() -> bool:
             begun = self.system.log("streamer").count("stepping_down") > self._lives

@@ -126,7 +126,7 @@ class System:
     async def restart(self, name: str) -> None:
         """SIGKILL a part and start it anew."""
         self.kill(name)
-        await self.redis.delete(f"pms:ready:{name}")
+        await self.redis.delete(f"pms:ready:{name}", *(["pms:health"] if name == "streamer" else []))
         self.start(name)
         await self.ready(name)
 
@@ -147,7 +147,14 @@ class System:
         )
 
     async def admitting(self) -> bool:
-        """Whether the streamer admits commands."""
+        """Whether the streamer admits commands.
+
+        Trap: a Redis that comes back says so for the streamer of before, from its log. Only one that knows
+        all in this life of Redis has written its run id; by then the health that is told is its own.
+        """
+        known = await self.redis.hget("pms:epoch", "known")
+        if known is None or known.decode() != (await self.redis.info("server"))["run_id"]:
+            return False
         health = await self.redis.get("pms:health")
         return health is not None and bool(json.loads(health)["admission"])
 

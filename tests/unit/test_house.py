@@ -63,7 +63,7 @@ PURE_IMPORTS = {
 
 WAITS = {
     "pms/binance/limits.py": "the budget's own task looks again every second, and decides nothing by it",
-    "pms/binance/sockets.py": "lets the loop turn to its other work, and waits for nothing",
+    "pms/binance/sockets.py": "gives the loop away in a flood of frames; it waits for no time",
     "pms/bus/decisions.py": "back-off before a lost subscription is made again",
     "pms/bus/heartbeat.py": "the beat itself",
 }

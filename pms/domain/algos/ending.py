@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pms.contract.journal import AlgoRow, Entry
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.conduct import end
+from pms.domain.cancelling import KIND as CANCEL
 from pms.domain.desk import Desk
 from pms.domain.posting import Draft, Posting
 
@@ -33,22 +34,22 @@ def sentence(algos: Iterable[Algo], *, by: str, reason: str, at: int) -> dict[st
 
 def settle(desk: Desk, entry: Entry, *, held: bool) -> Posting | None:
     """A decision to end algos stands, or it does not: then rows that told of it are written anew."""
+    if entry.kind != CANCEL:
+        return None
     spared = desk.draft("algo", at=entry.at)
+    asked_by = {command.request_id for command in entry.rows.commands}
     for row in entry.rows.algos:
         algo = desk.algos.every.get(row.id)
-        if algo is None or algo.sentence is None or algo.sentence[0] not in _requests(entry):
+        if algo is None or algo.sentence is None:
             continue
+        # Of two that are on their way the sentence names the later; each of them may be the one that stands.
         if held:
             end(algo, Status.CANCELLED, algo.sentence[1])
             algo.untold = True
-            continue
-        algo.sentence = None
-        spared.algos[algo.id] = algo.row(at=entry.at)
+        elif algo.sentence[0] in asked_by:
+            algo.sentence = None
+            spared.algos[algo.id] = algo.row(at=entry.at)
     return Posting(entry=desk.sealed(spared).entry()) if spared.algos else None
-
-
-def _requests(entry: Entry) -> set[str]:
-    return {command.request_id for command in entry.rows.commands}
 
 
 def in_scope(desk: Desk, account: str | None, symbol: str | None) -> list[Algo]:

@@ -7,7 +7,7 @@ from entries import D, account, command, entry, fill, journal, order, position
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pms.contract.journal import CursorRow
+from pms.contract.journal import AlgoRow, CursorRow
 from pms.db import engine as engines
 from pms.db import queries
 from pms.db.errors import Unreachable
@@ -126,3 +126,34 @@ async def test_a_server_that_is_gone_is_told_in_one_line() -> None:
         await queries.counts(engine)
     assert "hunter2" not in str(refused.value)
     await engine.dispose()
+
+
+async def test_of_algos_that_ended_lately_it_names_which(redis: Redis, engine: AsyncEngine) -> None:
+    def chase(name: str, ended_at: int | None) -> AlgoRow:
+        return AlgoRow(
+            id=name,
+            kind="chase",
+            sub_account_id="alice",
+            symbol="BTCUSDT",
+            side="BUY",
+            terms="{}",
+            status="running" if ended_at is None else "finished",
+            outcome=None,
+            reason=None,
+            memory="{}",
+            target=D(1),
+            arrival=D(1),
+            fees=D(0),
+            maker_qty=D(0),
+            reprices=0,
+            started_at=1,
+            ended_at=ended_at,
+            updated_at=1,
+        )
+
+    algos = (chase("runs", None), chase("lately", NOW - RECENT_MS), chase("long-ago", NOW - RECENT_MS - 1))
+    await journal(redis, [entry(1, at=NOW, sub_accounts=(account(),), algos=algos)])
+    await fold(redis, engine)
+    state = await load_state(engine)
+    assert [row.id for row in state.algos] == ["runs"]
+    assert state.ended_algos == [("chase", "lately")]

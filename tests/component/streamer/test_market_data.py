@@ -8,6 +8,8 @@ import random
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -18,6 +20,7 @@ from pms.binance.limits import RateBudget
 from pms.binance.streams import MarketStream
 from pms.bus.connection import connect
 from pms.domain.desk import Desk, Top
+from pms.streamer.engine import Gate
 from pms.streamer.market import MarketData
 
 NOBODY = "127.0.0.1:9"
@@ -179,3 +182,12 @@ async def test_only_a_price_that_moved_or_is_known_again_concerns_who_watches_pr
     feed.diff("BTCUSDT", asks=[("101", "3")])
     # The same price as before, but for a while there was none
     assert told == {"ticked": 5, "moved": 3}
+
+
+async def test_how_old_a_frame_is_when_it_is_taken_is_known(feed: Feed) -> None:
+    """By the exchange's clock against the time at which it was sent."""
+    feed.market.lag.exchange_now = lambda: 12_005
+    feed.live("BTCUSDT")
+    feed.diff("BTCUSDT", at=5)
+    feed.market.lag.look(cast(Any, SimpleNamespace(gate=Gate())))
+    assert feed.market.lag.ms == 12_000

@@ -92,10 +92,27 @@ async def test_a_resting_order_is_made_amended_and_cancelled(client: VenueClient
     assert cancelled["status"] == "CANCELED"
     told = await events.take(3)
     assert kinds(told) == ["NEW NEW", "AMENDMENT NEW", "CANCELED CANCELED"]
-    assert told[0]["o"]["b"] == "29500"
-    assert told[2]["o"]["b"] == "0"
+    assert [each["o"]["b"] for each in told] == ["29500", "23640", "0"]
     assert await client.code("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=order["orderId"]) == -2011
     assert await client.code("GET", "/fapi/v1/openOrder", symbol="BTCUSDT", orderId=order["orderId"]) == -2013
+
+
+async def test_an_amendment_is_told_before_what_it_trades_and_with_what_is_open_by_it(
+    client: VenueClient,
+) -> None:
+    """It crosses into the ten that are offered, and the rest of it is open at its new price."""
+    events = await user_stream(client)
+    order = await client.limit("BUY", "59000", "0.5")
+    other = await client.limit("BUY", "58000", "0.1")
+    await client.ok(
+        "PUT", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", orderId=order["orderId"], price="60000.1",
+        quantity="11",
+    )  # fmt: skip
+    told = [each for each in await events.take(6) if each["e"] == "ORDER_TRADE_UPDATE"]
+    assert kinds(told) == ["NEW NEW", "NEW NEW", "AMENDMENT NEW", "TRADE PARTIALLY_FILLED"]
+    assert told[2]["o"]["b"] == "665801.1"
+    await client.ok("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=other["orderId"])
+    assert (await events.take(1))[0]["o"]["b"] == "60000.1"
 
 
 async def test_a_maker_is_filled_by_another_account(client: VenueClient, other: VenueClient) -> None:

@@ -311,8 +311,10 @@ class MarketWorld:
         return [order for order in self.orders.values() if order.parent_id == algo_id]
 
     def exposed(self, algo_id: str) -> Decimal:
-        """The most that an algo's orders may ever have traded."""
-        return sum((order.exposed for order in self.of(algo_id)), ZERO)
+        """The most that an algo's orders may ever have traded for it."""
+        return sum(
+            (order.exposed if order.hers is None else order.hers for order in self.of(algo_id)), ZERO
+        )
 
     def told(self, algo_id: str) -> Decimal:
         """What its orders traded, as far as it was told."""

@@ -126,6 +126,14 @@ def test_a_decision_that_did_not_stand_lets_it_go_on() -> None:
     assert len(world.of(algo_id)) == 2
 
 
+@pytest.mark.parametrize("stands", [0, 1])
+def test_of_two_ends_the_one_that_stands_holds(stands: int) -> None:
+    world, algo_id, first = condemned()
+    for number, posting in enumerate([first, world.ask("pms.cancel_all")]):
+        settle(world.desk, posting.entry, held=number == stands)
+    assert world.desk.algos.every[algo_id].status is Status.ENDING
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_a_liquidation_meanwhile_is_what_ended_it(held: bool) -> None:
     world, algo_id, posting = condemned()
