@@ -312,9 +312,7 @@ class MarketWorld:
 
     def exposed(self, algo_id: str) -> Decimal:
         """The most that an algo's orders may ever have traded for it."""
-        return sum(
-            (order.exposed if order.hers is None else order.hers for order in self.of(algo_id)), ZERO
-        )
+        return sum((order.exposed if order.hers is None else order.hers for order in self.of(algo_id)), ZERO)
 
     def told(self, algo_id: str) -> Decimal:
         """What its orders traded, as far as it was told."""
