@@ -27,6 +27,9 @@ TERMINAL = {"filled", "cancelled", "expired", "rejected", "void"}
 WHY = "found at the exchange by hand"
 COUNTDOWN_S = 120
 
+TRIES = 5
+"""The streamer reconciles and doubts by itself too, and may be ahead of whoever asks."""
+
 
 class Desk(System):
     """A system whose way to the exchange leads through a relay of the test's."""
@@ -233,18 +236,30 @@ async def test_an_order_by_hand_is_left_alone_and_its_incident_ends_with_it(desk
 
 
 async def test_what_the_feed_never_told_is_found_in_one_pass_and_not_by_a_dry_run(desk: Desk) -> None:
+    await desk.admin("POST", "faults", kind="withhold_event", account="desk", count=-1)
+    try:
+        for _ in range(TRIES):
+            order = await filled_unheard(desk)
+            dry, told = await desk.pms("reconcile", "--dry-run")
+            if await desk.state(order) == "active":
+                break
+        else:
+            raise AssertionError(f"each of {TRIES} was booked before or by a dry run")
+        assert (dry, told["journaled"]) == (1, False)
+        code, found = await desk.pms("reconcile")
+        assert (code, found["booked"] >= 1) == (1, True), found
+        assert await desk.state(order) == "filled"
+    finally:
+        await desk.admin("DELETE", "faults")
+    assert (await desk.reconciled())["journaled"] is False
+
+
+async def filled_unheard(desk: Desk) -> str:
+    """An order of bob's that the venue has filled and nobody was told of."""
     price = await desk.bid("BTCUSDT") - 50
     order = str((await desk.trade("bob", type="LIMIT", price=str(price), quantity="0.03"))["orderId"])
-    await desk.admin("POST", "faults", kind="withhold_event", account="desk", count=-1)
     await trade_away(desk, order, price=price, quantity="0.03")
-    dry, found = await desk.pms("reconcile", "--dry-run")
-    assert (dry, found["journaled"]) == (1, False)
-    assert await desk.state(order) == "active"
-    code, found = await desk.pms("reconcile")
-    assert (code, found["booked"] >= 1) == (1, True), found
-    assert await desk.state(order) == "filled"
-    await desk.admin("DELETE", "faults")
-    assert (await desk.reconciled())["journaled"] is False
+    return order
 
 
 async def test_what_somebody_wrote_into_the_copies_is_told_and_put_right(desk: Desk) -> None:

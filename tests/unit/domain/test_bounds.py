@@ -46,6 +46,7 @@ BOUNDS = {
     "Desk.reserved": LIVE,
     "OrderLeverages._live": LIVE,
     "Desk.legs": LIVE,
+    "Engine.sent_at": "queues there are",
     "Desk.pending": "accounts, and symbols with live orders",
     "Desk.positions": "accounts by symbols they ever traded",
     "Desk.held": "accounts, and open positions",
