@@ -35,6 +35,7 @@ KEY, SECRET = "K" * 64, "S" * 64
 OTHER_KEY, OTHER_SECRET = "O" * 64, "P" * 64
 WORKERS = ("orders", "urgent", "ledger", "schedule", "recon")
 START_S = 40.0
+BTC_TICK = Decimal("0.1")
 PATIENCE = 3
 
 
@@ -237,6 +238,29 @@ class System:
         """Sell BTC through every better bid down to a price, and this quantity of ours there."""
         better = await self.bids_above("BTCUSDT", price)
         await self.other_order("BTCUSDT", "SELL", str(better + Decimal(quantity)), price)
+
+    async def fill(self, *orders: str, price: Decimal, quantity: str) -> None:
+        """Sell to resting bids of ours until the venue has filled so much of them in all, and no more.
+
+        Its book moves meanwhile: what bids more is sold to by itself, so that never too much trades.
+        """
+
+        async def filled() -> bool:
+            left = Decimal(quantity) - await self.executed(*orders)
+            if left > 0:
+                better = await self.bids_above("BTCUSDT", price)
+                if better:
+                    await self.other_order("BTCUSDT", "SELL", str(better), price + BTC_TICK)
+                await self.other_order("BTCUSDT", "SELL", str(left), price)
+            return left <= 0
+
+        await until(filled, f"{', '.join(orders)} to be filled at the venue")
+
+    async def executed(self, *orders: str) -> Decimal:
+        """How much the venue has traded of orders of ours, in all."""
+        trades = (await self.admin("GET", "trades"))["trades"]
+        ours = (Decimal(str(trade["qty"])) for trade in trades if trade["clientOrderId"] in orders)
+        return sum(ours, Decimal(0))
 
     async def bids_above(self, symbol: str, price: Decimal) -> Decimal:
         """What the venue's book bids at a price or better, without our own orders."""

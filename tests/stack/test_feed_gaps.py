@@ -33,10 +33,10 @@ async def health(system: System) -> dict[str, Any]:
 async def test_f7_the_listen_key_expires_between_two_fills(system: System) -> None:
     price = await lonely_price(system)
     order = await resting_bid(system, price)
-    await system.sweep_to(price, "0.01")
+    await system.fill(order, price=price, quantity="0.01")
     await system.event_of("order_partially_filled", order, seconds=5)
     await system.admin("POST", "listenKey/expire", account="desk")
-    await system.sweep_to(price, "0.01")
+    await system.fill(order, price=price, quantity="0.02")
     await system.event_of("order_filled", order, seconds=10)
     assert "listen_key_expired" in system.log("streamer")
     await system.audit()
@@ -50,7 +50,7 @@ async def test_f7_a_half_open_stream_is_found_out_and_its_fills_are_read_from_th
     price = await lonely_price(system)
     first, second = [await resting_bid(system, price) for _ in range(2)]
     await system.admin("POST", "faults", kind="withhold_event", account="desk", count=-1)
-    await system.sweep_to(price, "0.04")
+    await system.fill(first, second, price=price, quantity="0.04")
 
     async def doubted() -> bool:
         return "user_stream_doubted" in system.log("streamer")

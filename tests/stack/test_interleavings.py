@@ -195,7 +195,7 @@ async def test_10_an_amend_carries_the_total_or_it_would_cancel(system: System) 
     """0.05 of which 0.03 is filled: what shall still trade is 0.02, and what is sent is 0.05."""
     near = await system.bid("BTCUSDT") - 100
     order = (await system.trade("alice", type="LIMIT", price=str(near), quantity="0.05"))["orderId"]
-    await system.sweep_to(near, "0.03")
+    await system.fill(order, price=near, quantity="0.03")
     await until(lambda: _is(system, order, "partially_filled"), "the partial fill")
     row = await _row(system, order, filled=Decimal("0.03"))
     total = row.total_for(Decimal("0.02"))

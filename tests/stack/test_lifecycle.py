@@ -54,7 +54,7 @@ async def arrivals(system: System, order: str) -> int:
 
 async def test_an_order_of_one_filled_to_six_tenths_is_amended_by_its_total(system: System) -> None:
     order, price = await bid_below(system, "alice", 100, "1.0")
-    await system.sweep_to(price, "0.6")
+    await system.fill(order, price=price, quantity="0.6")
     await reaches(system, order, "partially_filled")
     amended = await count(system, "PUT /fapi/v1/order")
 

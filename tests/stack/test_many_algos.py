@@ -62,7 +62,6 @@ async def test_each_of_many_algos_is_right_and_no_tick_queues(crowded: System) -
     crowd_of = list(crowd.places(list(instruments), list(ACCOUNTS), ALGOS))
     assert {place.kind for place in crowd_of} == set(crowd.KINDS)
     started = await asyncio.gather(*(start(crowded, place, instruments[place.symbol]) for place in crowd_of))
-    assert all(answer["success"] for answer in started), started
     await crowded.admin("POST", "pace", pace=PACE)
     began, before = time.monotonic_ns(), (await crowded.admin("GET", "pace"))["steps"]
 
@@ -102,13 +101,22 @@ async def start(system: System, place: crowd.Place, instrument: Instrument) -> d
     if place.kind == "trail_stop":
         quantity = str(crowd.size_of(instrument, top))
         terms = {"symbol": place.symbol, "side": "BUY", "quantity": quantity, "leverage": 5}
-        bought = await system.ask(
-            "pms.trade", subAccountId=place.account, timeout_s=PATIENCE_S, ttlMs=30_000, **terms
-        )
-        assert bought["success"], bought
+        bought = await granted(system, "pms.trade", subAccountId=place.account, **terms)
         position = bought["position"]["id"]
     fields = crowd.start_of(place, instrument, top, position_id=position)
-    return await system.ask(crowd.task_of(place), timeout_s=PATIENCE_S, ttlMs=30_000, **fields)
+    return await granted(system, crowd.task_of(place), **fields)
+
+
+async def granted(system: System, command: str, **fields: Any) -> dict[str, Any]:
+    """Ask until it is done: on a busy machine a price may be too old for the moment."""
+    answers: list[dict[str, Any]] = []
+
+    async def done() -> bool:
+        answers.append(await system.ask(command, timeout_s=PATIENCE_S, ttlMs=30_000, **fields))
+        return bool(answers[-1]["success"])
+
+    await until(done, command, tell=lambda: str(answers[-1]))
+    return answers[-1]
 
 
 async def no_queue_grew(system: System, began: int, ended: int) -> None:

@@ -123,7 +123,7 @@ async def test_f4_an_outage_ends_nothing_and_one_pass_makes_all_exact(
     await until(lambda: _closed(desk), "admission to close")
     unsent = await desk.trade("bob", timeout_s=12)
     assert not unsent["success"]
-    await trade_away(desk, filled, price=near, quantity="0.05")
+    await desk.fill(filled, price=near, quantity="0.05")
     await desk._client(KEY, SECRET).cancel(symbol="BTCUSDT", client_order_id=cancelled)
     while True:
         for order in (filled, cancelled, resting):
@@ -258,7 +258,7 @@ async def filled_unheard(desk: Desk) -> str:
     """An order of bob's that the venue has filled and nobody was told of."""
     price = await desk.bid("BTCUSDT") - 50
     order = str((await desk.trade("bob", type="LIMIT", price=str(price), quantity="0.03"))["orderId"])
-    await trade_away(desk, order, price=price, quantity="0.03")
+    await desk.fill(order, price=price, quantity="0.03")
     return order
 
 
@@ -301,24 +301,6 @@ async def test_incidents_outlive_the_streamer(desk: Desk) -> None:
     await desk._client(KEY, SECRET).cancel(symbol="BTCUSDT", client_order_id="before-the-restart")
     await desk.reconciled()
     await desk.incident("foreign_order", state="resolved")
-
-
-async def trade_away(desk: Desk, order: str, *, price: Decimal, quantity: str) -> None:
-    """Sell to a resting order until the venue has filled it; its book moves meanwhile."""
-
-    async def filled() -> bool:
-        left = Decimal(quantity) - await executed(desk, order)
-        if left:
-            await desk.sweep_to(price, str(left))
-        return not left
-
-    await until(filled, f"{order} to be filled at the venue")
-
-
-async def executed(desk: Desk, order: str) -> Decimal:
-    trades = (await desk.admin("GET", "trades"))["trades"]
-    ours = [Decimal(str(trade["qty"])) for trade in trades if trade["clientOrderId"] == order]
-    return sum(ours, Decimal(0))
 
 
 async def position(desk: Desk, account: str) -> Decimal:

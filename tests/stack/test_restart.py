@@ -37,7 +37,7 @@ async def test_fills_while_the_streamer_was_dead_are_booked_once(system: System)
     far, near = bid - 1000, bid - 100
     resting = (await system.trade("alice", type="LIMIT", price=str(far), quantity="0.05"))["orderId"]
     partly = (await system.trade("alice", type="LIMIT", price=str(near), quantity="0.05"))["orderId"]
-    await system.sweep_to(near, "0.02")
+    await system.fill(partly, price=near, quantity="0.02")
     await until(lambda: _is(system, partly, "partially_filled"), "the first part")
     seq = int((await system.redis.xrevrange("pms:journal", count=1))[0][0].split(b"-")[0])
 
@@ -45,7 +45,7 @@ async def test_fills_while_the_streamer_was_dead_are_booked_once(system: System)
     just_sent = await submit(system)
     system.kill("streamer")
     killed_at = int(time.time() * 1000)
-    await system.sweep_to(near, "0.03")
+    await system.fill(partly, price=near, quantity="0.05")
     orphan = await place_behind_the_engine(system, price=far - 1000)
     restarted_at = int(time.time() * 1000)
     meanwhile = [
