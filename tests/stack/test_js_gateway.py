@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from js_client import JsClient, install
-from system import System
+from system import System, until
 
 from pms.contract.events import OrderEvent, PositionEvent
 from pms.contract.results import Result
@@ -108,11 +108,12 @@ async def test_a_gateway_that_was_away_reads_what_it_missed(client: JsClient, sy
 async def test_a_list_item_is_a_command_like_any_other(client: JsClient, system: System) -> None:
     system.start("bridge")
     await system.ready("bridge")
+    await until(system.admitting, "admission")
     request_id = str(uuid4())
     answer = client.ask("result", requestId=request_id)
-    item = {**TRADE, "side": "SHORT", "quantity": 0.01, "requestId": request_id}
+    item = {**TRADE, "side": "SHORT", "quantity": 0.01, "requestId": request_id, "ttlMs": 30_000}
     await system.redis.lpush("pms:cmd:trade", json.dumps(item))
     result = (await answer)["answer"]
-    assert (result["success"], result["side"], result["state"]) == (True, "SELL", "filled")
+    assert (result["success"], result["side"], result["state"]) == (True, "SELL", "filled"), result
     report = await system.audit()
     assert report["counts"]["fills"] >= 4
