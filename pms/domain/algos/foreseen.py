@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from pms.contract.algo_commands import Twap
 from pms.contract.basket import OneOrder
 from pms.contract.codes import Code, Refusal
-from pms.domain.algos.algo import Algo
+from pms.domain.algos.algo import Algo, Slot
 from pms.domain.algos.legs import RUNNING, Leg, legs_of, machine_of, seen_by
 from pms.domain.algos.machine import View, Want
 from pms.domain.algos.together import Ahead
@@ -20,10 +20,14 @@ MOST_ORDERS = 100
 
 
 def foreseen(algo: Algo, view: View, wants: Mapping[int, Want]) -> list[Ahead]:
-    """Every order, none larger than one may be; `wants` are those of this moment."""
+    """Every order, none larger than one may be; `wants` are those of this moment.
+
+    Trap: a quantity is as large as somebody wrote it, so orders are counted before any is made.
+    """
     found: list[Ahead] = []
     for leg in legs_of(algo):
         instrument, top = view.instruments[leg.terms.symbol], view.tops[leg.terms.symbol]
+        coming: list[tuple[Slot, Want, Decimal]] = []
         for number, size in enumerate(_sizes(leg, view)):
             slot = algo.slots[leg.first + number]
             want, left = wants.get(slot.number), size
@@ -31,17 +35,19 @@ def foreseen(algo: Algo, view: View, wants: Mapping[int, Want]) -> list[Ahead]:
                 quantity = min(want.quantity, _most(instrument, want))
                 found.append(Ahead(slot, want, quantity, now=True, part=leg.number))
                 left -= quantity
-            later = want or _want(leg, top)
-            for part in _parts(left, _most(instrument, later)):
-                found.append(Ahead(slot, later, part, now=False, part=leg.number))
-        if len(found) > MOST_ORDERS:
+            coming.append((slot, want or _want(leg, top), left))
+        count = len(found) + sum(_count(left, _most(instrument, later)) for _, later, left in coming)
+        if count > MOST_ORDERS:
             raise Refusal(
                 Code.BAD_FIELD,
                 f"all legs together plan more than {MOST_ORDERS} orders",
                 field="legs",
                 limit=MOST_ORDERS,
-                actual=len(found),
+                actual=count,
             )
+        for slot, later, left in coming:
+            for part in _parts(left, _most(instrument, later)):
+                found.append(Ahead(slot, later, part, now=False, part=leg.number))
     return found
 
 
@@ -56,6 +62,11 @@ def _most(instrument: Instrument, want: Want) -> Decimal:
     """The largest order; without a bound any."""
     most = instrument.market_max_quantity if want.price is None else instrument.max_quantity
     return most or Decimal("Infinity")
+
+
+def _count(quantity: Decimal, most: Decimal) -> int:
+    """How many orders a quantity takes."""
+    return max(int((quantity / most).to_integral_value(ROUND_CEILING)), 1) if quantity > 0 else 0
 
 
 def _parts(quantity: Decimal, most: Decimal) -> Iterable[Decimal]:

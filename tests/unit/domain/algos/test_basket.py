@@ -248,6 +248,16 @@ def test_what_is_judged_in_one_step_is_bounded(lots: int, total: str, actual: st
     )
 
 
+def test_orders_are_counted_before_any_is_made() -> None:
+    """More of them than the memory of a machine would hold."""
+    world = BasketWorld()
+    with pytest.raises(Refusal) as refused:
+        world.basket({**BUY_BTC, "quantity": "1000000000000"})
+    assert (refused.value.code, refused.value.field) == (Code.BAD_FIELD, "legs")
+    assert (refused.value.limit, refused.value.actual) == ("100", "10000000000")
+    assert world.desk.algos.every == {}
+
+
 def test_legs_that_would_meet_are_refused() -> None:
     world = BasketWorld()
     bid = {**BUY_BTC, "algo": "limit", "price": "60000"}
