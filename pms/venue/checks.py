@@ -34,6 +34,28 @@ class NewOrder:
     # Milliseconds since the epoch at which a GTD order expires
     good_till: int = 0
 
+    def order(self, account: str, *, order_id: int, at: int, assumed: Decimal = ZERO) -> Order:
+        """The order as it arrives; `assumed` is the price at which margin is held for it."""
+        return Order(
+            account=account,
+            symbol=self.symbol,
+            order_id=order_id,
+            client_order_id=self.client_order_id,
+            side=self.side,
+            type=self.type,
+            time_in_force=self.time_in_force.value,
+            price=self.price,
+            quantity=self.lots,
+            reduce_only=self.reduce_only,
+            self_trade=self.self_trade.value,
+            created=at,
+            updated=at,
+            assumed=assumed,
+            origin=self.origin,
+            price_match=self.price_match.value,
+            good_till=self.good_till,
+        )
+
 
 def check_new_order(
     account: Account, market: Market, new: NewOrder, markets: Mapping[str, Market]

@@ -132,25 +132,7 @@ class Exchange:
         new, market = self.priced(new), self.markets[new.symbol]
         assumed = check_new_order(account, market, new, self.markets)
         with self.transaction() as tx:
-            order = Order(
-                account=account.name,
-                symbol=new.symbol,
-                order_id=market.next_order_id,
-                client_order_id=new.client_order_id,
-                side=new.side,
-                type=new.type,
-                time_in_force=new.time_in_force.value,
-                price=new.price,
-                quantity=new.lots,
-                reduce_only=new.reduce_only,
-                self_trade=new.self_trade.value,
-                created=tx.time,
-                updated=tx.time,
-                assumed=assumed,
-                origin=new.origin,
-                price_match=new.price_match.value,
-                good_till=new.good_till,
-            )
+            order = new.order(account.name, order_id=market.next_order_id, at=tx.time, assumed=assumed)
             arriving = self._book_order(order)
             if new.type == "MARKET":
                 arriving.price = market_order_limit(market, new.side)

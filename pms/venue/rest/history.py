@@ -10,7 +10,7 @@ from pms.venue.checks import check_new_order
 from pms.venue.rest.endpoint import Call, Endpoint
 from pms.venue.rest.orders import GENERATED_ID_LENGTH, parse_new_order, window_of_a_week
 from pms.venue.rest.views import acknowledged, queried
-from pms.venue.state import Amendment, Order
+from pms.venue.state import Amendment
 from pms.venue.symbols import Symbol
 
 CLOSINGS = {"LIQUIDATION": (Closing.LIQUIDATION,), "ADL": (Closing.ADL,)}
@@ -24,23 +24,7 @@ def test_order(call: Call) -> dict[str, Any]:
     exchange, now = call.venue.exchange, call.venue.clock()
     new = exchange.priced(parse_new_order(call.params, market, generated_id=generated_id, now=now))
     check_new_order(call.account, market, new, exchange.markets)
-    order = Order(
-        account=call.account.name,
-        symbol=new.symbol,
-        order_id=0,
-        client_order_id=new.client_order_id,
-        side=new.side,
-        type=new.type,
-        time_in_force=new.time_in_force.value,
-        price=new.price,
-        quantity=new.lots,
-        reduce_only=new.reduce_only,
-        self_trade=new.self_trade.value,
-        created=now,
-        updated=now,
-        price_match=new.price_match.value,
-        good_till=new.good_till,
-    )
+    order = new.order(call.account.name, order_id=0, at=now)
     return acknowledged(order, market, accepted=True, legacy=call.venue.legacy_acks)
 
 
