@@ -5,11 +5,9 @@ What the venue is asked and told here needs neither Redis nor PostgreSQL: it goe
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any, ClassVar
@@ -147,23 +145,6 @@ class KilledSystem(System):
         await until(hit, "the venue to hold an answer", seconds=PATIENCE_S)
 
     # --- death ---
-
-    @asynccontextmanager
-    async def supervised(self) -> AsyncIterator[None]:
-        """Start meanwhile whatever ends by itself, as the supervisor does."""
-
-        async def revive() -> None:
-            while True:
-                for name, process in list(self.processes.items()):
-                    if process.poll() is not None:
-                        self.start(name)
-                await asyncio.sleep(0.2)
-
-        reviving = asyncio.create_task(revive())
-        try:
-            yield
-        finally:
-            reviving.cancel()
 
     async def flatten(self) -> None:
         """Close all that is held: what adds up over many deaths, the exchange would not let grow for ever."""

@@ -6,10 +6,7 @@ supervisor does.
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from relay import Relay, SocketRelay, TcpRelay
@@ -76,26 +73,13 @@ class SoakSystem(System):
             command = [sys.executable, "-m", "pms.stack.watchdog"]
         super().start(name, command=command or command_of(name), **self._ways.get(name, {}), **environment)
 
-    @asynccontextmanager
-    async def supervised(self) -> AsyncIterator[None]:
-        """Start meanwhile whatever ends, as the supervisor does."""
-
-        async def revive() -> None:
-            while True:
-                for name, process in list(self.processes.items()):
-                    if process.poll() is not None:
-                        self.start(name)
-                for server in (self.redis_server, self.postgres):
-                    if not server.pid:
-                        server.prepare()
-                        server.launch()
-                await asyncio.sleep(0.25)
-
-        reviving = asyncio.create_task(revive())
-        try:
-            yield
-        finally:
-            reviving.cancel()
+    def revive(self) -> None:
+        """Start what has ended, the servers too."""
+        super().revive()
+        for server in (self.redis_server, self.postgres):
+            if not server.pid:
+                server.prepare()
+                server.launch()
 
     def pid_of(self, name: str) -> int:
         servers = {"redis": self.redis_server, "postgres": self.postgres}

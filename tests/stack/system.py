@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,27 @@ class System:
         await self.redis.delete(f"pms:ready:{name}", *(["pms:health"] if name == "streamer" else []))
         self.start(name)
         await self.ready(name)
+
+    @asynccontextmanager
+    async def supervised(self) -> AsyncIterator[None]:
+        """Start meanwhile whatever ends, as the supervisor does: a worker may end with Redis' connection."""
+
+        async def watch() -> None:
+            while True:
+                self.revive()
+                await asyncio.sleep(0.2)
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    def revive(self) -> None:
+        """Start what has ended."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                self.start(name)
 
     async def ready(self, name: str) -> None:
         """Wait for a part's own heartbeat; for the streamer, until it admits commands."""

@@ -61,24 +61,6 @@ async def load(system: System) -> AsyncIterator[Counter[str]]:
             await asyncio.wait(running)
 
 
-@asynccontextmanager
-async def supervised(system: System) -> AsyncIterator[None]:
-    """Start meanwhile whatever ends, as the supervisor does: a worker may end with Redis' connection."""
-
-    async def revive() -> None:
-        while True:
-            for name, process in list(system.processes.items()):
-                if process.poll() is not None:
-                    system.start(name)
-            await asyncio.sleep(0.2)
-
-    reviving = asyncio.create_task(revive())
-    try:
-        yield
-    finally:
-        reviving.cancel()
-
-
 async def archived(system: System) -> int:
     return int(await system.redis.get("pms:journal:archived") or 0)
 
@@ -159,7 +141,7 @@ async def test_the_streamer_starts_while_postgres_is_away(system: System) -> Non
 
 
 async def test_redis_restarted_under_load_drains_once(system: System) -> None:
-    async with supervised(system):
+    async with system.supervised():
         async with load(system) as answers:
             await more_filled(answers, 5)
             system.redis_server.kill()
