@@ -86,6 +86,9 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     #: which of the sub-account's positions in the symbol it is for: BOTH, or in hedge mode LONG or SHORT
     venue_reduce_only: bool = False
     #: said to the exchange too, on whose net it acts: only for what it would else find too small
+    fees: Decimal = Decimal(0)
+    #: of its trades, in USDT
+    maker_qty: Decimal = Decimal(0)
 
 
 class FillRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -200,7 +200,8 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
                 severity="warning",
                 detail=f"{order.spec.client_order_id} traded after it was {order.state}",
             )
-        filled = Filled(trade.exchange_order_id, trade.quantity, trade.price)
+        fee = trade.commission if trade.commission_asset == WALLET else ZERO
+        filled = Filled(trade.exchange_order_id, trade.quantity, trade.price, fee, trade.maker)
         give_way(order, filled)
         if fact is not None:
             # Before the trade: it may end an amendment that the trade would else be measured against.

@@ -8,6 +8,8 @@ from decimal import Decimal
 from pms.contract.names import BOTH
 from pms.domain.positions import Place
 
+ZERO = Decimal(0)
+
 
 @dataclass(frozen=True, slots=True)
 class OrderSpec:
@@ -118,6 +120,9 @@ class Filled:
     exchange_order_id: int
     quantity: Decimal
     price: Decimal
+    fee: Decimal = ZERO
+    #: in USDT; what is paid in another asset is booked beside the order
+    maker: bool = False
 
 
 @dataclass(frozen=True, slots=True)

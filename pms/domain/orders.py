@@ -111,6 +111,9 @@ class Order:
     venue_filled: Decimal = ZERO
     filled_qty: Decimal = ZERO
     filled_quote: Decimal = ZERO
+    fees: Decimal = ZERO
+    #: of its trades, in USDT
+    maker_qty: Decimal = ZERO
     doubt: bool = False
     refused: str | None = None
     voided: str | None = None
@@ -276,6 +279,8 @@ class Order:
         self.doubt = False
         self.filled_qty += fact.quantity
         self.filled_quote += fact.quantity * fact.price
+        self.fees += fact.fee
+        self.maker_qty += fact.quantity if fact.maker else ZERO
         self.venue_filled = max(self.venue_filled, self.filled_qty)
 
     def _settle(self) -> None:

@@ -108,6 +108,8 @@ def order_row(order: Order) -> OrderRow:
         terms_at=order.terms_at,
         position_side=spec.position_side,
         venue_reduce_only=spec.venue_reduce_only,
+        fees=order.fees,
+        maker_qty=order.maker_qty,
     )
 
 
@@ -151,6 +153,8 @@ def order_from(row: OrderRow) -> Order:
         venue_filled=row.filled_qty,
         filled_qty=row.filled_qty,
         filled_quote=row.filled_quote,
+        fees=row.fees,
+        maker_qty=row.maker_qty,
         doubt=state is State.UNKNOWN,
         refused=row.reason if state is State.REJECTED else None,
         voided=row.reason if state is State.VOID else None,

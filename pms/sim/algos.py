@@ -116,9 +116,13 @@ class Bounds:
             if known.born == entry.seq:
                 known.asked.plan[slot.slot] = slot.target
             planned.add(slot.algo_id)
-            known.slots[slot.slot] = slot.target
-            if known.due.get(slot.slot) is None:
+            due = known.due.get(slot.slot)
+            if due is None:
                 known.due[slot.slot] = slot.due_at
+            elif not known.slots.get(slot.slot) and slot.due_at is not None:
+                # A slice of which a smaller total left nothing may come again, right behind the last one.
+                known.due[slot.slot] = min(due, slot.due_at)
+            known.slots[slot.slot] = slot.target
             for child in known.children.values():
                 if child.slot == slot.slot:
                     child.slot_cap = max(child.slot_cap, slot.target)

@@ -150,6 +150,10 @@ def _find_orders(desk: Desk, algo: Algo) -> list[Order]:
             slot.steps = step
             slot.filled += order.filled_qty
             slot.quote += order.filled_quote
+            slot.fees += order.fees
+            slot.maker_qty += order.maker_qty
+            algo.fees += order.fees
+            algo.maker_qty += order.maker_qty if algo.counts(slot) else ZERO
             if not order.state.terminal:
                 # It was adopted, and is being cancelled
                 slot.order_id, slot.sent_price, slot.cancelling = (

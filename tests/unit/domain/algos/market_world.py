@@ -89,6 +89,7 @@ class MarketWorld:
     now: int = 1_000
     trades: int = 0
     mid: Decimal = START
+    fee_rate: Decimal = ZERO
     first: Rows = field(default_factory=Rows)
 
     def __post_init__(self) -> None:
@@ -235,15 +236,16 @@ class MarketWorld:
         order = self.orders[coid]
         untold, order.untold = order.untold, []
         for trade_id, quantity in untold:
+            price = order.price or self.price_of(order.row.symbol)
             trade = Trade(
                 symbol=order.row.symbol,
                 exchange_order_id=order.number,
                 trade_id=trade_id,
                 client_order_id=coid,
                 side=order.row.side,
-                price=order.price or self.price_of(order.row.symbol),
+                price=price,
                 quantity=quantity,
-                commission=ZERO,
+                commission=quantity * price * self.fee_rate,
                 commission_asset="USDT",
                 realized_pnl=ZERO,
                 maker=True,

@@ -107,7 +107,7 @@ def test_a_slot_that_was_lost_with_its_order_counts_what_it_filled() -> None:
 
 
 def test_started_again_by_the_same_request_it_counts_what_its_forgotten_order_trades() -> None:
-    world = MarketWorld()
+    world = MarketWorld(fee_rate=D("0.0002"))
     world.move(0)
     request = "7d4c1f1e-0000-4000-8000-00000000a150"
     world.ask("pms.chase", **CHASE, requestId=request)
@@ -118,11 +118,16 @@ def test_started_again_by_the_same_request_it_counts_what_its_forgotten_order_tr
     forgotten(world, entries=3)
     found(world, coid, word="PARTIALLY_FILLED")
     world.tell(coid)
+    world.restart()
 
     started = world.ask("pms.chase", **CHASE, requestId=request)
     assert [row.parent_id for row in started.entry.rows.orders] == [request]
     algo = world.desk.algos.every[request]
     assert (algo.filled, algo.slots[0].order_id) == (D("0.01"), coid)
+    (fill,) = [fill for posting in world.postings for fill in posting.entry.rows.fills]
+    assert fill.commission > 0
+    assert algo.fees == algo.slots[0].fees == fill.commission
+    assert algo.maker_qty == algo.slots[0].maker_qty == (D("0.01") if fill.maker else 0)
     world.conduct(request)
     world.trade(coid, D("0.01"))
     world.end(coid, "CANCELED")
