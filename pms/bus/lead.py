@@ -49,9 +49,13 @@ class Lead:
         if not (await self._call("base", seq))[0]:
             raise NotLeading("the lease was lost during recovery")
 
-    async def all_known(self) -> None:
-        """Say that what an earlier life of Redis may have forgotten is known again, from the exchange."""
-        if not (await self._call("known"))[0]:
+    async def all_known(self, *, forgot: bool) -> None:
+        """Say that what an earlier life of Redis may have forgotten is known again, from the exchange.
+
+        `forgot` is whether there was one. Trap: the streamer knows it, Redis still does not. Until nobody
+        remembers the requests of before, only a streamer may say that nothing came of one.
+        """
+        if not (await self._call("known", int(forgot)))[0]:
             raise NotLeading("the lease was lost during recovery")
 
     async def remembered(self) -> str | None:
@@ -62,6 +66,11 @@ class Lead:
         """
         known = await self._redis.hget(names.EPOCH, "known")
         return None if known is None else str(known.decode())
+
+    async def forgetful(self) -> str | None:
+        """The life of Redis that followed another, when all was said to be known; None before the first."""
+        forgot = await self._redis.hget(names.EPOCH, "forgot")
+        return None if forgot is None else str(forgot.decode())
 
     async def renew(self) -> str:
         """Prolong the lease; returns Redis' run_id; raises NotLeading when another holds it."""
@@ -74,8 +83,8 @@ class Lead:
         """Free the lease, so that a successor need not wait for it to run out."""
         await self._call("leave")
 
-    async def _call(self, verb: str, seq: int = 0) -> tuple[int, bytes]:
+    async def _call(self, verb: str, number: int = 0) -> tuple[int, bytes]:
         won, run_id = await self._scripts.call(
-            "lead", [names.LEASE, names.EPOCH], self._nonce, LEASE_MS, verb, seq
+            "lead", [names.LEASE, names.EPOCH], self._nonce, LEASE_MS, verb, number
         )
         return won, run_id

@@ -124,7 +124,14 @@ class Requests:
             names.EPOCH,
         ]
         answer: bytes | None = await self._scripts.call(
-            "settle", keys, request_id, expired, placing, names.RESULT_TTL_S, SETTLE_GRACE_MS
+            "settle",
+            keys,
+            request_id,
+            expired,
+            placing,
+            names.RESULT_TTL_S,
+            SETTLE_GRACE_MS,
+            names.REQUEST_TTL_S,
         )
         return answer
 

@@ -296,7 +296,8 @@ def _answered(gateway: Gateway, invariants: Invariants, asked: Asked) -> None:
         answer = json.loads(text)
         fault = _lie(invariants, asked, answer)
         if fault is not None:
-            invariants.fail("answers are true", f"{request} {fault}", request, answer.get("orderId") or "")
+            order = answer.get("orderId") or _expected_order(asked)
+            invariants.fail("answers are true", f"{request} {fault}", request, order)
 
 
 def _lie(invariants: Invariants, asked: Asked, answer: dict[str, Any]) -> str | None:

@@ -11,12 +11,13 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from pms.bus.requests import Requests
+from pms.bus.requests import Requests, echo
 from pms.contract import names
 from pms.contract.algo_commands import AlgoStart
+from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command
 from pms.contract.results import read_result
-from pms.domain.decisions import Asked
+from pms.domain.decisions import Asked, refuse
 from pms.domain.posting import Posting
 from pms.streamer.engine import Engine
 
@@ -50,6 +51,7 @@ class LocalCommands:
         await self.prepare(command)
         try:
             if not await self.requests.claim(asked.request_id, nonce=self.nonce):
+                self._too_late(asked)
                 return
         except (RedisError, OSError) as error:
             log.warning("claim_failed", request=asked.request_id, error=str(error))
@@ -70,6 +72,13 @@ class LocalCommands:
         if held and not answered:
             self.hurry()
             await self._answer(posting)
+
+    def _too_late(self, asked: Asked) -> None:
+        """Say so: behind a Redis that forgot nobody else may, and where somebody has, his word stands."""
+        if asked.request_id not in self.engine.desk.requests and self.engine.now() > asked.deadline:
+            late = Refusal(Code.EXPIRED, "nobody decided before the deadline")
+            posting = refuse(self.engine.desk, asked, late, echoed=echo(asked.text.encode()))
+            self.engine.outbox.add(posting)
 
     async def _answer(self, posting: Posting) -> None:
         """Answer once the ledger has the entry; the settling sweep answers if that takes too long."""

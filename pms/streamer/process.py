@@ -117,6 +117,7 @@ class Streamer:
         self._gap = False
         self._heard = 0
         self._opened = 0.0
+        self._forgot = False
         self._early: list[str] | None = []
         self._answering: set[asyncio.Task[Any]] = set()
         self._wire()
@@ -346,7 +347,9 @@ class Streamer:
         await self._outside.catch_up_once()
         await self._outbox.drained()
         await self._answer_forgotten()
-        await self._lead.all_known()
+        if not self._attention.same_redis:
+            self._forgot = bool(self._desk.orders or self._desk.requests)
+        await self._lead.all_known(forgot=self._forgot)
         keep("dead_man", self._dead_man.run)
         await self._watch.until_open(patience_s=3.0)
         log.info("recovered", seq=self._desk.last_seq)
@@ -380,6 +383,7 @@ class Streamer:
         await self._clock.sync()
         epoch = await self._lead.open()
         self._attention.same_redis = await self._lead.remembered() == epoch.run_id
+        self._forgot = await self._lead.forgetful() == epoch.run_id
         self._engine.gate.run_id = epoch.run_id
         self._opened = self._world.monotonic()
         log.info("leading", same_redis=self._attention.same_redis)
@@ -622,7 +626,7 @@ class Streamer:
     async def _sweep_once(self, *, recovering: bool = False) -> None:
         before = self._clock.now_ms() - int(SWEEP_EVERY_S * 1000)
         for request_id in await self._requests.open_since(before):
-            if request_id in self._desk.requests and self._attention.same_redis:
+            if request_id in self._desk.requests and not (self._forgot or recovering):
                 continue
             record = await self._requests.read(request_id)
             if record is None or record.decision is not None:

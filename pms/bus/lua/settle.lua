@@ -2,10 +2,11 @@
 -- admitted and is not yet proven is 'placing'.
 --
 -- KEYS  1 pms:request:{requestId}  2 pms:result:{requestId}  3 pms:requests:open
---       4 pms:epoch                 hash: nonce run_id base known
+--       4 pms:epoch                 hash: nonce run_id base known forgot
 -- ARGV  1 requestId  2 answer if expired
 --       3 answer if admitted and unproven, or in force by the door alone (pms.halt)
 --       4 seconds to keep the result  5 grace after the deadline, ms
+--       6 seconds for which a request is remembered
 --
 -- Returns the answer, or false while it is too early.
 local record = redis.call('HMGET', KEYS[1], 'deadline', 'decision', 'result', 'answer', 'claimed', 'run')
@@ -29,9 +30,15 @@ if not record[2] and record[5] == 'door' then
 elseif not record[2] then
   if record[5] then return false end  -- the streamer is deciding, and will when it is back
   -- Redis was restarted and may have forgotten a decision: only a streamer that has since asked the
-  -- exchange can tell, of this command or of the one that it repeats.
-  local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  if record[6] ~= run_id or redis.call('HGET', KEYS[4], 'known') ~= run_id then return false end
+  -- exchange can tell, of this command or of the one that it repeats. The streamer alone, for as long as
+  -- the one of before may be repeated: Redis never learns of it.
+  local server = redis.call('INFO', 'server')
+  local run_id = string.match(server, 'run_id:(%x+)')
+  local epoch = redis.call('HMGET', KEYS[4], 'known', 'forgot')
+  if record[6] ~= run_id or epoch[1] ~= run_id then return false end
+  if epoch[2] == run_id and tonumber(string.match(server, 'uptime_in_seconds:(%d+)')) < tonumber(ARGV[6]) then
+    return false
+  end
   redis.call('HSET', KEYS[1], 'decision', 'expired', 'answer', ARGV[2])
   answer = ARGV[2]
 elseif record[2] ~= 'admitted' then

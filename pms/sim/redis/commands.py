@@ -32,6 +32,9 @@ class Server(Protocol):
     def now_us(self) -> int:
         """The server's clock."""
 
+    def uptime_s(self) -> int:
+        """Whole seconds since it was started."""
+
     def publish(self, channel: bytes, message: bytes) -> int:
         """Deliver to all subscribers."""
 
@@ -492,7 +495,7 @@ def _info(server: Server, words: list[bytes]) -> bytes:
     if words and words[0].lower() == b"memory":
         # Never full: what a full one does is the memory watch's own test
         return b"# Memory\r\nused_memory:1000000\r\nmaxmemory:0\r\n"
-    return b"# Server\r\nrun_id:%b\r\n" % server.run_id.encode()
+    return b"# Server\r\nrun_id:%b\r\nuptime_in_seconds:%d\r\n" % (server.run_id.encode(), server.uptime_s())
 
 
 @command("PUBLISH")

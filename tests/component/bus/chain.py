@@ -26,7 +26,7 @@ async def epoch_of(redis: Redis, nonce: str) -> Lead:
     lead = Lead(redis, nonce=nonce)
     assert await lead.take()
     await lead.open()
-    await lead.all_known()
+    await lead.all_known(forgot=False)
     return lead
 
 

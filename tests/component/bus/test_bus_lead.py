@@ -64,11 +64,15 @@ async def test_a_life_of_redis_is_known_only_once_a_streamer_has_said_so(redis: 
     await one.take()
     opened = await one.open()
     assert await one.remembered() is None
-    await one.all_known()
+    await one.all_known(forgot=False)
+    assert await one.forgetful() is None
     await one.leave()
     two = Lead(redis, nonce="two")
     await two.take()
     await two.open()
     assert await two.remembered() == opened.run_id
     with pytest.raises(NotLeading):
-        await one.all_known()
+        await one.all_known(forgot=True)
+    assert await two.forgetful() is None
+    await two.all_known(forgot=True)
+    assert await two.forgetful() == opened.run_id

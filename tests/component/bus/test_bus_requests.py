@@ -186,6 +186,20 @@ async def test_nothing_expires_while_nobody_knows_what_redis_forgot(
     assert await chain.write(guard=Undecided(request_id, await redis_ms(redis) + 60_000))
 
 
+async def test_behind_a_redis_that_forgot_only_the_streamer_expires_for_a_day(
+    requests: Requests, redis: Redis, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command may repeat one of before, whose order the streamer alone found again at the exchange."""
+    request_id = await recorded(requests)
+    await late(redis, request_id, 1)
+    await redis.hset(names.EPOCH, "forgot", await redis.hget(names.EPOCH, "known"))
+    assert await requests.settle(request_id) is None
+    # A day later, as far as this Redis can tell
+    monkeypatch.setattr(names, "REQUEST_TTL_S", 0)
+    answer = json.loads(await requests.settle(request_id) or b"")
+    assert answer["code"] == "EXPIRED"
+
+
 async def test_a_record_of_an_earlier_life_of_redis_is_left_to_the_streamer(
     requests: Requests, redis: Redis, chain: Chain
 ) -> None:

@@ -70,7 +70,11 @@ stales = st.builds(
 answers = st.builds(lambda r, text: script("answer", _keys_of(r), r, text, SECONDS, SECONDS), requests, texts)
 claims = st.builds(lambda r, n: script("claim", [names.request_key(r)], n), requests, nonces)
 settles = st.builds(
-    lambda r: script("settle", [*_keys_of(r), names.EPOCH], r, "expired", "placing", SECONDS, 1000), requests
+    lambda r, remembered: script(
+        "settle", [*_keys_of(r), names.EPOCH], r, "expired", "placing", SECONDS, 1000, remembered
+    ),
+    requests,
+    remembered=st.sampled_from((0, 86_400)),
 )
 leads = st.builds(
     lambda n, verb, seq: script("lead", [names.LEASE, names.EPOCH], n, SECONDS, verb, seq),
@@ -213,7 +217,7 @@ steps = st.one_of(
     commands,
 )
 SOURCES = {"limits": limits._SCRIPT, "tell": fold._TELL}
-_VOLATILE = re.compile(rb"(run|run_id|known|at|deadline|start:\d|late:\d|used:\d|share|blocked\w*)$")
+_VOLATILE = re.compile(rb"(run|run_id|known|forgot|at|deadline|start:\d|late:\d|used:\d|share|blocked\w*)$")
 
 _BY_THE_CLOCK = {key.encode() for key in names.RATE_ASKED}
 """Which of the two is written depends on whether the ten seconds are even."""

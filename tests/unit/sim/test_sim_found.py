@@ -53,6 +53,10 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
         1019,
         [Fault(2426, "clock_skewed", "exchange", ms=-4000)],
     ),
+    "a command that is repeated behind a Redis that forgot is denied by nobody but the streamer": (
+        51003355,
+        [Fault(972, "redis_tail_lost", ms=762), Fault(1806, "killed", "streamer", ms=300, steps=50)],
+    ),
     "an emptied Redis costs no order, no fill and no answer": (86, [Fault(1500, "redis_emptied", ms=60)]),
 }
 
