@@ -23,6 +23,7 @@ from pms.domain.desk import Desk
 from pms.domain.fees import charge, usdt_paid
 from pms.domain.funding import make_up
 from pms.domain.incidents import note_incident
+from pms.domain.insurance import cover_flat
 from pms.domain.orders import (
     Accepted,
     Amended,
@@ -42,7 +43,7 @@ from pms.domain.rows import order_row, position_id, position_row, position_view
 from pms.domain.superseding import give_way
 from pms.domain.treasury import WALLET, signed
 from pms.domain.unwind_debt import note_traded
-from pms.domain.winding_up import cover_closed, wind_up
+from pms.domain.winding_up import wind_up
 
 ZERO = Decimal(0)
 MOST_TRADES_TOLD = 50
@@ -289,7 +290,7 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
             position_side=parts[0][0].position_side,
         )
     )
-    cover_closed(desk, draft, owner)
+    cover_flat(desk, draft, owner)
     account = desk.snapshot(owner)
     if order is not None:
         _tell_fill(desk, draft, order, trade, account=account)

@@ -37,6 +37,7 @@ from pms.domain.checks import closing as live_quantity
 from pms.domain.desk import Desk
 from pms.domain.handing import Handed, cancel_orders, hand_position, tell_handed
 from pms.domain.instrument import Instrument
+from pms.domain.insurance import cover_flat
 from pms.domain.liquidation_told import Part, tell_step, tops_of
 from pms.domain.orders import Order, OrderSpec
 from pms.domain.positions import Place, Position
@@ -47,7 +48,7 @@ from pms.domain.sub_accounts import tag
 from pms.domain.tiers import Tier, Tiers
 from pms.domain.unwinding import LIVES_MS, ORIGIN
 from pms.domain.weighing import blocked, weigh_account
-from pms.domain.winding_up import closing_orders, cover_closed, unsettled, wind_up
+from pms.domain.winding_up import closing_orders, unsettled, wind_up
 
 ZERO = Decimal(0)
 MOST_AT_ONCE = 10
@@ -99,7 +100,7 @@ def close_on(
         weighed = weigh_account(desk, account)
         tops = tops_of(desk, weighed.exposures)
         handed = _close(desk, draft, _wanted(desk, account, tier, tiers), may=may)
-        cover_closed(desk, draft, account)
+        cover_flat(desk, draft, account)
         snapshot = desk.snapshot(account)
         for each in handed:
             tell_step(

@@ -14,6 +14,7 @@ from pms.contract.money import booked, plain
 from pms.contract.names import HOUSE
 from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident
+from pms.domain.insurance import cover_flat
 from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import WALLET, fee_key
 
@@ -64,6 +65,8 @@ def settle_open(desk: Desk, *, at: int) -> Posting | None:
     draft = desk.draft("fees", at=at)
     for fee in ready:
         _settle(desk, draft, fee, price=desk.tops[price_symbol(fee.asset)].ask)
+    for account in sorted({fee.sub_account_id for fee in ready}):
+        cover_flat(desk, draft, account)
     return Posting(entry=desk.sealed(draft).entry(), snapshots=desk.snapshots(draft))
 
 

@@ -17,6 +17,7 @@ from pms.contract.journal import FundingRow
 from pms.contract.money import booked, plain
 from pms.contract.names import BOTH, HOUSE
 from pms.domain.desk import Desk
+from pms.domain.insurance import cover_flat
 from pms.domain.posting import Draft, Posting
 from pms.domain.treasury import Rate, funding_name
 
@@ -44,6 +45,8 @@ def allot(desk: Desk, symbol: str, rate: Rate) -> Posting | None:
         desk.post(draft, account=account, amount=amount, reason="FUNDING", reference=_reference(symbol, rate))
         draft.fundings.append(_row(symbol, rate, account, side=side, quantity=quantity, amount=amount))
     desk.post(draft, account=HOUSE, amount=-paid, reason="FUNDING", reference=_reference(symbol, rate))
+    for account in sorted({account for account, _ in held}):
+        cover_flat(desk, draft, account)
     draft.fundings.append(_row(symbol, rate, HOUSE, side=BOTH, quantity=house, amount=-paid))
     treasury.reach(draft, funding_name(symbol), rate.at)
     treasury.funded(symbol, rate)

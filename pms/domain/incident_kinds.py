@@ -128,6 +128,11 @@ KINDS: dict[str, Kind] = {
         "A funding is over, and the exchange does not list it as it should.",
         "Look at the exchange's funding history of that symbol; `pms adjust` books it by hand.",
     ),
+    "debt_paid": Kind(
+        "A sub-account without positions was below zero, and nobody liquidated it: it closed in a gap, "
+        "or a funding or a fee was booked late. The insurance paid it, and the house what that lacked.",
+        "See in its ledger how it came to it, and whether its tiers and leverage leave room for such gaps.",
+    ),
     "fee_unpriced": Kind(
         "A fee was paid in an asset that has no price here. It waits as an open item.",
         "See that the asset's symbol is followed; with its first price all open fees are booked.",

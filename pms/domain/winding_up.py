@@ -38,13 +38,6 @@ def _owes_fees(desk: Desk, account: str) -> bool:
     return any(fee.sub_account_id == account for fee in desk.treasury.unpaid.values())
 
 
-def cover_closed(desk: Desk, draft: Draft, account: str) -> None:
-    """Pay what an account owes that is liquidated at market, if this entry closed its last position."""
-    holder = desk.accounts[account]
-    if holder.closing:
-        cover(desk, draft, holder)
-
-
 def wind_up(desk: Desk, draft: Draft, account: str, *, target: Decimal | None = None) -> bool:
     """End the account's liquidation at market if it is over, and tell it; returns whether it ended.
 

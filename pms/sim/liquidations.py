@@ -119,7 +119,7 @@ class Liquidations:
             ):
                 self.fail(fault[0], f"entry {entry.seq}, {account}: {fault[1]}")
         if any(line.reason == "INSURANCE" for line in rows.ledger):
-            self._insured(entry)
+            self._insured(books, entry)
 
     # --- the house ---
 
@@ -230,17 +230,19 @@ class Liquidations:
             if algo.sub_account_id == account and algo.status not in ENDED:
                 yield ENTRY, f"{algo.kind} {algo.id} is still {algo.status}"
 
-    def _insured(self, entry: Entry) -> None:
-        """A debt is paid once, with the takeover that left it: by the insurance, then by the house."""
+    def _insured(self, books: Fold, entry: Entry) -> None:
+        """A debt is paid once, in the entry that left nothing but it: by the insurance, then by the house."""
         self.checked(PAID)
         paid: dict[str, Decimal] = {}
+        moved: dict[str, Decimal] = {}
         for line in entry.rows.ledger:
-            if line.reason == "INSURANCE":
-                paid[line.sub_account_id] = paid.get(line.sub_account_id, ZERO) + line.amount
-        realized: dict[str, Decimal] = {}
-        for row in entry.rows.liquidations:
-            realized[row.sub_account_id] = realized.get(row.sub_account_id, ZERO) + (row.realized or ZERO)
-        owed = {name: -(self._before[name].balance + amount) for name, amount in realized.items()}
+            sums = paid if line.reason == "INSURANCE" else moved
+            sums[line.sub_account_id] = sums.get(line.sub_account_id, ZERO) + line.amount
+        owed = {
+            name: -(self._before[name].balance + amount)
+            for name, amount in moved.items()
+            if name not in (HOUSE, INSURANCE) and not standing(books, name).held
+        }
         wanted = {name: amount for name, amount in owed.items() if amount > 0}
         fund = min(sum(wanted.values(), ZERO), max(ZERO, self._before[INSURANCE].balance))
         shares = {INSURANCE: -fund, HOUSE: fund - sum(wanted.values(), ZERO)}

@@ -213,7 +213,7 @@ def test_dust_goes_to_the_house(desk: Desk, watch: RiskWatch) -> None:
     assert not desk.held["alice"]
 
 
-def test_a_fee_that_waits_for_its_price_keeps_it_open_and_is_covered_with_the_rest(
+def test_a_fee_that_waits_for_its_price_keeps_it_open_and_is_covered_when_it_is_known(
     desk: Desk, watch: RiskWatch
 ) -> None:
     (row,) = ordered(tick(desk, watch, "56000"))
@@ -225,8 +225,10 @@ def test_a_fee_that_waits_for_its_price_keeps_it_open_and_is_covered_with_the_re
     desk.price("BNBUSDT", Top(D(600), D(1), D(600), D(1), 1))
     paid = settle_open(desk, at=3600)
     assert paid is not None
-    assert desk.accounts["alice"].balance == -1200
+    covered = [line.amount for line in paid.entry.rows.ledger if line.reason == "INSURANCE"]
+    assert sum(covered) == 0
+    assert max(covered) == 1200
+    assert desk.accounts["alice"].balance == 0
     ended = go_on(desk)
     assert actions(ended) == ["CLOSED"]
-    assert desk.accounts["alice"].balance == 0
     assert total(desk) == before
