@@ -14,7 +14,7 @@ from pms.venue.account import Account
 from pms.venue.exchange import Exchange
 from pms.venue.ledger import to_cents
 from pms.venue.matching import BUY, SELL, Fill
-from pms.venue.state import WALLET, ZERO, Funding, Order
+from pms.venue.state import BOTH, WALLET, ZERO, Funding, Order
 
 LIQUIDATION_FEE = Decimal("0.0125")
 ACCOUNT_LIQUIDATED, DELISTED = 5, 7
@@ -44,15 +44,15 @@ class Acts:
             market.fundings.append(funding)
             tx.record(funding)
             for account in exchange.accounts.values():
-                position = account.positions.get(symbol)
-                if position is None or not position.lots:
-                    continue
-                amount = to_cents(-market.symbol.step * position.lots * mark * rate)
-                exchange.settlement.credit(tx, account, amount, type_="FUNDING_FEE", symbol=symbol)
-                update = user_events.account_update(
-                    account, time=tx.time, reason="FUNDING_FEE", change=amount, positions=[]
-                )
-                tx.tell(account.name, "ACCOUNT_UPDATE", update)
+                for leg in account.legs.get(symbol, {}).values():
+                    if not leg.position.lots:
+                        continue
+                    amount = to_cents(-market.symbol.step * leg.position.lots * mark * rate)
+                    exchange.settlement.credit(tx, account, amount, type_="FUNDING_FEE", symbol=symbol)
+                    update = user_events.account_update(
+                        account, time=tx.time, reason="FUNDING_FEE", change=amount, positions=[]
+                    )
+                    tx.tell(account.name, "ACCOUNT_UPDATE", update)
         return funding
 
     def transfer(self, account: Account, asset: str, amount: Decimal) -> None:
@@ -70,14 +70,24 @@ class Acts:
             )
             tx.tell(account.name, "ACCOUNT_UPDATE", update)
 
-    def close(self, account: Account, symbol: str, why: Closing, *, lots: int | None, price: int) -> Order:
+    def close(
+        self,
+        account: Account,
+        symbol: str,
+        why: Closing,
+        *,
+        lots: int | None,
+        price: int,
+        position_side: str = BOTH,
+    ) -> Order:
         """Close (some of) an account's position at a price, as the exchange does of its own accord.
 
         The book is not touched: the counterparty is the insurance fund, or whoever is deleveraged.
         A liquidation also expires the account's open orders in the symbol and takes a clearance fee.
         """
         exchange = self._exchange
-        market, position = exchange.markets[symbol], account.position(symbol)
+        market, leg = exchange.markets[symbol], account.leg(symbol, position_side)
+        position = leg.position
         if not position.lots:
             raise errors.refusal(-2022)
         lots = min(lots or abs(position.lots), abs(position.lots))
@@ -101,13 +111,14 @@ class Acts:
                 self_trade="NONE",
                 created=tx.time,
                 updated=tx.time,
+                position_side=position_side,
             )
             account.remember(order)
             tx.record(order)
             fill = Fill(maker=None, price=price, quantity=lots, taker_side=side)
             word = "CALCULATED" if why is Closing.ADL else "TRADE"
             exchange.settlement.settle(tx, market, fill, order, announce=True, execution=word)
-            exchange.position_moved(tx, market, account)
+            exchange.position_moved(tx, market, leg)
             if why is Closing.LIQUIDATION:
                 fee = to_cents(-market.symbol.notional(price, lots) * LIQUIDATION_FEE)
                 exchange.settlement.credit(tx, account, fee, type_="INSURANCE_CLEAR", symbol=symbol)

@@ -15,6 +15,7 @@ from pms.venue import errors, user_events
 from pms.venue.account import Account
 from pms.venue.brackets import max_leverage, max_notional
 from pms.venue.checks import NewOrder, check_funds, check_new_order, market_order_limit
+from pms.venue.leg import Leg
 from pms.venue.market import Market
 from pms.venue.matching import (
     BookOrder,
@@ -29,7 +30,7 @@ from pms.venue.matching import (
 )
 from pms.venue.outcomes import Outcomes
 from pms.venue.settlement import Fees, Settlement
-from pms.venue.state import ZERO, Order, Position, SymbolState, Wallet
+from pms.venue.state import ZERO, Order, SymbolState, Wallet
 from pms.venue.transaction import Journal, Publisher, Transaction, Watcher
 
 MAX_AMENDMENTS = 10_000
@@ -108,21 +109,37 @@ class Exchange:
         market.book.rest(self._book_order(order))
         self._outcomes.expose(market, order)
 
-    def set_leverage(self, account: Account, symbol: str, leverage: int) -> Position:
-        """Set the leverage of a symbol; -4028 outside 1…max, -2027 if the position is too large for it."""
+    def set_leverage(self, account: Account, symbol: str, leverage: int) -> None:
+        """Set the leverage of a symbol; -4028 outside 1…max, -2027 if a position is too large for it."""
         market = self.markets[symbol]
         if not 1 <= leverage <= max_leverage(symbol):
             raise errors.bad_leverage(leverage)
-        position = account.position(symbol)
-        notional = abs(market.mark * market.symbol.step * position.lots)
-        if notional > max_notional(symbol, leverage):
-            raise errors.refusal(-2027)
+        for side in account.sides:
+            notional = abs(market.mark * market.symbol.step * account.position(symbol, side).lots)
+            if notional > max_notional(symbol, leverage):
+                raise errors.refusal(-2027)
         with self.transaction() as tx:
-            position.leverage = leverage
-            tx.record(position)
-            event = user_events.leverage_update(position, time=tx.time)
+            for leg in account.legs[symbol].values():
+                leg.position.leverage = leverage
+                tx.record(leg.position)
+            event = user_events.leverage_update(symbol, leverage, time=tx.time)
             tx.tell(account.name, "ACCOUNT_CONFIG_UPDATE", event)
-        return position
+
+    def set_position_mode(self, account: Account, *, hedge: bool) -> None:
+        """One net position a symbol, or a long and a short one; -4067 with open orders, -4068 with positions.
+
+        Trap: conditional orders that wait are open orders, too; who asks knows of them.
+        """
+        if account.wallet.hedge == hedge:
+            raise errors.refusal(-4059)
+        if any(account.open.values()):
+            raise errors.refusal(-4067)
+        if any(leg.position.lots for leg in account.every_leg()):
+            raise errors.refusal(-4068)
+        with self.transaction() as tx:
+            account.wallet.hedge = hedge
+            account.wallet.updated = tx.time
+            tx.record(account.wallet)
 
     # Orders
 
@@ -218,6 +235,7 @@ class Exchange:
         assumed = check_funds(
             account,
             market,
+            account.leg(order.symbol, order.position_side),
             side=order.side,
             price=market.symbol.price(price),
             lots=left,
@@ -259,9 +277,9 @@ class Exchange:
             market.book.cancel(order.order_id)
             self._outcomes.close(tx, market, order, status="EXPIRED", execution="EXPIRED", reason=reason)
 
-    def give_way(self, tx: Transaction, account: Account, symbol: str, *, lots: int) -> None:
+    def give_way(self, tx: Transaction, market: Market, leg: Leg, *, lots: int) -> None:
         """Expire the newest resting reduce-only orders, so that this much more can reduce the position."""
-        market, seat = self.markets[symbol], account.seat(symbol)
+        seat = leg.seat
         resting = list(seat.closing.values())
         while resting and sum(order.left for order in resting) + lots > abs(seat.position):
             given = resting.pop().key
@@ -269,11 +287,9 @@ class Exchange:
             market.book.cancel(given.order_id)
             self._outcomes.close(tx, market, given, status="EXPIRED", execution="EXPIRED", reason=4)
 
-    def position_moved(self, tx: Transaction, market: Market, account: Account) -> None:
+    def position_moved(self, tx: Transaction, market: Market, leg: Leg) -> None:
         """A position changed without the book: it may be too little for its reduce-only orders."""
-        name = market.symbol.name
-        events = market.book.hold(account.seat(name), account.position(name).lots)
-        self._outcomes.expired(tx, market, events)
+        self._outcomes.expired(tx, market, market.book.hold(leg.seat, leg.position.lots))
 
     # The anonymous market
 
@@ -323,7 +339,7 @@ class Exchange:
     def _book_order(self, order: Order) -> BookOrder:
         return BookOrder(
             order.order_id,
-            self.accounts[order.account].seat(order.symbol),
+            self.accounts[order.account].leg(order.symbol, order.position_side).seat,
             order.client_order_id,
             order.side,
             order.price,

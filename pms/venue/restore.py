@@ -31,7 +31,7 @@ class Remembered:
     """The last word on every key, and the histories in order."""
 
     wallets: dict[str, Wallet] = field(default_factory=dict)
-    positions: dict[tuple[str, str], Position] = field(default_factory=dict)
+    positions: dict[tuple[str, str, str], Position] = field(default_factory=dict)
     orders: dict[tuple[str, str, int], Order] = field(default_factory=dict)
     algos: dict[int, AlgoOrder] = field(default_factory=dict)
     amendments: list[Amendment] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Remembered:
         elif isinstance(fact, Trade):
             self.trades.append(fact)
         elif isinstance(fact, Position):
-            self.positions[fact.account, fact.symbol] = fact
+            self.positions[fact.account, fact.symbol, fact.position_side] = fact
         elif isinstance(fact, Wallet):
             self.wallets[fact.account] = fact
         elif isinstance(fact, Income):
@@ -119,7 +119,7 @@ def restore(exchange: Exchange, memory: Remembered) -> list[Order]:
         if name in exchange.markets:
             exchange.markets[name].restore(state)
     for position in memory.positions.values():
-        accounts[position.account].positions[position.symbol] = position
+        accounts[position.account].restore(position)
     for order in sorted(memory.orders.values(), key=lambda each: each.order_id):
         accounts[order.account].remember(order)
     for trade in memory.trades:

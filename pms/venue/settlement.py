@@ -85,6 +85,7 @@ class Settlement:
         execution: str = "TRADE",
     ) -> None:
         account = self.accounts[order.account]
+        leg = account.leg(order.symbol, order.position_side)
         symbol = market.symbol
         order.executed += fill.quantity
         order.quote += fill.price * fill.quantity
@@ -92,13 +93,13 @@ class Settlement:
         order.updated = tx.time
         if maker and not order.reduce_only:
             freed = order.assumed * symbol.step * fill.quantity
-            account.exposures[order.symbol].add(order.side, -freed)
+            leg.exposure.add(order.side, -freed)
         if maker and order.status == "FILLED":
             account.close(order)
         rate = self.fees.maker if maker else self.fees.taker
         commission = to_cents(symbol.notional(fill.price, fill.quantity) * rate)
         paid, paid_in = self._payable(account, commission)
-        position = account.position(order.symbol)
+        position = leg.position
         realized = apply_fill(
             position,
             lots=fill.quantity * order.side,
@@ -121,6 +122,7 @@ class Settlement:
             maker=maker,
             time=tx.time,
             commission_asset=paid_in,
+            position_side=order.position_side,
         )
         account.trades[order.symbol].append(trade)
         for fact in (order, position, trade):
@@ -195,7 +197,7 @@ class Settlement:
                 time=time,
                 reason="ORDER",
                 change=ZERO,
-                positions=[(account.position(order.symbol), market)],
+                positions=[(account.position(order.symbol, order.position_side), market)],
                 assets=(WALLET,) if trade.commission_asset == WALLET else (WALLET, trade.commission_asset),
             ),
         )

@@ -21,7 +21,7 @@ from pms.venue.faults import FaultError
 from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
 from pms.venue.rest import crash
 from pms.venue.rest.views import queried, trade_row
-from pms.venue.state import WALLET
+from pms.venue.state import BOTH, LONG, SHORT, WALLET
 from pms.venue.symbols import Symbol
 from pms.venue.venue import Venue
 from pms.venue.ws.server import WebSocketFace
@@ -200,7 +200,10 @@ class AdminFace:
         return {"balance": str(held(account, asset))}
 
     async def _order(self, request: web.Request) -> object:
-        """An account's order placed by hand: {account, symbol, side, quantity, price?, clientOrderId?}."""
+        """An account's order placed by hand.
+
+        {account, symbol, side, quantity, price?, clientOrderId?, positionSide?}
+        """
         body = await _body(request)
         account, symbol, price = self._account(body), self._symbol(body), body.get("price")
         if body.get("side") not in ("BUY", "SELL"):
@@ -217,12 +220,13 @@ class AdminFace:
                 reduce_only=False,
                 client_order_id=str(body.get("clientOrderId") or f"web_{self._venue.token(20)}"),
                 self_trade=SelfTrade.EXPIRE_MAKER,
+                position_side=_position_side(body),
             ),
         )
         return queried(order, self._venue.exchange.markets[symbol.name])
 
     async def _close(self, request: web.Request) -> object:
-        """The exchange closes a position: {account, symbol, why, quantity?, price?}."""
+        """The exchange closes a position: {account, symbol, why, quantity?, price?, positionSide?}."""
         body = await _body(request)
         account, symbol = self._account(body), self._symbol(body)
         market = self._venue.exchange.markets[symbol.name]
@@ -235,6 +239,7 @@ class AdminFace:
             account,
             symbol.name,
             why,
+            position_side=_position_side(body),
             lots=None if quantity is None else symbol.lots(_decimal(quantity, "quantity"), market=False),
             price=symbol.nearest_ticks(market.mark)
             if price is None
@@ -320,6 +325,13 @@ def _whole(text: str, name: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise AdminError(f"{name} must be a whole number")
     return int(text)
+
+
+def _position_side(body: dict[str, Any]) -> str:
+    side = body.get("positionSide", BOTH)
+    if side not in (BOTH, LONG, SHORT):
+        raise AdminError("positionSide must be BOTH, LONG or SHORT")
+    return str(side)
 
 
 def _decimal(value: object, name: str) -> Decimal:

@@ -10,31 +10,40 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pms.venue.account import Account
 from pms.venue.acts import Acts, Closing
 from pms.venue.checks import NewOrder
 from pms.venue.errors import VenueError
 from pms.venue.exchange import Exchange
 from pms.venue.ledger import unrealized
+from pms.venue.leg import Leg
 from pms.venue.market import Market
 from pms.venue.matching import BUY, SELL, PriceMatch, SelfTrade, TimeInForce
+from pms.venue.position_mode import closes
 from pms.venue.restore import Remembered, restore
-from pms.venue.state import Fact, Trade
+from pms.venue.state import BOTH, LONG, SHORT, Fact, Position, Trade
 from pms.venue.symbols import SHIPPED, SymbolTable
 from pms.venue.transaction import Transaction
 
 BTC = SymbolTable.load(SHIPPED)["BTCUSDT"]
 START = 600_000
 NAMES = ("a", "b")
+MODES = st.fixed_dictionaries({name: st.booleans() for name in NAMES})
+"""Who is in hedge mode."""
 
 
 class World:
     """An exchange whose journal is a list of encoded transactions, as on disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, modes: dict[str, bool]) -> None:
         self.lines: list[bytes] = []
         self.events: Counter[str] = Counter()
         self.now = 1_000
         self.exchange = self.made()
+        for name, hedge in modes.items():
+            account = self.exchange.open_account(name, D(1_000_000))
+            if hedge:
+                self.exchange.set_position_mode(account, hedge=True)
 
     def made(self) -> Exchange:
         market = Market(BTC, start_price=START)
@@ -78,6 +87,7 @@ PLACE = st.tuples(
     st.booleans(),
     st.sampled_from(list(SelfTrade)),
     st.sampled_from((PriceMatch.NONE, PriceMatch.NONE, PriceMatch.QUEUE, PriceMatch.OPPONENT_5)),
+    st.sampled_from((LONG, SHORT)),
 )
 CANCEL = st.tuples(st.just("cancel"), st.sampled_from(NAMES), st.integers(0, 5))
 AMEND = st.tuples(st.just("amend"), st.sampled_from(NAMES), st.integers(0, 5), PRICES, LOTS)
@@ -86,7 +96,13 @@ LEVELS = st.tuples(
 )
 AGGRESS = st.tuples(st.just("aggress"), SIDES, PRICES, LOTS)
 PRINT = st.tuples(st.just("print"), SIDES, PRICES, LOTS)
-CLOSE = st.tuples(st.just("close"), st.sampled_from(NAMES), st.sampled_from(("ADL", "SETTLEMENT")), LOTS)
+CLOSE = st.tuples(
+    st.just("close"),
+    st.sampled_from(NAMES),
+    st.sampled_from(("ADL", "SETTLEMENT")),
+    LOTS,
+    st.sampled_from((LONG, SHORT)),
+)
 WAIT = st.tuples(st.just("wait"), st.integers(1, 300))
 OF_ACCOUNTS = st.one_of(PLACE, PLACE, PLACE, CANCEL, AMEND, WAIT)
 ANY = st.one_of(PLACE, PLACE, PLACE, CANCEL, AMEND, LEVELS, LEVELS, AGGRESS, PRINT, WAIT, CLOSE)
@@ -96,7 +112,8 @@ def act(world: World, number: int, step: tuple) -> None:
     exchange = world.exchange
     kind = step[0]
     if kind == "place":
-        _, name, side, price, lots, in_force, reduce_only, mode, match = step
+        _, name, side, price, lots, in_force, reduce_only, mode, match, position_side = step
+        hedge = exchange.accounts[name].wallet.hedge
         is_market = in_force == "MARKET"
         new = NewOrder(
             symbol="BTCUSDT",
@@ -105,7 +122,8 @@ def act(world: World, number: int, step: tuple) -> None:
             time_in_force=TimeInForce.GTC if is_market else TimeInForce(in_force),
             lots=lots,
             price=0 if is_market or match is not PriceMatch.NONE else price,
-            reduce_only=reduce_only,
+            reduce_only=reduce_only and not hedge,
+            position_side=position_side if hedge else BOTH,
             client_order_id=f"o{number}",
             self_trade=mode,
             price_match=PriceMatch.NONE if is_market else match,
@@ -131,7 +149,10 @@ def act(world: World, number: int, step: tuple) -> None:
         exchange.background_order("BTCUSDT", side=step[1], limit=step[2], lots=step[3])
     elif kind == "close":
         account = exchange.accounts[step[1]]
-        Acts(exchange).close(account, "BTCUSDT", Closing[step[2]], lots=step[3], price=START)
+        position_side = step[4] if account.wallet.hedge else BOTH
+        Acts(exchange).close(
+            account, "BTCUSDT", Closing[step[2]], lots=step[3], price=START, position_side=position_side
+        )
     elif kind == "wait":
         world.now += step[1]
         exchange.expire_due()
@@ -150,29 +171,21 @@ def check(exchange: Exchange) -> None:
     for account in exchange.accounts.values():
         opened = account.open["BTCUSDT"]
         assert sorted(order.client_order_id for order in opened.values()) == sorted(account.names)
-        held = {BUY: D(0), SELL: D(0)}
+        held: Counter[tuple[str, int]] = Counter()
         for order in opened.values():
             assert order.open
             assert order.remaining > 0
             resting[order.side, order.price] += order.remaining
             assert book.orders[order.order_id].left == order.remaining
             if not order.reduce_only:
-                held[order.side] += order.assumed * BTC.step * order.remaining
-        exposure = account.exposures["BTCUSDT"]
-        assert (exposure.bids, exposure.asks) == (held[BUY], held[SELL])
-        position = account.position("BTCUSDT")
-        closing = [order for order in opened.values() if order.reduce_only]
-        assert sum(order.remaining for order in closing) <= abs(position.lots)
-        assert all(order.side * position.lots < 0 for order in closing)
+                held[order.position_side, order.side] += order.assumed * BTC.step * order.remaining
+        for side in (BOTH, LONG, SHORT):
+            leg = account.leg("BTCUSDT", side)
+            check_leg(account, leg)
+            assert (leg.exposure.bids, leg.exposure.asks) == (held[side, BUY], held[side, SELL])
         trades = account.trades["BTCUSDT"]
-        assert (
-            account.seat("BTCUSDT").position
-            == position.lots
-            == sum(trade.side * trade.quantity for trade in trades)
-        )
         earned = sum((trade.realized - trade.commission for trade in trades), D(0))
         assert account.wallet.balance == 1_000_000 + earned == sum(each.amount for each in account.incomes)
-        assert position.accumulated == sum((trade.realized for trade in trades), D(0))
         for order in account.orders["BTCUSDT"].values():
             mine = [trade for trade in trades if trade.order_id == order.order_id]
             assert order.executed == sum(trade.quantity for trade in mine)
@@ -189,12 +202,28 @@ def check(exchange: Exchange) -> None:
     assert len(book.orders) == sum(len(each.open["BTCUSDT"]) for each in exchange.accounts.values())
 
 
+def check_leg(account: Account, leg: Leg) -> None:
+    """One position: its orders, its trades and what the book knows of it agree, and it is on its own side."""
+    position = leg.position
+    side, lots = position.position_side, position.lots
+    assert lots == 0 or side in account.sides
+    assert {LONG: lots >= 0, SHORT: lots <= 0, BOTH: True}[side]
+    opened = [order for order in account.open["BTCUSDT"].values() if order.position_side == side]
+    assert all(order.reduce_only is closes(side, order.side) for order in opened if side != BOTH)
+    closing = [order for order in opened if order.reduce_only]
+    assert sum(order.remaining for order in closing) <= abs(lots)
+    assert all(order.side * lots < 0 for order in closing)
+    trades = [trade for trade in account.trades["BTCUSDT"] if trade.position_side == side]
+    assert leg.seat.position == lots == sum(trade.side * trade.quantity for trade in trades)
+    assert position.accumulated == sum((trade.realized for trade in trades), D(0))
+
+
 @settings(max_examples=250, deadline=None)
-@given(st.lists(ANY, max_size=40))
-def test_books_accounts_and_journal_agree_after_every_step(script: list[tuple]) -> None:
-    world = World()
-    for name in NAMES:
-        world.exchange.open_account(name, D(1_000_000))
+@given(MODES, st.lists(ANY, max_size=40))
+def test_books_accounts_and_journal_agree_after_every_step(
+    modes: dict[str, bool], script: list[tuple]
+) -> None:
+    world = World(modes)
     for number, step in enumerate(script):
         lines, events = len(world.lines), world.events.total()
         try:
@@ -209,7 +238,8 @@ def test_books_accounts_and_journal_agree_after_every_step(script: list[tuple]) 
         assert (after.wallet, after.incomes) == (before.wallet, before.incomes)
         for part in ("orders", "trades", "order_ids"):
             assert getattr(after, part)["BTCUSDT"] == getattr(before, part)["BTCUSDT"], part
-        assert after.position("BTCUSDT") == before.position("BTCUSDT")
+        for side in (BOTH, LONG, SHORT):
+            assert after.position("BTCUSDT", side) == before.position("BTCUSDT", side)
     ids = [trade.trade_id for name in NAMES for trade in again.accounts[name].trades["BTCUSDT"]]
     assert again.markets["BTCUSDT"].next_trade_id > max(ids, default=0)
     queues = [
@@ -221,10 +251,12 @@ def test_books_accounts_and_journal_agree_after_every_step(script: list[tuple]) 
 
 
 def test_two_sides_of_a_self_trade_share_one_id() -> None:
-    world = World()
-    account = world.exchange.open_account("a", D(1_000_000))
+    world = World(dict.fromkeys(NAMES, False))
+    account = world.exchange.accounts["a"]
     for number, side in enumerate((BUY, SELL)):
-        act(world, number, ("place", "a", side, START, 5, "GTC", False, SelfTrade.NONE, PriceMatch.NONE))
+        act(
+            world, number, ("place", "a", side, START, 5, "GTC", False, SelfTrade.NONE, PriceMatch.NONE, LONG)
+        )
     trades: list[Trade] = account.trades["BTCUSDT"]
     assert len(trades) == 2
     assert len({trade.trade_id for trade in trades}) == 1
@@ -232,10 +264,15 @@ def test_two_sides_of_a_self_trade_share_one_id() -> None:
     assert account.position("BTCUSDT").lots == 0
 
 
+def positions(account: Account) -> list[Position]:
+    """Of every side, flat ones too: a restart forgets what never was anything."""
+    return [account.position("BTCUSDT", side) for side in (BOTH, LONG, SHORT)]
+
+
 def facts_of(exchange: Exchange) -> bytes:
     """All that the accounts have and ever had, and the queues, as bytes."""
     parts = [
-        [account.wallet, account.positions, account.orders, account.trades, account.incomes]
+        [account.wallet, positions(account), account.orders, account.trades, account.incomes]
         for account in exchange.accounts.values()
     ]
     book = exchange.markets["BTCUSDT"].book
@@ -244,47 +281,40 @@ def facts_of(exchange: Exchange) -> bytes:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(ANY, max_size=40))
+@given(MODES, st.lists(ANY, max_size=40))
 def test_the_same_commands_leave_the_same_bytes_and_a_replay_of_them_the_same_exchange(
+    modes: dict[str, bool],
     script: list[tuple],
 ) -> None:
-    worlds = [World(), World()]
+    worlds = [World(modes), World(modes)]
     for world in worlds:
-        for name in NAMES:
-            world.exchange.open_account(name, D(1_000_000))
         for number, step in enumerate(script):
             with suppress(VenueError):
                 act(world, number, step)
     assert worlds[0].lines == worlds[1].lines
-    for name in NAMES:
-        # A restart has a row for every position that was ever asked for
-        for world in worlds:
-            world.exchange.accounts[name].position("BTCUSDT")
     again = worlds[0].restarted()
-    for name in NAMES:
-        again.accounts[name].position("BTCUSDT")
     assert facts_of(again) == facts_of(worlds[1].exchange)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(OF_ACCOUNTS, max_size=40))
-def test_nothing_is_made_and_nothing_is_lost_between_accounts(script: list[tuple]) -> None:
+@given(MODES, st.lists(OF_ACCOUNTS, max_size=40))
+def test_nothing_is_made_and_nothing_is_lost_between_accounts(
+    modes: dict[str, bool], script: list[tuple]
+) -> None:
     """Where only accounts trade, what one has another owes, and what all have lost went into fees."""
-    world = World()
+    world = World(modes)
     exchange = world.exchange
-    for name in NAMES:
-        exchange.open_account(name, D(1_000_000))
     for number, step in enumerate(script):
         with suppress(VenueError):
             act(world, number, step)
         accounts = exchange.accounts.values()
-        positions = [account.position("BTCUSDT") for account in accounts]
-        assert sum(position.lots for position in positions) == 0
+        held = [position for account in accounts for position in positions(account)]
+        assert sum(position.lots for position in held) == 0
         trades = [trade for account in accounts for trade in account.trades["BTCUSDT"]]
         assert sum(trade.side * trade.quantity for trade in trades) == 0
         mark = D(START) * BTC.tick
         worth = sum((account.wallet.balance for account in accounts), D(0))
-        worth += sum((unrealized(each, mark=mark, step=BTC.step) for each in positions), D(0))
+        worth += sum((unrealized(each, mark=mark, step=BTC.step) for each in held), D(0))
         fees = sum((trade.commission for trade in trades), D(0))
         # Each profit is rounded to eight decimals when it is realized
         assert abs(worth + fees - 1_000_000 * len(NAMES)) <= len(trades) * D("0.00000001")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_book import MARKET, Entry, NaiveBook, Told
+from naive_book import MARKET, Entry, NaiveBook, Told, account_of
 
 from pms.venue.matching import (
     BUY,
@@ -67,7 +67,8 @@ class Both:
 
     def __init__(self) -> None:
         self.book, self.naive = Book(), NaiveBook()
-        self.seats = {owner: Seat() for owner in OWNERS}
+        names: dict[int, dict[str, BookOrder]] = {account_of(owner): {} for owner in OWNERS}
+        self.seats = {owner: Seat(names[account_of(owner)]) for owner in OWNERS}
         self.orders: dict[int, BookOrder] = {}
         # What a client knows who follows the diffs
         self.followed: dict[int, dict[int, int]] = {BUY: {}, SELL: {}}
@@ -177,7 +178,8 @@ class Both:
             assert seat.position == naive.held(owner)
             assert list(seat.closing) == [entry.key for entry in naive.reducing(owner)]
             assert sum(order.left for order in seat.closing.values()) <= abs(seat.position)
-            mine = {entry.name: entry.key for entry in naive.entries if entry.owner == owner}
+            own = account_of(owner)
+            mine = {e.name: e.key for e in naive.entries if e.owner and account_of(e.owner) == own}
             assert {name: order.id for name, order in seat.names.items()} == mine
 
 
