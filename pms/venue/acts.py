@@ -12,11 +12,11 @@ from enum import StrEnum
 from pms.venue import errors, user_events
 from pms.venue.account import Account
 from pms.venue.exchange import Exchange
+from pms.venue.insurance import Insurance
 from pms.venue.ledger import to_cents
 from pms.venue.matching import BUY, SELL, Fill
 from pms.venue.state import BOTH, WALLET, ZERO, Funding, Order
 
-LIQUIDATION_FEE = Decimal("0.0125")
 ACCOUNT_LIQUIDATED, DELISTED = 5, 7
 
 
@@ -33,6 +33,7 @@ class Acts:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._insurance = Insurance(exchange)
 
     def fund(self, symbol: str, rate: Decimal) -> Funding:
         """Let longs pay shorts (or, negative, be paid) quantity x mark x rate; the history keeps it."""
@@ -84,6 +85,7 @@ class Acts:
 
         The book is not touched: the counterparty is the insurance fund, or whoever is deleveraged.
         A liquidation also expires the account's open orders in the symbol and takes a clearance fee.
+        Trap: what the exchange does of its own accord (liquidation.py) goes into the book first.
         """
         exchange = self._exchange
         market, leg = exchange.markets[symbol], account.leg(symbol, position_side)
@@ -115,18 +117,33 @@ class Acts:
             )
             account.remember(order)
             tx.record(order)
-            fill = Fill(maker=None, price=price, quantity=lots, taker_side=side)
-            word = "CALCULATED" if why is Closing.ADL else "TRADE"
-            exchange.settlement.settle(tx, market, fill, order, announce=True, execution=word)
+            if why is Closing.LIQUIDATION:
+                self._insurance.take_over(tx, market, order, price=price, announce=True)
+                tx.liquidated.append(order)
+            else:
+                fill = Fill(maker=None, price=price, quantity=lots, taker_side=side)
+                word = "CALCULATED" if why is Closing.ADL else "TRADE"
+                exchange.settlement.settle(tx, market, fill, order, announce=True, execution=word)
             exchange.position_moved(tx, market, leg)
             if why is Closing.LIQUIDATION:
-                fee = to_cents(-market.symbol.notional(price, lots) * LIQUIDATION_FEE)
-                exchange.settlement.credit(tx, account, fee, type_="INSURANCE_CLEAR", symbol=symbol)
-                update = user_events.account_update(
-                    account, time=tx.time, reason="INSURANCE_CLEAR", change=fee, positions=[]
-                )
-                tx.tell(account.name, "ACCOUNT_UPDATE", update)
+                self._insurance.clear(tx, account, symbol, market.symbol.notional(price, lots))
         return order
+
+    def set_position_mode(self, account: Account, *, hedge: bool) -> None:
+        """One net position a symbol, or a long and a short one; -4067 with open orders, -4068 with positions.
+
+        Trap: conditional orders that wait are open orders, too; who asks knows of them.
+        """
+        if account.wallet.hedge == hedge:
+            raise errors.refusal(-4059)
+        if any(account.open.values()):
+            raise errors.refusal(-4067)
+        if any(leg.position.lots for leg in account.every_leg()):
+            raise errors.refusal(-4068)
+        with self._exchange.transaction() as tx:
+            account.wallet.hedge = hedge
+            account.wallet.updated = tx.time
+            tx.record(account.wallet)
 
     def burn_fees(self, account: Account, *, on: bool) -> None:
         """Pay commissions in BNB, at a tenth less, as long as there is some."""

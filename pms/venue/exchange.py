@@ -21,6 +21,7 @@ from pms.venue.matching import (
     BookOrder,
     Cancelled,
     CannotFill,
+    Expired,
     PriceMatch,
     SelfTrade,
     TimeInForce,
@@ -98,7 +99,9 @@ class Exchange:
         with self.transaction() as tx:
             account = Account(Wallet(account=name, balance=ZERO, updated=tx.time))
             self.enter(account)
-            self.settlement.credit(tx, account, balance, type_="TRANSFER")
+            tx.record(account.wallet)
+            if balance:
+                self.settlement.credit(tx, account, balance, type_="TRANSFER")
         return account
 
     def restore_order(self, order: Order) -> None:
@@ -124,22 +127,6 @@ class Exchange:
                 tx.record(leg.position)
             event = user_events.leverage_update(symbol, leverage, time=tx.time)
             tx.tell(account.name, "ACCOUNT_CONFIG_UPDATE", event)
-
-    def set_position_mode(self, account: Account, *, hedge: bool) -> None:
-        """One net position a symbol, or a long and a short one; -4067 with open orders, -4068 with positions.
-
-        Trap: conditional orders that wait are open orders, too; who asks knows of them.
-        """
-        if account.wallet.hedge == hedge:
-            raise errors.refusal(-4059)
-        if any(account.open.values()):
-            raise errors.refusal(-4067)
-        if any(leg.position.lots for leg in account.every_leg()):
-            raise errors.refusal(-4068)
-        with self.transaction() as tx:
-            account.wallet.hedge = hedge
-            account.wallet.updated = tx.time
-            tx.record(account.wallet)
 
     # Orders
 
@@ -276,6 +263,16 @@ class Exchange:
         for order in list(account.open[symbol].values()):
             market.book.cancel(order.order_id)
             self._outcomes.close(tx, market, order, status="EXPIRED", execution="EXPIRED", reason=reason)
+
+    def force(self, tx: Transaction, order: Order) -> None:
+        """Match an immediate order of the exchange's own; what finds nobody is the caller's to settle."""
+        market, account = self.markets[order.symbol], self.accounts[order.account]
+        arriving = self._book_order(order)
+        events = market.book.place(arriving)
+        account.remember(order)
+        ended = [each for each in events if isinstance(each, Expired) and each.order is arriving]
+        booked = [each for each in events if each not in ended]
+        self._outcomes.arrived(tx, market, order, booked, announce=True)
 
     def give_way(self, tx: Transaction, market: Market, leg: Leg, *, lots: int) -> None:
         """Expire the newest resting reduce-only orders, so that this much more can reduce the position."""

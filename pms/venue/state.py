@@ -192,6 +192,9 @@ class Wallet(msgspec.Struct, tag="wallet", tag_field="k"):
     fee_burn: bool = False
     # Position mode: longs and shorts side by side instead of one net position a symbol
     hedge: bool = False
+    # Commission rates of its own, a maker's below zero is a rebate; without, the venue's
+    maker_rate: Decimal | None = None
+    taker_rate: Decimal | None = None
 
 
 class Income(msgspec.Struct, tag="income", tag_field="k", frozen=True):

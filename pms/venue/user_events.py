@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from pms.venue.account import Account
 from pms.venue.ledger import break_even, to_cents, unrealized
+from pms.venue.margin import AccountMargin
 from pms.venue.market import Market
 from pms.venue.state import WALLET, ZERO, Order, Origin, Position, Trade
 from pms.venue.symbols import Symbol, plain
@@ -148,6 +150,31 @@ def _position(position: Position, market: Market) -> dict[str, Any]:
         "ps": position.position_side,
         "ma": market.symbol.quote_asset,
         "bep": plain(to_cents(break_even(position, step))),
+    }
+
+
+def margin_call(
+    account: Account, margin: AccountMargin, markets: Mapping[str, Market], *, time: int
+) -> dict[str, Any]:
+    """MARGIN_CALL of a cross account: what it holds, and the maintenance margin of each position."""
+    return {
+        "e": "MARGIN_CALL",
+        "E": time,
+        "cw": plain(account.wallet.balance),
+        "p": [
+            {
+                "s": name,
+                "ps": side,
+                "pa": plain(markets[name].symbol.step * account.position(name, side).lots),
+                "mt": "CROSSED",
+                "iw": "0",
+                "mp": plain(to_cents(markets[name].mark)),
+                "up": plain(to_cents(each.unrealized)),
+                "mm": plain(to_cents(each.maintenance)),
+            }
+            for (name, side), each in margin.legs.items()
+            if each.notional
+        ],
     }
 
 

@@ -340,7 +340,7 @@ def account_config(call: Call) -> dict[str, Any]:
 
 def commission_rate(call: Call) -> dict[str, Any]:
     """GET /v1/commissionRate."""
-    fees = call.venue.exchange.fees
+    fees = call.venue.exchange.fees.of(call.account.wallet)
     return {
         "symbol": call.venue.market(call.params).symbol.name,
         "makerCommissionRate": plain(fees.maker),

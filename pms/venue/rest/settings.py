@@ -46,7 +46,7 @@ def set_position_mode(call: Call) -> dict[str, Any]:
     hedge, account = bool(call.params.flag("dualSidePosition")), call.account
     if hedge != account.wallet.hedge and call.venue.conditionals.shelves[account.name].open:
         raise errors.refusal(-4067)
-    call.venue.exchange.set_position_mode(account, hedge=hedge)
+    call.venue.acts.set_position_mode(account, hedge=hedge)
     return DONE
 
 
