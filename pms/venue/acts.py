@@ -145,6 +145,13 @@ class Acts:
             account.wallet.updated = tx.time
             tx.record(account.wallet)
 
+    def set_commission(self, account: Account, *, maker: Decimal | None, taker: Decimal | None) -> None:
+        """Give an account rates of its own; None is the venue's."""
+        with self._exchange.transaction() as tx:
+            account.wallet.maker_rate, account.wallet.taker_rate = maker, taker
+            account.wallet.updated = tx.time
+            tx.record(account.wallet)
+
     def burn_fees(self, account: Account, *, on: bool) -> None:
         """Pay commissions in BNB, at a tenth less, as long as there is some."""
         with self._exchange.transaction() as tx:

@@ -34,7 +34,7 @@ from pms.venue.venue import Venue
 log = structlog.get_logger(__name__)
 
 encode = msgspec.json.Encoder().encode
-LISTEN_KEY_LENGTH = 64
+LISTEN_KEY_LENGTH = API_KEY_LENGTH = 64
 CHECKPOINT_S = 30.0
 
 
@@ -83,7 +83,13 @@ def build(
         fundings=Fundings(exchange, acts),
         feeds=feeds,
         symbols=symbols,
-        credentials=Credentials(list(credentials)),
+        credentials=Credentials(
+            credentials,
+            memory.api_keys.values(),
+            journal=journal,
+            clock=clock,
+            token=lambda: token(API_KEY_LENGTH),
+        ),
         limits=RateLimits(Allowance.read(symbols.info), enforced=limited, clock=clock),
         keys=keys,
         countdowns=Countdowns(memory.countdowns.values(), exchange=exchange, journal=journal),

@@ -12,6 +12,7 @@ from pms.venue.exchange import Exchange
 from pms.venue.state import (
     AlgoOrder,
     Amendment,
+    ApiKey,
     Countdown,
     Fact,
     Funding,
@@ -39,6 +40,7 @@ class Remembered:
     incomes: list[Income] = field(default_factory=list)
     fundings: list[Funding] = field(default_factory=list)
     keys: dict[str, ListenKey] = field(default_factory=dict)
+    api_keys: dict[str, ApiKey] = field(default_factory=dict)
     countdowns: dict[tuple[str, str], Countdown] = field(default_factory=dict)
     symbols: dict[str, SymbolState] = field(default_factory=dict)
     _following: defaultdict[tuple[str, str, int], dict[int, AlgoOrder]] = field(
@@ -76,6 +78,8 @@ class Remembered:
             self.fundings.append(fact)
         elif isinstance(fact, ListenKey):
             self.keys[fact.account] = fact
+        elif isinstance(fact, ApiKey):
+            self.api_keys[fact.key] = fact
         elif isinstance(fact, Countdown):
             self.countdowns[fact.account, fact.symbol] = fact
         else:
@@ -107,6 +111,7 @@ class Remembered:
         yield from self.incomes
         yield from self.fundings
         yield from (key for key in self.keys.values() if key.expires)
+        yield from self.api_keys.values()
         yield from (each for each in self.countdowns.values() if each.deadline)
 
 

@@ -227,6 +227,21 @@ class ListenKey(msgspec.Struct, tag="key", tag_field="k", frozen=True):
     expires: int
 
 
+class ApiKey(msgspec.Struct, tag="api", tag_field="k", frozen=True):
+    """A key that an operator made or revoked; a revoked one has no secret any more."""
+
+    account: str
+    key: str
+    secret: str
+    created: int
+    trades: bool = True
+    revoked: bool = False
+
+    def __repr__(self) -> str:
+        """Without the secret: facts find their way into logs."""
+        return f"ApiKey(account={self.account!r}, trades={self.trades}, revoked={self.revoked})"
+
+
 class Countdown(msgspec.Struct, tag="countdown", tag_field="k", frozen=True):
     """When all orders of one account in one symbol are cancelled; `deadline` 0 means stopped."""
 
@@ -255,6 +270,7 @@ Fact = (
     | Income
     | Funding
     | ListenKey
+    | ApiKey
     | Countdown
     | SymbolState
 )

@@ -19,7 +19,8 @@ from pms.venue.checks import NewOrder
 from pms.venue.errors import VenueError
 from pms.venue.faults import FaultError
 from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
-from pms.venue.rest import crash
+from pms.venue.rest import crash, keys
+from pms.venue.rest.keys import KeysError
 from pms.venue.rest.views import queried, trade_row
 from pms.venue.state import BOTH, LONG, SHORT, WALLET
 from pms.venue.symbols import Symbol
@@ -83,6 +84,10 @@ class AdminFace:
             web.get(f"{base}/pace", self._guarded(self._show_pace)),
             web.post(f"{base}/pace", self._guarded(self._set_pace)),
             web.get(f"{base}/limits", self._guarded(self._limits)),
+            web.get(f"{base}/keys", self._guarded(self._list_keys)),
+            web.post(f"{base}/keys", self._guarded(self._make_key)),
+            web.delete(f"{base}/keys", self._guarded(self._revoke_key)),
+            web.post(f"{base}/commission", self._guarded(self._set_commission)),
         ]
 
     def _guarded(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -93,7 +98,7 @@ class AdminFace:
                 return _answer(await handler(request), status=200)
             except VenueError as error:
                 return _answer(error.body(), status=error.status)
-            except (AdminError, CrashError, FaultError, PaceError) as error:
+            except (AdminError, CrashError, FaultError, KeysError, PaceError) as error:
                 return _answer({"error": str(error)}, status=400)
 
         return serve
@@ -303,6 +308,21 @@ class AdminFace:
     async def _limits(self, request: web.Request) -> object:
         """The most that any interval counted, beside what is allowed, and how many were turned away."""
         return self._venue.limits.as_json()
+
+    async def _list_keys(self, request: web.Request) -> object:
+        return keys.listed(self._venue)
+
+    async def _make_key(self, request: web.Request) -> object:
+        """A new API key: {account, canTrade?}."""
+        return keys.make(self._venue, await _body(request))
+
+    async def _revoke_key(self, request: web.Request) -> object:
+        """End an API key: {apiKey}."""
+        return keys.revoke(self._venue, await _body(request))
+
+    async def _set_commission(self, request: web.Request) -> object:
+        """Give an account rates of its own: {account, maker?, taker?}."""
+        return keys.set_commission(self._venue, await _body(request))
 
     def _symbol(self, body: dict[str, Any]) -> Symbol:
         return self._venue.symbols[str(body.get("symbol"))]

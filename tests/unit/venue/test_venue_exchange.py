@@ -31,7 +31,6 @@ from pms.venue.matching import BUY, SELL, PriceMatch, SelfTrade
 from pms.venue.position_mode import closes
 from pms.venue.state import BOTH, LONG, SHORT, Fact, Order, Trade
 
-
 FACTS = msgspec.json.Decoder(list[Fact])
 
 
