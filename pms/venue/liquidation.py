@@ -35,6 +35,9 @@ class Liquidations:
     An account that holds n symbols has, in each, a band of marks: while all are inside theirs it cannot have
     come to a line, for each may cost it an nth of its way there. So a price that nobody need fear costs two
     comparisons, whoever holds the symbol; who leaves a band is looked at and gets new ones.
+
+    Who holds what nobody quotes is left until somebody does: a restart, or an emptied book, knows no price
+    but the last.
     """
 
     def __init__(self, exchange: Exchange, insurance: Insurance) -> None:
@@ -80,8 +83,15 @@ class Liquidations:
         margin = account_margin(account, self._exchange.markets)
         equity, needed = margin.wallet + margin.unrealized, margin.maintenance
         self._forget(account)
-        if not any(each.notional for each in margin.legs.values()):
+        held = {name for (name, _), each in margin.legs.items() if each.notional}
+        unquoted = [name for name in held if not self._exchange.markets[name].quoted]
+        if not held:
             self._called.discard(account.name)
+        elif unquoted:
+            # No price but the last, which may be long ago: wait until somebody quotes
+            for name in unquoted:
+                mark = self._exchange.markets[name].mark
+                self._lines[name].set(account.name, mark, mark)
         elif equity <= needed:
             self._called.discard(account.name)
             self._liquidate(account)

@@ -114,8 +114,10 @@ def check(world: Watched) -> None:
     for account in exchange.accounts.values():
         equity, needed = standing(account, exchange)
         if account.name != FUND:
-            assert equity > needed or not needed, "an account is kept that cannot carry what it holds"
-            assert equity >= 0
+            held = [leg.position.symbol for leg in account.every_leg() if leg.position.lots]
+            priced = all(exchange.markets[symbol].quoted for symbol in held)
+            assert equity > needed or not held or not priced, "kept who cannot carry what he holds"
+            assert equity >= 0 or not priced
         assert account.wallet.balance == sum(each.amount for each in account.incomes)
         cleared += sum(each.amount for each in account.incomes if each.type == "INSURANCE_CLEAR")
         for symbol, trades in account.trades.items():
@@ -214,6 +216,20 @@ def test_a_jump_beyond_the_bankruptcy_price_is_paid_by_the_fund(world: Watched) 
     # What the account lost beyond its money the fund has lost, to the cent: its fees are the exchange's
     assert worth == BALANCE - fees + 180 * BTC.step * (mark - BTC.price(account.trades[BTC.name][0].price))
     check(world)
+
+
+def test_nobody_is_liquidated_at_a_price_that_nobody_quotes(world: Watched) -> None:
+    world.order(1, "a", BTC.name, BUY, LONG, 180)
+    world.exchange.replace_levels(BTC.name, bids=[], asks=[(START + 1, 5)])
+    # The last price is half of what was paid, but there is no bid.
+    world.exchange.replace_levels(BTC.name, bids=[], asks=[(START // 2, 5)])
+    world.exchange.background_order(BTC.name, side=BUY, lots=5, limit=None)
+    equity, needed = standing(world.exchange.accounts["a"], world.exchange)
+    assert equity < needed
+    assert world.exchange.accounts["a"].position(BTC.name).lots == 180
+    world.middles[BTC.name] = START // 2
+    world.move(BTC.name, 0, 5_000)
+    assert world.exchange.accounts["a"].position(BTC.name).lots == 0
 
 
 def test_the_fund_itself_is_never_liquidated(world: Watched) -> None:
