@@ -68,9 +68,12 @@ class Insurance:
         """Take the clearance fee of what was closed, as far as there is something; or pay what is owed.
 
         Trap: only once all that shall be closed is closed, since the last of it may be what pays the rest.
+        For an account that still holds something the fund pays nothing.
         """
         balance = account.wallet.balance
-        fee = min(to_cents(notional * CLEARANCE_FEE), balance) if balance > 0 else balance
+        if balance < 0 and any(leg.position.lots for leg in account.every_leg()):
+            return
+        fee = min(to_cents(notional * CLEARANCE_FEE), balance)
         if not fee:
             return
         for payer, amount in ((account, -fee), (self.account, fee)):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import suppress
 from decimal import Decimal as D
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from venue_world import BTC, ETH, MODES, NAMES, START, World
+from venue_world import BTC, ETH, MODES, NAMES, START, World, act
 
 from pms.venue.account import Account
 from pms.venue.acts import Acts, Closing
@@ -20,7 +21,7 @@ from pms.venue.insurance import FUND
 from pms.venue.ledger import unrealized
 from pms.venue.lines import Lines
 from pms.venue.margin import account_margin
-from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
+from pms.venue.matching import BUY, SELL, PriceMatch, SelfTrade, TimeInForce
 from pms.venue.state import BOTH, LONG, SHORT, Trade
 
 CENT = D("0.00000001")
@@ -230,6 +231,20 @@ def test_nobody_is_liquidated_at_a_price_that_nobody_quotes(world: Watched) -> N
     world.middles[BTC.name] = START // 2
     world.move(BTC.name, 0, 5_000)
     assert world.exchange.accounts["a"].position(BTC.name).lots == 0
+
+
+def test_the_fund_pays_nothing_for_who_still_holds_something() -> None:
+    world = World(dict.fromkeys(NAMES, False), balance=BALANCE)
+    account = world.exchange.accounts["a"]
+    world.exchange.replace_levels(BTC.name, bids=[(START - 1, 500)], asks=[(START + 1, 500)])
+    act(world, 1, ("place", "a", BUY, START, 180, "MARKET", False, SelfTrade.NONE, PriceMatch.NONE, LONG))
+    close = partial(Acts(world.exchange).close, account, BTC.name, Closing.LIQUIDATION, price=START // 2)
+    close(lots=90)
+    # Ninety lots lost half of their worth, and the account owes it: the others may yet pay.
+    assert account.wallet.balance < -2_000
+    close(lots=90)
+    assert account.wallet.balance == 0
+    assert world.exchange.accounts[FUND].wallet.balance < -4_000
 
 
 def test_the_fund_itself_is_never_liquidated(world: Watched) -> None:
