@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from decimal import Decimal
+from collections.abc import Iterator
 from typing import TypeVar
 
 from pms.venue import errors
-from pms.venue.matching import BookOrder, Seat
-from pms.venue.state import ZERO, Income, Order, Position, Trade, Wallet
+from pms.venue.leg import Leg
+from pms.venue.matching import BookOrder
+from pms.venue.state import BOTH, LONG, SHORT, Income, Order, Position, Trade, Wallet
 
 DAY_MS = 86_400_000
 EMPTY_ORDER_KEPT_MS = 3 * DAY_MS
@@ -18,34 +19,16 @@ DEFAULT_LEVERAGE = 20
 Row = TypeVar("Row")
 
 
-class Exposure:
-    """Margin-bearing open orders of one symbol: notionals at their assumed prices, both sides."""
-
-    __slots__ = ("asks", "bids")
-
-    def __init__(self) -> None:
-        self.bids = ZERO
-        self.asks = ZERO
-
-    def add(self, side: int, notional: Decimal) -> None:
-        """Count an order's open notional in (or, negative, out)."""
-        if side > 0:
-            self.bids += notional
-        else:
-            self.asks += notional
-
-
 class Account:
     """Everything the venue knows of one account. Look-ups cost the same however long its history is."""
 
     def __init__(self, wallet: Wallet) -> None:
         self.wallet = wallet
-        self.positions: dict[str, Position] = {}
-        self.exposures: defaultdict[str, Exposure] = defaultdict(Exposure)
+        # By symbol, then by position side
+        self.legs: defaultdict[str, dict[str, Leg]] = defaultdict(dict)
         self.open: defaultdict[str, dict[int, Order]] = defaultdict(dict)
         # What rests in the books by client id, kept by them: one set of names over all symbols
         self.names: dict[str, BookOrder] = {}
-        self._seats: dict[str, Seat] = {}
         self.orders: defaultdict[str, dict[int, Order]] = defaultdict(dict)
         # Ascending ids of `orders`, kept beside it so that a page is found by bisection
         self.order_ids: defaultdict[str, list[int]] = defaultdict(list)
@@ -58,22 +41,41 @@ class Account:
         """The account's name, unique in this venue."""
         return self.wallet.account
 
-    def position(self, symbol: str) -> Position:
-        """The position in a symbol, made flat at the default leverage if there never was one."""
-        position = self.positions.get(symbol)
-        if position is None:
-            position = self.positions[symbol] = Position(
-                account=self.name, symbol=symbol, leverage=DEFAULT_LEVERAGE
-            )
-        return position
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The position sides of its position mode."""
+        return (LONG, SHORT) if self.wallet.hedge else (BOTH,)
 
-    def seat(self, symbol: str) -> Seat:
-        """What the symbol's book knows of the account."""
-        seat = self._seats.get(symbol)
-        if seat is None:
-            held = self.positions.get(symbol)
-            seat = self._seats[symbol] = Seat(self.names, position=held.lots if held is not None else 0)
-        return seat
+    def leg(self, symbol: str, position_side: str = BOTH) -> Leg:
+        """What it has in a symbol and position side, made flat if there never was anything."""
+        legs = self.legs[symbol]
+        leg = legs.get(position_side)
+        if leg is None:
+            flat = Position(
+                account=self.name,
+                symbol=symbol,
+                leverage=self.leverage(symbol),
+                position_side=position_side,
+            )
+            leg = legs[position_side] = Leg(flat, self.names)
+        return leg
+
+    def position(self, symbol: str, position_side: str = BOTH) -> Position:
+        """The position of a leg."""
+        return self.leg(symbol, position_side).position
+
+    def restore(self, position: Position) -> None:
+        """Take a position in as it was remembered."""
+        self.legs[position.symbol][position.position_side] = Leg(position, self.names)
+
+    def every_leg(self) -> Iterator[Leg]:
+        """All legs of all symbols, live or not."""
+        return (leg for legs in self.legs.values() for leg in legs.values())
+
+    def leverage(self, symbol: str) -> int:
+        """The leverage of a symbol, the same for all its legs."""
+        known = next(iter(self.legs.get(symbol, {}).values()), None)
+        return DEFAULT_LEVERAGE if known is None else known.position.leverage
 
     def remember(self, order: Order) -> None:
         """Enter an accepted order, open or not, into the history. Ids of one symbol come ascending."""

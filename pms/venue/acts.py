@@ -12,11 +12,11 @@ from enum import StrEnum
 from pms.venue import errors, user_events
 from pms.venue.account import Account
 from pms.venue.exchange import Exchange
+from pms.venue.insurance import Insurance
 from pms.venue.ledger import to_cents
 from pms.venue.matching import BUY, SELL, Fill
-from pms.venue.state import WALLET, ZERO, Funding, Order
+from pms.venue.state import BOTH, WALLET, ZERO, Funding, Order
 
-LIQUIDATION_FEE = Decimal("0.0125")
 ACCOUNT_LIQUIDATED, DELISTED = 5, 7
 
 
@@ -33,6 +33,7 @@ class Acts:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._insurance = Insurance(exchange)
 
     def fund(self, symbol: str, rate: Decimal) -> Funding:
         """Let longs pay shorts (or, negative, be paid) quantity x mark x rate; the history keeps it."""
@@ -44,15 +45,15 @@ class Acts:
             market.fundings.append(funding)
             tx.record(funding)
             for account in exchange.accounts.values():
-                position = account.positions.get(symbol)
-                if position is None or not position.lots:
-                    continue
-                amount = to_cents(-market.symbol.step * position.lots * mark * rate)
-                exchange.settlement.credit(tx, account, amount, type_="FUNDING_FEE", symbol=symbol)
-                update = user_events.account_update(
-                    account, time=tx.time, reason="FUNDING_FEE", change=amount, positions=[]
-                )
-                tx.tell(account.name, "ACCOUNT_UPDATE", update)
+                for leg in account.legs.get(symbol, {}).values():
+                    if not leg.position.lots:
+                        continue
+                    amount = to_cents(-market.symbol.step * leg.position.lots * mark * rate)
+                    exchange.settlement.credit(tx, account, amount, type_="FUNDING_FEE", symbol=symbol)
+                    update = user_events.account_update(
+                        account, time=tx.time, reason="FUNDING_FEE", change=amount, positions=[]
+                    )
+                    tx.tell(account.name, "ACCOUNT_UPDATE", update)
         return funding
 
     def transfer(self, account: Account, asset: str, amount: Decimal) -> None:
@@ -70,14 +71,25 @@ class Acts:
             )
             tx.tell(account.name, "ACCOUNT_UPDATE", update)
 
-    def close(self, account: Account, symbol: str, why: Closing, *, lots: int | None, price: int) -> Order:
+    def close(
+        self,
+        account: Account,
+        symbol: str,
+        why: Closing,
+        *,
+        lots: int | None,
+        price: int,
+        position_side: str = BOTH,
+    ) -> Order:
         """Close (some of) an account's position at a price, as the exchange does of its own accord.
 
         The book is not touched: the counterparty is the insurance fund, or whoever is deleveraged.
         A liquidation also expires the account's open orders in the symbol and takes a clearance fee.
+        Trap: what the exchange does of its own accord (liquidation.py) goes into the book first.
         """
         exchange = self._exchange
-        market, position = exchange.markets[symbol], account.position(symbol)
+        market, leg = exchange.markets[symbol], account.leg(symbol, position_side)
+        position = leg.position
         if not position.lots:
             raise errors.refusal(-2022)
         lots = min(lots or abs(position.lots), abs(position.lots))
@@ -101,21 +113,44 @@ class Acts:
                 self_trade="NONE",
                 created=tx.time,
                 updated=tx.time,
+                position_side=position_side,
             )
             account.remember(order)
             tx.record(order)
-            fill = Fill(maker=None, price=price, quantity=lots, taker_side=side)
-            word = "CALCULATED" if why is Closing.ADL else "TRADE"
-            exchange.settlement.settle(tx, market, fill, order, announce=True, execution=word)
-            exchange.position_moved(tx, market, account)
             if why is Closing.LIQUIDATION:
-                fee = to_cents(-market.symbol.notional(price, lots) * LIQUIDATION_FEE)
-                exchange.settlement.credit(tx, account, fee, type_="INSURANCE_CLEAR", symbol=symbol)
-                update = user_events.account_update(
-                    account, time=tx.time, reason="INSURANCE_CLEAR", change=fee, positions=[]
-                )
-                tx.tell(account.name, "ACCOUNT_UPDATE", update)
+                self._insurance.take_over(tx, market, order, price=price, announce=True)
+                tx.liquidated.append(order)
+            else:
+                fill = Fill(maker=None, price=price, quantity=lots, taker_side=side)
+                word = "CALCULATED" if why is Closing.ADL else "TRADE"
+                exchange.settlement.settle(tx, market, fill, order, announce=True, execution=word)
+            exchange.position_moved(tx, market, leg)
+            if why is Closing.LIQUIDATION:
+                self._insurance.clear(tx, account, symbol, market.symbol.notional(price, lots))
         return order
+
+    def set_position_mode(self, account: Account, *, hedge: bool) -> None:
+        """One net position a symbol, or a long and a short one; -4067 with open orders, -4068 with positions.
+
+        Trap: conditional orders that wait are open orders, too; who asks knows of them.
+        """
+        if account.wallet.hedge == hedge:
+            raise errors.refusal(-4059)
+        if any(account.open.values()):
+            raise errors.refusal(-4067)
+        if any(leg.position.lots for leg in account.every_leg()):
+            raise errors.refusal(-4068)
+        with self._exchange.transaction() as tx:
+            account.wallet.hedge = hedge
+            account.wallet.updated = tx.time
+            tx.record(account.wallet)
+
+    def set_commission(self, account: Account, *, maker: Decimal | None, taker: Decimal | None) -> None:
+        """Give an account rates of its own; None is the venue's."""
+        with self._exchange.transaction() as tx:
+            account.wallet.maker_rate, account.wallet.taker_rate = maker, taker
+            account.wallet.updated = tx.time
+            tx.record(account.wallet)
 
     def burn_fees(self, account: Account, *, on: bool) -> None:
         """Pay commissions in BNB, at a tenth less, as long as there is some."""

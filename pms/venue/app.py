@@ -30,6 +30,7 @@ from pms.venue.background.recording import Recording, RecordingError, load, unde
 from pms.venue.background.replay import Replay, ReplayWait
 from pms.venue.background.synthetic import SyntheticMarket
 from pms.venue.exchange import Exchange
+from pms.venue.insurance import FUND
 from pms.venue.journal import FileJournal, JournalBroken, JournalError, MemoryJournal
 from pms.venue.rest.admin import AdminFace
 from pms.venue.rest.server import RestFace
@@ -94,6 +95,7 @@ class VenueConfig:
     state: Path | None = None
     fees: Fees = field(default_factory=Fees)
     legacy_acks: bool = False
+    liquidate: bool = True
 
 
 class RunningVenue:
@@ -153,6 +155,8 @@ async def serve(config: VenueConfig) -> RunningVenue:
     keys = [spec.key for spec in config.accounts]
     if len(set(keys)) < len(keys):
         raise VenueStartError("two accounts share one API key; give each its own")
+    if any(spec.name == FUND for spec in config.accounts):
+        raise VenueStartError(f"{FUND} is the exchange's own account; name yours otherwise")
     try:
         symbols = SymbolTable.load(config.symbols)
         recordings = [
@@ -244,6 +248,7 @@ async def _assemble(
         fees=config.fees,
         limited=config.limits == "binance",
         legacy_acks=config.legacy_acks,
+        liquidate=config.liquidate,
     )
     exchange = venue.exchange
     _open_accounts(exchange, config)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
 from pms.venue import errors
 from pms.venue.params import Params
+from pms.venue.state import ApiKey
+from pms.venue.transaction import Journal
 
 DEFAULT_RECV_WINDOW_MS = 5000
 MAX_RECV_WINDOW_MS = 60_000
@@ -22,11 +25,19 @@ class Credential:
     account: str
     key: str
     secret: SecretStr
+    #: Whether it may change anything, or only look
+    trades: bool = True
+    created: int = 0
     # hmac wants bytes on every request
     _secret: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_secret", self.secret.get_secret_value().encode())
+
+    def check_may(self, *, trade: bool) -> None:
+        """-2015 where a key that may only look asks for more."""
+        if trade and not self.trades:
+            raise errors.refusal(-2015)
 
     def signs(self, payload: bytes, signature: str) -> bool:
         """Whether the signature is this key's HMAC-SHA256 of the payload; hex of either case."""
@@ -62,10 +73,32 @@ def check_time(params: Params, now: int) -> None:
 
 
 class Credentials:
-    """All API keys of the venue."""
+    """All API keys of the venue: those that it was started with, and those that an operator made since.
 
-    def __init__(self, credentials: list[Credential]) -> None:
-        self._by_key = {credential.key: credential for credential in credentials}
+    Trap: a key that was revoked stays so, also one that the venue is started with again.
+    """
+
+    def __init__(
+        self,
+        configured: Iterable[Credential],
+        remembered: Iterable[ApiKey],
+        *,
+        journal: Journal,
+        clock: Callable[[], int],
+        token: Callable[[], str],
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._token = token
+        self._by_key = {credential.key: credential for credential in configured}
+        self._revoked: dict[str, Credential] = {}
+        for each in remembered:
+            credential = Credential(each.account, each.key, SecretStr(each.secret), each.trades, each.created)
+            if each.revoked:
+                self._by_key.pop(each.key, None)
+                self._revoked[each.key] = credential
+            else:
+                self._by_key[each.key] = credential
 
     def identify(self, key: str | None) -> Credential:
         """The credential of an X-MBX-APIKEY header; -2014 without one, -2015 if unknown."""
@@ -86,3 +119,33 @@ class Credentials:
         if not credential.signs(payload, signature):
             raise errors.refusal(-1022)
         return credential
+
+    def all(self) -> Iterator[tuple[Credential, bool]]:
+        """Every key, and whether it was revoked."""
+        yield from ((each, False) for each in self._by_key.values())
+        yield from ((each, True) for each in self._revoked.values())
+
+    def make(self, account: str, *, trades: bool) -> Credential:
+        """A new key of an account."""
+        key, secret, now = self._token(), self._token(), self._clock()
+        made = ApiKey(account=account, key=key, secret=secret, created=now, trades=trades)
+        self._journal.append([made])
+        self._by_key[key] = credential = Credential(account, key, SecretStr(secret), trades, now)
+        return credential
+
+    def revoke(self, key: str) -> bool:
+        """End a key for good, whoever made it; False if there is none."""
+        credential = self._by_key.get(key)
+        if credential is None:
+            return False
+        ended = ApiKey(
+            account=credential.account,
+            key=key,
+            secret="",
+            created=credential.created,
+            trades=credential.trades,
+            revoked=True,
+        )
+        self._journal.append([ended])
+        self._revoked[key] = self._by_key.pop(key)
+        return True

@@ -9,10 +9,12 @@ from decimal import Decimal
 from pms.venue import errors
 from pms.venue.account import Account
 from pms.venue.brackets import max_notional
+from pms.venue.leg import Leg
 from pms.venue.margin import account_margin, assumed_price, open_loss, required
 from pms.venue.market import Market
 from pms.venue.matching import NotReducing, PriceMatch, SelfTrade, TimeInForce, TooMuchReducing
-from pms.venue.state import ZERO, Order, Origin
+from pms.venue.position_mode import check_fits, closes
+from pms.venue.state import BOTH, ZERO, Order, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,12 @@ class NewOrder:
     price_match: PriceMatch = PriceMatch.NONE
     # Milliseconds since the epoch at which a GTD order expires
     good_till: int = 0
+    position_side: str = BOTH
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it may only reduce: it says so, or closes a hedged position."""
+        return self.reduce_only or closes(self.position_side, self.side)
 
     def order(self, account: str, *, order_id: int, at: int, assumed: Decimal = ZERO) -> Order:
         """The order as it arrives; `assumed` is the price at which margin is held for it."""
@@ -46,7 +54,7 @@ class NewOrder:
             time_in_force=self.time_in_force.value,
             price=self.price,
             quantity=self.lots,
-            reduce_only=self.reduce_only,
+            reduce_only=self.reduces,
             self_trade=self.self_trade.value,
             created=at,
             updated=at,
@@ -54,6 +62,7 @@ class NewOrder:
             origin=self.origin,
             price_match=self.price_match.value,
             good_till=self.good_till,
+            position_side=self.position_side,
         )
 
 
@@ -64,20 +73,22 @@ def check_new_order(
     symbol = market.symbol
     if symbol.status != "TRADING":
         raise errors.refusal(-4140)
+    check_fits(account, new.position_side)
     if new.client_order_id in account.names:
         raise errors.refusal(-4116)
     if len(account.open[symbol.name]) >= symbol.max_orders:
         raise errors.refusal(-2025)
     price = _reference_price(market, new)
-    if not new.reduce_only:
+    if not new.reduces:
         symbol.check_notional(market.mark if new.type == "MARKET" else price, new.lots)
     return check_funds(
         account,
         market,
+        account.leg(symbol.name, new.position_side),
         side=new.side,
         price=price,
         lots=new.lots,
-        reduce_only=new.reduce_only,
+        reduce_only=new.reduces,
         markets=markets,
     )
 
@@ -107,6 +118,7 @@ def market_order_limit(market: Market, side: int) -> int:
 def check_funds(
     account: Account,
     market: Market,
+    leg: Leg,
     *,
     side: int,
     price: Decimal,
@@ -117,18 +129,17 @@ def check_funds(
 ) -> Decimal:
     """Reduce-only, position limit and margin; `replaced` is an open order that this one takes over from."""
     if reduce_only:
-        _check_reduces(account, market, side=side, lots=lots, replaced=replaced)
+        _check_reduces(leg, market, side=side, lots=lots, replaced=replaced)
         return ZERO
     assumed = assumed_price(market, side, price)
     step = market.symbol.step
-    exposure = account.exposures[market.symbol.name]
+    position, exposure = leg.position, leg.exposure
     bids, asks = exposure.bids, exposure.asks
     if replaced is not None:
         freed = replaced.assumed * step * replaced.remaining
         bids, asks = (bids - freed, asks) if side > 0 else (bids, asks - freed)
     added = assumed * step * lots
     new_bids, new_asks = (bids + added, asks) if side > 0 else (bids, asks + added)
-    position = account.position(market.symbol.name)
     leverage = position.leverage
     notional = market.mark * step * position.lots
     after = required(notional, bids=new_bids, asks=new_asks, leverage=leverage)
@@ -143,9 +154,9 @@ def check_funds(
     return assumed
 
 
-def _check_reduces(account: Account, market: Market, *, side: int, lots: int, replaced: Order | None) -> None:
+def _check_reduces(leg: Leg, market: Market, *, side: int, lots: int, replaced: Order | None) -> None:
     try:
-        account.seat(market.symbol.name).check_reduces(
+        leg.seat.check_reduces(
             side, lots, replaced=market.book.orders[replaced.order_id] if replaced is not None else None
         )
     except NotReducing:

@@ -96,6 +96,13 @@ class _Account(click.ParamType[AccountSpec]):
 )
 @click.option("--limits", type=click.Choice(["binance", "off"]), default="binance", show_default=True)
 @click.option(
+    "--liquidate",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="Liquidate accounts whose equity does not cover their maintenance margin; off: an operator does.",
+)
+@click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory that keeps accounts, orders and trades; without it they end with the process.",
@@ -114,6 +121,7 @@ def venue(
     replay_wait: str,
     speed: float,
     limits: Literal["binance", "off"],
+    liquidate: Literal["on", "off"],
     state: Path | None,
 ) -> None:
     """Serve our own exchange: Binance's USDⓈ-M REST and WebSocket protocol on one port."""
@@ -130,6 +138,7 @@ def venue(
         replay_wait=ReplayWait(replay_wait),
         speed=speed,
         limits=limits,
+        liquidate=liquidate == "on",
         state=state,
     )
     import uvloop

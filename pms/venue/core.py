@@ -20,7 +20,9 @@ from pms.venue.faults import Faults
 from pms.venue.feeds.hub import Hub
 from pms.venue.feeds.publisher import Feeds
 from pms.venue.funding import Fundings
+from pms.venue.insurance import Insurance
 from pms.venue.limits import Allowance, RateLimits
+from pms.venue.liquidation import Liquidations
 from pms.venue.listen_keys import ListenKeys
 from pms.venue.market import Market
 from pms.venue.restore import Remembered, restore
@@ -32,7 +34,7 @@ from pms.venue.venue import Venue
 log = structlog.get_logger(__name__)
 
 encode = msgspec.json.Encoder().encode
-LISTEN_KEY_LENGTH = 64
+LISTEN_KEY_LENGTH = API_KEY_LENGTH = 64
 CHECKPOINT_S = 30.0
 
 
@@ -48,8 +50,9 @@ def build(
     fees: Fees,
     limited: bool,
     legacy_acks: bool = False,
+    liquidate: bool = False,
 ) -> Venue:
-    """Build a venue that goes on from what it remembers."""
+    """Build a venue that goes on from what it remembers; it liquidates accounts only where it is told to."""
     markets = {
         symbol.name: Market(symbol, start_price=synthetic.start_price(symbol))
         for symbol in symbols.by_name.values()
@@ -72,7 +75,7 @@ def build(
     for order in restore(exchange, memory):
         log.warning("venue.unlisted_order", symbol=order.symbol, order=order.order_id)
     acts = Acts(exchange)
-    return Venue(
+    venue = Venue(
         exchange=exchange,
         acts=acts,
         amendments=Amendments(exchange, memory.amendments),
@@ -80,7 +83,13 @@ def build(
         fundings=Fundings(exchange, acts),
         feeds=feeds,
         symbols=symbols,
-        credentials=Credentials(list(credentials)),
+        credentials=Credentials(
+            credentials,
+            memory.api_keys.values(),
+            journal=journal,
+            clock=clock,
+            token=lambda: token(API_KEY_LENGTH),
+        ),
         limits=RateLimits(Allowance.read(symbols.info), enforced=limited, clock=clock),
         keys=keys,
         countdowns=Countdowns(memory.countdowns.values(), exchange=exchange, journal=journal),
@@ -90,6 +99,10 @@ def build(
         token=token,
         legacy_acks=legacy_acks,
     )
+    if liquidate:
+        # Behind the conditional orders: a stop that the same price lets out comes first
+        Liquidations(exchange, Insurance(exchange))
+    return venue
 
 
 async def keep_house(venue: Venue) -> None:

@@ -15,11 +15,13 @@ from pms.venue import errors, user_events
 from pms.venue.account import Account
 from pms.venue.brackets import max_leverage, max_notional
 from pms.venue.checks import NewOrder, check_funds, check_new_order, market_order_limit
+from pms.venue.leg import Leg
 from pms.venue.market import Market
 from pms.venue.matching import (
     BookOrder,
     Cancelled,
     CannotFill,
+    Expired,
     PriceMatch,
     SelfTrade,
     TimeInForce,
@@ -29,7 +31,7 @@ from pms.venue.matching import (
 )
 from pms.venue.outcomes import Outcomes
 from pms.venue.settlement import Fees, Settlement
-from pms.venue.state import ZERO, Order, Position, SymbolState, Wallet
+from pms.venue.state import ZERO, Order, SymbolState, Wallet
 from pms.venue.transaction import Journal, Publisher, Transaction, Watcher
 
 MAX_AMENDMENTS = 10_000
@@ -97,7 +99,9 @@ class Exchange:
         with self.transaction() as tx:
             account = Account(Wallet(account=name, balance=ZERO, updated=tx.time))
             self.enter(account)
-            self.settlement.credit(tx, account, balance, type_="TRANSFER")
+            tx.record(account.wallet)
+            if balance:
+                self.settlement.credit(tx, account, balance, type_="TRANSFER")
         return account
 
     def restore_order(self, order: Order) -> None:
@@ -108,21 +112,21 @@ class Exchange:
         market.book.rest(self._book_order(order))
         self._outcomes.expose(market, order)
 
-    def set_leverage(self, account: Account, symbol: str, leverage: int) -> Position:
-        """Set the leverage of a symbol; -4028 outside 1…max, -2027 if the position is too large for it."""
+    def set_leverage(self, account: Account, symbol: str, leverage: int) -> None:
+        """Set the leverage of a symbol; -4028 outside 1…max, -2027 if a position is too large for it."""
         market = self.markets[symbol]
         if not 1 <= leverage <= max_leverage(symbol):
             raise errors.bad_leverage(leverage)
-        position = account.position(symbol)
-        notional = abs(market.mark * market.symbol.step * position.lots)
-        if notional > max_notional(symbol, leverage):
-            raise errors.refusal(-2027)
+        for side in account.sides:
+            notional = abs(market.mark * market.symbol.step * account.position(symbol, side).lots)
+            if notional > max_notional(symbol, leverage):
+                raise errors.refusal(-2027)
         with self.transaction() as tx:
-            position.leverage = leverage
-            tx.record(position)
-            event = user_events.leverage_update(position, time=tx.time)
+            for leg in account.legs[symbol].values():
+                leg.position.leverage = leverage
+                tx.record(leg.position)
+            event = user_events.leverage_update(symbol, leverage, time=tx.time)
             tx.tell(account.name, "ACCOUNT_CONFIG_UPDATE", event)
-        return position
 
     # Orders
 
@@ -218,6 +222,7 @@ class Exchange:
         assumed = check_funds(
             account,
             market,
+            account.leg(order.symbol, order.position_side),
             side=order.side,
             price=market.symbol.price(price),
             lots=left,
@@ -259,9 +264,19 @@ class Exchange:
             market.book.cancel(order.order_id)
             self._outcomes.close(tx, market, order, status="EXPIRED", execution="EXPIRED", reason=reason)
 
-    def give_way(self, tx: Transaction, account: Account, symbol: str, *, lots: int) -> None:
+    def force(self, tx: Transaction, order: Order) -> None:
+        """Match an immediate order of the exchange's own; what finds nobody is the caller's to settle."""
+        market, account = self.markets[order.symbol], self.accounts[order.account]
+        arriving = self._book_order(order)
+        events = market.book.place(arriving)
+        account.remember(order)
+        ended = [each for each in events if isinstance(each, Expired) and each.order is arriving]
+        booked = [each for each in events if each not in ended]
+        self._outcomes.arrived(tx, market, order, booked, announce=True)
+
+    def give_way(self, tx: Transaction, market: Market, leg: Leg, *, lots: int) -> None:
         """Expire the newest resting reduce-only orders, so that this much more can reduce the position."""
-        market, seat = self.markets[symbol], account.seat(symbol)
+        seat = leg.seat
         resting = list(seat.closing.values())
         while resting and sum(order.left for order in resting) + lots > abs(seat.position):
             given = resting.pop().key
@@ -269,11 +284,9 @@ class Exchange:
             market.book.cancel(given.order_id)
             self._outcomes.close(tx, market, given, status="EXPIRED", execution="EXPIRED", reason=4)
 
-    def position_moved(self, tx: Transaction, market: Market, account: Account) -> None:
+    def position_moved(self, tx: Transaction, market: Market, leg: Leg) -> None:
         """A position changed without the book: it may be too little for its reduce-only orders."""
-        name = market.symbol.name
-        events = market.book.hold(account.seat(name), account.position(name).lots)
-        self._outcomes.expired(tx, market, events)
+        self._outcomes.expired(tx, market, market.book.hold(leg.seat, leg.position.lots))
 
     # The anonymous market
 
@@ -323,7 +336,7 @@ class Exchange:
     def _book_order(self, order: Order) -> BookOrder:
         return BookOrder(
             order.order_id,
-            self.accounts[order.account].seat(order.symbol),
+            self.accounts[order.account].leg(order.symbol, order.position_side).seat,
             order.client_order_id,
             order.side,
             order.price,

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import product
 
-from pms.venue.account import Account, Exposure
+from pms.venue.account import Account
 from pms.venue.brackets import brackets_of, maintenance_margin
 from pms.venue.ledger import unrealized
+from pms.venue.leg import Leg
 from pms.venue.market import Market
-from pms.venue.state import ZERO, Position
+from pms.venue.state import ZERO
 
 # An open sell is valued at least this far above the last price (FAQ text of 2026).
 SELL_PREMIUM = Decimal("1.0015")
 
 
 @dataclass(frozen=True, slots=True)
-class SymbolMargin:
-    """One symbol's part of an account's margin, in the quote asset."""
+class LegMargin:
+    """One position's part of an account's margin, with its open orders, in the quote asset."""
 
     notional: Decimal
     unrealized: Decimal
@@ -37,27 +39,28 @@ class AccountMargin:
     """An account's totals."""
 
     wallet: Decimal
-    symbols: Mapping[str, SymbolMargin]
+    # By symbol and position side: the live ones
+    legs: Mapping[tuple[str, str], LegMargin]
 
     @property
     def unrealized(self) -> Decimal:
         """Σ unrealized profit."""
-        return sum((each.unrealized for each in self.symbols.values()), ZERO)
+        return sum((each.unrealized for each in self.legs.values()), ZERO)
 
     @property
     def position_margin(self) -> Decimal:
         """Σ initial margin of positions."""
-        return sum((each.position for each in self.symbols.values()), ZERO)
+        return sum((each.position for each in self.legs.values()), ZERO)
 
     @property
     def order_margin(self) -> Decimal:
         """Σ initial margin of open orders."""
-        return sum((each.orders for each in self.symbols.values()), ZERO)
+        return sum((each.orders for each in self.legs.values()), ZERO)
 
     @property
     def maintenance(self) -> Decimal:
         """Σ maintenance margin."""
-        return sum((each.maintenance for each in self.symbols.values()), ZERO)
+        return sum((each.maintenance for each in self.legs.values()), ZERO)
 
     @property
     def free(self) -> Decimal:
@@ -71,34 +74,39 @@ class AccountMargin:
 
 
 def required(held: Decimal, *, bids: Decimal, asks: Decimal, leverage: int) -> Decimal:
-    """Initial margin of a one-way position with its open orders: the worse of the two sides filling."""
+    """Initial margin of a position with its open orders: the worse of the two sides filling.
+
+    Of a hedged position only the side that opens it bears margin, so that is position and orders together.
+    """
     return max(abs(held + bids), abs(held - asks)) / leverage
 
 
-def symbol_margin(position: Position, exposure: Exposure | None, market: Market) -> SymbolMargin:
-    """Margin of one symbol at its mark price."""
-    symbol = market.symbol
+def leg_margin(leg: Leg, market: Market) -> LegMargin:
+    """Margin of one position and its orders at the mark price."""
+    symbol, position, exposure = market.symbol, leg.position, leg.exposure
     mark = market.mark
     held = mark * symbol.step * position.lots
-    bids, asks = (exposure.bids, exposure.asks) if exposure is not None else (ZERO, ZERO)
     of_position = abs(held) / position.leverage
-    return SymbolMargin(
+    needed = required(held, bids=exposure.bids, asks=exposure.asks, leverage=position.leverage)
+    return LegMargin(
         notional=held,
         unrealized=unrealized(position, mark=mark, step=symbol.step),
         position=of_position,
-        orders=required(held, bids=bids, asks=asks, leverage=position.leverage) - of_position,
+        orders=needed - of_position,
         maintenance=maintenance_margin(symbol.name, abs(held)),
     )
 
 
 def account_margin(account: Account, markets: Mapping[str, Market]) -> AccountMargin:
-    """Margin of all symbols the account has a position or open orders in."""
+    """Margin of all that the account holds or has open orders for."""
     return AccountMargin(
         wallet=account.wallet.balance,
-        symbols={
-            name: symbol_margin(position, account.exposures.get(name), markets[name])
-            for name, position in account.positions.items()
-            if (position.lots or account.open.get(name)) and name in markets
+        legs={
+            (name, side): leg_margin(leg, markets[name])
+            for name, legs in account.legs.items()
+            if name in markets
+            for side, leg in legs.items()
+            if leg.live
         },
     )
 
@@ -115,21 +123,26 @@ def open_loss(market: Market, side: int, price: Decimal, quantity: Decimal) -> D
     return quantity * abs(min(ZERO, side * (market.mark - price)))
 
 
-def liquidation_price(account: AccountMargin, position: Position, market: Market) -> Decimal | None:
-    """The mark at which this position, others unchanged, eats the margin; None when there is none above 0.
+def liquidation_price(account: Account, margin: AccountMargin, market: Market) -> Decimal | None:
+    """The mark at which a symbol's positions, others unchanged, eat the margin; None without one above 0.
 
-    The bracket is the one that holds the notional at the very price it gives (support FAQ formula).
+    The brackets are those that hold the notionals at the very price they give; a long and a short one side
+    by side share the price (support FAQ formula). Of two such prices it is the one nearer to the mark.
     """
-    if position.lots == 0:
-        return None
-    name = market.symbol.name
-    side = 1 if position.lots > 0 else -1
-    quantity = abs(position.lots) * market.symbol.step
-    others = [each for symbol, each in account.symbols.items() if symbol != name]
-    free = account.wallet + sum((each.unrealized - each.maintenance for each in others), ZERO)
-    for bracket in brackets_of(name):
-        equity = free + bracket.cum - side * quantity * position.entry
-        price = equity / (quantity * bracket.ratio - side * quantity)
-        if bracket.floor < price * quantity <= bracket.cap:
-            return price
-    return None
+    name, step = market.symbol.name, market.symbol.step
+    held = [leg.position for leg in account.legs.get(name, {}).values() if leg.position.lots]
+    others = (each for (symbol, _), each in margin.legs.items() if symbol != name)
+    free = margin.wallet + sum((each.unrealized - each.maintenance for each in others), ZERO)
+    free -= sum((step * each.lots * each.entry for each in held), ZERO)
+    sizes = [step * abs(each.lots) for each in held]
+    net = sum((step * each.lots for each in held), ZERO)
+    found: list[Decimal] = []
+    for brackets in product(brackets_of(name), repeat=len(held)):
+        weighed = list(zip(brackets, sizes, strict=True))
+        slope = sum((each.ratio * size for each, size in weighed), ZERO) - net
+        if not slope:
+            continue
+        price = (free + sum((each.cum for each in brackets), ZERO)) / slope
+        if all(each.floor < price * size <= each.cap for each, size in weighed):
+            found.append(price)
+    return min(found, key=lambda price: abs(price - market.mark), default=None)

@@ -74,6 +74,11 @@ class Market:
         )
 
     @property
+    def quoted(self) -> bool:
+        """Whether both sides of the book have a price, so that the mark is the market's."""
+        return self.book.bids.best is not None and self.book.asks.best is not None
+
+    @property
     def mark(self) -> Decimal:
         """The middle of the book while it has two sides, else the last price."""
         bid, ask = self.book.bids.best, self.book.asks.best

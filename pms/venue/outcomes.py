@@ -93,7 +93,8 @@ class Outcomes:
     def _hold(self, market: Market, order: Order, lots: int) -> None:
         if not order.reduce_only:
             held = order.assumed * market.symbol.step * lots
-            self._accounts[order.account].exposures[order.symbol].add(order.side, held)
+            leg = self._accounts[order.account].leg(order.symbol, order.position_side)
+            leg.exposure.add(order.side, held)
 
 
 def _expiry_reason(event: Expired, order: Order) -> int:

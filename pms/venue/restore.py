@@ -12,6 +12,7 @@ from pms.venue.exchange import Exchange
 from pms.venue.state import (
     AlgoOrder,
     Amendment,
+    ApiKey,
     Countdown,
     Fact,
     Funding,
@@ -31,7 +32,7 @@ class Remembered:
     """The last word on every key, and the histories in order."""
 
     wallets: dict[str, Wallet] = field(default_factory=dict)
-    positions: dict[tuple[str, str], Position] = field(default_factory=dict)
+    positions: dict[tuple[str, str, str], Position] = field(default_factory=dict)
     orders: dict[tuple[str, str, int], Order] = field(default_factory=dict)
     algos: dict[int, AlgoOrder] = field(default_factory=dict)
     amendments: list[Amendment] = field(default_factory=list)
@@ -39,6 +40,7 @@ class Remembered:
     incomes: list[Income] = field(default_factory=list)
     fundings: list[Funding] = field(default_factory=list)
     keys: dict[str, ListenKey] = field(default_factory=dict)
+    api_keys: dict[str, ApiKey] = field(default_factory=dict)
     countdowns: dict[tuple[str, str], Countdown] = field(default_factory=dict)
     symbols: dict[str, SymbolState] = field(default_factory=dict)
     _following: defaultdict[tuple[str, str, int], dict[int, AlgoOrder]] = field(
@@ -67,7 +69,7 @@ class Remembered:
         elif isinstance(fact, Trade):
             self.trades.append(fact)
         elif isinstance(fact, Position):
-            self.positions[fact.account, fact.symbol] = fact
+            self.positions[fact.account, fact.symbol, fact.position_side] = fact
         elif isinstance(fact, Wallet):
             self.wallets[fact.account] = fact
         elif isinstance(fact, Income):
@@ -76,6 +78,8 @@ class Remembered:
             self.fundings.append(fact)
         elif isinstance(fact, ListenKey):
             self.keys[fact.account] = fact
+        elif isinstance(fact, ApiKey):
+            self.api_keys[fact.key] = fact
         elif isinstance(fact, Countdown):
             self.countdowns[fact.account, fact.symbol] = fact
         else:
@@ -107,6 +111,7 @@ class Remembered:
         yield from self.incomes
         yield from self.fundings
         yield from (key for key in self.keys.values() if key.expires)
+        yield from self.api_keys.values()
         yield from (each for each in self.countdowns.values() if each.deadline)
 
 
@@ -119,7 +124,7 @@ def restore(exchange: Exchange, memory: Remembered) -> list[Order]:
         if name in exchange.markets:
             exchange.markets[name].restore(state)
     for position in memory.positions.values():
-        accounts[position.account].positions[position.symbol] = position
+        accounts[position.account].restore(position)
     for order in sorted(memory.orders.values(), key=lambda each: each.order_id):
         accounts[order.account].remember(order)
     for trade in memory.trades:

@@ -11,7 +11,7 @@ from pms.venue.account import Account
 from pms.venue.ledger import apply_fill, to_cents
 from pms.venue.market import Market
 from pms.venue.matching import SELL, Fill
-from pms.venue.state import WALLET, ZERO, Income, Order, Trade
+from pms.venue.state import WALLET, ZERO, Income, Order, Trade, Wallet
 from pms.venue.transaction import Print, Transaction
 
 BURNT = "BNB"
@@ -21,10 +21,19 @@ BURN_SHARE = Decimal("0.9")
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """Commission rates of every account and symbol."""
+    """Commission rates of every account that has none of its own, for all symbols."""
 
     maker: Decimal = Decimal("0.0002")
     taker: Decimal = Decimal("0.0005")
+
+    def of(self, wallet: Wallet) -> Fees:
+        """The rates that an account pays."""
+        if wallet.maker_rate is None and wallet.taker_rate is None:
+            return self
+        return Fees(
+            self.maker if wallet.maker_rate is None else wallet.maker_rate,
+            self.taker if wallet.taker_rate is None else wallet.taker_rate,
+        )
 
 
 class Settlement:
@@ -85,6 +94,7 @@ class Settlement:
         execution: str = "TRADE",
     ) -> None:
         account = self.accounts[order.account]
+        leg = account.leg(order.symbol, order.position_side)
         symbol = market.symbol
         order.executed += fill.quantity
         order.quote += fill.price * fill.quantity
@@ -92,13 +102,14 @@ class Settlement:
         order.updated = tx.time
         if maker and not order.reduce_only:
             freed = order.assumed * symbol.step * fill.quantity
-            account.exposures[order.symbol].add(order.side, -freed)
+            leg.exposure.add(order.side, -freed)
         if maker and order.status == "FILLED":
             account.close(order)
-        rate = self.fees.maker if maker else self.fees.taker
+        fees = self.fees.of(account.wallet)
+        rate = fees.maker if maker else fees.taker
         commission = to_cents(symbol.notional(fill.price, fill.quantity) * rate)
         paid, paid_in = self._payable(account, commission)
-        position = account.position(order.symbol)
+        position = leg.position
         realized = apply_fill(
             position,
             lots=fill.quantity * order.side,
@@ -121,6 +132,7 @@ class Settlement:
             maker=maker,
             time=tx.time,
             commission_asset=paid_in,
+            position_side=order.position_side,
         )
         account.trades[order.symbol].append(trade)
         for fact in (order, position, trade):
@@ -131,9 +143,12 @@ class Settlement:
         self._tell(tx, market, account, order, trade, announce=announce, execution=execution)
 
     def _payable(self, account: Account, commission: Decimal) -> tuple[Decimal, str]:
-        """A commission as it is paid: in BNB at its mark while fee burn is on and there is enough."""
+        """A commission as it is paid: in BNB at its mark while fee burn is on and there is enough.
+
+        A rebate is never paid out in BNB.
+        """
         market = self.markets.get(BURNT + WALLET)
-        if account.wallet.fee_burn and market is not None and market.mark:
+        if commission > 0 and account.wallet.fee_burn and market is not None and market.mark:
             burnt = to_cents(commission * BURN_SHARE / market.mark)
             if burnt <= account.wallet.assets.get(BURNT, ZERO):
                 return burnt, BURNT
@@ -195,7 +210,7 @@ class Settlement:
                 time=time,
                 reason="ORDER",
                 change=ZERO,
-                positions=[(account.position(order.symbol), market)],
+                positions=[(account.position(order.symbol, order.position_side), market)],
                 assets=(WALLET,) if trade.commission_asset == WALLET else (WALLET, trade.commission_asset),
             ),
         )

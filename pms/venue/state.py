@@ -12,6 +12,7 @@ import msgspec
 OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
 ZERO = Decimal(0)
 WALLET = "USDT"
+BOTH, LONG, SHORT = "BOTH", "LONG", "SHORT"
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -57,6 +58,8 @@ class Order(msgspec.Struct, tag="order", tag_field="k"):
     price_match: str = "NONE"
     # When a GTD order expires; 0 for all others
     good_till: int = 0
+    # The position that it moves: LONG or SHORT in hedge mode
+    position_side: str = BOTH
 
     @property
     def open(self) -> bool:
@@ -99,6 +102,7 @@ class AlgoOrder(msgspec.Struct, tag="algo", tag_field="k"):
     order_id: int = 0
     triggered: int = 0
     reason: str = ""
+    position_side: str = BOTH
 
     @property
     def open(self) -> bool:
@@ -155,10 +159,14 @@ class Trade(msgspec.Struct, tag="trade", tag_field="k", frozen=True):
     maker: bool
     time: int
     commission_asset: str = WALLET
+    position_side: str = BOTH
 
 
 class Position(msgspec.Struct, tag="position", tag_field="k"):
-    """One account's net position and settings in a symbol (one-way, cross margin)."""
+    """One account's position in a symbol (cross margin): net, or in hedge mode its long or short one.
+
+    Shorts are negative. Leverage is the symbol's: all positions in it have the same.
+    """
 
     account: str
     symbol: str
@@ -170,6 +178,7 @@ class Position(msgspec.Struct, tag="position", tag_field="k"):
     # Fees paid less profit realized since the position was last flat: what break-even must earn back
     carry: Decimal = ZERO
     updated: int = 0
+    position_side: str = BOTH
 
 
 class Wallet(msgspec.Struct, tag="wallet", tag_field="k"):
@@ -181,6 +190,11 @@ class Wallet(msgspec.Struct, tag="wallet", tag_field="k"):
     next_transaction: int = 1
     assets: dict[str, Decimal] = {}
     fee_burn: bool = False
+    # Position mode: longs and shorts side by side instead of one net position a symbol
+    hedge: bool = False
+    # Commission rates of its own, a maker's below zero is a rebate; without, the venue's
+    maker_rate: Decimal | None = None
+    taker_rate: Decimal | None = None
 
 
 class Income(msgspec.Struct, tag="income", tag_field="k", frozen=True):
@@ -213,6 +227,21 @@ class ListenKey(msgspec.Struct, tag="key", tag_field="k", frozen=True):
     expires: int
 
 
+class ApiKey(msgspec.Struct, tag="api", tag_field="k", frozen=True):
+    """A key that an operator made or revoked; a revoked one has no secret any more."""
+
+    account: str
+    key: str
+    secret: str
+    created: int
+    trades: bool = True
+    revoked: bool = False
+
+    def __repr__(self) -> str:
+        """Without the secret: facts find their way into logs."""
+        return f"ApiKey(account={self.account!r}, trades={self.trades}, revoked={self.revoked})"
+
+
 class Countdown(msgspec.Struct, tag="countdown", tag_field="k", frozen=True):
     """When all orders of one account in one symbol are cancelled; `deadline` 0 means stopped."""
 
@@ -241,6 +270,7 @@ Fact = (
     | Income
     | Funding
     | ListenKey
+    | ApiKey
     | Countdown
     | SymbolState
 )

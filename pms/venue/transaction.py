@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from pms.venue.state import Fact
+from pms.venue.state import Fact, Order
 
 
 class UserEvent(NamedTuple):
@@ -29,7 +29,7 @@ class Print(NamedTuple):
 class Transaction:
     """Facts to journal, then messages to send, in the order they happened; all share one time."""
 
-    __slots__ = ("events", "facts", "forced", "prints", "time", "touched")
+    __slots__ = ("events", "facts", "forced", "liquidated", "prints", "time", "touched")
 
     def __init__(self, time: int) -> None:
         self.time = time
@@ -39,6 +39,8 @@ class Transaction:
         self.touched: set[str] = set()
         # A recorded diff is sent even if it changed nothing: one diff in, one diff out
         self.forced = False
+        # Orders by which the exchange has closed positions of accounts that could not carry them
+        self.liquidated: list[Order] = []
 
     def record(self, fact: Fact) -> None:
         """Journal a fact as it stands at the end of the transaction, once."""

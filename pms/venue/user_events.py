@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from pms.venue.account import Account
 from pms.venue.ledger import break_even, to_cents, unrealized
+from pms.venue.margin import AccountMargin
 from pms.venue.market import Market
 from pms.venue.state import WALLET, ZERO, Order, Origin, Position, Trade
 from pms.venue.symbols import Symbol, plain
@@ -34,7 +36,7 @@ def order_update(
 ) -> dict[str, Any]:
     """ORDER_TRADE_UPDATE. `accepted` shows the order as it was on arrival, before its first fill."""
     symbol = market.symbol
-    exposure = account.exposures[order.symbol]
+    exposures = [leg.exposure for leg in account.legs[order.symbol].values()]
     origin = order.origin or Origin(
         order.type, 0, "CONTRACT_PRICE", close_position=False, price_protect=False
     )
@@ -65,13 +67,13 @@ def order_update(
             "N": trade.commission_asset if trade else symbol.quote_asset,
             "T": time,
             "t": trade.trade_id if trade else 0,
-            "b": plain(exposure.bids),
-            "a": plain(exposure.asks),
+            "b": plain(sum((each.bids for each in exposures), ZERO)),
+            "a": plain(sum((each.asks for each in exposures), ZERO)),
             "m": trade.maker if trade else False,
             "R": order.reduce_only,
             "wt": origin.working_type,
             "ot": origin.type,
-            "ps": "BOTH",
+            "ps": order.position_side,
             "cp": origin.close_position,
             **trailing,
             "rp": plain(trade.realized) if trade else "0",
@@ -145,19 +147,44 @@ def _position(position: Position, market: Market) -> dict[str, Any]:
         "up": plain(to_cents(unrealized(position, mark=market.mark, step=step))),
         "mt": "cross",
         "iw": "0",
-        "ps": "BOTH",
+        "ps": position.position_side,
         "ma": market.symbol.quote_asset,
         "bep": plain(to_cents(break_even(position, step))),
     }
 
 
-def leverage_update(position: Position, *, time: int) -> dict[str, Any]:
+def margin_call(
+    account: Account, margin: AccountMargin, markets: Mapping[str, Market], *, time: int
+) -> dict[str, Any]:
+    """MARGIN_CALL of a cross account: what it holds, and the maintenance margin of each position."""
+    return {
+        "e": "MARGIN_CALL",
+        "E": time,
+        "cw": plain(account.wallet.balance),
+        "p": [
+            {
+                "s": name,
+                "ps": side,
+                "pa": plain(markets[name].symbol.step * account.position(name, side).lots),
+                "mt": "CROSSED",
+                "iw": "0",
+                "mp": plain(to_cents(markets[name].mark)),
+                "up": plain(to_cents(each.unrealized)),
+                "mm": plain(to_cents(each.maintenance)),
+            }
+            for (name, side), each in margin.legs.items()
+            if each.notional
+        ],
+    }
+
+
+def leverage_update(symbol: str, leverage: int, *, time: int) -> dict[str, Any]:
     """ACCOUNT_CONFIG_UPDATE of a leverage change."""
     return {
         "e": "ACCOUNT_CONFIG_UPDATE",
         "T": time,
         "E": time,
-        "ac": {"s": position.symbol, "l": position.leverage},
+        "ac": {"s": symbol, "l": leverage},
     }
 
 

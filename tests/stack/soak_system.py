@@ -30,7 +30,7 @@ class SoakSystem(System):
 
     async def _start_venue(self) -> None:
         state = str(self.home / "venue")
-        self._venue = [sys.executable, "-m", "pms.venue", "--state", state, "--port"]
+        self._venue = [sys.executable, "-m", "pms.venue", "--state", state, "--liquidate", "off", "--port"]
         self.start("venue", command=[*self._venue, "0"])
         await until(self._venue_told, "the venue", seconds=40)
         line = next(line for line in self.log("venue").splitlines() if "venue ready" in line)

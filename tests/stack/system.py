@@ -370,7 +370,7 @@ def command_of(name: str) -> list[str]:
     """The command line of each part."""
     python = sys.executable
     if name == "venue":
-        return [python, "-m", "pms.venue", "--port", "0", "--limits", "off"]
+        return [python, "-m", "pms.venue", "--port", "0", "--limits", "off", "--liquidate", "off"]
     if name.startswith("worker-"):
         return [python, "-m", "pms.tasks.worker", name.removeprefix("worker-")]
     module = {"streamer": "pms.streamer", "bridge": "pms.bridge", "beat": "pms.tasks.beat"}[name]

@@ -26,7 +26,7 @@ def algo_update(algo: AlgoOrder, symbol: Symbol, *, time: int, child: Order | No
         "o": algo.type,
         "s": algo.symbol,
         "S": SIDES[algo.side],
-        "ps": "BOTH",
+        "ps": algo.position_side,
         "f": algo.time_in_force,
         "q": plain(symbol.quantity(algo.quantity)),
         "X": algo.status,

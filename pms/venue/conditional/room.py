@@ -23,6 +23,7 @@ from pms.venue.errors import VenueError
 from pms.venue.exchange import Exchange
 from pms.venue.market import Market
 from pms.venue.matching import BUY, SelfTrade, TimeInForce
+from pms.venue.position_mode import check_fits
 from pms.venue.state import AlgoOrder, Order, Origin, Position, Watermark
 from pms.venue.transaction import Transaction, UserEvent
 
@@ -71,6 +72,7 @@ class Conditionals:
         shelf, market = self.shelves[account.name], self._exchange.markets[algo.symbol]
         if market.symbol.status != "TRADING":
             raise errors.refusal(-4140)
+        check_fits(account, algo.position_side)
         if algo.client_algo_id in shelf.open_by_client_id:
             raise errors.refusal(-4116)
         if len(shelf.open) >= MOST_OPEN:
@@ -230,14 +232,15 @@ class Conditionals:
     def _let_out(self, tx: Transaction, account: Account, algo: AlgoOrder) -> NewOrder:
         limit = child_type(algo) == "LIMIT"
         lots = algo.quantity
-        held = account.position(algo.symbol).lots
+        leg = account.leg(algo.symbol, algo.position_side)
+        held = leg.position.lots
         reduces = algo.reduce_only or algo.close_position
         if algo.close_position:
             lots = abs(held)
         if reduces and not limit:
             if held * algo.side >= 0 or lots > abs(held):
                 raise errors.refusal(-2022)
-            self._exchange.give_way(tx, account, algo.symbol, lots=lots)
+            self._exchange.give_way(tx, self._exchange.markets[algo.symbol], leg, lots=lots)
         taken = algo.client_algo_id in account.names
         return NewOrder(
             symbol=algo.symbol,
@@ -249,6 +252,7 @@ class Conditionals:
             reduce_only=reduces,
             client_order_id=self._token(GENERATED_ID_LENGTH) if taken else algo.client_algo_id,
             self_trade=SelfTrade(algo.self_trade),
+            position_side=algo.position_side,
             origin=Origin(
                 type=algo.type,
                 trigger=algo.trigger,
@@ -273,7 +277,8 @@ class Conditionals:
         if shelf is None:
             return
         for algo in list(shelf.bound[position.symbol].values()):
-            if algo.status == "NEW" and position.lots * algo.side >= 0:
+            its = algo.position_side == position.position_side
+            if its and algo.status == "NEW" and position.lots * algo.side >= 0:
                 algo.reason = POSITION_GONE
                 self._end(tx, algo, "EXPIRED")
 

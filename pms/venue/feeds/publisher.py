@@ -12,6 +12,7 @@ import msgspec
 from pms.venue.candles import Candles
 from pms.venue.faults import FaultKind, Faults
 from pms.venue.feeds.depth import DepthFeed, UpdateIds
+from pms.venue.feeds.force_orders import ForceOrders
 from pms.venue.feeds.hub import Hub
 from pms.venue.feeds.rolling import Rolling
 from pms.venue.market import Market
@@ -55,6 +56,7 @@ class Feeds:
         self.candles = {name: Candles() for name in markets}
         self.latest_prints: dict[str, list[Print]] = {name: [] for name in markets}
         self._rolling = Rolling(markets, self.candles, hub=hub, clock=clock)
+        self._force_orders = ForceOrders(markets, hub=hub, clock=clock)
         self._by_lower = {market.symbol.lower: name for name, market in markets.items()}
         self._best: dict[str, BestPrices] = {}
         hub.on_change(opened=self._opened, closed=self._closed)
@@ -77,6 +79,7 @@ class Feeds:
             self._trades(transaction)
         for name in transaction.touched:
             self._book(name, transaction)
+        self._force_orders.take(transaction.liquidated)
 
     def _user(self, event: UserEvent) -> None:
         key = self.key_of(event.account)
@@ -224,6 +227,7 @@ class Feeds:
                         feed.flush(interval, time=now)
             self._rolling.tick(beat * TICK_MS)
             if beat * TICK_MS % 1000 == 0:
+                self._force_orders.flush()
                 self._mark_prices(now, seconds=beat * TICK_MS // 1000)
 
     def _mark_prices(self, now: int, *, seconds: int) -> None:

@@ -107,7 +107,7 @@ class FirstInFirstOut(Level):
                 events.append(Fill(None, price, quantity, side))
             elif not queue:
                 return False
-            elif maker.seat is seat and mode is not NONE:
+            elif mode is not NONE and maker.seat.names is seat.names:
                 if mode is not EXPIRE_TAKER:
                     registry.expire_maker(maker, events)
                 if mode is not EXPIRE_MAKER:

@@ -62,6 +62,8 @@ class Seat:
     """What a book knows of one account: its position, its reduce-only orders, the names in use.
 
     `names` is shared by the account's seats at all books: a client id is unique among all its open orders.
+    An account with a long and a short position side by side has a seat for each at one book; that both are
+    one account's is known by the names they share.
     """
 
     __slots__ = ("closing", "names", "position")

@@ -12,11 +12,12 @@ from pms.venue import errors
 from pms.venue.account import DAY_MS, Account
 from pms.venue.brackets import brackets_of, max_notional
 from pms.venue.ledger import break_even
-from pms.venue.margin import AccountMargin, SymbolMargin, account_margin, liquidation_price, symbol_margin
+from pms.venue.leg import Leg
+from pms.venue.margin import AccountMargin, LegMargin, account_margin, leg_margin, liquidation_price
 from pms.venue.market import Market
 from pms.venue.rest.endpoint import Call, Endpoint
 from pms.venue.rest.views import income_row, money
-from pms.venue.state import ZERO, Position
+from pms.venue.state import ZERO
 from pms.venue.symbols import plain
 
 WEEK_MS = 7 * DAY_MS
@@ -122,21 +123,22 @@ def _other_assets(account: Account) -> list[dict[str, Any]]:
 
 
 def account_v3(call: Call) -> dict[str, Any]:
-    """GET /v3/account: only symbols with a position or open orders."""
+    """GET /v3/account: only what is held or has open orders."""
     margin = _margin(call)
     positions = [
-        _account_v3_position(call, call.account.position(name), each) for name, each in margin.symbols.items()
+        _account_v3_position(call, call.account.leg(*place), each) for place, each in margin.legs.items()
     ]
     totals = _totals(margin, call.account.wallet.balance)
     assets = [_asset(margin, call.account), *_other_assets(call.account)]
     return {**totals, "assets": assets, "positions": positions}
 
 
-def _account_v3_position(call: Call, position: Position, margin: SymbolMargin) -> dict[str, Any]:
+def _account_v3_position(call: Call, leg: Leg, margin: LegMargin) -> dict[str, Any]:
+    position = leg.position
     symbol = call.venue.symbols[position.symbol]
     return {
         "symbol": position.symbol,
-        "positionSide": "BOTH",
+        "positionSide": position.position_side,
         "positionAmt": plain(symbol.quantity(position.lots)),
         "unrealizedProfit": money(margin.unrealized),
         "isolatedMargin": "0",
@@ -165,21 +167,21 @@ def account_v2(call: Call) -> dict[str, Any]:
             {**asset, "marginAvailable": True}
             for asset in (_asset(margin, call.account), *_other_assets(call.account))
         ],
-        "positions": [_account_v2_position(call, each) for each in call.venue.exchange.markets.values()],
+        "positions": [
+            _account_v2_position(market, leg)
+            for market in call.venue.exchange.markets.values()
+            for leg in _seen(call, market)
+        ],
     }
 
 
-def _seen(call: Call, market: Market) -> tuple[Position, SymbolMargin]:
-    """A symbol's position and margin, flat if there never was one; asking leaves no trace."""
-    name, account = market.symbol.name, call.account
-    position = account.positions.get(name) or Position(account=account.name, symbol=name, leverage=20)
-    return position, symbol_margin(position, account.exposures.get(name), market)
+def _seen(call: Call, market: Market) -> list[Leg]:
+    """All legs of a symbol in the account's position mode, flat ones too."""
+    return [call.account.leg(market.symbol.name, side) for side in call.account.sides]
 
 
-def _account_v2_position(call: Call, market: Market) -> dict[str, Any]:
-    symbol = market.symbol
-    position, margin = _seen(call, market)
-    exposure = call.account.exposures.get(symbol.name)
+def _account_v2_position(market: Market, leg: Leg) -> dict[str, Any]:
+    symbol, position, margin = market.symbol, leg.position, leg_margin(leg, market)
     return {
         "symbol": symbol.name,
         "initialMargin": plain(_cents(margin.initial)),
@@ -192,9 +194,9 @@ def _account_v2_position(call: Call, market: Market) -> dict[str, Any]:
         "entryPrice": plain(_cents(position.entry)),
         "breakEvenPrice": plain(_cents(break_even(position, symbol.step))),
         "maxNotional": plain(max_notional(symbol.name, position.leverage)),
-        "bidNotional": plain(exposure.bids if exposure else ZERO),
-        "askNotional": plain(exposure.asks if exposure else ZERO),
-        "positionSide": "BOTH",
+        "bidNotional": plain(leg.exposure.bids),
+        "askNotional": plain(leg.exposure.asks),
+        "positionSide": position.position_side,
         "positionAmt": symbol.quantity_text_signed(position.lots),
         "updateTime": position.updated,
     }
@@ -205,35 +207,35 @@ def _cents(amount: Decimal) -> Decimal:
 
 
 def position_risk_v3(call: Call) -> list[dict[str, Any]]:
-    """GET /v3/positionRisk: only symbols with a position or open orders."""
+    """GET /v3/positionRisk: only what is held or has open orders."""
     market = call.venue.chosen_market(call.params)
     margin = _margin(call)
     markets = call.venue.exchange.markets
     return [
-        _risk_v3(call, markets[name], margin)
-        for name in margin.symbols
+        _risk_v3(call, markets[name], call.account.leg(name, side), margin)
+        for name, side in margin.legs
         if market is None or name == market.symbol.name
     ]
 
 
-def _liquidation(margin: AccountMargin, position: Position, market: Market) -> str:
-    price = liquidation_price(margin, position, market)
+def _liquidation(call: Call, margin: AccountMargin, leg: Leg, market: Market) -> str:
+    """Of a position that is held; two side by side have the same."""
+    price = liquidation_price(call.account, margin, market) if leg.position.lots else None
     return "0" if price is None else plain(_cents(price))
 
 
-def _risk_v3(call: Call, market: Market, account: AccountMargin) -> dict[str, Any]:
-    symbol = market.symbol
-    position, margin = _seen(call, market)
-    exposure = call.account.exposures[symbol.name]
+def _risk_v3(call: Call, market: Market, leg: Leg, account: AccountMargin) -> dict[str, Any]:
+    symbol, position, exposure = market.symbol, leg.position, leg.exposure
+    margin = leg_margin(leg, market)
     return {
         "symbol": symbol.name,
-        "positionSide": "BOTH",
+        "positionSide": position.position_side,
         "positionAmt": plain(symbol.quantity(position.lots)),
         "entryPrice": plain(_cents(position.entry)),
         "breakEvenPrice": plain(_cents(break_even(position, symbol.step))),
         "markPrice": money(market.mark),
         "unRealizedProfit": money(margin.unrealized),
-        "liquidationPrice": _liquidation(account, position, market),
+        "liquidationPrice": _liquidation(call, account, leg, market),
         "isolatedMargin": "0",
         "notional": plain(margin.notional),
         "marginAsset": symbol.quote_asset,
@@ -254,12 +256,11 @@ def position_risk_v2(call: Call) -> list[dict[str, Any]]:
     market = call.venue.chosen_market(call.params)
     margin = _margin(call)
     wanted = call.venue.exchange.markets.values() if market is None else (market,)
-    return [_risk_v2(call, each, margin) for each in wanted]
+    return [_risk_v2(call, each, leg, margin) for each in wanted for leg in _seen(call, each)]
 
 
-def _risk_v2(call: Call, market: Market, account: AccountMargin) -> dict[str, Any]:
-    symbol = market.symbol
-    position, margin = _seen(call, market)
+def _risk_v2(call: Call, market: Market, leg: Leg, account: AccountMargin) -> dict[str, Any]:
+    symbol, position, margin = market.symbol, leg.position, leg_margin(leg, market)
     return {
         "symbol": symbol.name,
         "positionAmt": symbol.quantity_text_signed(position.lots),
@@ -267,13 +268,13 @@ def _risk_v2(call: Call, market: Market, account: AccountMargin) -> dict[str, An
         "breakEvenPrice": plain(_cents(break_even(position, symbol.step))),
         "markPrice": money(market.mark),
         "unRealizedProfit": money(margin.unrealized),
-        "liquidationPrice": _liquidation(account, position, market),
+        "liquidationPrice": _liquidation(call, account, leg, market),
         "leverage": str(position.leverage),
         "maxNotionalValue": plain(max_notional(symbol.name, position.leverage)),
         "marginType": "cross",
         "isolatedMargin": "0.00000000",
         "isAutoAddMargin": "false",
-        "positionSide": "BOTH",
+        "positionSide": position.position_side,
         "notional": plain(margin.notional),
         "isolatedWallet": "0",
         "updateTime": position.updated,
@@ -310,14 +311,14 @@ def symbol_config(call: Call) -> list[dict[str, Any]]:
     wanted = call.venue.exchange.markets.values() if market is None else (market,)
     rows = []
     for each in wanted:
-        position, _ = _seen(call, each)
+        leverage = call.account.leverage(each.symbol.name)
         rows.append(
             {
                 "symbol": each.symbol.name,
                 "marginType": "CROSSED",
                 "isAutoAddMargin": False,
-                "leverage": position.leverage,
-                "maxNotionalValue": plain(max_notional(each.symbol.name, position.leverage)),
+                "leverage": leverage,
+                "maxNotionalValue": plain(max_notional(each.symbol.name, leverage)),
             }
         )
     return rows
@@ -330,7 +331,7 @@ def account_config(call: Call) -> dict[str, Any]:
         "canTrade": True,
         "canDeposit": True,
         "canWithdraw": True,
-        "dualSidePosition": False,
+        "dualSidePosition": call.account.wallet.hedge,
         "updateTime": 0,
         "multiAssetsMargin": False,
         "tradeGroupId": -1,
@@ -339,7 +340,7 @@ def account_config(call: Call) -> dict[str, Any]:
 
 def commission_rate(call: Call) -> dict[str, Any]:
     """GET /v1/commissionRate."""
-    fees = call.venue.exchange.fees
+    fees = call.venue.exchange.fees.of(call.account.wallet)
     return {
         "symbol": call.venue.market(call.params).symbol.name,
         "makerCommissionRate": plain(fees.maker),
@@ -383,12 +384,16 @@ def order_rate_limits(call: Call) -> list[dict[str, Any]]:
 
 
 def adl_quantile(call: Call) -> list[dict[str, Any]]:
-    """GET /v1/adlQuantile: of symbols with a position; the same figure as positionRisk's `adl`."""
+    """GET /v1/adlQuantile: of symbols with a position; the same figure as positionRisk's `adl`.
+
+    In hedge mode both sides have it, and HEDGE is only a sign (USDⓈ-M docs, Position ADL Quantile).
+    """
     market = call.venue.chosen_market(call.params)
+    hedged, one_way = {"LONG": 1, "SHORT": 1, "HEDGE": 1}, {"LONG": 0, "SHORT": 0, "BOTH": 1}
     return [
-        {"symbol": name, "adlQuantile": {"LONG": 0, "SHORT": 0, "BOTH": 1}}
-        for name, position in call.account.positions.items()
-        if position.lots and (market is None or name == market.symbol.name)
+        {"symbol": name, "adlQuantile": hedged if call.account.wallet.hedge else one_way}
+        for name, legs in call.account.legs.items()
+        if any(leg.position.lots for leg in legs.values()) and (market is None or name == market.symbol.name)
     ]
 
 

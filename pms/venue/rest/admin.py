@@ -19,9 +19,10 @@ from pms.venue.checks import NewOrder
 from pms.venue.errors import VenueError
 from pms.venue.faults import FaultError
 from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
-from pms.venue.rest import crash
+from pms.venue.rest import crash, keys
+from pms.venue.rest.keys import KeysError
 from pms.venue.rest.views import queried, trade_row
-from pms.venue.state import WALLET
+from pms.venue.state import BOTH, LONG, SHORT, WALLET
 from pms.venue.symbols import Symbol
 from pms.venue.venue import Venue
 from pms.venue.ws.server import WebSocketFace
@@ -83,6 +84,10 @@ class AdminFace:
             web.get(f"{base}/pace", self._guarded(self._show_pace)),
             web.post(f"{base}/pace", self._guarded(self._set_pace)),
             web.get(f"{base}/limits", self._guarded(self._limits)),
+            web.get(f"{base}/keys", self._guarded(self._list_keys)),
+            web.post(f"{base}/keys", self._guarded(self._make_key)),
+            web.delete(f"{base}/keys", self._guarded(self._revoke_key)),
+            web.post(f"{base}/commission", self._guarded(self._set_commission)),
         ]
 
     def _guarded(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -93,7 +98,7 @@ class AdminFace:
                 return _answer(await handler(request), status=200)
             except VenueError as error:
                 return _answer(error.body(), status=error.status)
-            except (AdminError, CrashError, FaultError, PaceError) as error:
+            except (AdminError, CrashError, FaultError, KeysError, PaceError) as error:
                 return _answer({"error": str(error)}, status=400)
 
         return serve
@@ -200,7 +205,10 @@ class AdminFace:
         return {"balance": str(held(account, asset))}
 
     async def _order(self, request: web.Request) -> object:
-        """An account's order placed by hand: {account, symbol, side, quantity, price?, clientOrderId?}."""
+        """An account's order placed by hand.
+
+        {account, symbol, side, quantity, price?, clientOrderId?, positionSide?}
+        """
         body = await _body(request)
         account, symbol, price = self._account(body), self._symbol(body), body.get("price")
         if body.get("side") not in ("BUY", "SELL"):
@@ -217,12 +225,13 @@ class AdminFace:
                 reduce_only=False,
                 client_order_id=str(body.get("clientOrderId") or f"web_{self._venue.token(20)}"),
                 self_trade=SelfTrade.EXPIRE_MAKER,
+                position_side=_position_side(body),
             ),
         )
         return queried(order, self._venue.exchange.markets[symbol.name])
 
     async def _close(self, request: web.Request) -> object:
-        """The exchange closes a position: {account, symbol, why, quantity?, price?}."""
+        """The exchange closes a position: {account, symbol, why, quantity?, price?, positionSide?}."""
         body = await _body(request)
         account, symbol = self._account(body), self._symbol(body)
         market = self._venue.exchange.markets[symbol.name]
@@ -235,6 +244,7 @@ class AdminFace:
             account,
             symbol.name,
             why,
+            position_side=_position_side(body),
             lots=None if quantity is None else symbol.lots(_decimal(quantity, "quantity"), market=False),
             price=symbol.nearest_ticks(market.mark)
             if price is None
@@ -299,6 +309,21 @@ class AdminFace:
         """The most that any interval counted, beside what is allowed, and how many were turned away."""
         return self._venue.limits.as_json()
 
+    async def _list_keys(self, request: web.Request) -> object:
+        return keys.listed(self._venue)
+
+    async def _make_key(self, request: web.Request) -> object:
+        """A new API key: {account, canTrade?}."""
+        return keys.make(self._venue, await _body(request))
+
+    async def _revoke_key(self, request: web.Request) -> object:
+        """End an API key: {apiKey}."""
+        return keys.revoke(self._venue, await _body(request))
+
+    async def _set_commission(self, request: web.Request) -> object:
+        """Give an account rates of its own: {account, maker?, taker?}."""
+        return keys.set_commission(self._venue, await _body(request))
+
     def _symbol(self, body: dict[str, Any]) -> Symbol:
         return self._venue.symbols[str(body.get("symbol"))]
 
@@ -320,6 +345,13 @@ def _whole(text: str, name: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise AdminError(f"{name} must be a whole number")
     return int(text)
+
+
+def _position_side(body: dict[str, Any]) -> str:
+    side = body.get("positionSide", BOTH)
+    if side not in (BOTH, LONG, SHORT):
+        raise AdminError("positionSide must be BOTH, LONG or SHORT")
+    return str(side)
 
 
 def _decimal(value: object, name: str) -> Decimal:

@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from pms.venue import errors
+from pms.venue.account import Account
 from pms.venue.conditional.events import TRAILING, child_type
 from pms.venue.conditional.room import CONTRACT, GENERATED_ID_LENGTH, MARK
 from pms.venue.conditional.shelf import Shelf, retained
 from pms.venue.market import Market
 from pms.venue.matching import SelfTrade
 from pms.venue.params import Params
+from pms.venue.position_mode import closes
 from pms.venue.rest.endpoint import Call, Endpoint, by_symbol
-from pms.venue.rest.orders import CONDITIONAL, SIDES, no_price_match, one_way, window_of_a_week
+from pms.venue.rest.orders import (
+    CONDITIONAL,
+    SIDES,
+    no_price_match,
+    only_reduces,
+    position_side_of,
+    window_of_a_week,
+)
 from pms.venue.rest.views import AVERAGE_UNIT
 from pms.venue.state import ZERO, AlgoOrder
 from pms.venue.symbols import plain
@@ -25,17 +34,19 @@ MAX_CALLBACK_PER_MILLE = 200
 """Twenty percent, since 2026-10-23."""
 
 
-def parse_algo_order(params: Params, market: Market, account: str, *, generated_id: str) -> AlgoOrder:
+def parse_algo_order(params: Params, market: Market, account: Account, *, generated_id: str) -> AlgoOrder:
     """A conditional order's parameters: form first, then filters of the symbol; nothing of its margin."""
     params.choice("algoType", ("CONDITIONAL",), code=-1116)
     side = SIDES[params.choice("side", SIDES, code=-1117)]
-    one_way(params)
+    position_side = position_side_of(params, account)
     type_ = params.choice("type", CONDITIONAL, code=-1116)
     close_position = params.flag("closePosition") or False
-    _closes(params, type_, close_position=close_position)
+    reduces = closes(position_side, side)
+    if close_position:
+        _check_closing(params, type_, opens=account.wallet.hedge and not reduces)
     no_price_match(params)
     algo = AlgoOrder(
-        account=account,
+        account=account.name,
         symbol=market.symbol.name,
         algo_id=0,
         client_algo_id=params.client_order_id("clientAlgoId") or generated_id,
@@ -48,10 +59,11 @@ def parse_algo_order(params: Params, market: Market, account: str, *, generated_
         working_type=_working_type(params),
         close_position=close_position,
         price_protect=params.flag("priceProtect") or False,
-        reduce_only=params.flag("reduceOnly") or False,
+        reduce_only=only_reduces(params, account) or reduces,
         self_trade=params.choice(
             "selfTradePreventionMode", list(SelfTrade), code=-5039, default="EXPIRE_MAKER"
         ),
+        position_side=position_side,
     )
     symbol, is_market = market.symbol, child_type(algo) == "MARKET"
     if not close_position:
@@ -67,15 +79,15 @@ def parse_algo_order(params: Params, market: Market, account: str, *, generated_
     return algo
 
 
-def _closes(params: Params, type_: str, *, close_position: bool) -> None:
-    if not close_position:
-        return
+def _check_closing(params: Params, type_: str, *, opens: bool) -> None:
     if type_ not in CLOSING:
         raise errors.refusal(-4136)
     if params.sent("quantity"):
         raise errors.refusal(-4137)
     if params.sent("reduceOnly"):
         raise errors.not_required("reduceOnly")
+    if opens:
+        raise errors.refusal(-2022)
 
 
 def _working_type(params: Params) -> str:
@@ -101,7 +113,7 @@ def place(call: Call) -> dict[str, Any]:
     params, account = call.params, call.account
     params.choice("newOrderRespType", ("ACK", "RESULT"), code=-1136, default="ACK")
     generated_id = call.venue.token(GENERATED_ID_LENGTH)
-    algo = parse_algo_order(params, market, account.name, generated_id=generated_id)
+    algo = parse_algo_order(params, market, account, generated_id=generated_id)
     call.venue.conditionals.place(account, algo)
     view = _view(algo, market)
     trailing = algo.type == TRAILING
@@ -120,7 +132,7 @@ def _view(algo: AlgoOrder, market: Market) -> dict[str, Any]:
         "orderType": algo.type,
         "symbol": algo.symbol,
         "side": SIDE_NAMES[algo.side],
-        "positionSide": "BOTH",
+        "positionSide": algo.position_side,
         "timeInForce": algo.time_in_force,
         "quantity": symbol.quantity_text(algo.quantity),
         "algoStatus": algo.status,

@@ -83,6 +83,7 @@ def dispatch(venue: Venue, asked: Asked, params: Params, headers: dict[str, str]
         credential = venue.credentials.authorise(
             asked.key, query=asked.query, body=asked.body, params=params, now=venue.clock()
         )
+        credential.check_may(trade=endpoint.trades)
     if any(endpoint.orders):
         short, long = venue.limits.charge_order(credential.account, *endpoint.orders)
         headers["X-MBX-ORDER-COUNT-10S"] = str(short)

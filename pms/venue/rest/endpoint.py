@@ -57,6 +57,11 @@ class Endpoint:
     orders: tuple[int, int] = (0, 0)
     """What it counts against the order limits of ten seconds and of a minute."""
 
+    @property
+    def trades(self) -> bool:
+        """Whether it changes something, which a key must be allowed to (TRADE, not USER_DATA)."""
+        return self.security is Security.SIGNED and self.method != "GET"
+
     def weigh(self, params: Params) -> int:
         """The weight of one request."""
         return self.weight if isinstance(self.weight, int) else self.weight(params)

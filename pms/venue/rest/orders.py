@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from pms.venue import errors
-from pms.venue.account import DAY_MS, retained
+from pms.venue.account import DAY_MS, Account, retained
 from pms.venue.checks import NewOrder
 from pms.venue.market import Market
 from pms.venue.matching import BUY, SELL, PriceMatch, SelfTrade, TimeInForce
 from pms.venue.params import Params
+from pms.venue.position_mode import check_fits
 from pms.venue.rest.endpoint import Call, Endpoint, by_symbol
 from pms.venue.rest.views import acknowledged, queried, trade_row
-from pms.venue.state import Order
+from pms.venue.state import BOTH, LONG, SHORT, Order
 
 SIDES = {"BUY": BUY, "SELL": SELL}
 CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
@@ -21,11 +22,13 @@ GOOD_TILL_AHEAD_MS, GOOD_TILL_BEFORE_MS = 600_000, 253_402_300_799_000
 GENERATED_ID_LENGTH = 22
 
 
-def parse_new_order(params: Params, market: Market, *, generated_id: str, now: int) -> NewOrder:
+def parse_new_order(
+    params: Params, market: Market, account: Account, *, generated_id: str, now: int
+) -> NewOrder:
     """A new order's parameters, refused in Binance's order: form first, then filters of the symbol."""
     symbol = market.symbol
     side = SIDES[params.choice("side", SIDES, code=-1117)]
-    one_way(params)
+    position_side = position_side_of(params, account)
     if params.flag("closePosition"):
         raise errors.not_required("closePosition")
     type_ = params.need("type")
@@ -35,7 +38,7 @@ def parse_new_order(params: Params, market: Market, *, generated_id: str, now: i
         raise errors.refusal(-1116)
     is_market = type_ == "MARKET"
     time_in_force = _time_in_force(params, is_market=is_market)
-    reduce_only = params.flag("reduceOnly") or False
+    reduce_only = only_reduces(params, account)
     mode = params.choice("selfTradePreventionMode", list(SelfTrade), code=-5039, default="EXPIRE_MAKER")
     match = _price_match(params, is_market=is_market)
     good_till = _good_till(params, time_in_force, now=now)
@@ -55,14 +58,22 @@ def parse_new_order(params: Params, market: Market, *, generated_id: str, now: i
         self_trade=SelfTrade(mode),
         price_match=match,
         good_till=good_till,
+        position_side=position_side,
     )
 
 
-def one_way(params: Params) -> None:
-    """Only one-way mode is offered: positionSide may be BOTH or absent."""
-    side = params.choice("positionSide", ("BOTH", "LONG", "SHORT"), code=-4060, default="BOTH")
-    if side != "BOTH":
-        raise errors.refusal(-4061)
+def position_side_of(params: Params, account: Account) -> str:
+    """The position that an order moves: LONG or SHORT in hedge mode, else BOTH, which need not be said."""
+    side = params.choice("positionSide", (BOTH, LONG, SHORT), code=-4060, default=BOTH)
+    check_fits(account, side)
+    return side
+
+
+def only_reduces(params: Params, account: Account) -> bool:
+    """reduceOnly, which in hedge mode must not be sent, whatever it says."""
+    if account.wallet.hedge and params.sent("reduceOnly"):
+        raise errors.not_required("reduceOnly")
+    return params.flag("reduceOnly") or False
 
 
 def _time_in_force(params: Params, *, is_market: bool) -> TimeInForce:
@@ -105,7 +116,9 @@ def place(call: Call) -> dict[str, Any]:
     market = call.venue.market(call.params)
     answer = call.params.choice("newOrderRespType", ("ACK", "RESULT"), code=-1136, default="ACK")
     generated_id = call.venue.token(GENERATED_ID_LENGTH)
-    new = parse_new_order(call.params, market, generated_id=generated_id, now=call.venue.clock())
+    new = parse_new_order(
+        call.params, market, call.account, generated_id=generated_id, now=call.venue.clock()
+    )
     order = call.venue.exchange.place(call.account, new)
     return acknowledged(order, market, accepted=answer == "ACK", legacy=call.venue.legacy_acks)
 
@@ -123,6 +136,8 @@ def amend(call: Call) -> dict[str, Any]:
         raise errors.refusal(-5025)
     if order.side != side:
         raise errors.not_valid("side")
+    if params.sent("positionSide") and position_side_of(params, call.account) != order.position_side:
+        raise errors.refusal(-4061)
     lots = market.symbol.lots(params.need_decimal("quantity"), market=False)
     if match is PriceMatch.NONE:
         price = market.symbol.ticks(params.need_decimal("price"))

@@ -16,10 +16,10 @@ def set_leverage(call: Call) -> dict[str, Any]:
     """POST /v1/leverage."""
     market = call.venue.market(call.params)
     leverage = call.params.need_integer("leverage")
-    position = call.venue.exchange.set_leverage(call.account, market.symbol.name, leverage)
+    call.venue.exchange.set_leverage(call.account, market.symbol.name, leverage)
     return {
-        "leverage": position.leverage,
-        "maxNotionalValue": plain(max_notional(market.symbol.name, position.leverage)),
+        "leverage": leverage,
+        "maxNotionalValue": plain(max_notional(market.symbol.name, leverage)),
         "symbol": market.symbol.name,
     }
 
@@ -36,14 +36,18 @@ def set_margin_type(call: Call) -> dict[str, Any]:
 
 
 def position_mode(call: Call) -> dict[str, Any]:
-    """GET /v1/positionSide/dual: always one-way."""
-    return {"dualSidePosition": False}
+    """GET /v1/positionSide/dual: whether longs and shorts are held side by side."""
+    return {"dualSidePosition": call.account.wallet.hedge}
 
 
 def set_position_mode(call: Call) -> dict[str, Any]:
-    """POST /v1/positionSide/dual: one-way needs no change (-4059), hedge is not offered (-1020)."""
+    """POST /v1/positionSide/dual; orders that wait for a price are open orders, too (-4067)."""
     call.params.need("dualSidePosition")
-    raise errors.refusal(-1020 if call.params.flag("dualSidePosition") else -4059)
+    hedge, account = bool(call.params.flag("dualSidePosition")), call.account
+    if hedge != account.wallet.hedge and call.venue.conditionals.shelves[account.name].open:
+        raise errors.refusal(-4067)
+    call.venue.acts.set_position_mode(account, hedge=hedge)
+    return DONE
 
 
 def asset_mode(call: Call) -> dict[str, Any]:

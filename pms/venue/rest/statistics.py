@@ -108,9 +108,9 @@ def open_interest(call: Call) -> dict[str, Any]:
     market = call.venue.market(call.params)
     name = market.symbol.name
     held = [
-        account.positions[name].lots
+        leg.position.lots
         for account in call.venue.exchange.accounts.values()
-        if name in account.positions
+        for leg in account.legs.get(name, {}).values()
     ]
     longs = sum(lots for lots in held if lots > 0)
     shorts = -sum(lots for lots in held if lots < 0)

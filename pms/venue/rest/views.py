@@ -60,7 +60,7 @@ def _tail(order: Order, market: Market) -> dict[str, Any]:
         "reduceOnly": order.reduce_only,
         "closePosition": origin.close_position,
         "side": SIDES[order.side],
-        "positionSide": "BOTH",
+        "positionSide": order.position_side,
         "stopPrice": market.symbol.price_text(origin.trigger),
         "workingType": origin.working_type,
         "priceProtect": origin.price_protect,
@@ -115,7 +115,7 @@ def trade_row(trade: Trade, market: Market) -> dict[str, Any]:
         "commission": money(trade.commission),
         "commissionAsset": trade.commission_asset,
         "time": trade.time,
-        "positionSide": "BOTH",
+        "positionSide": trade.position_side,
         "buyer": trade.side > 0,
         "maker": trade.maker,
     }

@@ -106,10 +106,12 @@ class TradingSession:
         if endpoint.security is Security.KEY:
             credential = self._venue.credentials.identify(params.text("apiKey"))
         elif self._logged_on is not None and not params.sent("signature"):
-            credential = self._logged_on.credential
+            # Its key may have been revoked since
+            credential = self._venue.credentials.identify(self._logged_on.credential.key)
             check_time(params, self._venue.clock())
         else:
             credential = self._signer(request, params)
+        credential.check_may(trade=endpoint.trades)
         self._last_account = credential.account
         return self._venue.account(credential.account)
 

@@ -131,7 +131,7 @@ async def test_a_form_body_is_as_good_as_a_query(client: VenueClient) -> None:
         ("POST", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": 0}, -4028),
         ("POST", "/fapi/v1/marginType", {"symbol": "BTCUSDT", "marginType": "CROSSED"}, -4046),
         ("POST", "/fapi/v1/positionSide/dual", {"dualSidePosition": "false"}, -4059),
-        ("POST", "/fapi/v1/positionSide/dual", {"dualSidePosition": "true"}, -1020),
+        ("POST", "/fapi/v1/positionSide/dual", {"dualSidePosition": "yes"}, -1102),
         ("POST", "/fapi/v1/multiAssetsMargin", {"multiAssetsMargin": "false"}, -4171),
         ("GET", "/fapi/v1/userTrades", {"symbol": "BTCUSDT", "startTime": 2, "endTime": 1}, -1023),
         ("GET", "/fapi/v1/userTrades", {"symbol": "BTCUSDT", "startTime": 1, "endTime": 10**9}, -1127),

@@ -10,6 +10,9 @@ from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
 MARKET = 0
 """The owner of what nobody of ours owns."""
 
+HEDGED = (2, 3)
+"""Owners that are one account, which holds a long and a short position side by side."""
+
 Told = tuple[object, ...]
 """An event: its word, whose it is, and the rest."""
 
@@ -36,6 +39,10 @@ class Entry:
     @property
     def left(self) -> int:
         return self.shown + self.hidden
+
+
+def account_of(owner: int) -> int:
+    return HEDGED[0] if owner in HEDGED else owner
 
 
 @dataclass
@@ -87,7 +94,10 @@ class NaiveBook:
         self, order: Entry, time_in_force: TimeInForce, self_trade: SelfTrade, told: list[Told] | None = None
     ) -> list[Told] | None:
         told = [] if told is None else told
-        if any(entry.name == order.name and entry.owner == order.owner for entry in self.entries):
+        if any(
+            entry.name == order.name and account_of(entry.owner) == account_of(order.owner)
+            for entry in self.entries
+        ):
             return None
         if order.reduce_only and not self._reduces(order, order.left):
             return None
@@ -193,7 +203,8 @@ class NaiveBook:
 
     def _take(self, order: Entry, self_trade: SelfTrade, told: list[Told]) -> bool:
         while order.left and (best := self.first(order.side, order.price)) is not None:
-            if best.owner == order.owner and best.owner and self_trade is not SelfTrade.NONE:
+            own = best.owner and account_of(best.owner) == account_of(order.owner)
+            if own and self_trade is not SelfTrade.NONE:
                 if self_trade is not SelfTrade.EXPIRE_TAKER:
                     self.entries.remove(best)
                     told.append(("expired", best.key, "SELF_TRADE"))

@@ -132,7 +132,9 @@ class Fuzzed:
         """All that a refused request must leave as it was."""
         account = self.account
         shelf = self.venue.conditionals.shelves[account.name]
-        settled = [each for each in account.positions.values() if each.lots or each.leverage != 20]
+        settled = [
+            leg.position for leg in account.every_leg() if leg.position.lots or leg.position.leverage != 20
+        ]
         kept = [account.wallet, settled, account.open_orders(None), list(shelf.open.values())]
         counted = [sum(map(len, account.orders.values())), len(shelf.all), len(account.incomes)]
         book = self.venue.exchange.markets["BTCUSDT"].book

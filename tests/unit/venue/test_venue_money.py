@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,8 @@ from pms.venue.brackets import brackets_of, maintenance_margin, max_notional
 from pms.venue.ledger import apply_fill, break_even, unrealized
 from pms.venue.margin import account_margin, liquidation_price, required
 from pms.venue.market import Market
-from pms.venue.state import Position, Wallet
+from pms.venue.restore import Remembered
+from pms.venue.state import Fact, Position, Wallet
 from pms.venue.symbols import SHIPPED, SymbolTable
 
 SYMBOLS = SymbolTable.load(SHIPPED)
@@ -96,9 +98,9 @@ def test_worked_liquidation_prices(
     held = position(symbol)
     fill(held, int(D(quantity) / STEP), entry)
     account = Account(Wallet(account="a", balance=D(wallet), updated=0))
-    account.positions[symbol] = held
+    account.restore(held)
     markets = {symbol: market(symbol, entry)}
-    price = liquidation_price(account_margin(account, markets), held, markets[symbol])
+    price = liquidation_price(account, account_margin(account, markets), markets[symbol])
     assert price is not None
     assert price.quantize(D("0.00000001")) == D(expected)
     notional = price * abs(D(quantity))
@@ -110,9 +112,68 @@ def test_a_rich_account_has_no_liquidation_price() -> None:
     held = position()
     fill(held, 1, "100")
     account = Account(Wallet(account="a", balance=D(10_000), updated=0))
-    account.positions["BTCUSDT"] = held
+    account.restore(held)
     markets = {"BTCUSDT": market("BTCUSDT", "100")}
-    assert liquidation_price(account_margin(account, markets), held, markets["BTCUSDT"]) is None
+    assert liquidation_price(account, account_margin(account, markets), markets["BTCUSDT"]) is None
+
+
+def hedged(wallet: int, sides: dict[str, tuple[int, int]]) -> Account:
+    """An account with positions of so many lots at so many dollars."""
+    account = Account(Wallet(account="a", balance=D(wallet), updated=0, hedge=True))
+    for side, (lots, entry) in sides.items():
+        held = position()
+        held.position_side = side
+        fill(held, lots, str(entry))
+        account.restore(held)
+    return account
+
+
+@given(
+    st.integers(1_000, 100_000_000),
+    st.integers(1, 300_000),
+    st.integers(1, 300_000),
+    st.integers(50_000, 70_000),
+    st.integers(50_000, 70_000),
+)
+def test_at_a_hedged_accounts_liquidation_price_its_equity_is_its_maintenance_margin(
+    wallet: int, longs: int, shorts: int, bought: int, sold: int
+) -> None:
+    account = hedged(wallet, {"LONG": (longs, bought), "SHORT": (-shorts, sold)})
+    markets = {"BTCUSDT": market("BTCUSDT", "60000")}
+    price = liquidation_price(account, account_margin(account, markets), markets["BTCUSDT"])
+    if price is None:
+        return
+    equity, needed = D(wallet), D(0)
+    for leg in account.every_leg():
+        equity += unrealized(leg.position, mark=price, step=STEP)
+        needed += maintenance_margin("BTCUSDT", price * STEP * abs(leg.position.lots))
+    assert abs(equity - needed) < D("0.00001")
+
+
+def test_of_two_positions_side_by_side_the_larger_says_where_it_ends() -> None:
+    markets = {"BTCUSDT": market("BTCUSDT", "60000")}
+    found = []
+    for longs, shorts in ((1000, 400), (400, 1000)):
+        account = hedged(5_000, {"LONG": (longs, 60_000), "SHORT": (-shorts, 60_000)})
+        price = liquidation_price(account, account_margin(account, markets), markets["BTCUSDT"])
+        assert price is not None
+        found.append(price.quantize(D("0.01")))
+    # (5000 - 1000 x 60 + 400 x 60) / (1.4 x 0.004 - 1 + 0.4), and the same with sides changed
+    assert found == [D("52153.43"), D("67701.45")]
+    even = hedged(100, {"LONG": (1000, 60_000), "SHORT": (-1000, 60_000)})
+    price = liquidation_price(even, account_margin(even, markets), markets["BTCUSDT"])
+    # What is hedged in full ends only as its notional grows: 100 / (2 x 0.004)
+    assert price == 12_500
+
+
+def test_a_row_written_before_there_were_sides_is_the_net_position() -> None:
+    line = (
+        b'[{"k":"wallet","account":"a","balance":"5","updated":1},'
+        b'{"k":"position","account":"a","symbol":"BTCUSDT","leverage":9,"lots":4,"entry":"7"}]'
+    )
+    memory = Remembered.fold(msgspec.json.Decoder(list[Fact]).decode(line))
+    assert memory.positions["a", "BTCUSDT", "BOTH"].lots == 4
+    assert not memory.wallets["a"].hedge
 
 
 def test_brackets_are_the_published_ones() -> None:

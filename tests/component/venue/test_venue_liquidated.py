@@ -1,0 +1,117 @@
+"""An account that cannot carry what it holds, as its client and everybody else see it go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal as D
+
+import aiohttp
+from venue_client import Stream, VenueClient, user_stream
+
+from pms.venue.app import AccountSpec, VenueConfig, serve
+
+ACCOUNTS = (AccountSpec.parse("demo:KEY:SECRET:600"),)
+FAR = 60
+
+
+async def quote(client: VenueClient, middle: int, quantity: str) -> None:
+    """Let a market of one level a side stand around a price, and no other."""
+    _, book = await client.raw("GET", "/fapi/v1/depth", "symbol=BTCUSDT&limit=1000", key="")
+    sides = {side: [[price, "0"] for price, _ in book[side]] for side in ("bids", "asks")}
+    sides["bids"] += [[f"{middle - 1}.0", quantity]]
+    sides["asks"] += [[f"{middle + 1}.0", quantity]]
+    await client.levels(**sides)
+
+
+async def until_forced(stream: Stream) -> dict:
+    return (await stream.next(timeout=FAR))["o"]
+
+
+async def test_a_falling_market_warns_then_liquidates_and_tells_everybody(
+    start, session: aiohttp.ClientSession
+) -> None:
+    venue = await start(accounts=ACCOUNTS)
+    client = VenueClient(session, venue.url)
+    await quote(client, 60_000, "10")
+    await client.market("BUY", "0.15")
+    await client.ok("POST", "/fapi/v1/leverage", symbol="ETHUSDT", leverage=50)
+    mine = await user_stream(client)
+    market = Stream(
+        await session.ws_connect(f"{venue.url}/market/ws/btcusdt@forceOrder"),
+    )
+    everyone = Stream(await session.ws_connect(f"{venue.url}/market/ws/!forceOrder@arr"))
+    await quote(client, 56_270, "10")
+    call = await mine.next()
+    assert (call["e"], call["p"][0]["pa"]) == ("MARGIN_CALL", "0.15")
+    assert await client.ok("GET", "/fapi/v1/forceOrders") == []
+    await quote(client, 56_100, "0.1")
+    (order,) = await client.ok("GET", "/fapi/v1/forceOrders", autoCloseType="LIQUIDATION")
+    assert order["clientOrderId"].startswith("autoclose-")
+    assert (order["status"], order["type"], order["timeInForce"]) == ("FILLED", "LIQUIDATION", "IOC")
+    events = await mine.take(8)
+    kinds = [
+        (each["e"], each.get("a", each.get("o", {})).get("x" if "o" in each else "m")) for each in events
+    ]
+    assert kinds == [
+        ("TRADE_LITE", None),
+        ("ORDER_TRADE_UPDATE", "NEW"),
+        ("ACCOUNT_UPDATE", "ORDER"),
+        ("ORDER_TRADE_UPDATE", "TRADE"),
+        ("TRADE_LITE", None),
+        ("ACCOUNT_UPDATE", "ORDER"),
+        ("ORDER_TRADE_UPDATE", "TRADE"),
+        ("ACCOUNT_UPDATE", "INSURANCE_CLEAR"),
+    ]
+    told, again = await until_forced(market), await until_forced(everyone)
+    assert told == again
+    assert {name: told[name] for name in ("s", "S", "o", "f", "q", "X", "z", "ps", "st")} == {
+        "s": "BTCUSDT",
+        "S": "SELL",
+        "o": "LIMIT",
+        "f": "IOC",
+        "q": "0.150",
+        "X": "FILLED",
+        "z": "0.150",
+        "ps": "BTCUSDT",
+        "st": 1,
+    }
+    assert (D(told["p"]), D(told["ap"])) == (D(order["price"]), round(D(order["avgPrice"]), 2))
+    assert await client.ok("GET", "/fapi/v3/positionRisk") == []
+    assert D((await client.ok("GET", "/fapi/v3/balance"))[0]["balance"]) >= 0
+    incomes = await client.ok("GET", "/fapi/v1/income", incomeType="INSURANCE_CLEAR")
+    assert len(incomes) == 1
+
+
+async def test_where_the_operator_wants_it_nobody_is_liquidated(
+    start, session: aiohttp.ClientSession
+) -> None:
+    client = VenueClient(session, (await start(accounts=ACCOUNTS, liquidate=False)).url)
+    await quote(client, 60_000, "10")
+    await client.market("BUY", "0.15")
+    await quote(client, 30_000, "10")
+    (row,) = await client.ok("GET", "/fapi/v3/positionRisk")
+    assert row["positionAmt"] == "0.15"
+
+
+async def test_what_was_liquidated_stays_so_and_who_is_due_at_a_start_is(
+    start, session: aiohttp.ClientSession, tmp_path
+) -> None:
+    config = VenueConfig(port=0, accounts=ACCOUNTS, market="none", limits="off", state=tmp_path)
+    first = await serve(replace(config, liquidate=False))
+    client = VenueClient(session, first.url)
+    await quote(client, 60_000, "10")
+    await client.market("BUY", "0.15")
+    await quote(client, 50_000, "10")
+    await first.close()
+    second = await serve(config)
+    client = VenueClient(session, second.url)
+    await quote(client, 50_000, "10")
+    assert await client.ok("GET", "/fapi/v3/positionRisk") == []
+    (forced,) = await client.ok("GET", "/fapi/v1/forceOrders")
+    fund = [row for row in (await client.admin("GET", "trades"))["trades"] if row["account"] != "demo"]
+    assert {row["account"] for row in fund} == {"insurance-fund"}
+    await second.close()
+    client = VenueClient(session, (await start(accounts=ACCOUNTS, state=tmp_path)).url)
+    assert await client.ok("GET", "/fapi/v1/forceOrders") == [forced]
+    after = [row for row in (await client.admin("GET", "trades"))["trades"] if row["account"] != "demo"]
+    assert after == fund
