@@ -30,6 +30,7 @@ from pms.venue.background.recording import Recording, RecordingError, load, unde
 from pms.venue.background.replay import Replay, ReplayWait
 from pms.venue.background.synthetic import SyntheticMarket
 from pms.venue.exchange import Exchange
+from pms.venue.faults.drawn import FaultPlan, rain
 from pms.venue.journal import FileJournal, JournalBroken, JournalError, MemoryJournal
 from pms.venue.rest.admin import AdminFace
 from pms.venue.rest.server import RestFace
@@ -37,6 +38,7 @@ from pms.venue.restore import Remembered
 from pms.venue.settlement import Fees
 from pms.venue.symbols import SHIPPED, SymbolFileError, SymbolTable
 from pms.venue.venue import Venue
+from pms.venue.ws.life import SocketLife
 from pms.venue.ws.server import WebSocketFace
 
 log = structlog.get_logger(__name__)
@@ -94,6 +96,8 @@ class VenueConfig:
     state: Path | None = None
     fees: Fees = field(default_factory=Fees)
     legacy_acks: bool = False
+    socket_life: SocketLife = field(default_factory=SocketLife)
+    faults: FaultPlan | None = None
 
 
 class RunningVenue:
@@ -247,7 +251,7 @@ async def _assemble(
     )
     exchange = venue.exchange
     _open_accounts(exchange, config)
-    sockets = WebSocketFace(venue, limited=config.limits == "binance")
+    sockets = WebSocketFace(venue, limited=config.limits == "binance", life=config.socket_life)
     replays = _replays(config, recordings, venue, sockets)
     synthetics = _synthetics(config, exchange, {each.symbol for each in recordings})
     for name in synthetics:
@@ -264,6 +268,7 @@ async def _assemble(
         core.keep_house(venue),
         made_up.run(time.monotonic),
         *(replay.run() for replay in replays),
+        *([] if config.faults is None else [rain(venue.faults, config.faults)]),
     ]
     host, port = listener.getsockname()[:2]
     return RunningVenue(

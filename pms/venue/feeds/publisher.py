@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import groupby
 
 import msgspec
 
 from pms.venue.candles import Candles
-from pms.venue.faults import FaultKind, Faults
+from pms.venue.faults import Fault, FaultKind, Faults
 from pms.venue.feeds.depth import DepthFeed, UpdateIds
 from pms.venue.feeds.hub import Hub
 from pms.venue.feeds.rolling import Rolling
+from pms.venue.feeds.users import UserFeed
+from pms.venue.listen_keys import ListenKeys
 from pms.venue.market import Market
 from pms.venue.symbols import plain
-from pms.venue.transaction import Print, Transaction, UserEvent
+from pms.venue.transaction import Print, Transaction
 
 encode = msgspec.json.Encoder().encode
 TICK_MS = 50
 BestPrices = tuple[int, int, int, int]
+MOST_LEVELS = 1000
 
 
 class Feeds:
@@ -32,32 +34,27 @@ class Feeds:
         *,
         hub: Hub,
         faults: Faults,
-        key_of: Callable[[str], str | None],
+        keys: ListenKeys,
         clock: Callable[[], int],
         monotonic_ns: Callable[[], int],
     ) -> None:
         self.markets = markets
         self.hub = hub
-        self.faults = faults
-        self.key_of = key_of
         self.clock = clock
-        self.monotonic_ns = monotonic_ns
+        self.users = UserFeed(hub=hub, faults=faults, keys=keys, monotonic_ns=monotonic_ns)
         # Microseconds since the epoch: ahead of all ids that an earlier run can have reached
         self.ids = UpdateIds(clock() * 1000)
         self.depth = {
-            name: DepthFeed(
-                market, hub=hub, ids=self.ids, faults=faults, clock=clock, monotonic_ns=monotonic_ns
-            )
+            name: DepthFeed(market, hub=hub, ids=self.ids, faults=faults, clock=clock)
             for name, market in markets.items()
         }
-        # Bounded: what a benchmark or an operator asks for is the latest
-        self.emissions: deque[tuple[str, int]] = deque(maxlen=50_000)
         self.candles = {name: Candles() for name in markets}
         self.latest_prints: dict[str, list[Print]] = {name: [] for name in markets}
-        self._rolling = Rolling(markets, self.candles, hub=hub, clock=clock)
+        self._rolling = Rolling(markets, self.candles, hub=hub, faults=faults, clock=clock)
         self._by_lower = {market.symbol.lower: name for name, market in markets.items()}
         self._best: dict[str, BestPrices] = {}
         hub.on_change(opened=self._opened, closed=self._closed)
+        faults.keepers[FaultKind.STALE_SNAPSHOT] = self._snapshots
 
     def _opened(self, stream: str) -> None:
         symbol, _, kind = stream.partition("@")
@@ -72,29 +69,16 @@ class Feeds:
     def publish(self, transaction: Transaction) -> None:
         """Send everything of one transaction; never blocks."""
         for event in transaction.events:
-            self._user(event)
+            self.users.send(event)
         if transaction.prints:
             self._trades(transaction)
         for name in transaction.touched:
             self._book(name, transaction)
 
-    def _user(self, event: UserEvent) -> None:
-        key = self.key_of(event.account)
-        if key is None:
-            return
-        payload = encode(event.payload)
-        order = event.payload.get("o")
-        if isinstance(order, dict) and order.get("X") == "FILLED":
-            self.emissions.append((str(order["c"]), self.monotonic_ns()))
-        if self.faults.rules:
-            told = order if isinstance(order, dict) else event.payload
-            client_order_id = str(told.get("c") or told.get("caid", ""))
-            fault = self.faults.on_event(event.account, event.type, client_order_id, self.monotonic_ns())
-            if fault is FaultKind.WITHHOLD_EVENT:
-                return
-            if fault is FaultKind.DUPLICATE_EVENT:
-                self.hub.publish_user(key, event.type, payload)
-        self.hub.publish_user(key, event.type, payload)
+    def _snapshots(self, fault: Fault) -> dict[str, dict[str, object]]:
+        """Snapshots of now, for a rule that answers with them later."""
+        names = [name for name in self.depth if fault.symbol in ("", name)]
+        return {name: self.depth[name].seen(MOST_LEVELS, time=self.clock()) for name in names}
 
     def _trades(self, transaction: Transaction) -> None:
         now = self.clock()

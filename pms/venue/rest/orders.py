@@ -197,9 +197,10 @@ def open_orders(call: Call) -> list[dict[str, Any]]:
     market = call.venue.chosen_market(call.params)
     orders = call.account.open_orders(None if market is None else market.symbol.name)
     markets = call.venue.exchange.markets
-    faults, now, name = call.venue.faults, call.venue.monotonic_ns(), call.account.name
-    listed = [order for order in orders if not faults.on_listing(name, order.client_order_id, now)]
-    return [queried(order, markets[order.symbol]) for order in listed]
+    faults, name = call.venue.faults, call.account.name
+    if faults.rules:
+        orders = [order for order in orders if not faults.on_listing(name, order.client_order_id)]
+    return [queried(order, markets[order.symbol]) for order in orders]
 
 
 def all_orders(call: Call) -> list[dict[str, Any]]:
