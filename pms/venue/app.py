@@ -221,8 +221,7 @@ def forward_clock() -> Callable[[], int]:
 
 
 def _token(length: int) -> str:
-    """Random letters and digits. One number is drawn for all: every order asks for a token, and each draw is a
-    system call."""
+    """Random letters and digits, of one number: every order asks for a token, each draw is a system call."""
     left = secrets.randbits(length * 6 + SPARE_BITS)
     letters = []
     for _ in range(length):

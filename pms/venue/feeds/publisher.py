@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from itertools import groupby
 
 import msgspec
 
 from pms.venue.candles import Candles
 from pms.venue.faults import Fault, FaultKind, Faults
+from pms.venue.feeds.aggregates import Aggregate, Aggregates
 from pms.venue.feeds.depth import DepthFeed, UpdateIds
 from pms.venue.feeds.hub import Hub
+from pms.venue.feeds.marks import Marks
 from pms.venue.feeds.rolling import Rolling
 from pms.venue.feeds.users import UserFeed
 from pms.venue.listen_keys import ListenKeys
 from pms.venue.market import Market
-from pms.venue.symbols import plain
+from pms.venue.symbols import Symbol, plain
 from pms.venue.transaction import Print, Transaction
 
 encode = msgspec.json.Encoder().encode
 TICK_MS = 50
 BestPrices = tuple[int, int, int, int]
 MOST_LEVELS = 1000
+ALL_BOOK_TICKERS, ALL_BOOK_TICKERS_MS = "!bookTicker", 5_000
 
 
 class Feeds:
@@ -50,9 +52,12 @@ class Feeds:
         }
         self.candles = {name: Candles() for name in markets}
         self.latest_prints: dict[str, list[Print]] = {name: [] for name in markets}
+        self.aggregates = {name: Aggregates() for name in markets}
+        self.marks = Marks(markets)
         self._rolling = Rolling(markets, self.candles, hub=hub, faults=faults, clock=clock)
         self._by_lower = {market.symbol.lower: name for name, market in markets.items()}
         self._best: dict[str, BestPrices] = {}
+        self._best_told: dict[str, BestPrices] = {}
         hub.on_change(opened=self._opened, closed=self._closed)
         faults.keepers[FaultKind.STALE_SNAPSHOT] = self._snapshots
 
@@ -104,34 +109,21 @@ class Feeds:
                     "st": 1,
                 }
                 self.hub.publish(stream, encode(trade))
-        self._aggregate_trades(transaction, now)
+            if (whole := self.aggregates[each.symbol].take(each)) is not None:
+                self._aggregate(symbol, whole)
 
-    def _aggregate_trades(self, transaction: Transaction, now: int) -> None:
-        def key(each: Print) -> tuple[str, int, bool]:
-            return each.symbol, each.price, each.buyer_is_maker
+    def _aggregate(self, symbol: Symbol, whole: Aggregate) -> None:
+        stream = f"{symbol.lower}@aggTrade"
+        if self.hub.wanted(stream):
+            row = whole.row(symbol)
+            named = {"e": "aggTrade", "E": self.clock(), "a": row.pop("a"), "s": symbol.name}
+            self.hub.publish(stream, encode({**named, **row, "st": 1}))
 
-        for (name, price, buyer_is_maker), group in groupby(transaction.prints, key):
-            symbol = self.markets[name].symbol
-            stream = f"{symbol.lower}@aggTrade"
-            if not self.hub.wanted(stream):
-                continue
-            trades = list(group)
-            quantity = symbol.quantity_text(sum(each.quantity for each in trades))
-            aggregate = {
-                "e": "aggTrade",
-                "E": now,
-                "a": trades[0].trade_id,
-                "s": name,
-                "p": symbol.price_text(price),
-                "q": quantity,
-                "nq": quantity,
-                "f": trades[0].trade_id,
-                "l": trades[-1].trade_id,
-                "T": transaction.time,
-                "m": buyer_is_maker,
-                "st": 1,
-            }
-            self.hub.publish(stream, encode(aggregate))
+    def whole_aggregates(self, now: int) -> None:
+        """Tell the aggregates whose time is over."""
+        for name, each in self.aggregates.items():
+            if (whole := each.due(now)) is not None:
+                self._aggregate(self.markets[name].symbol, whole)
 
     def _book(self, name: str, transaction: Transaction) -> None:
         book = self.markets[name].book
@@ -158,11 +150,23 @@ class Feeds:
         if self._best.get(name) == best:
             return
         self._best[name] = best
-        symbol = self.markets[name].symbol
-        stream = f"{symbol.lower}@bookTicker"
-        if not self.hub.wanted(stream):
+        stream = f"{self.markets[name].symbol.lower}@bookTicker"
+        if self.hub.wanted(stream):
+            self.hub.publish(stream, encode(self._ticker(name, best, time)))
+
+    def _book_tickers(self, now: int) -> None:
+        """!bookTicker: whose best prices changed since it was last sent."""
+        if not self.hub.wanted(ALL_BOOK_TICKERS):
+            self._best_told.clear()
             return
-        ticker = {
+        for name, best in self._best.items():
+            if self._best_told.get(name) != best:
+                self._best_told[name] = best
+                self.hub.publish(ALL_BOOK_TICKERS, encode(self._ticker(name, best, now)))
+
+    def _ticker(self, name: str, best: BestPrices, time: int) -> dict[str, object]:
+        symbol = self.markets[name].symbol
+        return {
             "e": "bookTicker",
             "u": self.ids.last,
             "s": name,
@@ -175,7 +179,6 @@ class Feeds:
             "E": self.clock(),
             "st": 1,
         }
-        self.hub.publish(stream, encode(ticker))
 
     def mark_price(self, name: str, time: int) -> dict[str, object]:
         """The markPriceUpdate payload of a symbol."""
@@ -206,8 +209,12 @@ class Feeds:
                 if beat * TICK_MS % interval == 0:
                     for feed in self.depth.values():
                         feed.flush(interval, time=now)
+            self.whole_aggregates(now)
             self._rolling.tick(beat * TICK_MS)
             if beat * TICK_MS % 1000 == 0:
+                self.marks.look(now)
+                if beat * TICK_MS % ALL_BOOK_TICKERS_MS == 0:
+                    self._book_tickers(now)
                 self._mark_prices(now, seconds=beat * TICK_MS // 1000)
 
     def _mark_prices(self, now: int, *, seconds: int) -> None:

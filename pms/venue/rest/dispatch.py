@@ -11,7 +11,7 @@ from pms.venue.errors import VenueError
 from pms.venue.faults.requests import subject_of
 from pms.venue.params import Params
 from pms.venue.rest import account as accounts
-from pms.venue.rest import algo, batches, history, market_data, orders, settings, statistics
+from pms.venue.rest import algo, batches, history, market_data, orders, price_klines, settings, statistics
 from pms.venue.rest.endpoint import Call, Endpoint, Security
 from pms.venue.venue import Venue
 
@@ -22,6 +22,7 @@ TABLE: dict[tuple[str, str], Endpoint] = {
     for rows in (
         market_data.ENDPOINTS,
         statistics.ENDPOINTS,
+        price_klines.ENDPOINTS,
         history.ENDPOINTS,
         orders.ENDPOINTS,
         batches.ENDPOINTS,

@@ -204,17 +204,25 @@ def open_orders(call: Call) -> list[dict[str, Any]]:
 
 
 def all_orders(call: Call) -> list[dict[str, Any]]:
-    """GET /v1/allOrders: from an id on, or a window of at most 7 days, ascending."""
-    market = call.venue.market(call.params)
-    name, now = market.symbol.name, call.venue.clock()
-    limit = call.params.limited("limit", default=500, most=1000)
-    first = call.params.integer("orderId")
-    window = window_of_a_week(call.params, now)
-    if first is not None:
-        orders = call.account.orders_from(name, first, limit)
+    """GET /v1/allOrders: from an id on, or a window of at most 7 days, ascending; ids are a symbol's own."""
+    params, now, markets = call.params, call.venue.clock(), call.venue.exchange.markets
+    first = params.integer("orderId")
+    market = call.venue.chosen_market(params) if first is None else call.venue.market(params)
+    limit = params.limited("limit", default=500, most=1000)
+    start, end = window_of_a_week(params, now)
+    if market is not None and first is not None:
+        orders = call.account.orders_from(market.symbol.name, first, limit)
     else:
-        orders = call.account.orders_between(name, *window, limit, newest=not call.params.sent("startTime"))
-    return [queried(order, market) for order in orders if retained(order, now)]
+        newest = not params.sent("startTime")
+        names = list(markets) if market is None else [market.symbol.name]
+        found = [
+            order
+            for name in names
+            for order in call.account.orders_between(name, start, end, limit, newest=newest)
+        ]
+        found.sort(key=lambda each: (each.created, each.symbol, each.order_id))
+        orders = found[-limit:] if newest else found[:limit]
+    return [queried(order, markets[order.symbol]) for order in orders if retained(order, now)]
 
 
 def user_trades(call: Call) -> list[dict[str, Any]]:

@@ -6,13 +6,12 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
 import aiohttp
 import pytest
-from venue_client import LocalBook, Stream, VenueClient, public_stream, user_stream
+from venue_client import LocalBook, Stream, VenueClient, met, public_stream, user_stream
 
 from pms.venue.app import RunningVenue
 from pms.venue.transaction import Print
@@ -29,15 +28,6 @@ async def fired(client: VenueClient, rule: int, times: int = 1) -> bool:
     """Whether a rule has fired so often; waits for it."""
     seen = await client.admin("GET", f"faults/{rule}?hits={times}&timeout=20")
     return len(seen["hits"]) >= times
-
-
-async def met(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something that comes by itself."""
-    async with asyncio.timeout(20):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.05)
 
 
 async def books_are_right(client: VenueClient) -> None:
@@ -324,7 +314,10 @@ async def test_a_key_ends_under_an_open_socket(client: VenueClient, kind: str, t
 
 @pytest.mark.parametrize("kind", ["cut_socket", "mute_socket", "shut_socket"])
 async def test_a_connection_ends_instead_of_telling(client: VenueClient, kind: str) -> None:
-    events, other = await user_stream(client), await public_stream(client, "btcusdt@trade")
+    key = (await client.raw("POST", "/fapi/v1/listenKey"))[1]["listenKey"]
+    # Pongs are to be seen
+    events = Stream(await client.session.ws_connect(f"{client.url}/private/ws/{key}", autoping=False))
+    other = await public_stream(client, "btcusdt@trade")
     rule = await fault(client, kind=kind, route="private", subject="^ORDER_TRADE_UPDATE")
     await client.market("BUY", "1", newClientOrderId="lost")
     assert await fired(client, rule)
