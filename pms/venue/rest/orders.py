@@ -115,7 +115,7 @@ def amend(call: Call) -> dict[str, Any]:
     params = call.params
     market = call.venue.market(params)
     side = SIDES[params.choice("side", SIDES, code=-1117)]
-    match = _price_match(params)
+    match, modify_id = _price_match(params), params.integer("modifyId")
     order = _find(call, market)
     if order is None or not order.open:
         raise errors.refusal(-2013)
@@ -131,7 +131,6 @@ def amend(call: Call) -> dict[str, Any]:
     order = call.venue.amendments.amend(call.account, order, price=price, lots=lots, price_match=match)
     view = acknowledged(order, market, accepted=False, legacy=call.venue.legacy_acks)
     view["pair"] = market.symbol.name
-    modify_id = params.integer("modifyId")
     if modify_id is not None:
         view["modifyId"] = modify_id
     return view

@@ -91,6 +91,21 @@ async def test_trades_of_one_price_within_a_tenth_of_a_second_are_one(
     assert [(each["a"], each["q"]) for each in rows] == [(told["a"], "11.000")]
 
 
+async def test_an_amendment_is_read_whole_before_it_is_made(client: VenueClient) -> None:
+    placed = await client.limit("BUY", "59000", "1")
+    terms = {
+        "symbol": "BTCUSDT",
+        "orderId": placed["orderId"],
+        "side": "BUY",
+        "price": "59001",
+        "quantity": "1",
+    }
+    assert await client.code("PUT", "/fapi/v1/order", modifyId="x", **terms) == -1102
+    (order,) = await client.ok("GET", "/fapi/v1/openOrders")
+    assert order["price"] == "59000.00"
+    assert (await client.ok("PUT", "/fapi/v1/order", modifyId=7, **terms))["modifyId"] == 7
+
+
 async def test_order_ids_beyond_what_a_double_holds(client: VenueClient) -> None:
     first = (1 << 53) + 1
     await client.admin("POST", "ids", {"symbol": "BTCUSDT", "orderId": first})
