@@ -12,7 +12,7 @@ from pms.contract.money import encode
 
 NAMES = (
     *("command", "fill", "ticks", "start", "risk", "admission"),
-    *("algos", "algos_live", "execution", "matching"),
+    *("algos", "algos_live", "execution", "matching", "venue"),
 )
 LONGEST_S = 50
 """Unless a bench says itself how long it may take."""
@@ -25,9 +25,9 @@ def bench(name: str, as_json: bool) -> None:
     """Measure one path beside its floor: command, fill, ticks, start, risk, admission or algos.
 
     algos_live runs 200 algos on 20 symbols of a whole running system; execution lays each algo on recorded
-    frames beside plain orders; matching runs half a million commands through five engines. Each brings up
-    what it needs on free addresses and stops it again. It ends within 50 seconds, those three within five
-    minutes.
+    frames beside plain orders; matching runs half a million commands through five engines; venue trades and
+    listens from outside. Each brings up what it needs on free addresses and stops it again. It ends within
+    50 seconds, those four within five minutes.
     """
     import uvloop
 

@@ -30,6 +30,7 @@ from pms.venue.background.recording import Recording, RecordingError, load, unde
 from pms.venue.background.replay import Replay, ReplayWait
 from pms.venue.background.synthetic import SyntheticMarket
 from pms.venue.exchange import Exchange
+from pms.venue.faults.drawn import FaultPlan, rain
 from pms.venue.insurance import FUND
 from pms.venue.journal import FileJournal, JournalBroken, JournalError, MemoryJournal
 from pms.venue.rest.admin import AdminFace
@@ -38,11 +39,14 @@ from pms.venue.restore import Remembered
 from pms.venue.settlement import Fees
 from pms.venue.symbols import SHIPPED, SymbolFileError, SymbolTable
 from pms.venue.venue import Venue
+from pms.venue.ws.life import SocketLife
 from pms.venue.ws.server import WebSocketFace
 
 log = structlog.get_logger(__name__)
 
 ALPHABET = string.ascii_letters + string.digits
+# So many more than a token needs that its letters are even to one part in 2^64
+SPARE_BITS = 64
 # Clients keep connections for long; closing an idle one under a client's POST would look like a lost answer
 KEEPALIVE_S = 3600.0
 
@@ -96,6 +100,8 @@ class VenueConfig:
     fees: Fees = field(default_factory=Fees)
     legacy_acks: bool = False
     liquidate: bool = True
+    socket_life: SocketLife = field(default_factory=SocketLife)
+    faults: FaultPlan | None = None
 
 
 class RunningVenue:
@@ -219,7 +225,13 @@ def forward_clock() -> Callable[[], int]:
 
 
 def _token(length: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+    """Random letters and digits, of one number: every order asks for a token, each draw is a system call."""
+    left = secrets.randbits(length * 6 + SPARE_BITS)
+    letters = []
+    for _ in range(length):
+        left, letter = divmod(left, len(ALPHABET))
+        letters.append(ALPHABET[letter])
+    return "".join(letters)
 
 
 async def _assemble(
@@ -252,7 +264,7 @@ async def _assemble(
     )
     exchange = venue.exchange
     _open_accounts(exchange, config)
-    sockets = WebSocketFace(venue, limited=config.limits == "binance")
+    sockets = WebSocketFace(venue, limited=config.limits == "binance", life=config.socket_life)
     replays = _replays(config, recordings, venue, sockets)
     synthetics = _synthetics(config, exchange, {each.symbol for each in recordings})
     for name in synthetics:
@@ -269,6 +281,7 @@ async def _assemble(
         core.keep_house(venue),
         made_up.run(time.monotonic),
         *(replay.run() for replay in replays),
+        *([] if config.faults is None else [rain(venue.faults, config.faults)]),
     ]
     host, port = listener.getsockname()[:2]
     return RunningVenue(

@@ -59,13 +59,18 @@ def signed_payload(query: str, body: str) -> tuple[bytes, str | None]:
     return "".join(parts).encode("utf-8", "surrogateescape"), signature
 
 
-def check_time(params: Params, now: int) -> None:
-    """The time rule: not over 1000 ms ahead, not over recvWindow old; -1021 otherwise."""
-    timestamp = params.need_integer("timestamp")
+def receive_window(params: Params) -> int:
+    """How old a request may be, ms; -1130 for what no window is."""
     window = params.integer("recvWindow", DEFAULT_RECV_WINDOW_MS)
     assert window is not None
     if not 0 < window <= MAX_RECV_WINDOW_MS:
         raise errors.not_valid("recvWindow")
+    return window
+
+
+def check_time(params: Params, now: int) -> None:
+    """The time rule: not over 1000 ms ahead, not over recvWindow old; -1021 otherwise."""
+    timestamp, window = params.need_integer("timestamp"), receive_window(params)
     if timestamp >= now + FUTURE_TOLERANCE_MS:
         raise errors.too_early(FUTURE_TOLERANCE_MS)
     if now - timestamp > window:

@@ -14,7 +14,9 @@ import structlog
 from pms import log
 from pms.venue.app import AccountSpec, VenueConfig, VenueStartError, serve
 from pms.venue.background.replay import ReplayWait
+from pms.venue.faults.drawn import PER_MINUTE, FaultPlan
 from pms.venue.symbols import SHIPPED
+from pms.venue.ws.life import SocketLife
 
 
 class _Account(click.ParamType[AccountSpec]):
@@ -27,6 +29,20 @@ class _Account(click.ParamType[AccountSpec]):
             return value
         try:
             return AccountSpec.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Faults(click.ParamType[FaultPlan]):
+    name = "SEED[:RATE]"
+
+    def convert(
+        self, value: str | FaultPlan, param: click.Parameter | None, ctx: click.Context | None
+    ) -> FaultPlan:
+        if isinstance(value, FaultPlan):
+            return value
+        try:
+            return FaultPlan.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -107,6 +123,33 @@ class _Account(click.ParamType[AccountSpec]):
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory that keeps accounts, orders and trades; without it they end with the process.",
 )
+@click.option(
+    "--faults",
+    type=_Faults(),
+    help="Let things go wrong as on the real exchange's bad days: drawn from a seed, so many a minute"
+    f" ({PER_MINUTE:g} unless told).",
+)
+@click.option(
+    "--socket-day",
+    type=click.FloatRange(min=0, min_open=True),
+    default=SocketLife().day_s,
+    show_default=True,
+    help="Seconds after which a WebSocket connection ends; `serverShutdown` tells it a little before.",
+)
+@click.option(
+    "--ping-every",
+    type=click.FloatRange(min=0, min_open=True),
+    default=SocketLife().ping_every_s,
+    show_default=True,
+    help="Seconds between the pings that a WebSocket connection is sent.",
+)
+@click.option(
+    "--pong-within",
+    type=click.FloatRange(min=0, min_open=True),
+    default=SocketLife().pong_within_s,
+    show_default=True,
+    help="Seconds in which a ping must be answered, or the connection ends.",
+)
 def venue(
     *,
     port: int,
@@ -123,6 +166,10 @@ def venue(
     limits: Literal["binance", "off"],
     liquidate: Literal["on", "off"],
     state: Path | None,
+    faults: FaultPlan | None,
+    socket_day: float,
+    ping_every: float,
+    pong_within: float,
 ) -> None:
     """Serve our own exchange: Binance's USDⓈ-M REST and WebSocket protocol on one port."""
     config = VenueConfig(
@@ -140,6 +187,8 @@ def venue(
         limits=limits,
         liquidate=liquidate == "on",
         state=state,
+        faults=faults,
+        socket_life=SocketLife(day_s=socket_day, ping_every_s=ping_every, pong_within_s=pong_within),
     )
     import uvloop
 

@@ -17,6 +17,7 @@ from pms.venue.conditional.room import Conditionals
 from pms.venue.countdown import Countdowns
 from pms.venue.exchange import Exchange
 from pms.venue.faults import Faults
+from pms.venue.faults.replica import LateReads
 from pms.venue.feeds.hub import Hub
 from pms.venue.feeds.publisher import Feeds
 from pms.venue.funding import Fundings
@@ -57,7 +58,8 @@ def build(
         symbol.name: Market(symbol, start_price=synthetic.start_price(symbol))
         for symbol in symbols.by_name.values()
     }
-    hub, faults = Hub(), Faults()
+    faults = Faults(monotonic_ns)
+    hub = Hub(faults)
 
     def expired(key: str) -> None:
         event = encode(user_events.listen_key_expired(key, time=clock()))
@@ -70,16 +72,17 @@ def build(
         token=lambda: token(LISTEN_KEY_LENGTH),
         expired=expired,
     )
-    feeds = Feeds(markets, hub=hub, faults=faults, key_of=keys.of, clock=clock, monotonic_ns=monotonic_ns)
+    feeds = Feeds(markets, hub=hub, faults=faults, keys=keys, clock=clock, monotonic_ns=monotonic_ns)
     exchange = Exchange(markets, journal=journal, publisher=feeds, clock=clock, fees=fees)
     for order in restore(exchange, memory):
         log.warning("venue.unlisted_order", symbol=order.symbol, order=order.order_id)
     acts = Acts(exchange)
+    conditionals = Conditionals(exchange, memory.algos.values(), token=token)
     venue = Venue(
         exchange=exchange,
         acts=acts,
         amendments=Amendments(exchange, memory.amendments),
-        conditionals=Conditionals(exchange, memory.algos.values(), token=token),
+        conditionals=conditionals,
         fundings=Fundings(exchange, acts),
         feeds=feeds,
         symbols=symbols,
@@ -94,6 +97,7 @@ def build(
         keys=keys,
         countdowns=Countdowns(memory.countdowns.values(), exchange=exchange, journal=journal),
         faults=faults,
+        late_reads=LateReads(exchange, faults, clock=clock),
         clock=clock,
         monotonic_ns=monotonic_ns,
         token=token,

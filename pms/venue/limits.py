@@ -70,6 +70,8 @@ class _Address:
     weight: _Window
     refused: _Window
     banned_until: int = 0
+    #: The minute in which it may ask nothing more, whatever it used
+    used_up: int = -1
 
 
 @dataclass(slots=True)
@@ -93,14 +95,13 @@ class RateLimits:
     def charge(self, address: str, weight: int) -> int:
         """Count a request; returns the weight used this minute. Raises 429, then 418."""
         now = self._clock()
-        state = self._addresses.get(address)
-        if state is None:
-            state = self._addresses[address] = _Address(_Window(MINUTE_MS), _Window(MINUTE_MS))
-        if self.enforced and state.banned_until > now:
+        state = self._address(address)
+        if state.banned_until > now:
             self.turned_away += 1
             raise self._banned(address, state, now)
         used = state.weight.count(now, weight)
-        if self.enforced and used > self.allowed.weight_per_minute:
+        over = self.enforced and used > self.allowed.weight_per_minute
+        if over or state.used_up == state.weight.start:
             self.turned_away += 1
             if state.refused.count(now, 1) > PATIENCE:
                 state.banned_until = now + BAN_MS
@@ -108,6 +109,16 @@ class RateLimits:
             retry_after = state.weight.retry_after(now)
             raise errors.too_many_requests(self.allowed.weight_per_minute, retry_after=retry_after)
         return used
+
+    def use_up(self, address: str) -> None:
+        """Let an address have nothing left in this minute, even where nothing is enforced."""
+        state = self._address(address)
+        state.weight.count(self._clock(), 0)
+        state.used_up = state.weight.start
+
+    def ban(self, address: str, ms: int) -> None:
+        """Turn an address away for so long, even where nothing is enforced."""
+        self._address(address).banned_until = self._clock() + ms
 
     def charge_order(self, account: str, ten_seconds: int = 1, minute: int = 1) -> tuple[int, int]:
         """Count orders; returns the counts of 10 s and of 1 min. Raises -1015."""
@@ -164,6 +175,12 @@ class RateLimits:
             "orders_10s": max((state.ten_seconds.most for state in self._orders.values()), default=0),
             "turnedAway": self.turned_away,
         }
+
+    def _address(self, address: str) -> _Address:
+        state = self._addresses.get(address)
+        if state is None:
+            state = self._addresses[address] = _Address(_Window(MINUTE_MS), _Window(MINUTE_MS))
+        return state
 
     @staticmethod
     def _banned(address: str, state: _Address, now: int) -> errors.VenueError:

@@ -14,6 +14,7 @@ from pms.venue.conditional.room import Conditionals
 from pms.venue.countdown import Countdowns
 from pms.venue.exchange import Exchange
 from pms.venue.faults import Faults
+from pms.venue.faults.replica import LateReads
 from pms.venue.feeds.publisher import Feeds
 from pms.venue.funding import Fundings
 from pms.venue.limits import RateLimits
@@ -57,6 +58,7 @@ class Venue:
     keys: ListenKeys
     countdowns: Countdowns
     faults: Faults
+    late_reads: LateReads
     clock: Callable[[], int]
     monotonic_ns: Callable[[], int]
     token: Callable[[int], str]

@@ -101,8 +101,15 @@ class Session:
         with self.steps.step("prices, trades, candles"):
             self.operator.trade("BUY", "0.5")
             same(len((await made.fetch_order_book(MARKET, 5))["bids"]), 5)
-            assert await made.fetch_trades(MARKET, limit=5)
+            # They are told a tenth of a second late, one by one
+            trades: list[Any] = []
+            while not trades:
+                trades = await made.fetch_trades(MARKET, limit=5)
+                await asyncio.sleep(0.2)
             assert await made.fetch_ohlcv(MARKET, "1m", limit=3)
+            assert await made.fetch_mark_ohlcv(MARKET, "1m", limit=3)
+            assert await made.fetch_index_ohlcv(MARKET, "1m", limit=3)
+            assert await made.fetch_premium_index_ohlcv(MARKET, "1m", limit=3)
             assert (await made.fetch_ticker(MARKET))["last"]
             assert await made.fetch_tickers([MARKET])
             assert await made.fetch_bids_asks([MARKET])

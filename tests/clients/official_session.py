@@ -18,7 +18,7 @@ from binance_common.errors import BadRequestError, UnauthorizedError
 from binance_sdk_derivatives_trading_usds_futures.derivatives_trading_usds_futures import (
     DerivativesTradingUsdsFutures,
 )
-from session import MIDDLE, SYMBOL, TICK, Operator, Steps, raises, same, until
+from session import MIDDLE, SYMBOL, TICK, Operator, Steps, raises, same, soon, until
 
 LOWER = SYMBOL.lower()
 
@@ -117,9 +117,15 @@ class Session:
             same(len(depth.bids), 5)
             assert rest.recent_trades_list(SYMBOL, limit=5).data()[0].price
             assert rest.old_trades_lookup(SYMBOL, limit=5).data()[0].price
-            assert rest.compressed_aggregate_trades_list(SYMBOL, limit=5).data()[0].p
+            aggregates = soon(
+                lambda: rest.compressed_aggregate_trades_list(SYMBOL, limit=5).data(), "an aggregate trade"
+            )
+            assert aggregates[0].p
             assert rest.kline_candlestick_data(SYMBOL, "1m", limit=3).data()
             assert rest.continuous_contract_kline_candlestick_data(SYMBOL, "PERPETUAL", "1m", limit=3).data()
+            assert rest.mark_price_kline_candlestick_data(SYMBOL, "1m", limit=3).data()
+            assert rest.index_price_kline_candlestick_data(SYMBOL, "1m", limit=3).data()
+            assert rest.premium_index_kline_data(SYMBOL, "1m", limit=3).data()
             rest.mark_price(symbol=SYMBOL).data()
             rest.mark_price().data()
             rest.get_funding_rate_history(symbol=SYMBOL).data()

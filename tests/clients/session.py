@@ -113,6 +113,16 @@ async def until(true: Callable[[], Any], what: str) -> Any:
     return found
 
 
+def soon(true: Callable[[], Any], what: str) -> Any:
+    """Ask until something is so; what it then is."""
+    until_s = time.monotonic() + WAIT_S
+    while not (found := true()):
+        if time.monotonic() > until_s:
+            raise AssertionError(f"not within {WAIT_S:g} s: {what}")
+        time.sleep(0.2)
+    return found
+
+
 async def raises(kind: type[BaseException], call: Callable[[], Any], *words: str) -> BaseException:
     """The error of exactly this class that a call must end in, its text holding the words."""
     try:

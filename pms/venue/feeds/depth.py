@@ -72,7 +72,6 @@ class DepthFeed:
         ids: UpdateIds,
         faults: Faults,
         clock: Callable[[], int],
-        monotonic_ns: Callable[[], int],
     ) -> None:
         self.market = market
         # A replayed symbol sends each recorded diff as one diff, on every stream alike
@@ -81,7 +80,6 @@ class DepthFeed:
         self._ids = ids
         self._faults = faults
         self._clock = clock
-        self._monotonic_ns = monotonic_ns
         self._chains: dict[str, _Chain] = {}
         self._on_subscribed: Callable[[], None] | None = None
         self._on_snapshot: Callable[[], None] | None = None
@@ -121,15 +119,17 @@ class DepthFeed:
             chain.dirty = True
             if self.unmerged or chain.interval == 0:
                 if dropped is None:
-                    dropped = self._faults.on_diff(self.market.symbol.name, self._monotonic_ns())
+                    dropped = self._lost()
                 self._send(kind, chain, time=time, dropped=dropped)
 
     def flush(self, interval: int, *, time: int) -> None:
         """Send what the streams of this interval have gathered."""
         for kind, chain in self._chains.items():
             if chain.interval == interval and chain.dirty:
-                dropped = self._faults.on_diff(self.market.symbol.name, self._monotonic_ns())
-                self._send(kind, chain, time=time, dropped=dropped)
+                self._send(kind, chain, time=time, dropped=self._lost())
+
+    def _lost(self) -> bool:
+        return bool(self._faults.rules) and self._faults.on_diff(self.market.symbol.name)
 
     def _send(self, kind: str, chain: _Chain, *, time: int, dropped: bool) -> None:
         symbol = self.market.symbol
@@ -165,6 +165,10 @@ class DepthFeed:
         """The REST depth answer: the book as it is, under an id of its own."""
         if self._on_snapshot is not None and self.listened:
             self._on_snapshot()
+        return self.seen(limit, time=time)
+
+    def seen(self, limit: int, *, time: int) -> dict[str, object]:
+        """A snapshot that nobody who waits for one is told of."""
         symbol, book = self.market.symbol, self.market.book
         return {
             "lastUpdateId": self._ids.take(),

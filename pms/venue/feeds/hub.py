@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from pms.venue.faults import FaultKind, Faults
+from pms.venue.faults.strange import strange
+
 
 class Message:
     """One payload, framed at most once for plain and once for combined connections."""
@@ -50,11 +53,19 @@ class Subscriber(Protocol):
     def deliver_user(self, key: str, type_: str, payload: bytes) -> None:
         """Take a user event of a listen key it follows; must not block or raise."""
 
+    @property
+    def route_name(self) -> str:
+        """The route it came by, as rules name it."""
+
+    def suffer(self, kind: FaultKind) -> None:
+        """Be cut, muted or shut."""
+
 
 class Hub:
     """Subscriptions by stream and by listen key. Dicts serve as ordered sets: delivery order is stable."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
         self._streams: dict[str, dict[Subscriber, None]] = {}
         self._keys: dict[str, dict[Subscriber, None]] = {}
         self._opened: list[Callable[[str], None]] = []
@@ -107,11 +118,35 @@ class Hub:
         listeners = self._streams.get(stream)
         if listeners is None:
             return
+        if self._faults.rules:
+            self._disturbed(stream, payload, list(listeners))
+            return
         message = Message(stream, payload)
         for subscriber in list(listeners):
             subscriber.deliver(message)
 
     def publish_user(self, key: str, type_: str, payload: bytes) -> None:
         """Send a user event to everybody who follows the key."""
-        for subscriber in list(self._keys.get(key, ())):
+        followers = list(self._keys.get(key, ()))
+        if self._faults.rules:
+            followers = self._left(followers, type_)
+        for subscriber in followers:
             subscriber.deliver_user(key, type_, payload)
+
+    def _disturbed(self, stream: str, payload: bytes, listeners: list[Subscriber]) -> None:
+        odd = self._faults.on_message("", stream)
+        for each in [payload] if odd is None else strange(odd.kind, payload):
+            message = Message(stream, each)
+            for subscriber in self._left(listeners, stream):
+                subscriber.deliver(message)
+
+    def _left(self, subscribers: list[Subscriber], subject: str) -> list[Subscriber]:
+        """Those whose connection no rule strikes just now."""
+        left = []
+        for subscriber in subscribers:
+            fault = self._faults.on_socket(subscriber.route_name, subject)
+            if fault is None:
+                left.append(subscriber)
+            else:
+                subscriber.suffer(fault.kind)
+        return left

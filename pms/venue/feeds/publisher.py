@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
-from itertools import groupby
 
 import msgspec
 
 from pms.venue.candles import Candles
-from pms.venue.faults import FaultKind, Faults
+from pms.venue.faults import Fault, FaultKind, Faults
+from pms.venue.feeds.aggregates import Aggregate, Aggregates
 from pms.venue.feeds.depth import DepthFeed, UpdateIds
 from pms.venue.feeds.force_orders import ForceOrders
 from pms.venue.feeds.hub import Hub
+from pms.venue.feeds.marks import Marks
 from pms.venue.feeds.rolling import Rolling
+from pms.venue.feeds.users import UserFeed
+from pms.venue.listen_keys import ListenKeys
 from pms.venue.market import Market
-from pms.venue.symbols import plain
-from pms.venue.transaction import Print, Transaction, UserEvent
+from pms.venue.symbols import Symbol, plain
+from pms.venue.transaction import Print, Transaction
 
 encode = msgspec.json.Encoder().encode
 TICK_MS = 50
 BestPrices = tuple[int, int, int, int]
+MOST_LEVELS = 1000
+ALL_BOOK_TICKERS, ALL_BOOK_TICKERS_MS = "!bookTicker", 5_000
 
 
 class Feeds:
@@ -33,33 +37,31 @@ class Feeds:
         *,
         hub: Hub,
         faults: Faults,
-        key_of: Callable[[str], str | None],
+        keys: ListenKeys,
         clock: Callable[[], int],
         monotonic_ns: Callable[[], int],
     ) -> None:
         self.markets = markets
         self.hub = hub
-        self.faults = faults
-        self.key_of = key_of
         self.clock = clock
-        self.monotonic_ns = monotonic_ns
+        self.users = UserFeed(hub=hub, faults=faults, keys=keys, monotonic_ns=monotonic_ns)
         # Microseconds since the epoch: ahead of all ids that an earlier run can have reached
         self.ids = UpdateIds(clock() * 1000)
         self.depth = {
-            name: DepthFeed(
-                market, hub=hub, ids=self.ids, faults=faults, clock=clock, monotonic_ns=monotonic_ns
-            )
+            name: DepthFeed(market, hub=hub, ids=self.ids, faults=faults, clock=clock)
             for name, market in markets.items()
         }
-        # Bounded: what a benchmark or an operator asks for is the latest
-        self.emissions: deque[tuple[str, int]] = deque(maxlen=50_000)
         self.candles = {name: Candles() for name in markets}
         self.latest_prints: dict[str, list[Print]] = {name: [] for name in markets}
-        self._rolling = Rolling(markets, self.candles, hub=hub, clock=clock)
+        self.aggregates = {name: Aggregates() for name in markets}
+        self.marks = Marks(markets)
+        self._rolling = Rolling(markets, self.candles, hub=hub, faults=faults, clock=clock)
         self._force_orders = ForceOrders(markets, hub=hub, clock=clock)
         self._by_lower = {market.symbol.lower: name for name, market in markets.items()}
         self._best: dict[str, BestPrices] = {}
+        self._best_told: dict[str, BestPrices] = {}
         hub.on_change(opened=self._opened, closed=self._closed)
+        faults.keepers[FaultKind.STALE_SNAPSHOT] = self._snapshots
 
     def _opened(self, stream: str) -> None:
         symbol, _, kind = stream.partition("@")
@@ -74,30 +76,17 @@ class Feeds:
     def publish(self, transaction: Transaction) -> None:
         """Send everything of one transaction; never blocks."""
         for event in transaction.events:
-            self._user(event)
+            self.users.send(event)
         if transaction.prints:
             self._trades(transaction)
         for name in transaction.touched:
             self._book(name, transaction)
         self._force_orders.take(transaction.liquidated)
 
-    def _user(self, event: UserEvent) -> None:
-        key = self.key_of(event.account)
-        if key is None:
-            return
-        payload = encode(event.payload)
-        order = event.payload.get("o")
-        if isinstance(order, dict) and order.get("X") == "FILLED":
-            self.emissions.append((str(order["c"]), self.monotonic_ns()))
-        if self.faults.rules:
-            told = order if isinstance(order, dict) else event.payload
-            client_order_id = str(told.get("c") or told.get("caid", ""))
-            fault = self.faults.on_event(event.account, event.type, client_order_id, self.monotonic_ns())
-            if fault is FaultKind.WITHHOLD_EVENT:
-                return
-            if fault is FaultKind.DUPLICATE_EVENT:
-                self.hub.publish_user(key, event.type, payload)
-        self.hub.publish_user(key, event.type, payload)
+    def _snapshots(self, fault: Fault) -> dict[str, dict[str, object]]:
+        """Snapshots of now, for a rule that answers with them later."""
+        names = [name for name in self.depth if fault.symbol in ("", name)]
+        return {name: self.depth[name].seen(MOST_LEVELS, time=self.clock()) for name in names}
 
     def _trades(self, transaction: Transaction) -> None:
         now = self.clock()
@@ -123,34 +112,21 @@ class Feeds:
                     "st": 1,
                 }
                 self.hub.publish(stream, encode(trade))
-        self._aggregate_trades(transaction, now)
+            if (whole := self.aggregates[each.symbol].take(each)) is not None:
+                self._aggregate(symbol, whole)
 
-    def _aggregate_trades(self, transaction: Transaction, now: int) -> None:
-        def key(each: Print) -> tuple[str, int, bool]:
-            return each.symbol, each.price, each.buyer_is_maker
+    def _aggregate(self, symbol: Symbol, whole: Aggregate) -> None:
+        stream = f"{symbol.lower}@aggTrade"
+        if self.hub.wanted(stream):
+            row = whole.row(symbol)
+            named = {"e": "aggTrade", "E": self.clock(), "a": row.pop("a"), "s": symbol.name}
+            self.hub.publish(stream, encode({**named, **row, "st": 1}))
 
-        for (name, price, buyer_is_maker), group in groupby(transaction.prints, key):
-            symbol = self.markets[name].symbol
-            stream = f"{symbol.lower}@aggTrade"
-            if not self.hub.wanted(stream):
-                continue
-            trades = list(group)
-            quantity = symbol.quantity_text(sum(each.quantity for each in trades))
-            aggregate = {
-                "e": "aggTrade",
-                "E": now,
-                "a": trades[0].trade_id,
-                "s": name,
-                "p": symbol.price_text(price),
-                "q": quantity,
-                "nq": quantity,
-                "f": trades[0].trade_id,
-                "l": trades[-1].trade_id,
-                "T": transaction.time,
-                "m": buyer_is_maker,
-                "st": 1,
-            }
-            self.hub.publish(stream, encode(aggregate))
+    def whole_aggregates(self, now: int) -> None:
+        """Tell the aggregates whose time is over."""
+        for name, each in self.aggregates.items():
+            if (whole := each.due(now)) is not None:
+                self._aggregate(self.markets[name].symbol, whole)
 
     def _book(self, name: str, transaction: Transaction) -> None:
         book = self.markets[name].book
@@ -177,11 +153,23 @@ class Feeds:
         if self._best.get(name) == best:
             return
         self._best[name] = best
-        symbol = self.markets[name].symbol
-        stream = f"{symbol.lower}@bookTicker"
-        if not self.hub.wanted(stream):
+        stream = f"{self.markets[name].symbol.lower}@bookTicker"
+        if self.hub.wanted(stream):
+            self.hub.publish(stream, encode(self._ticker(name, best, time)))
+
+    def _book_tickers(self, now: int) -> None:
+        """!bookTicker: whose best prices changed since it was last sent."""
+        if not self.hub.wanted(ALL_BOOK_TICKERS):
+            self._best_told.clear()
             return
-        ticker = {
+        for name, best in self._best.items():
+            if self._best_told.get(name) != best:
+                self._best_told[name] = best
+                self.hub.publish(ALL_BOOK_TICKERS, encode(self._ticker(name, best, now)))
+
+    def _ticker(self, name: str, best: BestPrices, time: int) -> dict[str, object]:
+        symbol = self.markets[name].symbol
+        return {
             "e": "bookTicker",
             "u": self.ids.last,
             "s": name,
@@ -194,7 +182,6 @@ class Feeds:
             "E": self.clock(),
             "st": 1,
         }
-        self.hub.publish(stream, encode(ticker))
 
     def mark_price(self, name: str, time: int) -> dict[str, object]:
         """The markPriceUpdate payload of a symbol."""
@@ -225,9 +212,13 @@ class Feeds:
                 if beat * TICK_MS % interval == 0:
                     for feed in self.depth.values():
                         feed.flush(interval, time=now)
+            self.whole_aggregates(now)
             self._rolling.tick(beat * TICK_MS)
             if beat * TICK_MS % 1000 == 0:
                 self._force_orders.flush()
+                self.marks.look(now)
+                if beat * TICK_MS % ALL_BOOK_TICKERS_MS == 0:
+                    self._book_tickers(now)
                 self._mark_prices(now, seconds=beat * TICK_MS // 1000)
 
     def _mark_prices(self, now: int, *, seconds: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pms.venue.candles import INTERVALS, Candle, Candles, after
+from pms.venue.faults import FaultKind, Faults
 from pms.venue.feeds.hub import Hub
 from pms.venue.market import Market
 from pms.venue.symbols import Symbol
@@ -80,11 +81,14 @@ class Rolling:
         candles: Mapping[str, Candles],
         *,
         hub: Hub,
+        faults: Faults,
         clock: Callable[[], int],
     ) -> None:
         self._markets = markets
         self._candles = candles
         self._hub = hub
+        self._faults = faults
+        self._late: list[tuple[int, Callable[[], None]]] = []
         self._clock = clock
         self._sent: dict[str, tuple[int, int]] = {}
 
@@ -97,6 +101,8 @@ class Rolling:
 
     def _klines(self) -> None:
         now = self._clock()
+        if self._late:
+            self._overdue(now)
         for name, market in self._markets.items():
             lower = market.symbol.lower
             for interval in INTERVALS:
@@ -113,11 +119,30 @@ class Rolling:
             return
         sent = self._sent.get(stream)
         if sent is not None and len(bars) > 1 and bars[-2].opened == sent[0]:
-            self._send_kline(stream, kind, name, interval, bars[-2], now=now, closed=True)
+            self._close(stream, kind, name, interval, bars[-2], now=now)
         state = bars[-1].opened, bars[-1].trades
         if state != sent:
             self._sent[stream] = state
             self._send_kline(stream, kind, name, interval, bars[-1], now=now, closed=False)
+
+    def _close(self, stream: str, kind: str, name: str, interval: str, bar: Candle, *, now: int) -> None:
+        """Send a bar's last frame: now, or behind the next bar's first ones where a rule says so."""
+        rules = self._faults.rules
+        fault = self._faults.on_symbol(FaultKind.LATE_CLOSE, name) if rules else None
+        if fault is None:
+            self._send_kline(stream, kind, name, interval, bar, now=now, closed=True)
+            return
+
+        def later() -> None:
+            self._send_kline(stream, kind, name, interval, bar, now=self._clock(), closed=True)
+
+        self._late.append((now + fault.ms, later))
+
+    def _overdue(self, now: int) -> None:
+        due = [send for at, send in self._late if at <= now]
+        self._late = [each for each in self._late if each[0] > now]
+        for send in due:
+            send()
 
     def _send_kline(
         self, stream: str, kind: str, name: str, interval: str, bar: Candle, *, now: int, closed: bool

@@ -56,6 +56,10 @@ class Level(ABC):
         """The order that trades before all others here."""
 
     @abstractmethod
+    def ahead_of(self, order: BookOrder) -> int:
+        """Anonymous lots that trade before this order does."""
+
+    @abstractmethod
     def append(self, order: BookOrder) -> None:
         """Take in an order that arrives now."""
 

@@ -29,6 +29,7 @@ from pms.venue.ws.server import WebSocketFace
 
 encode = msgspec.json.Encoder().encode
 MAX_WAIT_S = 60.0
+LAST_ORDER_ID = 1 << 62
 Handler = Callable[[web.Request], Awaitable[object]]
 
 
@@ -73,6 +74,7 @@ class AdminFace:
             web.post(f"{base}/order", self._guarded(self._order)),
             web.post(f"{base}/close", self._guarded(self._close)),
             web.post(f"{base}/funding", self._guarded(self._fund)),
+            web.post(f"{base}/ids", self._guarded(self._go_on_from)),
             web.post(f"{base}/listenKey/expire", self._guarded(self._expire_key)),
             web.get(f"{base}/sockets", self._guarded(self._list_sockets)),
             web.post(f"{base}/sockets/cut", self._guarded(self._cut_sockets)),
@@ -113,7 +115,7 @@ class AdminFace:
 
     async def _emissions(self, request: web.Request) -> object:
         """When each order's last fill was handed to its user stream, by the monotonic clock."""
-        sent = list(self._venue.feeds.emissions)
+        sent = list(self._venue.feeds.users.emissions)
         return {"emissions": [{"at": at_ns, "clientOrderId": order} for order, at_ns in sent]}
 
     async def _trades(self, request: web.Request) -> object:
@@ -263,6 +265,15 @@ class AdminFace:
             return {"fundingTime": self._venue.exchange.markets[symbol.name].next_funding}
         funding = self._venue.acts.fund(symbol.name, rate)
         return {"fundingTime": funding.time, "markPrice": str(funding.mark)}
+
+    async def _go_on_from(self, request: web.Request) -> object:
+        """Let a symbol's order ids go on from a number, beyond 2^53 for instance: {symbol, orderId}."""
+        body = await _body(request)
+        market, first = self._venue.exchange.markets[self._symbol(body).name], body.get("orderId")
+        if not isinstance(first, int) or not market.next_order_id <= first <= LAST_ORDER_ID:
+            raise AdminError(f"orderId must be a whole number, {market.next_order_id} to {LAST_ORDER_ID}")
+        market.next_order_id = first
+        return {"orderId": first}
 
     async def _expire_key(self, request: web.Request) -> object:
         self._venue.keys.expire_now(self._account(await _body(request)).name)

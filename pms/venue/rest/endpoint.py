@@ -28,6 +28,8 @@ class Call:
     venue: Venue
     params: Params
     _account: Account | None = None
+    # By how much the clock is wrong that the caller is shown
+    skew_ms: int = 0
 
     @property
     def account(self) -> Account:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pms.venue import candles, errors
+from pms.venue.faults import FaultKind
 from pms.venue.market import Market
 from pms.venue.params import Params
 from pms.venue.rest.endpoint import Call, Endpoint, Security, by_symbol
@@ -21,7 +22,7 @@ def ping(call: Call) -> dict[str, Any]:
 
 def time(call: Call) -> dict[str, Any]:
     """GET /v1/time."""
-    return {"serverTime": call.venue.clock()}
+    return {"serverTime": call.venue.clock() + call.skew_ms}
 
 
 def exchange_info(call: Call) -> dict[str, Any]:
@@ -41,7 +42,10 @@ def depth(call: Call) -> dict[str, object]:
     limit = call.params.integer("limit", 500)
     if limit not in DEPTH_WEIGHTS:
         raise errors.bad_depth_limit(limit)
-    feed = call.venue.feeds.depth[market.symbol.name]
+    feed, faults = call.venue.feeds.depth[market.symbol.name], call.venue.faults
+    if faults.rules and (late := faults.on_symbol(FaultKind.STALE_SNAPSHOT, market.symbol.name)):
+        seen: dict[str, Any] = late.kept[market.symbol.name]
+        return {**seen, "bids": seen["bids"][:limit], "asks": seen["asks"][:limit]}
     return feed.snapshot(limit, time=call.venue.clock())
 
 

@@ -128,7 +128,7 @@ def amend(call: Call) -> dict[str, Any]:
     params = call.params
     market = call.venue.market(params)
     side = SIDES[params.choice("side", SIDES, code=-1117)]
-    match = _price_match(params)
+    match, modify_id = _price_match(params), params.integer("modifyId")
     order = _find(call, market)
     if order is None or not order.open:
         raise errors.refusal(-2013)
@@ -146,7 +146,6 @@ def amend(call: Call) -> dict[str, Any]:
     order = call.venue.amendments.amend(call.account, order, price=price, lots=lots, price_match=match)
     view = acknowledged(order, market, accepted=False, legacy=call.venue.legacy_acks)
     view["pair"] = market.symbol.name
-    modify_id = params.integer("modifyId")
     if modify_id is not None:
         view["modifyId"] = modify_id
     return view
@@ -212,23 +211,32 @@ def open_orders(call: Call) -> list[dict[str, Any]]:
     market = call.venue.chosen_market(call.params)
     orders = call.account.open_orders(None if market is None else market.symbol.name)
     markets = call.venue.exchange.markets
-    faults, now, name = call.venue.faults, call.venue.monotonic_ns(), call.account.name
-    listed = [order for order in orders if not faults.on_listing(name, order.client_order_id, now)]
-    return [queried(order, markets[order.symbol]) for order in listed]
+    faults, name = call.venue.faults, call.account.name
+    if faults.rules:
+        orders = [order for order in orders if not faults.on_listing(name, order.client_order_id)]
+    return [queried(order, markets[order.symbol]) for order in orders]
 
 
 def all_orders(call: Call) -> list[dict[str, Any]]:
-    """GET /v1/allOrders: from an id on, or a window of at most 7 days, ascending."""
-    market = call.venue.market(call.params)
-    name, now = market.symbol.name, call.venue.clock()
-    limit = call.params.limited("limit", default=500, most=1000)
-    first = call.params.integer("orderId")
-    window = window_of_a_week(call.params, now)
-    if first is not None:
-        orders = call.account.orders_from(name, first, limit)
+    """GET /v1/allOrders: from an id on, or a window of at most 7 days, ascending; ids are a symbol's own."""
+    params, now, markets = call.params, call.venue.clock(), call.venue.exchange.markets
+    first = params.integer("orderId")
+    market = call.venue.chosen_market(params) if first is None else call.venue.market(params)
+    limit = params.limited("limit", default=500, most=1000)
+    start, end = window_of_a_week(params, now)
+    if market is not None and first is not None:
+        orders = call.account.orders_from(market.symbol.name, first, limit)
     else:
-        orders = call.account.orders_between(name, *window, limit, newest=not call.params.sent("startTime"))
-    return [queried(order, market) for order in orders if retained(order, now)]
+        newest = not params.sent("startTime")
+        names = list(markets) if market is None else [market.symbol.name]
+        found = [
+            order
+            for name in names
+            for order in call.account.orders_between(name, start, end, limit, newest=newest)
+        ]
+        found.sort(key=lambda each: (each.created, each.symbol, each.order_id))
+        orders = found[-limit:] if newest else found[:limit]
+    return [queried(order, markets[order.symbol]) for order in orders if retained(order, now)]
 
 
 def user_trades(call: Call) -> list[dict[str, Any]]:

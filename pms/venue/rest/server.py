@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import replace
 
 import structlog
 from aiohttp import web
 
 from pms.venue import errors
 from pms.venue.errors import VenueError
-from pms.venue.faults import AFTER, BEFORE, Fault, FaultKind
+from pms.venue.faults import requests
+from pms.venue.faults.requests import Cut, Gateway, Ordeal
 from pms.venue.params import Params
 from pms.venue.rest import batches
 from pms.venue.rest.dispatch import Answer, Asked, dispatch, encode, refused
@@ -25,6 +26,7 @@ class RestFace:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
+        self._ordeal = Ordeal(venue)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -38,24 +40,24 @@ class RestFace:
         asked = Asked(method, path, query, body, request.headers.get("X-MBX-APIKEY"), request.remote or "")
         try:
             params = Params(query, body)
-            subject = _client_order_id(params)
             if (method, path) == PLACE:
-                self._venue.requests.arrivals.append(Arrival(at_ns, subject))
+                self._venue.requests.arrivals.append(Arrival(at_ns, requests.subject_of(params)))
             elif (method, path) == PLACE_BATCH:
                 arrived = (Arrival(at_ns, each) for each in batches.placed_ids(params))
                 self._venue.requests.arrivals.extend(arrived)
-            if self._venue.faults.rules and (fault := self._fault(BEFORE, method, path, subject)):
-                await self._suffer(fault, request)
-            result = dispatch(self._venue, asked, params, headers)
-            if self._venue.faults.rules and (fault := self._fault(AFTER, method, path, subject)):
-                await self._suffer(fault, request)
+            if self._venue.faults.rules:
+                result = await self._disturbed(asked, params, headers)
+            else:
+                result = dispatch(self._venue, asked, params, headers)
         except VenueError as error:
             return _written(refused(error, headers))
-        except _BadGateway as fault_answer:
-            if fault_answer.retry_after:
-                headers["Retry-After"] = str(fault_answer.retry_after)
-            return _written(Answer(fault_answer.status, headers, encode(fault_answer.body)))
-        except _Cut:
+        except Gateway as fault:
+            if fault.retry_after:
+                headers["Retry-After"] = str(fault.retry_after)
+            return _written(Answer(fault.status, headers, encode(fault.body)))
+        except Cut:
+            if request.transport is not None:
+                request.transport.abort()
             # Nobody is left to read it; aiohttp wants something to write
             return web.Response()
         except ConnectionError:
@@ -65,46 +67,12 @@ class RestFace:
             return _written(Answer(500, headers, encode(errors.refusal(-1000).body())))
         return _written(Answer(200, headers, encode(result)))
 
-    def _fault(self, kinds: tuple[FaultKind, ...], method: str, path: str, subject: str) -> Fault | None:
-        return self._venue.faults.on_request(
-            kinds, method=method, path=path, subject=subject, at_ns=self._venue.monotonic_ns()
-        )
-
-    async def _suffer(self, fault: Fault, request: web.Request) -> None:
-        kind = fault.kind
-        if kind in (FaultKind.DELAY_BEFORE, FaultKind.DELAY_AFTER):
-            await asyncio.sleep(fault.ms / 1000)
-        elif kind in (FaultKind.HANG_BEFORE, FaultKind.HANG_AFTER):
-            await fault.released.wait()
-        elif kind in (FaultKind.CUT_BEFORE, FaultKind.CUT_AFTER):
-            if request.transport is not None:
-                request.transport.abort()
-            raise _Cut
-        else:
-            raise _BadGateway(fault, timestamp=self._venue.clock(), path=request.path)
-
-
-class _Cut(Exception):
-    """The connection was cut on purpose; there is nobody to answer."""
-
-
-class _BadGateway(Exception):
-    """An answer from the machinery in front of the engine. Without a code it says nothing of the order."""
-
-    def __init__(self, fault: Fault, *, timestamp: int, path: str) -> None:
-        super().__init__(fault.message)
-        self.status = fault.status
-        self.retry_after = fault.retry_after
-        self.body: dict[str, object] = {"timestamp": timestamp, "path": path, "msg": fault.message}
-        if fault.code is not None:
-            self.body = {"code": fault.code, "msg": fault.message}
-
-
-def _client_order_id(params: Params) -> str:
-    for name in ("newClientOrderId", "origClientOrderId", "orderId", "batchOrders", "origClientOrderIdList"):
-        if params.sent(name):
-            return params.need(name)
-    return ""
+    async def _disturbed(self, asked: Asked, params: Params, headers: dict[str, str]) -> object:
+        seen = requests.Asked(asked.method, asked.path, params, asked.key, asked.remote)
+        skew_ms = await self._ordeal.before(seen)
+        result = dispatch(self._venue, replace(asked, skew_ms=skew_ms), params, headers)
+        await self._ordeal.after(seen)
+        return self._ordeal.answered(seen, result)
 
 
 def _written(answer: Answer) -> web.Response:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import groupby
 from typing import Any
 
 from pms.venue import errors
@@ -11,8 +9,6 @@ from pms.venue.feeds.rolling import DAY_MS, last_day
 from pms.venue.market import Market
 from pms.venue.rest.endpoint import Call, Endpoint, Security, by_symbol
 from pms.venue.rest.market_data import each_market, klines, klines_weight, public_trade
-from pms.venue.symbols import Symbol
-from pms.venue.transaction import Print
 
 HOUR_MS = 3_600_000
 
@@ -56,43 +52,24 @@ def older_trades(call: Call) -> list[dict[str, Any]]:
 
 
 def aggregate_trades(call: Call) -> list[dict[str, Any]]:
-    """GET /v1/aggTrades: neighbours of one price, side and time as one."""
+    """GET /v1/aggTrades: as the stream told them; one that may still grow is not told yet."""
     market, params = call.venue.market(call.params), call.params
     limit = params.limited("limit", default=500, most=1000)
     first = params.integer("fromId")
     start, end = params.window()
     if start is not None and end is not None and end - start > HOUR_MS:
         raise errors.window_too_long(1)
+    # Also what no beat of the streams has come round to yet
+    call.venue.feeds.whole_aggregates(call.venue.clock())
     found = [
         each
-        for each in _aggregated(call.venue.feeds.latest_prints[market.symbol.name], market.symbol)
-        if (first is None or each["a"] >= first)
-        and (start is None or each["T"] >= start)
-        and (end is None or each["T"] <= end)
+        for each in call.venue.feeds.aggregates[market.symbol.name].whole
+        if (first is None or each.first >= first)
+        and (start is None or each.time >= start)
+        and (end is None or each.time <= end)
     ]
-    return found[-limit:] if first is None and start is None else found[:limit]
-
-
-def _aggregated(prints: Iterable[Print], symbol: Symbol) -> list[dict[str, Any]]:
-    rows = []
-    for (price, time, buyer_is_maker), group in groupby(
-        prints, lambda each: (each.price, each.time, each.buyer_is_maker)
-    ):
-        trades = list(group)
-        quantity = symbol.quantity_text(sum(each.quantity for each in trades))
-        rows.append(
-            {
-                "a": trades[0].trade_id,
-                "p": symbol.price_text(price),
-                "q": quantity,
-                "nq": quantity,
-                "f": trades[0].trade_id,
-                "l": trades[-1].trade_id,
-                "T": time,
-                "m": buyer_is_maker,
-            }
-        )
-    return rows
+    page = found[-limit:] if first is None and start is None else found[:limit]
+    return [each.row(market.symbol) for each in page]
 
 
 def continuous_klines(call: Call) -> list[list[object]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
+from pms.venue.faults import FaultKind
 from pms.venue.feeds.hub import Hub, Message, text_frame
 from pms.venue.ws.routes import Route
 
@@ -23,16 +25,54 @@ class Pipe(Protocol):
         """Return when the client has read nearly all it was sent, or has gone."""
 
 
+class Nowhere:
+    """The pipe of a connection that looks open and carries nothing any more."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+
+    def write(self, frame: bytes) -> None:
+        """Lose a frame."""
+
+    def abort(self) -> None:
+        """Cut the connection without a close frame."""
+        self._pipe.abort()
+
+    async def drained(self) -> None:
+        """Nothing is on its way."""
+
+
 class Connection:
-    """A subscriber of the hub."""
+    """A subscriber of the hub. `shut` is called when it is to end with a goodbye."""
 
     def __init__(self, pipe: Pipe, hub: Hub, route: Route, *, combined: bool) -> None:
         self.pipe = pipe
         self._hub = hub
         self.route = route
         self.combined = combined
+        self.muted = False
+        self.shut: Callable[[], None] = pipe.abort
         self.streams: dict[str, None] = {}
         self.keys: dict[str, frozenset[str]] = {}
+
+    @property
+    def route_name(self) -> str:
+        """The route it came by, as rules name it."""
+        return self.route.value or "unrouted"
+
+    def suffer(self, kind: FaultKind) -> None:
+        """Be cut without a goodbye, fall silent with the line open, or end early as if its day were over."""
+        if kind is FaultKind.CUT_SOCKET:
+            self.pipe.abort()
+        elif kind is FaultKind.MUTE_SOCKET:
+            self.mute()
+        else:
+            self.shut()
+
+    def mute(self) -> None:
+        """Send nothing any more, neither data nor answers nor pings, and never say so."""
+        self.muted = True
+        self.pipe = Nowhere(self.pipe)
 
     def deliver(self, message: Message) -> None:
         """Write a market message."""

@@ -7,23 +7,26 @@ import contextlib
 from collections import deque
 
 import structlog
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from pms.venue import errors
 from pms.venue.errors import VenueError
-from pms.venue.feeds.hub import Hub
+from pms.venue.faults.requests import Cut, Ordeal
+from pms.venue.feeds.hub import Hub, text_frame
 from pms.venue.rest.dispatch import encode
 from pms.venue.venue import Venue
 from pms.venue.ws.connection import Connection
 from pms.venue.ws.control import handle, subscribe_from_path
+from pms.venue.ws.life import Life, SocketLife, server_shutdown
 from pms.venue.ws.routes import Route
 from pms.venue.ws.trading import HANDSHAKE_WEIGHT, TradingSession
 
 log = structlog.get_logger(__name__)
 
 MAX_BUFFERED = 64 * 1024 * 1024
-PING_EVERY_S = 180.0
 MESSAGES_PER_SECOND = 10
+INCOMING = (WSMsgType.TEXT, WSMsgType.PING, WSMsgType.PONG)
+BROKEN = encode({"id": None, "status": 500, "error": errors.refusal(-1000).body()})
 
 
 class TransportPipe:
@@ -49,6 +52,10 @@ class TransportPipe:
             log.warning("ws.slow_consumer_cut", remote=self._remote)
             self._transport.abort()
 
+    def write_text(self, payload: bytes) -> None:
+        """Send a payload as a text frame."""
+        self.write(text_frame(payload))
+
     def abort(self) -> None:
         """Cut the connection without a close frame."""
         self._transport.abort()
@@ -64,8 +71,10 @@ class TransportPipe:
 class WebSocketFace:
     """All live connections. `limited` enforces ten incoming messages a second."""
 
-    def __init__(self, venue: Venue, *, limited: bool) -> None:
+    def __init__(self, venue: Venue, *, limited: bool, life: SocketLife) -> None:
         self._venue = venue
+        self._life = life
+        self._ordeal = Ordeal(venue)
         self._hub: Hub = venue.feeds.hub
         self._limited = limited
         self.connections: dict[Connection, web.WebSocketResponse] = {}
@@ -103,6 +112,8 @@ class WebSocketFace:
 
     async def close(self) -> None:
         """Say goodbye to all; a client that does not answer in time is cut."""
+        for connection in self.connections:
+            connection.answer(server_shutdown(self._venue.clock()))
         goodbyes = [
             socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
             for socket in (*self.connections.values(), *self._traders)
@@ -112,34 +123,39 @@ class WebSocketFace:
 
     def _handler(self, route: Route, *, combined: bool):  # type: ignore[no-untyped-def]
         async def serve(request: web.Request) -> web.WebSocketResponse:
-            socket = web.WebSocketResponse(autoping=True, compress=False, timeout=0.5, max_msg_size=65_536)
-            await socket.prepare(request)
+            socket = await _accepted(request)
             connection = Connection(TransportPipe(request), self._hub, route, combined=combined)
+            life = Life(socket, self._life, tell=connection.answer, clock=self._venue.clock)
+            connection.shut, life.dead = life.end, lambda: connection.muted
             self.connections[connection] = socket
-            pinger = asyncio.create_task(_ping_forever(socket))
+            living = asyncio.create_task(life.run())
             try:
                 subscribe_from_path(connection, request.match_info.get("streams", ""), request.query_string)
-                await self._listen(connection, route, socket)
+                await self._listen(connection, life, socket)
             finally:
-                pinger.cancel()
+                await life.leave(living)
                 connection.drop()
                 del self.connections[connection]
             return socket
 
         return serve
 
-    async def _listen(self, connection: Connection, route: Route, socket: web.WebSocketResponse) -> None:
+    async def _listen(self, connection: Connection, life: Life, socket: web.WebSocketResponse) -> None:
         loop = asyncio.get_running_loop()
         recent: deque[float] = deque(maxlen=MESSAGES_PER_SECOND)
         async for message in socket:
-            if message.type is not WSMsgType.TEXT:
+            if message.type not in INCOMING:
                 continue
             now = loop.time()
             if self._limited and len(recent) == MESSAGES_PER_SECOND and now - recent[0] < 1.0:
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"Too many requests")
                 return
             recent.append(now)
-            if not handle(connection, route, message.data):
+            if connection.muted:
+                continue
+            if await _heartbeat(message, life, socket):
+                continue
+            if not handle(connection, connection.route, message.data):
                 await socket.close()
                 return
 
@@ -151,19 +167,62 @@ class WebSocketFace:
             return web.Response(
                 body=encode(error.body()), status=error.status, content_type="application/json"
             )
-        socket = web.WebSocketResponse(autoping=True, compress=False, timeout=0.5, max_msg_size=65_536)
-        await socket.prepare(request)
+        socket = await _accepted(request)
         session = TradingSession(self._venue, request.remote or "", request.query_string)
+        life = Life(socket, self._life, tell=TransportPipe(request).write_text, clock=self._venue.clock)
         self._traders.add(socket)
-        pinger = asyncio.create_task(_ping_forever(socket))
+        living = asyncio.create_task(life.run())
+        late: set[asyncio.Task[None]] = set()
         try:
             async for message in socket:
-                if message.type is WSMsgType.TEXT:
+                if await _heartbeat(message, life, socket) or message.type is not WSMsgType.TEXT:
+                    continue
+                if not self._venue.faults.rules:
                     await socket.send_str(_answered(session, message.data).decode())
+                    continue
+                # What suffers is overtaken by what came later, as on the real one
+                suffering = asyncio.create_task(self._suffer(session, message.data, request, socket))
+                late.add(suffering)
+                suffering.add_done_callback(late.discard)
         finally:
-            pinger.cancel()
+            await life.leave(living)
+            for each in late:
+                each.cancel()
             self._traders.discard(socket)
         return socket
+
+    async def _suffer(
+        self, session: TradingSession, text: str, request: web.Request, socket: web.WebSocketResponse
+    ) -> None:
+        try:
+            answer = await session.suffer(text, self._ordeal)
+            await socket.send_str(answer.decode())
+        except Cut:
+            if request.transport is not None:
+                request.transport.abort()
+        except ConnectionError:
+            return
+        except Exception:
+            log.exception("trading_api.failed")
+            await socket.send_str(BROKEN.decode())
+
+
+async def _accepted(request: web.Request) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse(autoping=False, compress=False, timeout=0.5, max_msg_size=65_536)
+    await socket.prepare(request)
+    return socket
+
+
+async def _heartbeat(message: WSMessage, life: Life, socket: web.WebSocketResponse) -> bool:
+    """Answer a ping, note a pong; whether it was either."""
+    if message.type is WSMsgType.PING:
+        with contextlib.suppress(ConnectionError):
+            await socket.pong(message.data)
+    elif message.type is WSMsgType.PONG:
+        life.heard_pong()
+    else:
+        return False
+    return True
 
 
 def _answered(session: TradingSession, text: str) -> bytes:
@@ -171,11 +230,4 @@ def _answered(session: TradingSession, text: str) -> bytes:
         return session.answer(text)
     except Exception:
         log.exception("trading_api.failed")
-        return encode({"id": None, "status": 500, "error": errors.refusal(-1000).body()})
-
-
-async def _ping_forever(socket: web.WebSocketResponse) -> None:
-    with contextlib.suppress(ConnectionError):
-        while True:
-            await asyncio.sleep(PING_EVERY_S)
-            await socket.ping()
+        return BROKEN

@@ -8,7 +8,7 @@ once and sign no more. Trap: the real one lets only Ed25519 keys log on; ours ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -18,8 +18,9 @@ from pms.venue import errors
 from pms.venue.account import Account
 from pms.venue.auth import Credential, check_time
 from pms.venue.errors import VenueError
+from pms.venue.faults.requests import Asked, Gateway, Ordeal
 from pms.venue.params import Params
-from pms.venue.rest.dispatch import TABLE, encode
+from pms.venue.rest.dispatch import TABLE, encode, reader
 from pms.venue.rest.endpoint import Call, Endpoint, Security
 from pms.venue.venue import Venue
 
@@ -53,8 +54,25 @@ class _LoggedOn:
     since: int
 
 
+@dataclass(slots=True)
+class _Reading:
+    """As much of a request as could be read before it was refused."""
+
+    shows_limits: bool
+    id: Any = None
+    request: dict[str, Any] = field(default_factory=dict)
+    params: Params = field(default_factory=lambda: Params(""))
+
+    def read(self, text: str) -> None:
+        """Read a request; raises VenueError where it is none."""
+        self.request = _decoded(text)
+        self.id = _id(self.request)
+        self.params = _params(self.request)
+        self.shows_limits = self.shows_limits and self.params.flag("returnRateLimits") is not False
+
+
 class TradingSession:
-    """One connection: text in, text out; nothing is awaited."""
+    """One connection: text in, text out; nothing is awaited unless rules are in force."""
 
     def __init__(self, venue: Venue, remote: str, query: str) -> None:
         self._venue = venue
@@ -63,21 +81,51 @@ class TradingSession:
         self._shows_limits = dict(parse_qsl(query)).get("returnRateLimits") != "false"
         self._logged_on: _LoggedOn | None = None
         self._last_account: str | None = None
+        # By how much the clock is wrong that judges the request in hand
+        self._skew_ms = 0
 
     def answer(self, text: str) -> bytes:
         """Answer one request, whatever it is."""
-        request_id: Any = None
-        shows_limits = self._shows_limits
+        reading = _Reading(shows_limits=self._shows_limits)
         try:
-            request = _decoded(text)
-            request_id = _id(request)
-            params = _params(request)
-            shows_limits = shows_limits and params.flag("returnRateLimits") is not False
-            view = {"status": 200, "result": self._act(request, params)}
+            reading.read(text)
+            view = {"status": 200, "result": self._act(reading.request, reading.params)}
         except VenueError as error:
             view = {"status": error.status, "error": error.body()}
-        view = {"id": request_id, **view}
-        if shows_limits:
+        return self._enveloped(reading, view)
+
+    async def suffer(self, text: str, ordeal: Ordeal) -> bytes:
+        """Answer one request while rules are in force; raises Cut where the connection is to end."""
+        reading = _Reading(shows_limits=self._shows_limits)
+        try:
+            reading.read(text)
+            seen = self._seen(reading)
+            self._skew_ms = 0 if seen is None else await ordeal.before(seen)
+            result = self._act(reading.request, reading.params)
+            if seen is not None:
+                await ordeal.after(seen)
+                result = ordeal.answered(seen, result)
+            view = {"status": 200, "result": result}
+        except VenueError as error:
+            view = {"status": error.status, "error": error.body()}
+        except Gateway as fault:
+            # Every error has a code here; this one says nothing of the order either
+            view = {"status": fault.status, "error": {"code": -1000, **fault.body}}
+        finally:
+            self._skew_ms = 0
+        return self._enveloped(reading, view)
+
+    def _seen(self, reading: _Reading) -> Asked | None:
+        """The request as rules see it: the REST endpoint behind it."""
+        rest = METHODS.get(str(reading.request.get("method")))
+        if rest is None:
+            return None
+        key = reading.params.text("apiKey") or (self._logged_on.credential.key if self._logged_on else None)
+        return Asked(*rest, reading.params, key, self._remote)
+
+    def _enveloped(self, reading: _Reading, view: dict[str, Any]) -> bytes:
+        view = {"id": reading.id, **view}
+        if reading.shows_limits:
             view["rateLimits"] = self._limits()
         return encode(view)
 
@@ -95,7 +143,7 @@ class TradingSession:
         account = self._caller(endpoint, request, params)
         if account is not None and any(endpoint.orders):
             self._venue.limits.charge_order(account.name, *endpoint.orders)
-        return endpoint.handler(Call(self._venue, params, account))
+        return endpoint.handler(Call(self._venue, params, account, skew_ms=self._skew_ms))
 
     def _charge(self, weight: int) -> None:
         self._venue.limits.charge(self._remote, weight)
@@ -108,16 +156,19 @@ class TradingSession:
         elif self._logged_on is not None and not params.sent("signature"):
             # Its key may have been revoked since
             credential = self._venue.credentials.identify(self._logged_on.credential.key)
-            check_time(params, self._venue.clock())
+            check_time(params, self._now())
         else:
             credential = self._signer(request, params)
         credential.check_may(trade=endpoint.trades)
         self._last_account = credential.account
-        return self._venue.account(credential.account)
+        return reader(self._venue, endpoint, params, credential.account)
+
+    def _now(self) -> int:
+        return self._venue.clock() + self._skew_ms
 
     def _signer(self, request: Mapping[str, Any], params: Params) -> Credential:
         credential = self._venue.credentials.identify(params.text("apiKey"))
-        check_time(params, self._venue.clock())
+        check_time(params, self._now())
         signature = params.need("signature")
         signed = sorted(
             (name, _text(value)) for name, value in _given(request).items() if name != "signature"

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,15 @@ async def user_stream(client: VenueClient) -> Stream:
 async def public_stream(client: VenueClient, *streams: str) -> Stream:
     url = f"{client.url}/public/ws/{'/'.join(streams)}"
     return Stream(await client.session.ws_connect(url, max_msg_size=0))
+
+
+async def met(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that comes by itself."""
+    async with asyncio.timeout(20):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.05)
 
 
 class LocalBook:
