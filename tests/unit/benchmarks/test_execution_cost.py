@@ -7,10 +7,10 @@ from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
-from benchmarks.execution import table
 from benchmarks.execution_cost import cost, mean
 from benchmarks.execution_lanes import Lane
 from benchmarks.execution_outcome import Outcome, Trade
+from benchmarks.execution_table import table
 from benchmarks.execution_ways import WAYS, Side
 from benchmarks.tape import Tape
 
