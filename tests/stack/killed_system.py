@@ -138,7 +138,9 @@ class KilledSystem(System):
 
     async def lose(self, method: str, subject: str) -> int:
         """Let the venue cut the connection on which it is asked, and do nothing."""
-        fault = await self.admin("POST", "faults", kind="cut_before", method=method, subject=subject)
+        fault = await self.admin(
+            "POST", "faults", kind="cut_before", count=-1, method=method, subject=subject
+        )
         return int(fault["id"])
 
     async def held(self, fault: int) -> None:
