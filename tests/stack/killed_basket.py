@@ -60,6 +60,10 @@ class BasketCase(Case):
     async def last(self) -> None:
         if self.middle == PART_FILLED:
             await self.fill_some(self._part(1))
+        elif self.middle in (RESTING, OVERDUE):
+            chased = Decimal((await self.resting("BUY"))["price"])
+            await self.system.move(self.symbol, "0.3")
+            await self.rests("BUY", beside=chased)
 
     async def fly(self) -> None:
         await self.hold("POST", slot=f"{_undo(MARKET):02}")
