@@ -162,6 +162,8 @@ def test_legs_together_weigh_what_each_is_worth() -> None:
     assert (told.filled, told.slippage, told.maker) == (Decimal("0.8"), 5, 1)
     assert told.shortfall == (Decimal(10) + Decimal("4.002")) * 10_000 / 25_000
     assert (told.seconds, told.orders, told.reprices) == (9, 2, 6)
+    half = outcome("chase touch", "BUY", (trade(1, "BUY", "1", "10010"),), last="10010")
+    assert together([large, half]).slippage == Decimal(5 * 20_000 + 10 * 10_000) / 30_000
 
 
 def test_the_baskets_table_fits_a_terminal_and_doubts_all_legs_of_a_whole_that_is_wrong() -> None:
