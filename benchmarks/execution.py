@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from benchmarks.execution_cost import Cost, cost, mean
+from benchmarks.execution_basket import Basket, baskets
+from benchmarks.execution_cost import Cost, cost, mean, together
 from benchmarks.execution_lanes import Lane, caught_up, lanes, touch_of
 from benchmarks.execution_outcome import Outcome, read
-from benchmarks.execution_ways import WAYS, Moment, Way
+from benchmarks.execution_table import basket_table, table, wrong_as_a_whole
+from benchmarks.execution_ways import PLAIN, WAYS, Moment, Side, Way
+from benchmarks.execution_whole import legs_of
 from benchmarks.samples import Progress
 from benchmarks.system import Bench, bench, until
 from benchmarks.tape import PULSE, Tape, tapes, venue_options
@@ -46,22 +49,39 @@ async def run() -> dict[str, Any]:
     figures: dict[str, Any] = {"name": "execution", "speed": 1, "load": round(os.getloadavg()[0], 1)}
     detail: dict[str, Any] = {}
     chart: list[str] = []
-    for tape in tapes():
+    every = tapes()
+    for tape in every:
         found = await played(lanes(tape, PERCENT), speed=1.0, progress=progress)
-        outcomes = found.outcomes
         figures[tape.symbol] = {
             "size": tape.part(PERCENT),
             "seconds": round(tape.seconds, 1),
-            "venue_most_behind_ms": found.behind_ms,
-            "audit_agrees": found.audit["agrees"],
-            "fills": sum(len(each.trades) for each in outcomes),
-            "differing": [
-                f"{each.lane.way.name}: {why}" for each in outcomes for why in each.disagreements()
-            ],
+            **_agreement(found),
         }
-        detail[tape.symbol] = {way.name: _told(way, outcomes) for way in WAYS}
-        chart += table(tape, outcomes)
+        detail[tape.symbol] = {way.name: _told(way, found.outcomes) for way in WAYS}
+        chart += table(tape, found.outcomes)
+    plain = [lane for tape in every for lane in lanes(tape, PERCENT, ways=PLAIN)]
+    legs = baskets(every, PERCENT, sides=[_all(every, "BUY"), _all(every, "SELL")], first=len(plain))
+    beside = [*plain, *(leg for basket in legs for leg in basket.legs)]
+    found = await played(beside, speed=1.0, progress=progress)
+    figures["baskets"] = _agreement(found) | {"differing_as_a_whole": wrong_as_a_whole(legs, found.outcomes)}
+    detail["baskets"] = [_basket_told(each, found.outcomes) for each in legs]
+    chart += basket_table(legs, found.outcomes)
     return figures | {"detail": detail, "chart": chart}
+
+
+def _all(every: Sequence[Tape], side: Side) -> dict[str, Side]:
+    return dict.fromkeys((tape.symbol for tape in every), side)
+
+
+def _agreement(found: Played) -> dict[str, Any]:
+    return {
+        "venue_most_behind_ms": found.behind_ms,
+        "audit_agrees": found.audit["agrees"],
+        "fills": sum(len(each.trades) for each in found.outcomes),
+        "differing": [
+            f"{each.lane.way.name}: {why}" for each in found.outcomes for why in each.disagreements()
+        ],
+    }
 
 
 def _timed(lane: Lane) -> bool:
@@ -164,46 +184,27 @@ def _told(way: Way, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     } | {"mean": _rounded(mean([cost(each) for each in its]))}
 
 
+def _basket_told(basket: Basket, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    its = legs_of(basket, outcomes)
+    return {
+        "name": basket.recipe.name,
+        "side": basket.legs[0].side,
+        "status": basket.shown["status"],
+        "reason": basket.shown["reason"],
+        "whole": _rounded(together(its)),
+        "legs": [
+            {
+                "symbol": each.lane.tape.symbol,
+                "leg": each.lane.way.name,
+                "status": each.status,
+                **_rounded(cost(each)),
+            }
+            for each in its
+        ],
+    }
+
+
 def _rounded(told: Cost) -> dict[str, Decimal | None]:
     """To what the recording can tell."""
     found = {name: getattr(told, name) for name in Cost.__dataclass_fields__}
     return {name: None if value is None else round(value, 3) for name, value in found.items()}
-
-
-COLUMNS = ("filled %", "slip", "maker %", "fees", "all in", "s", "orders", "moves")
-
-
-def table(tape: Tape, outcomes: Sequence[Outcome]) -> list[str]:
-    """One line a way, the mean of its sides; 80 columns wide."""
-    exact = sum(1 for each in outcomes if not each.disagreements())
-    lines = [
-        f"{tape.symbol}, {tape.part(PERCENT)} each, {tape.seconds:.0f} s; basis points, mean of both sides",
-        f"{'':<20}{''.join(f'{name:>{_width(name)}}' for name in COLUMNS)}",
-    ]
-    for way in WAYS:
-        its = [each for each in outcomes if each.lane.way is way]
-        if way is next(each for each in WAYS if each.round_trip):
-            lines.append("there and back")
-        told = mean([cost(each) for each in its])
-        cells = (
-            _text(told.filled, 0, 100),
-            _text(told.slippage, 2),
-            _text(told.maker, 0, 100),
-            _text(told.fees, 2),
-            _text(told.shortfall, 2),
-            _text(told.seconds, 1),
-            _text(told.orders, 0),
-            _text(told.reprices, 0),
-        )
-        row = "".join(f"{cell:>{_width(name)}}" for name, cell in zip(COLUMNS, cells, strict=True))
-        lines.append(f"{way.name:<20}{row}")
-    lines.append(f"venue, record and PostgreSQL agree to the last digit in {exact} of {len(outcomes)}")
-    return lines
-
-
-def _width(name: str) -> int:
-    return max(len(name) + 1, 7)
-
-
-def _text(value: Decimal | None, digits: int, factor: int = 1) -> str:
-    return "-" if value is None else f"{round(value * factor, digits):.{digits}f}"

@@ -7,6 +7,7 @@ not traded costs what the price has run since. For a round trip the paper portfo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -71,6 +72,30 @@ def mean(costs: list[Cost]) -> Cost:
         return sum(known, ZERO) / len(known) if known else None
 
     return Cost(**{name: of(name) for name in Cost.__dataclass_fields__})  # type: ignore[arg-type]
+
+
+def together(outcomes: Sequence[Outcome]) -> Cost:
+    """Several lanes as one, each by its worth at the start."""
+    costs = [cost(each) for each in outcomes]
+    whole = [each.lane.size * each.arrival for each in outcomes]
+    traded = [worth * each.filled for worth, each in zip(whole, costs, strict=True)]
+    quote = [sum((one.quantity * one.price for one in each.trades), ZERO) for each in outcomes]
+    return Cost(
+        filled=_weighted([each.filled for each in costs], whole) or ZERO,
+        slippage=_weighted([each.slippage for each in costs], traded),
+        maker=_weighted([each.maker for each in costs], traded),
+        fees=_weighted([each.fees for each in costs], quote),
+        shortfall=_weighted([each.shortfall for each in costs], whole) or ZERO,
+        seconds=max(each.seconds for each in costs),
+        orders=sum((each.orders for each in costs), ZERO),
+        reprices=sum((each.reprices for each in costs), ZERO),
+    )
+
+
+def _weighted(values: Sequence[Decimal | None], weights: Sequence[Decimal]) -> Decimal | None:
+    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None]
+    whole = sum((weight for _, weight in known), ZERO)
+    return sum((value * weight for value, weight in known), ZERO) / whole if whole else None
 
 
 def _part(amount: Decimal, whole: Decimal) -> Decimal | None:

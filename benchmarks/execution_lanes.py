@@ -81,10 +81,12 @@ class Lane:
         return {"subAccountId": self.account, "leverage": LEVERAGE}
 
 
-def lanes(tape: Tape, percent: Decimal, *, sides: Sequence[Side] = ("BUY", "SELL")) -> list[Lane]:
-    """All ways on these sides, each in a book of its own."""
+def lanes(
+    tape: Tape, percent: Decimal, *, sides: Sequence[Side] = ("BUY", "SELL"), ways: Sequence[Way] = WAYS
+) -> list[Lane]:
+    """These ways on these sides, each in a book of its own."""
     base, size = tape.symbol.removesuffix("USDT"), tape.part(percent)
-    wanted = [(way, side) for way in WAYS for side in (sides if way.one_sided else sides[:1])]
+    wanted = [(way, side) for way in ways for side in (sides if way.one_sided else sides[:1])]
     return [
         Lane(way, side, tape, f"{base}{number}USDT", size, f"{base}{number}")
         for number, (way, side) in enumerate(wanted)

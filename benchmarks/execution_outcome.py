@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from benchmarks.execution_basket import LegLane
 from benchmarks.execution_lanes import Lane
 from benchmarks.system import Bench, until
 from pms.contract import names
@@ -171,33 +172,43 @@ def _trades(lane: Lane, told: list[dict[str, Any]], fills: list[Any]) -> dict[st
 def _record(
     lane: Lane, orders: list[Any], algos: dict[str, Any], slots: list[Any], since: int
 ) -> dict[str, Any]:
-    ours = [row for row in orders if row.symbol == lane.book and row.client_order_id != lane.began]
+    ours = tuple(row for row in orders if row.symbol == lane.book and row.client_order_id != lane.began)
     if lane.way.plain:
         (order,) = ours
-        return {
-            "filled": order.filled_qty,
-            "quote": order.filled_quote,
-            "fees": None,
-            "maker": None,
-            "side": order.side,
-            "slots": (),
-            "orders": (order,),
-            "target": order.quantity,
-            "status": order.state,
-            "reason": order.reason,
-            "reprices": 0,
-            "lasted_ms": max(order.updated_at - since, 0),
-        }
+        return _of_order(order, since)
     algo = algos[lane.request]
-    own = tuple(slot for slot in slots if slot.algo_id == algo.id)
+    own = tuple(slot for slot in slots if slot.algo_id == algo.id and slot.symbol == lane.book)
     return {
         "filled": sum((slot.filled for slot in own), Decimal(0)),
         "quote": sum((slot.quote for slot in own), Decimal(0)),
+        "slots": own,
+        "orders": ours,
+        **(lane.record(own, since) if isinstance(lane, LegLane) else _of_algo(algo, since)),
+    }
+
+
+def _of_order(order: Any, since: int) -> dict[str, Any]:
+    return {
+        "filled": order.filled_qty,
+        "quote": order.filled_quote,
+        "fees": None,
+        "maker": None,
+        "side": order.side,
+        "slots": (),
+        "orders": (order,),
+        "target": order.quantity,
+        "status": order.state,
+        "reason": order.reason,
+        "reprices": 0,
+        "lasted_ms": max(order.updated_at - since, 0),
+    }
+
+
+def _of_algo(algo: Any, since: int) -> dict[str, Any]:
+    return {
         "fees": algo.fees,
         "maker": algo.maker_qty,
         "side": algo.side,
-        "slots": own,
-        "orders": tuple(ours),
         "target": algo.target,
         "status": algo.status,
         "reason": algo.reason,

@@ -101,12 +101,13 @@ def _chase(mode: str, offset: Decimal = Decimal(0)) -> Callable[[Moment], Mappin
     return lambda moment: {**_order(moment), **more}
 
 
-def _twap(**more: Any) -> Callable[[Moment], Mapping[str, Any]]:
+def _twap(*, share: int = 1, **more: Any) -> Callable[[Moment], Mapping[str, Any]]:
+    """Over a share of the time that is left."""
     return lambda moment: {
         "side": moment.side,
         "totalSize": moment.size,
         "lots": SLICES,
-        "duration": moment.seconds,
+        "duration": moment.seconds // share,
         **more,
     }
 
@@ -156,4 +157,17 @@ WAYS = (
     Way("bracket", Task.BRACKET, _bracket, round_trip=True),
     Way("scalper", Task.SCALPER, _scalper, round_trip=True, one_sided=False, timed=True),
 )
-"""One line an algo. One of several symbols wants a book of each tape, where a lane has one book."""
+"""One line an algo; the basket's legs are ways of their own."""
+
+PLAIN = tuple(way for way in WAYS if way.plain)
+
+
+def _leg(algo: str, terms: Callable[[Moment], Mapping[str, Any]]) -> Callable[[Moment], Mapping[str, Any]]:
+    return lambda moment: {"algo": algo, **terms(moment)}
+
+
+MARKET_LEG = Way("market leg", Task.BASKET, _leg("market", _order))
+CHASE_LEG = Way("chase leg", Task.BASKET, _leg("chase", _chase("touch")))
+TWAP_LEG = Way("twap leg", Task.BASKET, _leg("twap", _twap()), timed=True)
+SHORT_TWAP_LEG = Way("twap leg", Task.BASKET, _leg("twap", _twap(share=3)), timed=True)
+"""For a sequence: what stands before it takes its own time."""

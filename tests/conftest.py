@@ -121,7 +121,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="Keep what the clients sent, as tapes.")
     parser.addoption("--killed-all", action="store_true", help="Every algo in every middle, every death.")
     parser.addoption(
-        "--killed-only", default="", help="With --killed-all: these deaths alone, as `workers,redis`."
+        "--killed-only",
+        default="",
+        help="With --killed-all: these deaths, middles or kinds: `redis,in flight`.",
     )
     parser.addoption("--soak-keep", action="store_true", help="Keep the soak's directories with all logs.")
 

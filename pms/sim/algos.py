@@ -16,8 +16,9 @@ from typing import Any
 from pms.contract.journal import AlgoRow, Entry, OrderRow
 from pms.contract.money import decode_object
 from pms.contract.names import Task
+from pms.sim.algo_exits import beyond
 from pms.sim.algo_scene import GUARDED, OPENS
-from pms.sim.algo_terms import BOUNDS, FRESH_MS, PLANS, Asked, Leg, Traded, rules_of
+from pms.sim.algo_terms import BOUNDS, ENTRY, FRESH_MS, PLANS, Asked, Leg, Traded, rules_of
 from pms.sim.books import Fold
 from pms.sim.exchange import SimExchange
 from pms.venue import state as venue
@@ -138,7 +139,7 @@ class Bounds:
                 place = order.sub_account_id, order.symbol, order.position_side
                 self._guarded.setdefault(place, {}).setdefault(order.client_order_id, order)
             if order.parent_id in self.known:
-                self._decided(entry, order, self.known[order.parent_id])
+                self._decided(books, entry, order, self.known[order.parent_id])
 
     def _commanded(self, name: str, request_id: str, text: str, decision: str) -> None:
         if decision != "admitted" or name.removeprefix("pms.") not in {*BOUNDS, "cancel_all"}:
@@ -188,7 +189,7 @@ class Bounds:
         if any(failed) and rules_of(known.asked) == {"hold"}:
             self._fail(TERMS, f"a leg of basket {algo.id} has failed, and it is {algo.status}", algo.id)
 
-    def _decided(self, entry: Entry, order: OrderRow, known: Known) -> None:
+    def _decided(self, books: Fold, entry: Entry, order: OrderRow, known: Known) -> None:
         """An order is an algo's, or it was wished to other terms."""
         coid, child = order.client_order_id, known.children.get(order.client_order_id)
         slot = slot_in(coid)
@@ -196,9 +197,19 @@ class Bounds:
         if child is None:
             child = Child(order.parent_id or "", order.symbol, order.side, slot, entry.seq, *caps)
             self._child[coid] = known.children[coid] = child
+            if known.kind == "bracket" and slot != ENTRY:
+                self._excluding(books, entry, coid, known)
         elif order.amends > child.amends and order.amend_quantity is not None:
             child.slot_cap, child.algo_cap = caps
         child.amends = order.amends
+
+    def _excluding(self, books: Fold, entry: Entry, coid: str, known: Known) -> None:
+        """One exit waits for the word of the other's end."""
+        self._count(TERMS)
+        algo_id, names = self._child[coid].algo_id, {name: each.slot for name, each in known.children.items()}
+        fault = beyond(known.asked, algo_id, names, books.tables, entry)
+        if fault is not None:
+            self._fail(TERMS, f"entry {entry.seq}: {coid} of bracket {algo_id}: {fault}", algo_id, coid)
 
     def forgotten(self, books: Fold) -> None:
         """Redis lost its tail: an end that nobody remembers was none."""

@@ -186,10 +186,10 @@ class SimExchange:
         return self.venue.exchange.markets[name].symbol.quantity(lots)
 
     def remember(self, rng: Random) -> None:
-        """Give each symbol a past by the minute, for those who go by its volume."""
+        """Give each symbol a past by the minute, for those who go by its volume: of this minute too."""
         for name, market in self.venue.exchange.markets.items():
             began = begin("1m", self.now_ms())
-            bars = [Candle(began - age * MINUTE, market.last_price) for age in range(PAST_MINUTES, 0, -1)]
+            bars = [Candle(began - age * MINUTE, market.last_price) for age in range(PAST_MINUTES, -1, -1)]
             for bar in bars:
                 bar.trade(market.last_price, rng.randrange(1, 5_000), buyer_takes=True)
             self.venue.feeds.candles[name].precede("1m", bars)

@@ -2,6 +2,7 @@
 
 resting       its order lives at the exchange, and the market goes where it must be looked after
 in flight     the exchange did what it was asked, and its answer and its events are lost
+unexecuted    the same request never got there: its sender heard a connection break, and so knows nothing
 overdue       a slice is due, or a stop is crossed, while nobody lives
 part filled   others fill a part of its order before the death, and another meanwhile
 """
@@ -16,7 +17,14 @@ from typing import Any, ClassVar
 from killed_system import OPEN, KilledSystem, patiently
 from killed_venue import ZERO, Bound, Order, Trade
 
-RESTING, IN_FLIGHT, OVERDUE, PART_FILLED = MIDDLES = ("resting", "in flight", "overdue", "part filled")
+RESTING, IN_FLIGHT, UNEXECUTED, OVERDUE, PART_FILLED = MIDDLES = (
+    "resting",
+    "in flight",
+    "unexecuted",
+    "overdue",
+    "part filled",
+)
+FLYING = frozenset({IN_FLIGHT, UNEXECUTED})
 LEVERAGE = 5
 OVER = frozenset({"finished", "cancelled", "failed"})
 
@@ -84,7 +92,7 @@ class Case:
         """The last step before the death, which a Redis that loses its tail forgets."""
 
     async def fly(self) -> None:
-        """Let the exchange do something, and keep it to itself; death comes at once."""
+        """Let it ask the exchange for something, and hear nothing of it; death comes at once."""
 
     async def meanwhile(self) -> None:
         """What happens while nobody lives."""
@@ -100,6 +108,12 @@ class Case:
     def faults(self, outcome: Outcome) -> Iterator[str]:
         """What is not as this kind must end."""
         raise NotImplementedError
+
+    def misshown(self, outcome: Outcome, page: dict[str, Any]) -> Iterator[str]:
+        """Where a page is shown other quantities: on its own side, or on both."""
+        side = outcome.algo.side
+        filled = sum((each.quantity for each in outcome.trades if side in ("", each.side)), ZERO)
+        yield from differs("filled, on a page", page.get("filled"), filled)
 
     # --- what they do in common ---
 
@@ -199,13 +213,16 @@ class Case:
         await patiently(there, f"{self} to be over", self._said)
 
     async def hold(self, method: str, *, slot: str = "", order: dict[str, Any] | None = None) -> None:
-        """Let the venue keep to itself what comes of the next request for it."""
+        """Let nobody hear what comes of the next request for it; or let it come to nothing."""
         told = f"PMS_{self.account}_{self.letter}{slot}"
         subject = f"^{told}" if order is None else f"^({told}|{order['orderId']}$)"
-        self._held.append(await self.system.hold(method, subject, told))
+        if self.middle == UNEXECUTED:
+            self._held.append(await self.system.lose(method, subject))
+        else:
+            self._held.append(await self.system.hold(method, subject, told))
 
     async def caught(self) -> None:
-        """Wait until the venue holds that answer."""
+        """Wait until the venue has met that request."""
         for fault in self._held:
             await self.system.held(fault)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from killed_case import IN_FLIGHT, Case, Outcome, differs
+from killed_case import FLYING, Case, Outcome, differs
 from killed_system import Death, KilledSystem, now_ms, shown
 from killed_venue import Order, Transaction, acts_since, faults_of, final, read, traded
 
@@ -91,7 +91,7 @@ class Killing:
         )
 
     def _flying(self) -> list[Case]:
-        return [case for case in self.cases if case.middle == IN_FLIGHT]
+        return [case for case in self.cases if case.middle in FLYING]
 
     async def _all(self, step: str) -> None:
         await asyncio.gather(*(getattr(case, step)() for case in self.cases))
@@ -131,7 +131,7 @@ class Killing:
             *_orders(final(history).values(), rows, {row.client_order_id: row.quantity for row in fills}),
             *_slots(outcome),
             *differs("what a page shows", page.get("status"), outcome.algo.status),
-            *differs("filled, on a page", page.get("filled"), _filled(outcome)),
+            *case.misshown(outcome, page),
         ):
             yield fault
 
@@ -167,9 +167,3 @@ def _slots(outcome: Outcome) -> Iterator[str]:
         yield from differs(f"slot {number}, quote", slot.quote, quote)
     for number in found:
         yield f"slot {number} traded and is not in PostgreSQL"
-
-
-def _filled(outcome: Outcome) -> Decimal:
-    """What an algo says that it filled: on its own side, or on both."""
-    side = outcome.algo.side
-    return sum((each.quantity for each in outcome.trades if side in ("", each.side)), Decimal(0))

@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from killed_case import IN_FLIGHT, LEVERAGE, OVERDUE, PART_FILLED, RESTING, Case, Outcome, differs
+from killed_case import (
+    FLYING,
+    IN_FLIGHT,
+    LEVERAGE,
+    OVERDUE,
+    PART_FILLED,
+    RESTING,
+    UNEXECUTED,
+    Case,
+    Outcome,
+    differs,
+)
 from killed_system import patiently
 
 ENTRY, PROFIT, STOP = 0, 1, 2
@@ -57,7 +68,7 @@ class TrailCase(Case):
         await self.caught()
 
     async def meanwhile(self) -> None:
-        moves = {RESTING: "-0.5", OVERDUE: "-3", PART_FILLED: "2", IN_FLIGHT: "0.5"}
+        moves = {RESTING: "-0.5", OVERDUE: "-3", PART_FILLED: "2", IN_FLIGHT: "0.5", UNEXECUTED: "0.5"}
         await self.system.move(self.symbol, moves[self.middle])
 
     async def finish(self) -> None:
@@ -81,7 +92,7 @@ class BracketCase(Case):
     async def begin(self) -> None:
         self.quantity = await self.system.worth(self.symbol, self.notional)
         terms = {"symbol": self.symbol, "side": "BUY", "quantity": f"{self.quantity:f}", "leverage": LEVERAGE}
-        if self.middle in (RESTING, IN_FLIGHT):
+        if self.middle in (RESTING, *FLYING):
             terms |= {"price": str(await self.system.beside(self.symbol, "-0.3"))}
         await self._protect(**terms)
 

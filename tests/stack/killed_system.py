@@ -136,13 +136,20 @@ class KilledSystem(System):
         fault = await self.admin("POST", "faults", kind="hang_after", method=method, subject=subject)
         return int(fault["id"])
 
+    async def lose(self, method: str, subject: str) -> int:
+        """Let the venue cut the connection on which it is asked, and do nothing."""
+        fault = await self.admin(
+            "POST", "faults", kind="cut_before", count=-1, method=method, subject=subject
+        )
+        return int(fault["id"])
+
     async def held(self, fault: int) -> None:
-        """Wait until the venue holds an answer."""
+        """Wait until the venue has met what it is to hold, or to lose."""
 
         async def hit() -> bool:
             return bool((await self.admin("GET", f"faults/{fault}"))["hits"])
 
-        await until(hit, "the venue to hold an answer", seconds=PATIENCE_S)
+        await until(hit, "the venue to be asked", seconds=PATIENCE_S)
 
     # --- death ---
 

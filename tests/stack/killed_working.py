@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from killed_case import IN_FLIGHT, LEVERAGE, OVERDUE, PART_FILLED, RESTING, Case, Outcome, differs
+from killed_case import (
+    FLYING,
+    IN_FLIGHT,
+    LEVERAGE,
+    OVERDUE,
+    PART_FILLED,
+    RESTING,
+    UNEXECUTED,
+    Case,
+    Outcome,
+    differs,
+)
 from killed_system import now_ms, patiently
 from killed_venue import ZERO, Bound
 
@@ -142,7 +153,7 @@ class TwapCase(Case):
 class SkippingTwapCase(TwapCase):
     """What it missed is dropped: each slice is sent as it was planned, or not at all."""
 
-    kind, middles = "TWAP skipping", (IN_FLIGHT, OVERDUE)
+    kind, middles = "TWAP skipping", (IN_FLIGHT, UNEXECUTED, OVERDUE)
 
     async def _start(self, **terms: Any) -> None:
         await super()._start(onMissed="skip", **terms)
@@ -269,7 +280,7 @@ class ScalperCase(Case):
         yield from differs("sold", outcome.sum("SELL"), outcome.sum("BUY"))
         if not outcome.sum("BUY"):
             yield "nothing was bought"
-        if self.middle == IN_FLIGHT:
+        if self.middle in FLYING:
             yield from differs("orders that closed layer 0", outcome.trading(1), 1)
 
 

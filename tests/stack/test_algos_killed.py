@@ -5,12 +5,13 @@ A few of the cases in every run; `make kills` goes through all of them and print
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from itertools import count
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from killed_basket import BasketCase
 from killed_case import IN_FLIGHT, MIDDLES, OVERDUE, PART_FILLED, RESTING, Case
 from killed_judge import Killing, Row
 from killed_protecting import PROTECTING, BracketCase, OcoCase, TrailCase
@@ -20,8 +21,7 @@ from killed_working import WORKING, ChaseCase, ScalperCase, SkippingTwapCase, Tw
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
-KINDS: tuple[type[Case], ...] = (*WORKING, *PROTECTING)
-"""All of them; the basket's joins here, in the market that is left: AKROUSDT."""
+KINDS: tuple[type[Case], ...] = (*WORKING, *PROTECTING, BasketCase)
 
 SOME: dict[type[Death], dict[type[Case], str]] = {
     StreamerDies: {
@@ -31,6 +31,7 @@ SOME: dict[type[Death], dict[type[Case], str]] = {
         BracketCase: OVERDUE,
         OcoCase: IN_FLIGHT,
         ScalperCase: RESTING,
+        BasketCase: OVERDUE,
     },
     RedisForgets: {
         ChaseCase: IN_FLIGHT,
@@ -60,13 +61,22 @@ def chosen(pytestconfig: pytest.Config) -> list[tuple[type[Death], dict[type[Cas
     """Some of the cases, or all."""
     if not pytestconfig.getoption("--killed-all"):
         return list(SOME.items())
-    only = pytestconfig.getoption("--killed-only")
-    deaths = [death for name, death in DEATHS.items() if not only or name in only.split(",")]
-    return [
-        (death, {kind: middle for kind in KINDS if middle in kind.middles})
+    words = [word for word in pytestconfig.getoption("--killed-only").split(",") if word]
+    deaths = [death for name, death in DEATHS.items() if _named(name, DEATHS, words)]
+    middles = [middle for middle in MIDDLES if _named(middle, MIDDLES, words)]
+    names = [kind.kind for kind in KINDS]
+    kinds = [kind for kind in KINDS if _named(kind.kind, names, words)]
+    every = [
+        (death, {kind: middle for kind in kinds if middle in kind.middles})
         for death in deaths
-        for middle in MIDDLES
+        for middle in middles
     ]
+    return [(death, cases) for death, cases in every if cases]
+
+
+def _named(name: str, like: Collection[str], words: Sequence[str]) -> bool:
+    """Whether it is among those that are named; where none of its like is, all of them are meant."""
+    return name in words or not any(word in like for word in words)
 
 
 async def test_algos_go_on_where_they_were_when_anything_dies(

@@ -12,9 +12,11 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.execution import Played, played
+from benchmarks.execution_basket import LegLane, Recipe, baskets
 from benchmarks.execution_lanes import Lane, lanes
 from benchmarks.execution_outcome import Outcome
-from benchmarks.execution_ways import WAYS, Side
+from benchmarks.execution_table import wrong_as_a_whole
+from benchmarks.execution_ways import CHASE_LEG, MARKET_LEG, TWAP_LEG, WAYS, Side
 from benchmarks.samples import Progress
 from benchmarks.tape import FOLDER, tapes
 from pms.domain.algos.machines import MACHINES
@@ -27,8 +29,12 @@ pytestmark = [
 
 RISING = "BTCUSDT"
 SPEED = 5
-OF_SEVERAL_SYMBOLS = {"basket"}
-"""A lane has one book; what trades in several at once is tested where its legs are."""
+BASKET = Recipe(
+    "basket",
+    "parallel",
+    (("BTCUSDT", CHASE_LEG), ("ETHUSDT", MARKET_LEG), ("ETHUSDT", TWAP_LEG)),
+)
+"""Across both recordings: one side of it is bought, the other sold."""
 
 PERCENT = Decimal(2)
 """The size of each, of what trades in the recording."""
@@ -41,21 +47,28 @@ def must_end(lane: Lane) -> bool:
     still at last, whenever they came.
     """
     rises = lane.tape.symbol == RISING and lane.way.kind in {"trail_stop", "bracket"}
-    return lane.way.timed or lane.way.name == "market order" or rises
+    return lane.way.timed or lane.way.name in {"market order", "market leg"} or rises
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def found() -> Played:
     """All ways on both recordings at once: bought on the one, sold on the other."""
-    sides: dict[bool, Side] = {True: "BUY", False: "SELL"}
-    every = [lane for tape in tapes() for lane in lanes(tape, PERCENT, sides=(sides[tape.symbol == RISING],))]
+    recorded = tapes()
+    sides: dict[str, Side] = {tape.symbol: "BUY" if tape.symbol == RISING else "SELL" for tape in recorded}
+    every = [lane for tape in recorded for lane in lanes(tape, PERCENT, sides=(sides[tape.symbol],))]
+    (basket,) = baskets(recorded, PERCENT, sides=[sides], recipes=[BASKET], first=len(every))
     settings = {"PMS_MOST_LAG_MS": "1000"}
-    return await played(every, speed=SPEED, progress=Progress(), settings=settings, ends=must_end)
+    return await played(
+        [*every, *basket.legs], speed=SPEED, progress=Progress(), settings=settings, ends=must_end
+    )
 
 
 async def test_venue_record_and_postgresql_agree_to_the_last_digit(found: Played) -> None:
     assert [(named(each), why) for each in found.outcomes for why in each.disagreements()] == []
-    assert len(found.outcomes) == 2 * len(WAYS)
+    legs = [each.lane for each in found.outcomes if isinstance(each.lane, LegLane)]
+    assert len(found.outcomes) == 2 * len(WAYS) + len(legs)
+    assert len(legs) == len(BASKET.legs)
+    assert wrong_as_a_whole([legs[0].basket], found.outcomes) == {}
     assert found.audit["agrees"], found.audit
 
 
@@ -69,7 +82,7 @@ async def test_each_does_its_work_and_no_more(found: Played) -> None:
         if not way.round_trip:
             assert abs(net) <= size, told
             assert net * wanted >= 0, told
-        if way.kind == "twap":
+        if way.kind == "twap" or way is TWAP_LEG:
             # On a machine that stands still its time may be over first, and then it says so.
             assert net == wanted if each.reason == "filled" else abs(net) < size, told
         elif must_end(each.lane):
@@ -77,11 +90,12 @@ async def test_each_does_its_work_and_no_more(found: Played) -> None:
     assert all(each.orders for each in found.outcomes if each.lane.way.kind in {"chase", "scalper"})
     chased = [each for each in found.outcomes if each.lane.way.kind == "chase"]
     assert sum(len(each.trades) for each in chased) > 0
-    assert {each.lane.way.kind for each in found.outcomes} >= MACHINES.keys() - OF_SEVERAL_SYMBOLS
+    assert {each.lane.way.kind for each in found.outcomes} == MACHINES.keys() | {"trade"}
 
 
 async def test_maker_and_taker_are_told_apart_and_charged_as_such(found: Played) -> None:
     makes = {"market order": False, "limit at the touch": True, "twap": False, "trailing stop": False}
+    makes |= {"market leg": False, "twap leg": False}
     for each in found.outcomes:
         for one in each.trades:
             rate = Decimal("0.0002") if one.maker else Decimal("0.0005")

@@ -7,10 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
-from benchmarks.execution import table
-from benchmarks.execution_cost import cost, mean
+from benchmarks.execution_basket import Basket, baskets
+from benchmarks.execution_cost import cost, mean, together
 from benchmarks.execution_lanes import Lane
 from benchmarks.execution_outcome import Outcome, Trade
+from benchmarks.execution_table import basket_table, table, wrong_as_a_whole
 from benchmarks.execution_ways import WAYS, Side
 from benchmarks.tape import Tape
 
@@ -119,3 +120,58 @@ def test_the_table_has_a_line_a_way_fits_a_terminal_and_says_how_many_agree() ->
     ]
     assert lines[2].split()[2:] == ["100", "2.50", "50", "3.50", "6.00", "2.5", "1", "3"]
     assert lines[-1].endswith(f"{len(found) - 1} of {len(found)}")
+
+
+ETH = Tape("ETHUSDT", Path("none"), 35.0, Decimal(100), Decimal("0.01"), Decimal("0.001"))
+PLAIN = [NAMED[name] for name in ("market order", "limit at the touch")]
+
+
+def basket_found() -> tuple[list[Basket], list[Outcome]]:
+    """Two baskets bought, each leg for 2, filled 5 above its start; and plain orders beside them."""
+    sides: dict[str, Side] = {"BTCUSDT": "BUY", "ETHUSDT": "BUY"}
+    made = baskets([TAPE, ETH], Decimal(2), sides=[sides], first=0)
+    bought = outcome("chase touch", "BUY", (trade(1, "BUY", "2", "10005"),), last="10005")
+    found = [
+        replace(bought, lane=leg, shown={"filled": Decimal(2), "arrivalPrice": ARRIVAL})
+        for basket in made
+        for leg in basket.legs
+    ]
+    for basket in made:
+        # Of each leg 2 for 20,010 that were worth 20,000; all of it as a maker, for 4.002.
+        count = len(basket.legs)
+        worth, fees = Decimal(20_000) * count, Decimal("4.002") * count
+        basket.shown = {"filled": worth, "fees": fees, "makerShare": Decimal(1), "slippageBps": Decimal(5)}
+    plain = [
+        outcome(way.name, "BUY", (trade(1, "BUY", "2", "10004", maker=False),), last="10004") for way in PLAIN
+    ]
+    return made, [*plain, *found]
+
+
+def test_what_is_told_of_a_whole_basket_must_follow_from_what_its_legs_traded() -> None:
+    made, found = basket_found()
+    assert wrong_as_a_whole(made, found) == {}
+    for name in ("filled", "fees", "makerShare", "slippageBps"):
+        basket = replace(made[0], shown={**made[0].shown, name: Decimal("0.99999999")})
+        assert len(wrong_as_a_whole([basket], found)[basket.account]) == 1, name
+
+
+def test_legs_together_weigh_what_each_is_worth() -> None:
+    large = outcome("chase touch", "BUY", (trade(1, "BUY", "2", "10005"),), last="10005")
+    small = replace(large, arrival=Decimal(2_500), trades=(), last_mid=Decimal(2_500), lasted_ms=9_000)
+    told = together([large, small])
+    assert (told.filled, told.slippage, told.maker) == (Decimal("0.8"), 5, 1)
+    assert told.shortfall == (Decimal(10) + Decimal("4.002")) * 10_000 / 25_000
+    assert (told.seconds, told.orders, told.reprices) == (9, 2, 6)
+    half = outcome("chase touch", "BUY", (trade(1, "BUY", "1", "10010"),), last="10010")
+    assert together([large, half]).slippage == Decimal(5 * 20_000 + 10 * 10_000) / 30_000
+
+
+def test_the_baskets_table_fits_a_terminal_and_doubts_all_legs_of_a_whole_that_is_wrong() -> None:
+    made, found = basket_found()
+    lines = basket_table(made, found)
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].endswith(f"{len(found)} of {len(found)}")
+    whole = next(line for line in lines if line.startswith("all of it"))
+    assert whole.split()[3:7] == ["100", "5.00", "100", "2.00"]
+    made[0].shown["fees"] = Decimal(1)
+    assert basket_table(made, found)[-1].endswith(f"{len(found) - len(made[0].legs)} of {len(found)}")

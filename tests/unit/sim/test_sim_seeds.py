@@ -50,13 +50,14 @@ IN_STORMS = {
 """Planted bugs of liquidation, and from which seed on they are looked for: the first 60 find each."""
 
 OF_ALGOS = {
-    "both_exits_live": (314, TERMS),
+    "both_exits_live": (59, TERMS),
     "ended_still_places": (11, END),
     "fees_not_counted": (2, COUNTED),
     "fills_not_counted": (2, BOUND),
     "held_goes_on": (58, TERMS),
     "layer_armed_twice": (16, TERMS),
     "outage_made_up_at_once": (2, TERMS),
+    "past_volume_counted": (107, TERMS),
     "sequence_at_once": (20, TERMS),
     "slice_too_early": (2, MOMENT),
     "slots_order_forgotten": (35, BOUND),
