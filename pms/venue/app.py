@@ -8,6 +8,7 @@ import errno
 import secrets
 import socket
 import string
+import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -30,11 +31,15 @@ from pms.venue.background.recording import Recording, RecordingError, load, unde
 from pms.venue.background.replay import Replay, ReplayWait
 from pms.venue.background.synthetic import SyntheticMarket
 from pms.venue.exchange import Exchange
+from pms.venue.history import NOTHING, Past
 from pms.venue.journal import FileJournal, JournalBroken, JournalError, MemoryJournal
 from pms.venue.rest.admin import AdminFace
 from pms.venue.rest.server import RestFace
 from pms.venue.restore import Remembered
 from pms.venue.settlement import Fees
+from pms.venue.store import recovery
+from pms.venue.store.keeper import Keeper, forget_what_nobody_may_ask
+from pms.venue.store.progress import Progress
 from pms.venue.symbols import SHIPPED, SymbolFileError, SymbolTable
 from pms.venue.venue import Venue
 from pms.venue.ws.server import WebSocketFace
@@ -44,6 +49,8 @@ log = structlog.get_logger(__name__)
 ALPHABET = string.ascii_letters + string.digits
 # Clients keep connections for long; closing an idle one under a client's POST would look like a lost answer
 KEEPALIVE_S = 3600.0
+SEGMENT_BYTES = 32 << 20
+"""When the journal is cut: what a start reads at most, and about a fifth of what memory then holds of it."""
 
 
 class VenueStartError(Exception):
@@ -92,6 +99,7 @@ class VenueConfig:
     speed: float = 1.0
     limits: Literal["binance", "off"] = "binance"
     state: Path | None = None
+    segment_bytes: int = SEGMENT_BYTES
     fees: Fees = field(default_factory=Fees)
     legacy_acks: bool = False
 
@@ -229,10 +237,12 @@ async def _assemble(
 ) -> RunningVenue:
     clock = forward_clock()
     memory = Remembered()
+    past: Past = NOTHING
     if isinstance(journal, FileJournal):
-        memory = Remembered.fold(journal.read())
-        memory.prune(clock())
-        journal.restart(memory.facts())
+        progress = Progress(sys.stderr, time.monotonic)
+        progress.begin(recovery.size(journal.directory))
+        memory, past = journal.restore(step=progress.step), journal.history
+        progress.end()
     venue = core.build(
         symbols,
         credentials=[Credential(each.name, each.key, each.secret) for each in config.accounts],
@@ -244,6 +254,7 @@ async def _assemble(
         fees=config.fees,
         limited=config.limits == "binance",
         legacy_acks=config.legacy_acks,
+        past=past,
     )
     exchange = venue.exchange
     _open_accounts(exchange, config)
@@ -263,6 +274,7 @@ async def _assemble(
         venue.fundings.run(),
         core.keep_house(venue),
         made_up.run(time.monotonic),
+        _keep(venue, journal, config),
         *(replay.run() for replay in replays),
     ]
     host, port = listener.getsockname()[:2]
@@ -276,6 +288,14 @@ async def _assemble(
         failed=failed,
         work=work,
     )
+
+
+def _keep(
+    venue: Venue, journal: FileJournal | MemoryJournal, config: VenueConfig
+) -> Coroutine[Any, Any, None]:
+    if isinstance(journal, FileJournal):
+        return Keeper(venue, journal, cut_at=config.segment_bytes).run()
+    return forget_what_nobody_may_ask(venue)
 
 
 def _open_accounts(exchange: Exchange, config: VenueConfig) -> None:

@@ -12,7 +12,7 @@ import click
 import structlog
 
 from pms import log
-from pms.venue.app import AccountSpec, VenueConfig, VenueStartError, serve
+from pms.venue.app import SEGMENT_BYTES, AccountSpec, VenueConfig, VenueStartError, serve
 from pms.venue.background.replay import ReplayWait
 from pms.venue.symbols import SHIPPED
 
@@ -100,6 +100,13 @@ class _Account(click.ParamType[AccountSpec]):
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory that keeps accounts, orders and trades; without it they end with the process.",
 )
+@click.option(
+    "--segment-bytes",
+    type=click.IntRange(min=1),
+    default=SEGMENT_BYTES,
+    show_default=True,
+    help="How long its journal grows before it is cut and a snapshot is made.",
+)
 def venue(
     *,
     port: int,
@@ -115,6 +122,7 @@ def venue(
     speed: float,
     limits: Literal["binance", "off"],
     state: Path | None,
+    segment_bytes: int,
 ) -> None:
     """Serve our own exchange: Binance's USDⓈ-M REST and WebSocket protocol on one port."""
     config = VenueConfig(
@@ -131,6 +139,7 @@ def venue(
         speed=speed,
         limits=limits,
         state=state,
+        segment_bytes=segment_bytes,
     )
     import uvloop
 

@@ -20,6 +20,7 @@ from pms.venue.faults import Faults
 from pms.venue.feeds.hub import Hub
 from pms.venue.feeds.publisher import Feeds
 from pms.venue.funding import Fundings
+from pms.venue.history import NOTHING, Past
 from pms.venue.limits import Allowance, RateLimits
 from pms.venue.listen_keys import ListenKeys
 from pms.venue.market import Market
@@ -48,6 +49,7 @@ def build(
     fees: Fees,
     limited: bool,
     legacy_acks: bool = False,
+    past: Past = NOTHING,
 ) -> Venue:
     """Build a venue that goes on from what it remembers."""
     markets = {
@@ -68,15 +70,15 @@ def build(
         expired=expired,
     )
     feeds = Feeds(markets, hub=hub, faults=faults, key_of=keys.of, clock=clock, monotonic_ns=monotonic_ns)
-    exchange = Exchange(markets, journal=journal, publisher=feeds, clock=clock, fees=fees)
+    exchange = Exchange(markets, journal=journal, publisher=feeds, clock=clock, fees=fees, past=past)
     for order in restore(exchange, memory):
         log.warning("venue.unlisted_order", symbol=order.symbol, order=order.order_id)
     acts = Acts(exchange)
     return Venue(
         exchange=exchange,
         acts=acts,
-        amendments=Amendments(exchange, memory.amendments),
-        conditionals=Conditionals(exchange, memory.algos.values(), token=token),
+        amendments=Amendments(exchange, memory.amendments, last_id=memory.last_ids.amendment),
+        conditionals=Conditionals(exchange, memory.algos.values(), last_id=memory.last_ids.algo, token=token),
         fundings=Fundings(exchange, acts),
         feeds=feeds,
         symbols=symbols,
