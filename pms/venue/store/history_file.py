@@ -23,6 +23,8 @@ from pms.venue.store.files import JournalError, StateDirectory, new_file
 
 APPLICATION, FORMAT = 0x504D5356, 1
 BUSY_S = 1.0
+DURABLE = "FULL"
+"""A segment is deleted once its rows are here: they must be on disk by then."""
 SCHEMA = """
 CREATE TABLE shelves (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE rows (
@@ -59,8 +61,7 @@ class HistoryFile:
     def _prepare(self) -> None:
         application, form = self._pragma("application_id"), self._pragma("user_version")
         self._db.execute("PRAGMA journal_mode = WAL")
-        # A segment is deleted once its rows are here: they must be on disk by then
-        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute(f"PRAGMA synchronous = {DURABLE}")
         if (application, form) == (0, 0):
             self._db.executescript(
                 f"BEGIN IMMEDIATE; {SCHEMA}"
@@ -112,8 +113,10 @@ class HistoryFile:
             " LIMIT ? OFFSET ?",
             (*values, wanted.limit, wanted.offset),
         )
-        page = [row for row in map(_decoded, found) if isinstance(row, kind)]
-        return page[::-1] if wanted.newest else page
+        page: list[Row] = [row for row in map(_decoded, found) if isinstance(row, kind)]
+        if wanted.newest:
+            page.reverse()
+        return page
 
     def count(self, wanted: Wanted) -> int:
         """How many rows there are, whatever the limit."""
