@@ -19,7 +19,7 @@ from test_venue_exchange import BTC as SYMBOL
 from pms.venue.account import Account
 from pms.venue.errors import VenueError
 from pms.venue.exchange import Exchange
-from pms.venue.journal import FileJournal
+from pms.venue.journal import FileJournal, JournalError
 from pms.venue.market import Market
 from pms.venue.restore import restore
 from pms.venue.state import Income, Order, Trade
@@ -53,9 +53,13 @@ class Kept(Slow):
     def __init__(self, root: Path) -> None:
         self.root = root
         self.journal = FileJournal(root, failed=failed)
-        self.memory = self.journal.restore()
+        try:
+            memory = self.journal.restore()
+        except JournalError:
+            self.journal.close()
+            raise
         super().__init__()
-        restore(self.exchange, self.memory)
+        restore(self.exchange, memory)
 
     def made(self) -> Exchange:
         market = Market(SYMBOL, start_price=START)
