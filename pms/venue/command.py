@@ -31,7 +31,7 @@ class _Account(click.ParamType[AccountSpec]):
             self.fail(str(error), param, ctx)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=9001, show_default=True, help="0: a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
@@ -107,7 +107,9 @@ class _Account(click.ParamType[AccountSpec]):
     show_default=True,
     help="How long its journal grows before it is cut and a snapshot is made.",
 )
+@click.pass_context
 def venue(
+    ctx: click.Context,
     *,
     port: int,
     host: str,
@@ -125,6 +127,8 @@ def venue(
     segment_bytes: int,
 ) -> None:
     """Serve our own exchange: Binance's USDⓈ-M REST and WebSocket protocol on one port."""
+    if ctx.invoked_subcommand is not None:
+        return
     config = VenueConfig(
         accounts=accounts,
         host=host,

@@ -19,6 +19,7 @@ HISTORY = "venue.history"
 ARCHIVE = "venue.archive"
 LOCK = "venue.lock"
 COMPACTING = "venue.compacting"
+RESETTING = "venue.resetting"
 DIGITS = 8
 
 
@@ -67,6 +68,11 @@ class StateDirectory:
         ends = (path.name.removeprefix(f"{stem}.") for path in self.root.glob(f"{stem}.*"))
         return sorted(int(end) for end in ends if len(end) == DIGITS and end.isdigit())
 
+    @property
+    def resetting(self) -> Path:
+        """Is there while everything is being deleted: what is left then is no state to start from."""
+        return self.root / RESETTING
+
     def sync(self) -> None:
         """Make names durable."""
         descriptor = os.open(self.root, os.O_RDONLY | os.O_CLOEXEC)
@@ -76,8 +82,9 @@ class StateDirectory:
             os.close(descriptor)
 
     def owned(self) -> list[Path]:
-        """Every file that a venue has written here, but for the locks."""
-        here = [path for path in self.root.glob("venue.*") if path.name not in (LOCK, COMPACTING)]
+        """Every file that a venue has written here, but for locks and the mark of a reset."""
+        apart = (LOCK, COMPACTING, RESETTING)
+        here = [path for path in self.root.glob("venue.*") if path.name not in apart]
         inside = [path for path in here if path.is_dir() for path in path.iterdir()]
         return sorted([path for path in here if path.is_file()] + inside)
 

@@ -64,6 +64,8 @@ def newest_good(directory: StateDirectory, *, step: Step = nobody) -> Base:
 
 def recover(directory: StateDirectory, *, step: Step = nobody) -> tuple[Remembered, Base]:
     """Everything that a venue goes on with. Waits for a compaction that its venue left behind."""
+    if directory.resetting.exists():
+        raise JournalError(f"{directory.root} was not deleted to the end: `pms venue reset` goes on with it")
     with held(directory.root / COMPACTING, wait=True, otherwise="never said"), _no_collections():
         base = newest_good(directory, step=step)
         return Remembered.fold(journaled(directory, base, step=step)), base
