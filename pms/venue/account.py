@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
 
@@ -231,16 +232,27 @@ class Account:
             limit=limit,
             offset=offset,
         )
-        rows = self.past.rows(Income, wanted)
-        if len(rows) == limit:
-            return rows
-        skipped = 0 if rows else max(0, offset - self.past.count(wanted))
+        if symbol is None and type_ is None:
+            rows, skipped = self._counted_incomes(wanted)
+        else:
+            rows = self.past.rows(Income, wanted)
+            skipped = 0 if rows else max(0, offset - self.past.count(wanted))
         recent = (
             each
             for each in islice(self.incomes, first, last)
             if symbol in (None, each.symbol) and type_ in (None, each.type)
         )
         return rows + list(islice(recent, skipped, skipped + limit - len(rows)))
+
+    def _counted_incomes(self, wanted: Wanted) -> tuple[list[Income], int]:
+        """A page of the past, and how many of memory's rows come before it; ids have no gaps to count."""
+        begin = self.past.rows(Income, replace(wanted, limit=1, offset=0))
+        if not begin:
+            return [], wanted.offset
+        at = begin[0].transaction_id + wanted.offset
+        rows = self.past.rows(Income, replace(wanted, window=None, first=at, offset=0))
+        rows = [each for each in rows if wanted.window is None or each.time <= wanted.window[1]]
+        return rows, 0 if rows or wanted.before is None else max(0, at - wanted.before)
 
     def forget(self, before: int) -> Iterator[None]:
         """Leave what was over earlier to the past, which has it; stops now and then for others to go on.
