@@ -116,10 +116,12 @@ class RunningVenue:
         runner: web.AppRunner,
         sockets: WebSocketFace,
         journal: FileJournal | MemoryJournal,
+        keeper: Keeper | None,
         failed: asyncio.Future[BaseException],
         work: list[Coroutine[Any, Any, None]],
     ) -> None:
         self.venue = venue
+        self.keeper = keeper
         self.host = host
         self.port = port
         self.failed = failed
@@ -268,13 +270,16 @@ async def _assemble(
     made_up = MadeUpMarkets(exchange, synthetics, venue.feeds.depth)
     admin = AdminFace(venue, sockets, replays, Crashes(synthetics), made_up)
     runner = await _serve_http(venue, sockets, admin, listener)
+    keeper = None
+    if isinstance(journal, FileJournal):
+        keeper = Keeper(venue, journal, cut_at=config.segment_bytes)
     work = [
         venue.feeds.run(),
         venue.countdowns.run(),
         venue.fundings.run(),
         core.keep_house(venue),
         made_up.run(time.monotonic),
-        _keep(venue, journal, config),
+        keeper.run() if keeper is not None else forget_what_nobody_may_ask(venue),
         *(replay.run() for replay in replays),
     ]
     host, port = listener.getsockname()[:2]
@@ -285,17 +290,10 @@ async def _assemble(
         runner=runner,
         sockets=sockets,
         journal=journal,
+        keeper=keeper,
         failed=failed,
         work=work,
     )
-
-
-def _keep(
-    venue: Venue, journal: FileJournal | MemoryJournal, config: VenueConfig
-) -> Coroutine[Any, Any, None]:
-    if isinstance(journal, FileJournal):
-        return Keeper(venue, journal, cut_at=config.segment_bytes).run()
-    return forget_what_nobody_may_ask(venue)
 
 
 def _open_accounts(exchange: Exchange, config: VenueConfig) -> None:

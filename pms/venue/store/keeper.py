@@ -27,7 +27,7 @@ class Keeper:
         self._venue = venue
         self._journal = journal
         self._cut_at = cut_at
-        self._working: asyncio.subprocess.Process | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
         """Keep house, for ever. A compaction that fails is told and tried again: until then memory grows."""
@@ -44,16 +44,17 @@ class Keeper:
 
     async def cut(self) -> bool:
         """Cut, compact, forget what the history has from then on; whether that went well."""
-        at = self._venue.clock()
-        self._journal.cut()
-        self._journal.behind = not await self._compact(at)
-        if not self._journal.behind:
-            await forget(self._venue, at)
-        return not self._journal.behind
+        async with self._one_at_a_time:
+            at = self._venue.clock()
+            self._journal.cut()
+            self._journal.behind = not await self._compact(at)
+            if not self._journal.behind:
+                await forget(self._venue, at)
+            return not self._journal.behind
 
     async def _compact(self, now: int) -> bool:
         number = self._journal.closed
-        self._working = await asyncio.create_subprocess_exec(
+        working = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "pms.venue.store.compaction"),
             *(str(self._journal.directory.root), str(now), str(os.getpid())),
@@ -62,15 +63,15 @@ class Keeper:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            _, told = await self._working.communicate()
+            _, told = await working.communicate()
         finally:
             # Whoever stops the venue stops this too: the next start goes on where it was
-            if self._working.returncode is None:
-                self._working.kill()
-                await self._working.wait()
-        if self._working.returncode or not self._journal.directory.snapshot(number).exists():
+            if working.returncode is None:
+                working.kill()
+                await working.wait()
+        if working.returncode or not self._journal.directory.snapshot(number).exists():
             said = told.decode(errors="replace").strip()
-            log.error("venue.compaction_failed", segment=number, code=self._working.returncode, said=said)
+            log.error("venue.compaction_failed", segment=number, code=working.returncode, said=said)
             return False
         log.info("venue.compacted", segment=number)
         return True
