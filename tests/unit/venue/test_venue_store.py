@@ -13,12 +13,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_venue_exchange import ANY, NAMES, START, World, act, check
+from test_venue_exchange import ANY, BUY, NAMES, SELL, START, PriceMatch, SelfTrade, World, act, check
 from test_venue_exchange import BTC as SYMBOL
 
 from pms.venue.account import Account
 from pms.venue.errors import VenueError
 from pms.venue.exchange import Exchange
+from pms.venue.history import EMPTY_ORDER_KEPT_MS, KEPT_MS
 from pms.venue.journal import FileJournal, JournalError
 from pms.venue.market import Market
 from pms.venue.restore import restore
@@ -217,3 +218,34 @@ def pages(asked: Account, told: Account, window: tuple[int, int], limit: int, *,
 def by_id(trades: list[Trade]) -> list[Trade]:
     """The two sides of a self-trade have one id: the taker's first."""
     return sorted(trades, key=lambda each: (each.trade_id, each.maker))
+
+
+def test_queries_know_three_days_of_empty_orders_and_ninety_of_all_else_wherever_they_are(
+    tmp_path: Path,
+) -> None:
+    world = Kept(tmp_path)
+    account = world.exchange.open_account("a", D(1_000_000))
+    for number, side in enumerate((BUY, SELL, BUY)):
+        act(world, number, ("place", "a", side, START, 5, "GTC", False, SelfTrade.NONE, PriceMatch.NONE))
+    act(world, 3, ("cancel", "a", 0))
+    ended = [order.updated for order in account.orders[BTC].values()]
+    paid = account.trades[BTC][0].time
+
+    def known(now: int) -> tuple[int, int, int]:
+        orders = account.orders_from(BTC, 0, 2, now=now)
+        # An order that is too old takes no place from one that is not
+        assert orders == account.orders_between(BTC, 0, 1 << 60, 2, newest=False, now=now)
+        trades = account.trades_from(BTC, 0, 9, order_id=None, now=now)
+        return len(orders), len(trades), len(account.incomes_between(paid, 1 << 60, limit=9, now=now))
+
+    for _ in ("in memory", "in the history"):
+        assert known(world.now) == (2, 2, 2)
+        assert len(account.orders_from(BTC, 0, 9, now=ended[2] + EMPTY_ORDER_KEPT_MS)) == 3
+        assert len(account.orders_from(BTC, 0, 9, now=ended[2] + EMPTY_ORDER_KEPT_MS + 1)) == 2
+        assert known(paid + KEPT_MS) == (2, 2, 2)
+        assert known(ended[1] + KEPT_MS + 1) == (0, 0, 0)
+        world.now += 1
+        world.cut()
+        world.forget()
+    assert account.trades[BTC] == account.incomes == account.order_ids[BTC] == []
+    world.journal.close()
