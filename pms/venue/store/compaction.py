@@ -54,7 +54,6 @@ def tidy(directory: StateDirectory, base: Base) -> None:
     for number in directory.snapshots():
         if number not in (base.number, base.last):
             directory.snapshot(number).unlink()
-    # The oldest last: a gap in between would look like damage
     for number in directory.segments():
         if number <= base.number:
             directory.segment(number).unlink()
