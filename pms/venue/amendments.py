@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from pms.venue import history
 from pms.venue.account import Account
 from pms.venue.exchange import Exchange
+from pms.venue.history import Wanted
 from pms.venue.matching import PriceMatch
 from pms.venue.state import Amendment, Order
 
@@ -14,10 +16,10 @@ from pms.venue.state import Amendment, Order
 class Amendments:
     """Amends orders, and keeps how each was before and after."""
 
-    def __init__(self, exchange: Exchange, remembered: Iterable[Amendment]) -> None:
+    def __init__(self, exchange: Exchange, remembered: Iterable[Amendment] = (), *, last_id: int = 0) -> None:
         self._exchange = exchange
         self._of: defaultdict[tuple[str, str], list[Amendment]] = defaultdict(list)
-        self._last_id = 0
+        self._last_id = last_id
         for each in remembered:
             self._keep(each)
 
@@ -45,9 +47,28 @@ class Amendments:
                 tx.record(fact)
         return amended
 
-    def between(self, account: str, symbol: str, start: int, end: int) -> list[Amendment]:
-        """Those of one account and symbol in a window, newest first."""
-        return [each for each in reversed(self._of[account, symbol]) if start <= each.time <= end]
+    def between(
+        self, account: str, symbol: str, start: int, end: int, limit: int, *, order_id: int | None
+    ) -> list[Amendment]:
+        """Those of one account and symbol, or of one order, in a window: the newest `limit`, newest first."""
+        wanted = Wanted(
+            shelf=history.amendments_of(account, symbol),
+            window=(start, end),
+            newest=True,
+            limit=limit,
+            ref=None if order_id is None else str(order_id),
+        )
+        recent = (
+            each
+            for each in reversed(self._of[account, symbol])
+            if start <= each.time <= end and order_id in (None, each.order_id)
+        )
+        return history.page(self._exchange.past, Amendment, wanted, recent)[::-1]
+
+    def forget(self, before: int) -> None:
+        """Leave what is older to the past, which has it."""
+        for key, kept in self._of.items():
+            self._of[key] = [each for each in kept if each.time >= before]
 
     def _keep(self, each: Amendment) -> None:
         self._last_id = max(self._last_id, each.amendment_id)

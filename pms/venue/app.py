@@ -8,6 +8,7 @@ import errno
 import secrets
 import socket
 import string
+import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -31,12 +32,16 @@ from pms.venue.background.replay import Replay, ReplayWait
 from pms.venue.background.synthetic import SyntheticMarket
 from pms.venue.exchange import Exchange
 from pms.venue.faults.drawn import FaultPlan, rain
+from pms.venue.history import NOTHING, Past
 from pms.venue.insurance import FUND
 from pms.venue.journal import FileJournal, JournalBroken, JournalError, MemoryJournal
 from pms.venue.rest.admin import AdminFace
 from pms.venue.rest.server import RestFace
 from pms.venue.restore import Remembered
 from pms.venue.settlement import Fees
+from pms.venue.store import recovery
+from pms.venue.store.keeper import Keeper, forget_what_nobody_may_ask
+from pms.venue.store.progress import Progress
 from pms.venue.symbols import SHIPPED, SymbolFileError, SymbolTable
 from pms.venue.venue import Venue
 from pms.venue.ws.life import SocketLife
@@ -49,6 +54,8 @@ ALPHABET = string.ascii_letters + string.digits
 SPARE_BITS = 64
 # Clients keep connections for long; closing an idle one under a client's POST would look like a lost answer
 KEEPALIVE_S = 3600.0
+SEGMENT_BYTES = 32 << 20
+"""When the journal is cut: what a start reads at most, and about a fifth of what memory then holds of it."""
 
 
 class VenueStartError(Exception):
@@ -97,6 +104,7 @@ class VenueConfig:
     speed: float = 1.0
     limits: Literal["binance", "off"] = "binance"
     state: Path | None = None
+    segment_bytes: int = SEGMENT_BYTES
     fees: Fees = field(default_factory=Fees)
     legacy_acks: bool = False
     liquidate: bool = True
@@ -116,10 +124,12 @@ class RunningVenue:
         runner: web.AppRunner,
         sockets: WebSocketFace,
         journal: FileJournal | MemoryJournal,
+        keeper: Keeper | None,
         failed: asyncio.Future[BaseException],
         work: list[Coroutine[Any, Any, None]],
     ) -> None:
         self.venue = venue
+        self.keeper = keeper
         self.host = host
         self.port = port
         self.failed = failed
@@ -245,10 +255,12 @@ async def _assemble(
 ) -> RunningVenue:
     clock = forward_clock()
     memory = Remembered()
+    past: Past = NOTHING
     if isinstance(journal, FileJournal):
-        memory = Remembered.fold(journal.read())
-        memory.prune(clock())
-        journal.restart(memory.facts())
+        progress = Progress(sys.stderr, time.monotonic)
+        progress.begin(recovery.size(journal.directory))
+        memory, past = journal.restore(step=progress.step), journal.history
+        progress.end()
     venue = core.build(
         symbols,
         credentials=[Credential(each.name, each.key, each.secret) for each in config.accounts],
@@ -261,6 +273,7 @@ async def _assemble(
         limited=config.limits == "binance",
         legacy_acks=config.legacy_acks,
         liquidate=config.liquidate,
+        past=past,
     )
     exchange = venue.exchange
     _open_accounts(exchange, config)
@@ -274,12 +287,16 @@ async def _assemble(
     made_up = MadeUpMarkets(exchange, synthetics, venue.feeds.depth)
     admin = AdminFace(venue, sockets, replays, Crashes(synthetics), made_up)
     runner = await _serve_http(venue, sockets, admin, listener)
+    keeper = None
+    if isinstance(journal, FileJournal):
+        keeper = Keeper(venue, journal, cut_at=config.segment_bytes)
     work = [
         venue.feeds.run(),
         venue.countdowns.run(),
         venue.fundings.run(),
         core.keep_house(venue),
         made_up.run(time.monotonic),
+        keeper.run() if keeper is not None else forget_what_nobody_may_ask(venue),
         *(replay.run() for replay in replays),
         *([] if config.faults is None else [rain(venue.faults, config.faults)]),
     ]
@@ -291,6 +308,7 @@ async def _assemble(
         runner=runner,
         sockets=sockets,
         journal=journal,
+        keeper=keeper,
         failed=failed,
         work=work,
     )

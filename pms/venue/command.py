@@ -12,7 +12,7 @@ import click
 import structlog
 
 from pms import log
-from pms.venue.app import AccountSpec, VenueConfig, VenueStartError, serve
+from pms.venue.app import SEGMENT_BYTES, AccountSpec, VenueConfig, VenueStartError, serve
 from pms.venue.background.replay import ReplayWait
 from pms.venue.faults.drawn import PER_MINUTE, FaultPlan
 from pms.venue.symbols import SHIPPED
@@ -47,7 +47,7 @@ class _Faults(click.ParamType[FaultPlan]):
             self.fail(str(error), param, ctx)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=9001, show_default=True, help="0: a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
@@ -150,7 +150,16 @@ class _Faults(click.ParamType[FaultPlan]):
     show_default=True,
     help="Seconds in which a ping must be answered, or the connection ends.",
 )
+@click.option(
+    "--segment-bytes",
+    type=click.IntRange(min=1),
+    default=SEGMENT_BYTES,
+    show_default=True,
+    help="How long its journal grows before it is cut and a snapshot is made.",
+)
+@click.pass_context
 def venue(
+    ctx: click.Context,
     *,
     port: int,
     host: str,
@@ -170,8 +179,11 @@ def venue(
     socket_day: float,
     ping_every: float,
     pong_within: float,
+    segment_bytes: int,
 ) -> None:
     """Serve our own exchange: Binance's USDⓈ-M REST and WebSocket protocol on one port."""
+    if ctx.invoked_subcommand is not None:
+        return
     config = VenueConfig(
         accounts=accounts,
         host=host,
@@ -189,6 +201,7 @@ def venue(
         state=state,
         faults=faults,
         socket_life=SocketLife(day_s=socket_day, ping_every_s=ping_every, pong_within_s=pong_within),
+        segment_bytes=segment_bytes,
     )
     import uvloop
 

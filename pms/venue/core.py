@@ -21,6 +21,7 @@ from pms.venue.faults.replica import LateReads
 from pms.venue.feeds.hub import Hub
 from pms.venue.feeds.publisher import Feeds
 from pms.venue.funding import Fundings
+from pms.venue.history import NOTHING, Past
 from pms.venue.insurance import Insurance
 from pms.venue.limits import Allowance, RateLimits
 from pms.venue.liquidation import Liquidations
@@ -52,6 +53,7 @@ def build(
     limited: bool,
     legacy_acks: bool = False,
     liquidate: bool = False,
+    past: Past = NOTHING,
 ) -> Venue:
     """Build a venue that goes on from what it remembers; it liquidates accounts only where it is told to."""
     markets = {
@@ -73,15 +75,15 @@ def build(
         expired=expired,
     )
     feeds = Feeds(markets, hub=hub, faults=faults, keys=keys, clock=clock, monotonic_ns=monotonic_ns)
-    exchange = Exchange(markets, journal=journal, publisher=feeds, clock=clock, fees=fees)
+    exchange = Exchange(markets, journal=journal, publisher=feeds, clock=clock, fees=fees, past=past)
     for order in restore(exchange, memory):
         log.warning("venue.unlisted_order", symbol=order.symbol, order=order.order_id)
     acts = Acts(exchange)
-    conditionals = Conditionals(exchange, memory.algos.values(), token=token)
+    conditionals = Conditionals(exchange, memory.algos.values(), last_id=memory.last_ids.algo, token=token)
     venue = Venue(
         exchange=exchange,
         acts=acts,
-        amendments=Amendments(exchange, memory.amendments),
+        amendments=Amendments(exchange, memory.amendments, last_id=memory.last_ids.amendment),
         conditionals=conditionals,
         fundings=Fundings(exchange, acts),
         feeds=feeds,

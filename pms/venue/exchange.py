@@ -15,6 +15,7 @@ from pms.venue import errors, user_events
 from pms.venue.account import Account
 from pms.venue.brackets import max_leverage, max_notional
 from pms.venue.checks import NewOrder, check_funds, check_new_order, market_order_limit
+from pms.venue.history import NOTHING, Past
 from pms.venue.leg import Leg
 from pms.venue.market import Market
 from pms.venue.matching import (
@@ -49,7 +50,9 @@ class Exchange:
         publisher: Publisher,
         clock: Callable[[], int],
         fees: Fees | None = None,
+        past: Past = NOTHING,
     ) -> None:
+        self.past = past
         self.markets = markets
         self.accounts: dict[str, Account] = {}
         self.fees = fees or Fees()
@@ -97,7 +100,7 @@ class Exchange:
     def open_account(self, name: str, balance: Decimal) -> Account:
         """A new account with a first deposit."""
         with self.transaction() as tx:
-            account = Account(Wallet(account=name, balance=ZERO, updated=tx.time))
+            account = Account(Wallet(account=name, balance=ZERO, updated=tx.time), self.past)
             self.enter(account)
             tx.record(account.wallet)
             if balance:

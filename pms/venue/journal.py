@@ -3,32 +3,27 @@
 A transaction is written before anything of it is answered or sent, so that killing the process loses
 nothing that anybody has seen. A thread syncs the file in the background, everything that has gathered in
 one call: a power cut can lose the last moments, a killed process cannot.
+
+Now and then it is cut: the file becomes a closed segment, and another begins (venue.store).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-import structlog
-
+from pms.venue.restore import Remembered
 from pms.venue.state import Fact
+from pms.venue.store import recovery
+from pms.venue.store.files import LOCK, JournalError, StateDirectory, new_file, take
+from pms.venue.store.history_file import HistoryFile
+from pms.venue.store.lines import Step, encode, nobody
 
-log = structlog.get_logger(__name__)
-
-FILE = "venue.journal"
-LOCK = "venue.lock"
-COMPACT_CHUNK = 500
+__all__ = ["FileJournal", "JournalBroken", "JournalError", "MemoryJournal"]
 SYNC_EVERY_S = 0.05
-
-
-class JournalError(Exception):
-    """The state directory cannot be used; the message says which and why."""
 
 
 class JournalBroken(Exception):
@@ -54,68 +49,89 @@ class FileJournal:
 
     def __init__(self, directory: Path, *, failed: Callable[[OSError], None]) -> None:
         self.failed = failed
-        self._encoder = msgspec.json.Encoder()
-        self._decoder = msgspec.json.Decoder(list[Fact])
-        self._path = directory / FILE
+        self.directory = StateDirectory(directory)
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise JournalError(f"state directory {directory}: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise JournalError(f"state directory {directory} is in use by another venue") from None
+        busy = f"state directory {directory} is in use by another venue"
+        self._lock = take(directory / LOCK, wait=False, otherwise=busy)
         self._file = -1
+        self._retired: list[int] = []
+        self._history: HistoryFile | None = None
         self._error: OSError | None = None
+        #: the last closed segment, and whether a snapshot is still to be made of it
+        self.closed = 0
+        self.behind = False
+        #: bytes of the segment that is written
+        self.size = 0
         self._dirty = threading.Event()
         self._stopping = threading.Event()
         self._syncer = threading.Thread(target=self._sync_forever, name="venue-journal", daemon=True)
 
-    def read(self) -> Iterator[Fact]:
-        """All facts in order. A last line cut short by a power failure is left out: nobody saw it."""
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    log.warning("journal.torn_line", path=str(self._path), line=number)
-                    return
-                try:
-                    yield from self._decoder.decode(line)
-                except msgspec.DecodeError as error:
-                    raise JournalError(f"{self._path} line {number} is damaged: {error}") from None
+    @property
+    def history(self) -> HistoryFile:
+        """What is over and no longer in memory."""
+        assert self._history is not None, "restore() first"
+        return self._history
 
-    def restart(self, facts: Iterable[Fact]) -> None:
-        """Replace the file by these facts in one step and open it for appending."""
-        fresh = self._path.with_suffix(".new")
+    def restore(self, *, step: Step = nobody) -> Remembered:
+        """Read everything and open the journal for appending; `step` hears of the bytes read."""
+        memory, base = recovery.recover(self.directory, step=step)
+        self.closed, self.behind = base.last, bool(base.behind)
+        self._history = HistoryFile(self.directory.history)
+        if self._history.covered < base.number:
+            raise JournalError(
+                f"{self.directory.history} has no rows of segment {base.number}, which are nowhere else:"
+                " put the file back that belongs to this directory"
+            )
         try:
-            fresh.unlink(missing_ok=True)
-            # Listen keys are secrets: the file is its owner's alone
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                for chunk in _chunks(facts):
-                    file.write(self._encoder.encode(chunk) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            recovery.cut_torn_line(self.directory)
+            if self.directory.live.exists():
+                self._file = os.open(self.directory.live, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                self.size = os.fstat(self._file).st_size
+            else:
+                self._file = new_file(self.directory.live)
+            self.directory.sync()
         except OSError as error:
-            raise JournalError(f"{self._path} cannot be written: {error.strerror}") from None
+            raise JournalError(f"{self.directory.live} cannot be written: {error.strerror}") from None
         self._syncer.start()
+        return memory
 
     def append(self, facts: list[Fact]) -> None:
         """Write one transaction to the operating system, whole; JournalBroken for ever once that fails."""
-        line = memoryview(self._encoder.encode(facts) + b"\n")
+        line = memoryview(encode(facts) + b"\n")
+        self.size += len(line)
         try:
             while line and self._error is None:
                 line = line[os.write(self._file, line) :]
         except OSError as error:
             self._error = error
+        self._unbroken()
+        self._dirty.set()
+
+    def cut(self) -> None:
+        """Close the segment and begin another. It takes no longer for a long one.
+
+        What the thread has not synced yet is synced here: were the new segment on disk before the end of the
+        old one, a power cut would leave a gap.
+        """
+        try:
+            os.fdatasync(self._file)
+            self.directory.live.rename(self.directory.segment(self.closed + 1))
+            self.closed += 1
+            fresh = new_file(self.directory.live)
+            self._retired.append(self._file)
+            self._file, self.size, self.behind = fresh, 0, True
+        except OSError as error:
+            self._error = error
+        self._unbroken()
+        self._dirty.set()
+
+    def _unbroken(self) -> None:
         if self._error is not None:
             self.failed(self._error)
             raise JournalBroken(self._error.strerror) from self._error
-        self._dirty.set()
 
     def close(self) -> None:
         """Sync and release the directory."""
@@ -127,6 +143,8 @@ class FileJournal:
             with contextlib.suppress(OSError):
                 os.fdatasync(self._file)
             os.close(self._file)
+        if self._history is not None:
+            self._history.close()
         os.close(self._lock)
 
     def _sync_forever(self) -> None:
@@ -134,20 +152,14 @@ class FileJournal:
             self._dirty.wait()
             self._dirty.clear()
             try:
+                if self._retired:
+                    # The name of a new segment, before what is in it
+                    self.directory.sync()
+                while self._retired:
+                    os.close(self._retired.pop())
                 os.fdatasync(self._file)
             except OSError as error:
                 self._error = error
             # A write may wait for a sync of the same page: leave room between two
             if self._stopping.wait(SYNC_EVERY_S):
                 return
-
-
-def _chunks(facts: Iterable[Fact]) -> Iterator[list[Fact]]:
-    chunk: list[Fact] = []
-    for fact in facts:
-        chunk.append(fact)
-        if len(chunk) == COMPACT_CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from pms.venue import history
+from pms.venue.history import Past, Wanted
 from pms.venue.matching import Book
 from pms.venue.state import Funding, SymbolState
 from pms.venue.symbols import Symbol
@@ -72,6 +74,16 @@ class Market:
             trade_ids=self.reserved_trades,
             last_price=self.last_price,
         )
+
+    def fundings_between(
+        self, past: Past, window: tuple[int, int], limit: int, *, newest: bool
+    ) -> list[Funding]:
+        """Fundings of a window, ascending: its newest or its oldest `limit`."""
+        shelf = history.fundings_of(self.symbol.name)
+        wanted = Wanted(shelf=shelf, window=window, limit=limit, newest=newest)
+        kept = reversed(self.fundings) if newest else self.fundings
+        recent = (each for each in kept if window[0] <= each.time <= window[1])
+        return history.page(past, Funding, wanted, recent)
 
     @property
     def quoted(self) -> bool:

@@ -1,4 +1,4 @@
-"""From journaled facts to a running exchange, and back to the facts a fresh journal starts with."""
+"""From journaled facts to a running exchange, and back to the facts of a snapshot."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pms.venue.account import ORDER_KEPT_MS, Account, retained
-from pms.venue.conditional import shelf
+from pms.venue.account import Account
 from pms.venue.exchange import Exchange
+from pms.venue.history import Over
 from pms.venue.state import (
     AlgoOrder,
     Amendment,
@@ -17,6 +17,7 @@ from pms.venue.state import (
     Fact,
     Funding,
     Income,
+    LastIds,
     ListenKey,
     Order,
     Position,
@@ -43,6 +44,7 @@ class Remembered:
     api_keys: dict[str, ApiKey] = field(default_factory=dict)
     countdowns: dict[tuple[str, str], Countdown] = field(default_factory=dict)
     symbols: dict[str, SymbolState] = field(default_factory=dict)
+    last_ids: LastIds = field(default_factory=LastIds)
     _following: defaultdict[tuple[str, str, int], dict[int, AlgoOrder]] = field(
         default_factory=lambda: defaultdict(dict)
     )
@@ -51,9 +53,13 @@ class Remembered:
     def fold(cls, facts: Iterable[Fact]) -> Remembered:
         """Read facts in order."""
         memory = cls()
-        for fact in facts:
-            memory._take(fact)
+        memory.go_on(facts)
         return memory
+
+    def go_on(self, facts: Iterable[Fact]) -> None:
+        """Read more facts, in order."""
+        for fact in facts:
+            self._take(fact)
 
     def _take(self, fact: Fact) -> None:
         if isinstance(fact, Order):
@@ -62,6 +68,8 @@ class Remembered:
             self._take_algo(fact)
         elif isinstance(fact, Amendment):
             self.amendments.append(fact)
+            newest = max(self.last_ids.amendment, fact.amendment_id)
+            self.last_ids = LastIds(algo=self.last_ids.algo, amendment=newest)
         elif isinstance(fact, Watermark):
             for algo in self._following[fact.symbol, fact.working_type, fact.side].values():
                 better = (fact.price - algo.peak) * -algo.side > 0
@@ -82,25 +90,35 @@ class Remembered:
             self.api_keys[fact.key] = fact
         elif isinstance(fact, Countdown):
             self.countdowns[fact.account, fact.symbol] = fact
+        elif isinstance(fact, LastIds):
+            self.last_ids = fact
         else:
             self.symbols[fact.symbol] = fact
 
     def _take_algo(self, algo: AlgoOrder) -> None:
         self.algos[algo.algo_id] = algo
+        if algo.algo_id > self.last_ids.algo:
+            self.last_ids = LastIds(algo=algo.algo_id, amendment=self.last_ids.amendment)
         following = self._following[algo.symbol, algo.working_type, algo.side]
         if algo.status == "NEW" and algo.activated:
             following[algo.algo_id] = algo
         else:
             following.pop(algo.algo_id, None)
 
-    def prune(self, now: int) -> None:
-        """Forget the orders that queries no longer know."""
-        self.orders = {key: order for key, order in self.orders.items() if retained(order, now)}
-        self.amendments = [each for each in self.amendments if now - each.time <= ORDER_KEPT_MS]
-        self.algos = {key: algo for key, algo in self.algos.items() if shelf.retained(algo, now)}
+    def depart(self) -> list[Over]:
+        """Take out all that is over and give it away."""
+        gone: list[Over] = [order for order in self.orders.values() if not order.open]
+        self.orders = {key: order for key, order in self.orders.items() if order.open}
+        gone += [algo for algo in self.algos.values() if algo.over]
+        self.algos = {key: algo for key, algo in self.algos.items() if not algo.over}
+        for rows in (self.amendments, self.trades, self.incomes, self.fundings):
+            gone += rows
+            rows.clear()
+        return gone
 
     def facts(self) -> Iterator[Fact]:
-        """All of it, for a fresh journal."""
+        """All of it."""
+        yield self.last_ids
         yield from self.symbols.values()
         yield from self.wallets.values()
         yield from self.positions.values()
@@ -118,7 +136,7 @@ class Remembered:
 def restore(exchange: Exchange, memory: Remembered) -> list[Order]:
     """Fill a new exchange; returns open orders of symbols it no longer lists, which stay out of the books."""
     for wallet in memory.wallets.values():
-        exchange.enter(Account(wallet))
+        exchange.enter(Account(wallet, exchange.past))
     accounts = exchange.accounts
     for name, state in memory.symbols.items():
         if name in exchange.markets:

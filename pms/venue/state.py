@@ -110,6 +110,11 @@ class AlgoOrder(msgspec.Struct, tag="algo", tag_field="k"):
         return self.status in ("NEW", "TRIGGERING")
 
     @property
+    def over(self) -> bool:
+        """Whether it can change no more; a TRIGGERED one ends with the order that it let out."""
+        return self.status not in ("NEW", "TRIGGERING", "TRIGGERED")
+
+    @property
     def bound(self) -> bool:
         """Whether it ends with the position that it would close."""
         return self.close_position or self.time_in_force == "GTE_GTC"
@@ -259,6 +264,13 @@ class SymbolState(msgspec.Struct, tag="symbol", tag_field="k", frozen=True):
     last_price: int
 
 
+class LastIds(msgspec.Struct, tag="ids", tag_field="k", frozen=True):
+    """The newest ids of conditional orders and amendments that a snapshot no longer has rows of."""
+
+    algo: int = 0
+    amendment: int = 0
+
+
 Fact = (
     Order
     | AlgoOrder
@@ -273,4 +285,5 @@ Fact = (
     | ApiKey
     | Countdown
     | SymbolState
+    | LastIds
 )

@@ -31,7 +31,9 @@ class KilledSystem(System):
     patience_s = PATIENCE_S
 
     def __init__(self, home: Path, runtime: Path) -> None:
-        super().__init__(home, runtime, venue_options=("--state", str(home / "venue")))
+        # The judge reads the journal whole: it is never cut
+        options = ("--state", str(home / "venue"), "--segment-bytes", str(1 << 40))
+        super().__init__(home, runtime, venue_options=options)
         self.steps: dict[str, tuple[Decimal, Decimal]] = {}
         #: by symbol, tick and lot
         self._most: dict[str, Decimal] = {}

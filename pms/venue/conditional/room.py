@@ -8,7 +8,7 @@ marks it FINISHED. No margin is looked at before the second (USDⓈ-M docs, New 
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
@@ -16,7 +16,7 @@ from pms.venue import errors
 from pms.venue.account import Account
 from pms.venue.checks import NewOrder
 from pms.venue.conditional.events import TRAILING, algo_update, child_type
-from pms.venue.conditional.shelf import MOST_OPEN, Shelf
+from pms.venue.conditional.shelf import MOST_OPEN, Shelves
 from pms.venue.conditional.trailing import Price
 from pms.venue.conditional.triggers import Triggers
 from pms.venue.errors import VenueError
@@ -36,9 +36,14 @@ class Conditionals:
     """All conditional orders. A watcher of the exchange: prices and positions reach it with each change."""
 
     def __init__(
-        self, exchange: Exchange, remembered: Iterable[AlgoOrder], *, token: Callable[[int], str]
+        self,
+        exchange: Exchange,
+        remembered: Iterable[AlgoOrder] = (),
+        *,
+        last_id: int = 0,
+        token: Callable[[int], str],
     ) -> None:
-        self.shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
+        self.shelves = Shelves(exchange.past)
         self._exchange = exchange
         self._token = token
         self._triggers: dict[tuple[str, str], Triggers] = {}
@@ -48,7 +53,7 @@ class Conditionals:
         self._protected: dict[int, AlgoOrder] = {}
         self._due: deque[AlgoOrder] = deque()
         self._firing = False
-        self._last_id = 0
+        self._last_id = last_id
         for algo in sorted(remembered, key=lambda each: each.algo_id):
             self._restore(algo)
         exchange.watchers.append(self)
@@ -304,4 +309,5 @@ class Conditionals:
         """The order that it let out, if it is still known."""
         if not algo.order_id:
             return None
-        return self._exchange.accounts[algo.account].orders[algo.symbol].get(algo.order_id)
+        account = self._exchange.accounts[algo.account]
+        return account.find(algo.symbol, order_id=algo.order_id, client_order_id=None)

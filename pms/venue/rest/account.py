@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from pms.venue import errors
-from pms.venue.account import DAY_MS, Account
+from pms.venue.account import Account
 from pms.venue.brackets import brackets_of, max_notional
+from pms.venue.history import DAY_MS
 from pms.venue.ledger import break_even
 from pms.venue.leg import Leg
 from pms.venue.margin import AccountMargin, LegMargin, account_margin, leg_margin, liquidation_price
@@ -360,15 +361,16 @@ def income(call: Call) -> list[dict[str, Any]]:
     if page < 1:
         raise errors.not_valid("page")
     now = call.venue.clock()
-    window = account.incomes_between(
-        (end or now) - WEEK_MS if start is None else start, now if end is None else end
+    rows = account.incomes_between(
+        (end or now) - WEEK_MS if start is None else start,
+        now if end is None else end,
+        symbol=None if market is None else market.symbol.name,
+        type_=type_,
+        limit=limit,
+        offset=(page - 1) * limit,
+        now=now,
     )
-    rows = [
-        each
-        for each in window
-        if (market is None or each.symbol == market.symbol.name) and (type_ is None or each.type == type_)
-    ]
-    return [income_row(each) for each in rows[(page - 1) * limit : page * limit]]
+    return [income_row(each) for each in rows]
 
 
 def order_rate_limits(call: Call) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from pms.venue.background.replay import Replay
 from pms.venue.checks import NewOrder
 from pms.venue.errors import VenueError
 from pms.venue.faults import FaultError
+from pms.venue.history import NEVER
 from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
 from pms.venue.rest import crash, keys
 from pms.venue.rest.keys import KeysError
@@ -30,6 +31,8 @@ from pms.venue.ws.server import WebSocketFace
 encode = msgspec.json.Encoder().encode
 MAX_WAIT_S = 60.0
 LAST_ORDER_ID = 1 << 62
+# The operator's lists are whole; they take as long as what is asked for is
+ALL = 1 << 31
 Handler = Callable[[web.Request], Awaitable[object]]
 
 
@@ -127,10 +130,9 @@ class AdminFace:
                 {"account": account.name, "clientOrderId": each.client_order_id}
                 | trade_row(each, exchange.markets[name])
                 for account in exchange.accounts.values()
-                for name, trades in account.trades.items()
-                if name in exchange.markets and symbol in (None, name)
-                for each in trades
-                if each.time >= since
+                for name in ([symbol] if symbol is not None else exchange.markets)
+                if name in exchange.markets
+                for each in account.trades_between(name, since, NEVER, ALL, newest=False, order_id=None)
             ]
         }
 
@@ -141,9 +143,9 @@ class AdminFace:
             "orders": [
                 {"account": account.name} | queried(each, exchange.markets[name])
                 for account in exchange.accounts.values()
-                for name, orders in account.orders.items()
-                if name in exchange.markets and symbol in (None, name)
-                for each in orders.values()
+                for name in ([symbol] if symbol is not None else exchange.markets)
+                if name in exchange.markets
+                for each in account.orders_from(name, 0, ALL)
             ]
         }
 

@@ -235,16 +235,12 @@ def all_orders(call: Call) -> list[dict[str, Any]]:
     params, now = call.params, call.venue.clock()
     limit = params.limited("limit", default=500, most=1000)
     first = params.integer("algoId")
-    start, end = window_of_a_week(params, now)
-    found = [
-        algo
-        for algo in _shelf(call).all.values()
-        if algo.symbol == market.symbol.name
-        and (start <= algo.created <= end if first is None else algo.algo_id >= first)
-        and retained(algo, now)
-    ]
+    window = window_of_a_week(params, now)
     newest = first is None and not params.sent("startTime")
-    return [_queried(call, algo) for algo in (found[-limit:] if newest else found[:limit])]
+    found = _shelf(call).listed(
+        market.symbol.name, first=first, window=window, limit=limit, newest=newest, now=now
+    )
+    return [_queried(call, algo) for algo in found]
 
 
 ENDPOINTS = (

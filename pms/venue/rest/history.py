@@ -35,13 +35,12 @@ def amendments(call: Call) -> list[dict[str, Any]]:
     limit = params.limited("limit", default=50, most=100)
     order_id, client_id = params.integer("orderId"), params.text("origClientOrderId")
     start, end = window_of_a_week(params, call.venue.clock())
-    found = call.venue.amendments.between(call.account.name, market.symbol.name, start, end)
-    return [
-        _amendment(each, market.symbol)
-        for each in found
-        if order_id in (None, each.order_id)
-        and (order_id is not None or client_id in (None, each.client_order_id))
-    ][:limit]
+    if order_id is None and client_id is not None:
+        order = call.account.find(market.symbol.name, order_id=None, client_order_id=client_id)
+        order_id = order.order_id if order is not None else 0
+    name = market.symbol.name
+    found = call.venue.amendments.between(call.account.name, name, start, end, limit, order_id=order_id)
+    return [_amendment(each, market.symbol) for each in found]
 
 
 def _amendment(each: Amendment, symbol: Symbol) -> dict[str, Any]:
@@ -75,8 +74,8 @@ def forced_orders(call: Call) -> list[dict[str, Any]]:
     found = [
         order
         for name in ([market.symbol.name] if market is not None else markets)
-        for order in call.account.orders_between(name, start, end, 1 << 30, newest=True)
-        if order.client_order_id.startswith(wanted)
+        for closing in wanted
+        for order in call.account.orders_between(name, start, end, limit, newest=True, prefix=closing)
     ]
     found.sort(key=lambda each: each.created)
     return [queried(each, markets[each.symbol]) for each in found[-limit:]]

@@ -6,6 +6,7 @@ from typing import Any
 
 from pms.venue import candles, errors
 from pms.venue.faults import FaultKind
+from pms.venue.history import NEVER
 from pms.venue.market import Market
 from pms.venue.params import Params
 from pms.venue.rest.endpoint import Call, Endpoint, Security, by_symbol
@@ -139,13 +140,10 @@ def funding_rate(call: Call) -> list[dict[str, Any]]:
     limit = call.params.limited("limit", default=100, most=1000)
     start, end = call.params.window()
     wanted = call.venue.exchange.markets.values() if market is None else (market,)
+    window = 0 if start is None else start, NEVER if end is None else end
+    past = call.venue.exchange.past
     found = sorted(
-        (
-            each
-            for one in wanted
-            for each in one.fundings
-            if (start is None or each.time >= start) and (end is None or each.time <= end)
-        ),
+        (each for one in wanted for each in one.fundings_between(past, window, limit, newest=start is None)),
         key=lambda each: each.time,
     )
     return [

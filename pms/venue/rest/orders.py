@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pms.venue import errors
-from pms.venue.account import DAY_MS, Account, retained
+from pms.venue.account import Account, retained
 from pms.venue.checks import NewOrder
+from pms.venue.history import DAY_MS
 from pms.venue.market import Market
 from pms.venue.matching import BUY, SELL, PriceMatch, SelfTrade, TimeInForce
 from pms.venue.params import Params
@@ -225,18 +226,18 @@ def all_orders(call: Call) -> list[dict[str, Any]]:
     limit = params.limited("limit", default=500, most=1000)
     start, end = window_of_a_week(params, now)
     if market is not None and first is not None:
-        orders = call.account.orders_from(market.symbol.name, first, limit)
+        orders = call.account.orders_from(market.symbol.name, first, limit, now=now)
     else:
         newest = not params.sent("startTime")
         names = list(markets) if market is None else [market.symbol.name]
         found = [
             order
             for name in names
-            for order in call.account.orders_between(name, start, end, limit, newest=newest)
+            for order in call.account.orders_between(name, start, end, limit, newest=newest, now=now)
         ]
         found.sort(key=lambda each: (each.created, each.symbol, each.order_id))
         orders = found[-limit:] if newest else found[:limit]
-    return [queried(order, markets[order.symbol]) for order in orders if retained(order, now)]
+    return [queried(order, markets[order.symbol]) for order in orders]
 
 
 def user_trades(call: Call) -> list[dict[str, Any]]:
@@ -248,14 +249,14 @@ def user_trades(call: Call) -> list[dict[str, Any]]:
     timed = params.sent("startTime") or params.sent("endTime")
     if from_id is not None and timed:
         raise errors.refusal(-1128)
-    window = window_of_a_week(params, call.venue.clock())
-    if from_id is not None:
-        trades = call.account.trades_from(name, from_id, limit, order_id=order_id)
-    elif order_id is not None and not timed:
-        trades = call.account.trades_of(name, order_id)[:limit]
+    now = call.venue.clock()
+    window = window_of_a_week(params, now)
+    account = call.account
+    if from_id is not None or (order_id is not None and not timed):
+        trades = account.trades_from(name, from_id or 0, limit, order_id=order_id, now=now)
     else:
         newest = not params.sent("startTime")
-        trades = call.account.trades_between(name, *window, limit, newest=newest, order_id=order_id)
+        trades = account.trades_between(name, *window, limit, newest=newest, order_id=order_id, now=now)
     return [trade_row(trade, market) for trade in trades]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
@@ -54,6 +54,14 @@ async def launch(tmp_path: Path) -> AsyncIterator:
         if each.process.returncode is None:
             each.process.kill()
             await each.process.wait()
+
+
+async def until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            if met():
+                return
+            await asyncio.sleep(0.001)
 
 
 async def test_a_killed_venue_comes_back_with_all_it_has_said(launch, session: aiohttp.ClientSession) -> None:
@@ -109,6 +117,60 @@ async def test_a_damaged_journal_stops_the_start(launch, tmp_path: Path) -> None
     journal.write_bytes(b"[{}]\n" + journal.read_bytes())
     with pytest.raises(AssertionError, match=r"^1: venue: .*line 1 is damaged.*\n$"):
         await launch()
+
+
+@pytest.mark.parametrize("stem", ["venue.journal.0*", "venue.snapshot.*"])
+async def test_a_venue_killed_while_it_cuts_its_journal_forgets_nothing(
+    launch, session: aiohttp.ClientSession, tmp_path: Path, stem: str
+) -> None:
+    """Killed as soon as a segment is closed, and as soon as a snapshot begins to appear; twice each."""
+    small = ("--segment-bytes", "4000")
+    venue = await launch(*small)
+    client = VenueClient(session, venue.url)
+    state, names = tmp_path / "state", []
+    paths: dict[str, dict[str, object]] = {
+        "/fapi/v1/allOrders": {"symbol": "BTCUSDT", "orderId": 1, "limit": 1000},
+        "/fapi/v1/userTrades": {"symbol": "BTCUSDT", "fromId": 1, "limit": 1000},
+        "/fapi/v1/income": {"limit": 1000},
+        "/fapi/v1/openOrders": {},
+        "/fapi/v1/allAlgoOrders": {"symbol": "BTCUSDT", "algoId": 1, "limit": 1000},
+        "/fapi/v1/orderAmendment": {"symbol": "BTCUSDT"},
+    }
+    for number in range(2):
+        await client.levels(bids=[["59999.9", "50"]], asks=[["60000.1", "50"]])
+        before = set(state.glob(stem))
+        for each in range(8):
+            name = f"n{number}-{each}"
+            names.append(name)
+            await client.market("BUY", "0.01", newClientOrderId=f"m{name}")
+            order = await client.limit("BUY", "59000", "0.01", newClientOrderId=name)
+            if each % 3:
+                await client.limit("SELL", "61000", "0.02", newClientOrderId=f"s{name}")
+                change = {"symbol": "BTCUSDT", "orderId": order["orderId"], "side": "BUY"}
+                await client.ok("PUT", "/fapi/v1/order", **change, price="58999", quantity="0.01")
+            else:
+                await client.ok("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=order["orderId"])
+            stop = {"symbol": "BTCUSDT", "side": "SELL", "algoType": "CONDITIONAL", "type": "STOP_MARKET"}
+            stop |= {"triggerPrice": "50000", "quantity": "0.01", "clientAlgoId": f"a{name}"}
+            algo = await client.ok("POST", "/fapi/v1/algoOrder", **stop)
+            await client.ok("DELETE", "/fapi/v1/algoOrder", algoId=algo["algoId"])
+        told = {path: await client.ok("GET", path, **params) for path, params in paths.items()}
+        assert len(told["/fapi/v1/userTrades"]) == 8 * (number + 1)
+        assert len(told["/fapi/v1/allAlgoOrders"]) == 8 * (number + 1)
+        await until(lambda known=before: not set(state.glob(stem)) <= known)
+        assert await venue.end(signal.SIGKILL) == -signal.SIGKILL
+        venue = await launch(*small)
+        client.url = venue.url
+        for path, params in paths.items():
+            assert await client.ok("GET", path, **params) == told[path], path
+        for name in names:
+            for prefix in ("m", ""):
+                found = await client.ok(
+                    "GET", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId=prefix + name
+                )
+                assert found in told["/fapi/v1/allOrders"]
+    await until(lambda: any(state.glob("venue.snapshot.*[0-9]")))
+    assert await venue.end(signal.SIGTERM) == 0
 
 
 async def test_one_port_and_one_directory_belong_to_one_venue(launch) -> None:
