@@ -14,6 +14,7 @@ import structlog
 from pms import log
 from pms.venue.app import AccountSpec, VenueConfig, VenueStartError, serve
 from pms.venue.background.replay import ReplayWait
+from pms.venue.background.scenario import SCENARIOS
 from pms.venue.symbols import SHIPPED
 
 
@@ -57,6 +58,14 @@ class _Account(click.ParamType[AccountSpec]):
     help="Who else trades in symbols that are not replayed.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the synthetic market.")
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="[SYMBOL=]NAME",
+    help=f"What the synthetic market goes through first: {', '.join(SCENARIOS)}; repeatable."
+    "  [default: calm]",
+)
 @click.option(
     "--replay",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -108,6 +117,7 @@ def venue(
     symbols: Path,
     market: Literal["synthetic", "none"],
     seed: int,
+    scenarios: tuple[str, ...],
     replay: tuple[Path, ...],
     snapshots: tuple[str, ...],
     others: tuple[str, ...],
@@ -124,6 +134,7 @@ def venue(
         symbols=symbols,
         market=market,
         seed=seed,
+        scenarios=scenarios,
         replay=replay,
         replay_snapshots=dict(_snapshot(each) for each in snapshots),
         replay_as=dict(_other(each) for each in others),
