@@ -63,6 +63,7 @@ class _Account(click.ParamType[AccountSpec]):
     "scenarios",
     multiple=True,
     metavar="[SYMBOL=]NAME",
+    envvar="PMS_VENUE_SCENARIO",
     help=f"What the synthetic market goes through first: {', '.join(SCENARIOS)}; repeatable."
     "  [default: calm]",
 )

@@ -79,8 +79,8 @@ class Makers:
 
     def touch(self, price: float) -> tuple[int, int]:
         """Their best bid and ask."""
-        wide = min(MOST_SPREAD, SPREAD * self._variance) * price
-        spread = max(self._least_spread, round(wide))
+        wide = SPREAD * self._variance
+        spread = max(self._least_spread, round(price * wide / (1 + wide / MOST_SPREAD)))
         bid = max(1, floor(price - (spread - self._least_spread) / 2))
         return bid, bid + spread
 

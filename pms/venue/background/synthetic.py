@@ -7,7 +7,7 @@ time. Both sides are always deep enough to trade on; what an account took comes 
 from __future__ import annotations
 
 from decimal import Decimal
-from math import log
+from math import log, tanh
 from random import Random
 from typing import NamedTuple, Protocol
 
@@ -36,8 +36,11 @@ LEAST_LOTS = 4
 TREND_SEEN = 0.01
 """Weight of the last move in the trend that takers follow."""
 
+SHY = 0.35
+"""How much less is quoted against the strongest trend, and more with it."""
+
 REACH = 4
-"""How far beyond the touch an order of the made-up market takes, in spacings of the grid."""
+"""How far beyond the touch a taker goes in a calm market, in spacings of the grid."""
 
 
 def start_price(symbol: Symbol) -> int:
@@ -124,13 +127,14 @@ class SyntheticMarket:
         makers.watch(book)
         anew = self._move()
         climate = self._value.climate
-        lots = max(LEAST_LOTS, int(self._usual_lots * climate.depth / self._thin))
         best_bid, best_ask = makers.touch(self._middle)
-        bids = makers.quote(book.bids, best_bid, lots=lots, pulled=climate.pulled, anew=anew)
-        asks = makers.quote(book.asks, best_ask, lots=lots, pulled=climate.pulled, anew=anew)
+        usual, pulled, shy = self._usual_lots / self._thin, climate.pulled, SHY * tanh(self._trend)
+        lots = [max(LEAST_LOTS, int(usual * climate.depth * share)) for share in (1 + shy, 1 - shy)]
+        bids = makers.quote(book.bids, best_bid, lots=lots[0], pulled=pulled, anew=anew)
+        asks = makers.quote(book.asks, best_ask, lots=lots[1], pulled=pulled, anew=anew)
         pieces = self._takers.step(arrivals=climate.arrivals, trend=self._trend)
-        reach = REACH * makers.grid.spacing
-        orders = [self._order(piece, lots, best_bid - reach, best_ask + reach) for piece in pieces]
+        reach = round(REACH * climate.volatility) * makers.grid.spacing
+        orders = [self._order(piece, usual, best_bid - reach, best_ask + reach) for piece in pieces]
         return Step(bids, asks, orders)
 
     def _move(self) -> bool:
@@ -154,9 +158,9 @@ class SyntheticMarket:
         self._makers.forget()
         return self._thin != thin
 
-    def _order(self, piece: Piece, lots: int, lowest: int, highest: int) -> Order:
+    def _order(self, piece: Piece, usual: float, lowest: int, highest: int) -> Order:
         side, limit = (BUY, highest) if piece.sign > 0 else (SELL, lowest)
-        return Order(side, max(1, int(lots * piece.size)), max(1, limit))
+        return Order(side, max(1, int(usual * piece.size)), max(1, limit))
 
 
 def take_step(exchange: Exchange, symbol: str, synthetic: SyntheticMarket) -> None:

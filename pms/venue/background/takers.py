@@ -17,15 +17,18 @@ USUAL = 0.35
 BRANCHING, MEMORY = 0.6, 0.9
 """How many orders one brings about in all, and how much of its excitement is left after a step."""
 
-MOST_A_STEP = 4
+MOST_A_STEP = 8
 MOST_ACTIVITY = 8.0
-PARENTS = 6
+PARENTS = 3
 LENGTH_TAIL, MOST_PIECES = 1.5, 400
-SIZE_TAIL, LEAST_SIZE, MOST_SIZE = 1.5, 0.02, 6.0
+SIZE_TAIL, LEAST_SIZE, MOST_SIZE = 1.5, 0.04, 8.0
 """In multiples of what a level at the touch usually holds."""
 
 FOLLOWED = 0.35
 """How far from even the chance of a buy goes in the strongest trend."""
+
+FORCED, MOST_FORCED = 0.25, 3.0
+"""How many times more orders come for each deviation of a trend, and at most: stops and liquidations."""
 
 
 class Piece(NamedTuple):
@@ -52,7 +55,8 @@ class Takers:
     def step(self, *, arrivals: float, trend: float) -> list[Piece]:
         """The orders of one step; `trend` is the recent move in deviations, which new parents follow."""
         rng = self._rng
-        self._rate = USUAL * (1 - BRANCHING) * arrivals + self._excited
+        forced = min(MOST_FORCED, FORCED * abs(trend))
+        self._rate = USUAL * (1 - BRANCHING) * arrivals * (1 + forced) + self._excited
         count = self._arrived(self._rate)
         self._excited = self._excited * MEMORY + (1 - MEMORY) * BRANCHING * count
         pieces = []

@@ -24,11 +24,12 @@ SHARE = (0.85, 1.15)
 """How much of a common move a symbol makes."""
 
 PULL = 0.002
-WAVE_STEPS = 10
-WAVES, RIPPLES = 0.9, 2.0
+WAVE_STEPS = 22
+WAVES, RIPPLES = 1.5, 2.5
 """Deviations of a wave's part and of a step's, in an even part of the phase: many go against it."""
 
 LEAST = 2.0
+AFTERWARDS = "afterwards"
 
 
 class LatentValue:
@@ -62,9 +63,11 @@ class LatentValue:
 
     @property
     def phase(self) -> str:
-        """The scenario's phase; its name after the last."""
+        """The scenario's phase; of one without phases its name."""
         phases = self._scenario.phases
-        return phases[self._phase].name if self._phase < len(phases) else self._scenario.name
+        if not phases:
+            return self._scenario.name
+        return phases[self._phase].name if self._phase < len(phases) else AFTERWARDS
 
     def step(self, activity: float) -> float:
         """Move; `activity` is how busy trading is in multiples of usual. Returns the value."""
