@@ -22,6 +22,7 @@ ROUND_EVERY, ROUND = 20, 1.6
 VERY_ROUND_EVERY, VERY_ROUND = 200, 2.6
 """Every so many spacings a price is round, and holds so many times more."""
 
+CELLS = 640
 _MIX = 2_654_435_761
 
 
@@ -31,17 +32,17 @@ class Grid:
     def __init__(self, price: int) -> None:
         #: Ticks between neighbouring levels: about a hundred-thousandth of the price, 1, 2 or 5 of a decade
         self.spacing = _rounded(price * 1e-5)
+        # Every tenth cell is quoted at its round price, the others somewhere in it
+        self._offsets = [(cell * _MIX >> 7) % self.spacing if cell % 10 else 0 for cell in range(CELLS)]
         self._sizes: dict[int, list[float]] = {}
 
     def places(self, best: int, away: int, pulled: float) -> list[tuple[int, float]]:
         """(price, usual levels) of a side from its best outwards; `pulled` is what the touch lacks."""
         spacing = self.spacing
         cell = best // spacing
-        # Every tenth cell is quoted at its round price, the others somewhere in it
-        points = [
-            other * spacing + ((other * _MIX >> 7) % spacing if other % 10 else 0)
-            for other in range(cell, cell + away * (NEAR_LEVELS + 2), away)
-        ]
+        offsets = self._offsets
+        cells = range(cell, cell + away * (NEAR_LEVELS + 2), away)
+        points = [each * spacing + offsets[each % CELLS] for each in cells]
         prices = [best, *(price for price in points if (price - best) * away > 0)][: NEAR_LEVELS + 1]
         for width, count in FAR:
             step = spacing * width

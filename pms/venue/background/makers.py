@@ -12,7 +12,8 @@ from random import Random
 
 from pms.venue.background.grid import NEAR_LEVELS, Grid
 from pms.venue.background.value import SIGMA
-from pms.venue.matching import BUY, SELL, Book
+from pms.venue.market import Market
+from pms.venue.matching import BUY, SELL
 from pms.venue.matching.side import BookSide
 
 LAID_OFF = 0.02
@@ -31,10 +32,14 @@ WATCHED = 0.08
 SPREAD, MOST_SPREAD = 5e-7, 0.002
 """Of the price: the spread per unit of variance, in a calm market's, and the widest."""
 
+LOOKS = 4
+"""Every so many steps they look at the book itself, trades or not: an operator may have set levels."""
+
 RENEWED = 2
 SCANT, AMPLE = 0.25, 3.0
 """A level outside these multiples of what it should hold is quoted anew at once."""
 
+MOST_LOTS = float("inf")
 Levels = list[tuple[int, int]]
 
 
@@ -46,19 +51,27 @@ class Makers:
         self.grid = Grid(price)
         self._usual = lots
         self._least_spread = max(1, self.grid.spacing // 4)
-        self._quoted: dict[int, dict[int, int]] = {BUY: {}, SELL: {}}
+        #: By price, what they left at each side or saw there since
         self._standing: dict[int, dict[int, int]] = {BUY: {}, SELL: {}}
+        self._steps = self._trades = 0
         self._inventory = 0.0
         self._leaning = 0.0
         self._variance = 1.0
         self._last: float | None = None
 
-    def watch(self, book: Book) -> None:
-        """Take note of what was taken from their quotes, and on which side clients' orders rest."""
-        (bought, bids), (sold, asks) = self._seen(book.bids), self._seen(book.asks)
+    def watch(self, market: Market) -> None:
+        """Take note of what was taken from their quotes, and on which side clients' orders rest.
+
+        Without a trade since, only every few steps: nothing else takes.
+        """
+        bought = sold = 0
+        self._steps += 1
+        if market.next_trade_id != self._trades or self._steps % LOOKS == 0:
+            self._trades = market.next_trade_id
+            (bought, bids), (sold, asks) = self._seen(market.book.bids), self._seen(market.book.asks)
+            weight = bids + asks + WHOLE_SIDE * self._usual / 4
+            self._leaning += SEEN * ((bids - asks) / weight - self._leaning)
         self._inventory = self._inventory * (1 - LAID_OFF) + bought - sold
-        weight = bids + asks + WHOLE_SIDE * self._usual / 4
-        self._leaning += SEEN * ((bids - asks) / weight - self._leaning)
 
     def forget(self) -> None:
         """The price was led elsewhere: hold nothing, and take its way for no market's."""
@@ -84,33 +97,38 @@ class Makers:
         bid = max(1, floor(price - (spread - self._least_spread) / 2))
         return bid, bid + spread
 
-    def quote(self, side: BookSide, best: int, *, lots: int, pulled: float, anew: bool) -> Levels:
+    def quote(self, sign: int, best: int, *, lots: int, pulled: float, anew: bool) -> Levels:
         """The changes of one side towards what they want there; `lots` is what the touch shall hold."""
-        rng, standing = self._rng, self._standing[side.sign]
-        places = self.grid.places(best, -side.sign, pulled)
-        wanted = {price for price, _ in places}
-        changes = [(price, 0) for price in standing if price not in wanted]
-        renewed = {rng.randrange(len(places)) for _ in range(RENEWED)}
-        quoted = self._quoted[side.sign] = {}
-        for number, (price, size) in enumerate(places):
-            held, target = standing.get(price, 0), lots * size
-            if anew or number in renewed or not SCANT * target <= held <= AMPLE * target:
-                held = max(1, int(target * rng.uniform(0.5, 1.5)))
+        random, standing = self._rng.random, self._standing[sign]
+        places = self.grid.places(best, -sign, pulled)
+        for _ in range(RENEWED):
+            standing.pop(places[int(random() * len(places))][0], None)
+        scant, ample = (SCANT * lots, AMPLE * lots) if not anew else (MOST_LOTS, 0.0)
+        changes: Levels = []
+        quoted = self._standing[sign] = {}
+        for price, size in places:
+            held = standing.pop(price, 0)
+            if not scant * size <= held <= ample * size:
+                held = max(1, int(lots * size * (0.5 + random())))
                 changes.append((price, held))
             quoted[price] = held
+        # Whatever else stands there is wanted no more
+        changes += [(price, 0) for price in standing]
         return changes
 
     def _seen(self, side: BookSide) -> tuple[int, int]:
         """Lots taken from what was quoted on a side, and clients' lots near its touch."""
-        quoted, standing = self._quoted[side.sign], dict[int, int]()
+        sign = side.sign
+        quoted, standing = self._standing[sign], dict[int, int]()
         reach = side.touch - self.grid.spacing * NEAR_LEVELS
         left = resting = 0
         for price, level in side.levels.items():
-            anonymous, total = level.anonymous, level.total
-            if anonymous:
-                standing[price] = anonymous
-                left += min(anonymous, quoted.get(price, 0))
-            if total > anonymous and price * side.sign >= reach:
-                resting += total - anonymous
-        self._standing[side.sign] = standing
+            if total := level.total:
+                anonymous = level.anonymous
+                if anonymous:
+                    standing[price] = anonymous
+                    left += min(anonymous, quoted.get(price, 0))
+                if total > anonymous and price * sign >= reach:
+                    resting += total - anonymous
+        self._standing[sign] = standing
         return sum(quoted.values()) - left, resting

@@ -123,15 +123,15 @@ class SyntheticMarket:
 
     def step(self) -> Step:
         """Move the price, let the quotes follow, perhaps trade."""
-        book, makers = self._market.book, self._makers
-        makers.watch(book)
+        makers = self._makers
+        makers.watch(self._market)
         anew = self._move()
         climate = self._value.climate
         best_bid, best_ask = makers.touch(self._middle)
         usual, pulled, shy = self._usual_lots / self._thin, climate.pulled, SHY * tanh(self._trend)
         lots = [max(LEAST_LOTS, int(usual * climate.depth * share)) for share in (1 + shy, 1 - shy)]
-        bids = makers.quote(book.bids, best_bid, lots=lots[0], pulled=pulled, anew=anew)
-        asks = makers.quote(book.asks, best_ask, lots=lots[1], pulled=pulled, anew=anew)
+        bids = makers.quote(BUY, best_bid, lots=lots[0], pulled=pulled, anew=anew)
+        asks = makers.quote(SELL, best_ask, lots=lots[1], pulled=pulled, anew=anew)
         pieces = self._takers.step(arrivals=climate.arrivals, trend=self._trend)
         reach = round(REACH * climate.volatility) * makers.grid.spacing
         orders = [self._order(piece, usual, best_bid - reach, best_ask + reach) for piece in pieces]
