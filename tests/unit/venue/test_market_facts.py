@@ -6,6 +6,7 @@ Each bound is one that the fixed seeds pass by far.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from functools import cache
 from itertools import pairwise
 from math import log
@@ -15,7 +16,8 @@ import pytest
 
 from pms.venue.background.rehearsal import Moment, Rehearsal
 from pms.venue.background.scenario import SCENARIOS, STEP_S, ScenarioError, assigned
-from pms.venue.matching import BUY, SELL
+from pms.venue.checks import NewOrder
+from pms.venue.matching import BUY, SELL, SelfTrade, TimeInForce
 from pms.venue.symbols import SHIPPED, SymbolTable
 
 SYMBOLS = SymbolTable.load(SHIPPED)
@@ -139,6 +141,55 @@ def test_who_takes_much_moves_the_quotes_and_they_come_back(side: int) -> None:
     ]
     assert apart[0] > 0.0001
     assert fmean(apart[300:]) < apart[0] / 3
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_quotes_lean_towards_large_resting_orders_and_forget_them(side: int) -> None:
+    quiet, leaning = Floor("SOLUSDT"), Floor("SOLUSDT")
+    for floor in (quiet, leaning):
+        floor.steps(40)
+    best = leaning.market.book.own_side(side).best
+    assert best is not None
+    accounts = [leaning.exchange.open_account(f"one of {number}", Decimal(10**9)) for number in range(12)]
+    order = NewOrder(
+        symbol="SOLUSDT",
+        side=side,
+        type="LIMIT",
+        time_in_force=TimeInForce.GTC,
+        lots=50_000,
+        price=best.price - side * 10,
+        reduce_only=False,
+        client_order_id="large",
+        self_trade=SelfTrade.NONE,
+    )
+    for account in accounts:
+        leaning.exchange.place(account, order)
+
+    def apart() -> float:
+        for floor in (quiet, leaning):
+            floor.step()
+        return side * log(leaning.synthetic.middle / quiet.synthetic.middle)
+
+    drawn = fmean([apart() for _ in range(30)][15:])
+    assert 0.00001 < drawn < 0.0001
+    for account in accounts:
+        leaning.exchange.cancel_all(account, "SOLUSDT")
+    assert abs(fmean([apart() for _ in range(200)][100:])) < drawn / 4
+
+
+@pytest.mark.parametrize("to_whom", [BUY, SELL])
+def test_levels_that_an_operator_set_are_gone_within_a_second(to_whom: int) -> None:
+    floor = Floor()
+    floor.steps(20)
+    for _ in range(20):
+        best = floor.market.book.own_side(to_whom).best
+        assert best is not None
+        odd = [(best.price - to_whom * 100_003, 77)]
+        bids, asks = (odd, []) if to_whom == BUY else ([], odd)
+        floor.exchange.set_levels(BTC, bids=bids, asks=asks)
+        assert odd[0] in floor.quoted()
+        floor.steps(4)
+        assert odd[0] not in floor.quoted()
 
 
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
