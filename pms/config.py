@@ -22,12 +22,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LIVE_PHRASE = "yes-real-money"
 CHECKOUT = Path(__file__).resolve().parents[1]
-_ELSEWHERE = {"PMS_VENUE_ACCOUNTS"}
+_ELSEWHERE = {"PMS_VENUE_ACCOUNTS", "PMS_VENUE_SCENARIO"}
+"""Variables with our prefix that a part reads by itself: `pms venue` takes secrets so."""
+
 _NOW_LIMITS = {
     f"PMS_RISK_MOST_{measure.upper()}": f"risk.{measure}" for measure in ("var", "es", "stress", "margin")
 }
 """Variables that were: an upgrade must not lose a limit unseen."""
-"""Variables with our prefix that a part reads by itself: `pms venue` takes secrets so."""
 
 
 class ConfigError(Exception):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import aiohttp
 import click
 
 from pms.cli.output import Column, number, print_list
 from pms.cli.session import Failed
-from pms.config import Settings, load_settings
+from pms.cli.venue_face import ask, known
+from pms.config import load_settings
 
-TIMEOUT_S = 10
 ADDRESS = "/venue/admin/crash"
 COLUMNS = (
     Column("symbol", "symbol"),
@@ -50,7 +49,8 @@ def crash(
     if stop and body is not None:
         raise Failed("--stop ends every crash; it takes no percent")
     method = "DELETE" if stop else "GET" if body is None else "POST"
-    crashes = asyncio.run(_ask(settings, method, body))
+    base = known(settings, why_not="nobody crashes that one")
+    crashes = asyncio.run(ask(base, method, ADDRESS, body=body))["crashes"]
     print_list(crashes, COLUMNS, form="json" if as_json else None, empty="no market has crashed")
 
 
@@ -63,24 +63,3 @@ def _terms(moves: tuple[str, ...], *, seconds: str, gaps: int, thin: str, seed: 
     if not all(equals for _, equals, _ in named):
         raise Failed("give one percent for all symbols, or SYMBOL=PERCENT for each")
     return {"symbols": {symbol.upper(): percent for symbol, _, percent in named}, **how}
-
-
-async def _ask(settings: Settings, method: str, body: dict[str, Any] | None) -> list[dict[str, Any]]:
-    if not settings.binance_rest_url:
-        raise Failed(f"no venue is known under {settings.home}: start the system with `pms up`")
-    if settings.real_money:
-        raise Failed(f"{settings.binance_rest_url} is not our own venue: nobody crashes that one")
-    try:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as http,
-            http.request(method, settings.binance_rest_url + ADDRESS, json=body) as response,
-        ):
-            answer = await response.json()
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise Failed(
-            f"the venue at {settings.binance_rest_url} does not answer: {type(error).__name__}"
-        ) from None
-    if response.status != 200:
-        raise Failed(f"the venue refused: {answer.get('error') or answer.get('msg')}")
-    return list(answer["crashes"])

@@ -52,7 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("pms.cli.bench", "Measure one path beside its floor."),
     "sim": ("pms.cli.sim", "Simulate the system under faults, deterministically."),
     "import": ("pms.cli.importing", "Take over positions and balances from CSV or JSON."),
-    "venue": ("pms.cli.venue", "Serve our own exchange alone; reset, verify its directory."),
+    "venue": ("pms.cli.venue", "Serve our own exchange alone; book, fund, plot, reset, verify."),
     "crash": ("pms.cli.crash", "Let our own venue's prices fall, or rise, on demand."),
     "streamer": ("pms.cli.streamer", "Run the streamer alone."),
     "reset": ("pms.cli.remove", "Delete this home's data, after a typed confirmation."),

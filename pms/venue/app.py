@@ -14,7 +14,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from random import Random
 from typing import Any, Literal
 
 import structlog
@@ -29,6 +28,7 @@ from pms.venue.background.pace import MadeUpMarkets
 from pms.venue.background.past import made_up_days
 from pms.venue.background.recording import Recording, RecordingError, load, under_other_names
 from pms.venue.background.replay import Replay, ReplayWait
+from pms.venue.background.scenario import Scenario, ScenarioError, assigned
 from pms.venue.background.synthetic import SyntheticMarket
 from pms.venue.exchange import Exchange
 from pms.venue.faults.drawn import FaultPlan, rain
@@ -97,6 +97,7 @@ class VenueConfig:
     symbols: Path = SHIPPED
     market: Literal["synthetic", "none"] = "synthetic"
     seed: int = 1
+    scenarios: tuple[str, ...] = ()
     replay: tuple[Path, ...] = ()
     replay_snapshots: Mapping[str, Path] = field(default_factory=dict)
     replay_as: Mapping[str, str] = field(default_factory=dict)
@@ -179,8 +180,9 @@ async def serve(config: VenueConfig) -> RunningVenue:
             recording for path in config.replay for recording in load(path, symbols, config.replay_snapshots)
         ]
         recordings += under_other_names(recordings, config.replay_as, symbols)
+        scenarios = _scenarios(config, symbols, {each.symbol for each in recordings})
         listener = _listen(config.host, config.port)
-    except (SymbolFileError, RecordingError) as error:
+    except (SymbolFileError, RecordingError, ScenarioError) as error:
         raise VenueStartError(str(error)) from None
     try:
         journal = _journal(config.state, failed)
@@ -188,7 +190,9 @@ async def serve(config: VenueConfig) -> RunningVenue:
         listener.close()
         raise VenueStartError(str(error)) from None
     try:
-        return await _assemble(config, symbols, recordings, listener=listener, journal=journal, failed=failed)
+        return await _assemble(
+            config, symbols, recordings, scenarios, listener=listener, journal=journal, failed=failed
+        )
     except (SymbolFileError, JournalError) as error:
         listener.close()
         journal.close()
@@ -248,6 +252,7 @@ async def _assemble(
     config: VenueConfig,
     symbols: SymbolTable,
     recordings: list[Recording],
+    scenarios: Mapping[str, Scenario],
     *,
     listener: socket.socket,
     journal: FileJournal | MemoryJournal,
@@ -279,7 +284,7 @@ async def _assemble(
     _open_accounts(exchange, config)
     sockets = WebSocketFace(venue, limited=config.limits == "binance", life=config.socket_life)
     replays = _replays(config, recordings, venue, sockets)
-    synthetics = _synthetics(config, exchange, {each.symbol for each in recordings})
+    synthetics = _synthetics(exchange, config.seed, scenarios)
     for name in synthetics:
         market = exchange.markets[name]
         days = made_up_days(market.symbol, last=market.last_price, now=clock(), seed=config.seed)
@@ -336,14 +341,18 @@ def _replays(
     ]
 
 
-def _synthetics(config: VenueConfig, exchange: Exchange, replayed: set[str]) -> dict[str, SyntheticMarket]:
-    """The made-up markets, each with a generator of its own, and their first quotes."""
-    if config.market == "none":
-        return {}
+def _scenarios(config: VenueConfig, symbols: SymbolTable, replayed: set[str]) -> dict[str, Scenario]:
+    """What each made-up market goes through; raises ScenarioError."""
+    made_up = config.market == "synthetic"
+    return assigned(config.scenarios, [name for name in symbols.by_name if made_up and name not in replayed])
+
+
+def _synthetics(
+    exchange: Exchange, seed: int, scenarios: Mapping[str, Scenario]
+) -> dict[str, SyntheticMarket]:
+    """The made-up markets, and their first quotes."""
     made = {
-        name: SyntheticMarket(market, Random(f"{config.seed}:{name}"))
-        for name, market in exchange.markets.items()
-        if name not in replayed
+        name: SyntheticMarket(exchange.markets[name], seed, scenario) for name, scenario in scenarios.items()
     }
     for name, each in made.items():
         synthetic.take_step(exchange, name, each)

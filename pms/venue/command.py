@@ -14,6 +14,7 @@ import structlog
 from pms import log
 from pms.venue.app import SEGMENT_BYTES, AccountSpec, VenueConfig, VenueStartError, serve
 from pms.venue.background.replay import ReplayWait
+from pms.venue.background.scenario import SCENARIOS
 from pms.venue.faults.drawn import PER_MINUTE, FaultPlan
 from pms.venue.symbols import SHIPPED
 from pms.venue.ws.life import SocketLife
@@ -47,7 +48,7 @@ class _Faults(click.ParamType[FaultPlan]):
             self.fail(str(error), param, ctx)
 
 
-@click.group(invoke_without_command=True)
+@click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=9001, show_default=True, help="0: a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
@@ -73,6 +74,15 @@ class _Faults(click.ParamType[FaultPlan]):
     help="Who else trades in symbols that are not replayed.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the synthetic market.")
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="[SYMBOL=]NAME",
+    envvar="PMS_VENUE_SCENARIO",
+    help=f"What the synthetic market goes through first: {', '.join(SCENARIOS)}; repeatable."
+    "  [default: calm]",
+)
 @click.option(
     "--replay",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -157,9 +167,7 @@ class _Faults(click.ParamType[FaultPlan]):
     show_default=True,
     help="How long its journal grows before it is cut and a snapshot is made.",
 )
-@click.pass_context
 def venue(
-    ctx: click.Context,
     *,
     port: int,
     host: str,
@@ -167,6 +175,7 @@ def venue(
     symbols: Path,
     market: Literal["synthetic", "none"],
     seed: int,
+    scenarios: tuple[str, ...],
     replay: tuple[Path, ...],
     snapshots: tuple[str, ...],
     others: tuple[str, ...],
@@ -182,8 +191,6 @@ def venue(
     segment_bytes: int,
 ) -> None:
     """Serve our own exchange: Binance's USDⓈ-M REST and WebSocket protocol on one port."""
-    if ctx.invoked_subcommand is not None:
-        return
     config = VenueConfig(
         accounts=accounts,
         host=host,
@@ -191,6 +198,7 @@ def venue(
         symbols=symbols,
         market=market,
         seed=seed,
+        scenarios=scenarios,
         replay=replay,
         replay_snapshots=dict(_snapshot(each) for each in snapshots),
         replay_as=dict(_other(each) for each in others),

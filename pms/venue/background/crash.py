@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 
-from pms.venue.background.synthetic import STEP_S, SyntheticMarket
+from pms.venue.background.scenario import STEP_S
+from pms.venue.background.synthetic import SyntheticMarket
 
 GAP_SHARE = 0.4
 """How much of the way is jumped, where there are jumps at all; the rest is walked."""

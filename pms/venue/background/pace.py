@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 
-from pms.venue.background.synthetic import STEP_S, SyntheticMarket, take_step
+from pms.venue.background.scenario import STEP_S
+from pms.venue.background.synthetic import SyntheticMarket, take_step
 from pms.venue.exchange import Exchange
 from pms.venue.feeds.depth import DepthFeed
 

@@ -1,20 +1,23 @@
-"""A made-up market: a price that wanders around its start, quotes that follow it, some trades.
+"""A made-up market: a value that wanders as its scenario says, makers that quote around it, takers.
 
-Everything is drawn from one seeded generator, so that a run can be repeated. Both sides are always deep
-enough to trade on; what an account took comes back within moments.
+Everything is drawn from generators of one seed, so that a run can be repeated, and nothing grows with
+time. Both sides are always deep enough to trade on; what an account took comes back within moments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
+from math import log, tanh
 from random import Random
 from typing import NamedTuple, Protocol
 
+from pms.venue.background.makers import Levels, Makers
+from pms.venue.background.scenario import CALM, Scenario
+from pms.venue.background.takers import Piece, Takers
+from pms.venue.background.value import LEAST, SIGMA, LatentValue
 from pms.venue.exchange import Exchange
 from pms.venue.market import Market
 from pms.venue.matching import BUY, SELL
-from pms.venue.matching.side import BookSide
 from pms.venue.symbols import Symbol
 
 START_PRICES = {
@@ -27,16 +30,17 @@ START_PRICES = {
     "KEEPUSDT": Decimal("0.2445"),
     "CTKUSDT": Decimal("1.01"),
 }
-STEP_S = 0.25
-NEAR_LEVELS = 24
-FAR_LEVELS = 16
-FAR_SPACING = 12
 # Notional of a level at the touch; levels further out hold more
 LEVEL_NOTIONAL = Decimal(40_000)
-VOLATILITY = 0.00004
-PULL = 0.002
-TRADE_CHANCE = 0.35
-REFRESHED = 2
+LEAST_LOTS = 4
+TREND_SEEN = 0.01
+"""Weight of the last move in the trend that takers follow."""
+
+SHY = 0.35
+"""How much less is quoted against the strongest trend, and more with it."""
+
+REACH = 4
+"""How far beyond the touch a taker goes in a calm market, in spacings of the grid."""
 
 
 def start_price(symbol: Symbol) -> int:
@@ -56,9 +60,9 @@ class Order(NamedTuple):
 class Step(NamedTuple):
     """What the made-up market does in one step."""
 
-    bids: list[tuple[int, int]]
-    asks: list[tuple[int, int]]
-    order: Order | None
+    bids: Levels
+    asks: Levels
+    orders: list[Order]
 
 
 class Course(Protocol):
@@ -77,18 +81,19 @@ class Course(Protocol):
 
 
 class SyntheticMarket:
-    """Decides, from a book and a generator, the next step of one symbol. Pure but for the generator."""
+    """Decides, from a book and generators, the next step of one symbol. Pure but for the generators."""
 
-    def __init__(self, market: Market, rng: Random) -> None:
+    def __init__(self, market: Market, seed: object, scenario: Scenario = CALM) -> None:
         self._market = market
-        self._rng = rng
-        self._anchor = float(market.last_price)
-        self._middle = float(market.last_price)
-        # Ticks between neighbouring levels: about a hundred-thousandth of the price
-        self._spacing = max(1, round(market.last_price * 1e-5))
-        value = market.symbol.notional(max(1, market.last_price), 1)
-        self._usual_lots = self._base_lots = max(4, int(LEVEL_NOTIONAL / value))
-        self._thinned = False
+        price, name = market.last_price, market.symbol.name
+        value = market.symbol.notional(max(1, price), 1)
+        self._usual_lots = max(LEAST_LOTS, int(LEVEL_NOTIONAL / value))
+        self._value = LatentValue(float(price), symbol=name, seed=seed, scenario=scenario)
+        self._makers = Makers(Random(f"{seed}:{name}:makers"), price=price, lots=self._usual_lots)
+        self._takers = Takers(Random(f"{seed}:{name}:takers"))
+        self._middle = float(price)
+        self._trend = 0.0
+        self._thin = 1.0
         self.crash: Course | None = None
 
     @property
@@ -106,74 +111,61 @@ class SyntheticMarket:
         """The mark price that its quotes make."""
         return self._market.mark
 
+    @property
+    def phase(self) -> str:
+        """Where in its scenario it is."""
+        return self._value.phase
+
+    @property
+    def regime(self) -> str:
+        """How agitated it is, in a word."""
+        return self._value.regime
+
     def step(self) -> Step:
         """Move the price, let the quotes follow, perhaps trade."""
-        self._move()
-        best_bid = max(1, int(self._middle))
-        best_ask = best_bid + max(1, self._spacing // 4)
-        book = self._market.book
-        bids = self._quotes(book.bids, self._prices(best_bid, -1), best_bid)
-        asks = self._quotes(book.asks, self._prices(best_ask, 1), best_ask)
-        self._thinned = False
-        return Step(bids, asks, self._order(best_bid, best_ask))
+        makers = self._makers
+        makers.watch(self._market)
+        anew = self._move()
+        climate = self._value.climate
+        best_bid, best_ask = makers.touch(self._middle)
+        usual, pulled, shy = self._usual_lots / self._thin, climate.pulled, SHY * tanh(self._trend)
+        lots = [max(LEAST_LOTS, int(usual * climate.depth * share)) for share in (1 + shy, 1 - shy)]
+        bids = makers.quote(BUY, best_bid, lots=lots[0], pulled=pulled, anew=anew)
+        asks = makers.quote(SELL, best_ask, lots=lots[1], pulled=pulled, anew=anew)
+        pieces = self._takers.step(arrivals=climate.arrivals, trend=self._trend)
+        reach = round(REACH * climate.volatility) * makers.grid.spacing
+        orders = [self._order(piece, usual, best_bid - reach, best_ask + reach) for piece in pieces]
+        return Step(bids, asks, orders)
 
-    def _move(self) -> None:
-        """Go on along a crash, or wander. Where a crash ends, there the market stays."""
-        crash = self.crash
+    def _move(self) -> bool:
+        """Go on along a crash, or by itself; true where all is to be quoted anew.
+
+        Where a crash ends, there the market stays.
+        """
+        crash, before, thin = self.crash, self._middle, self._thin
+        value = self._value.step(self._takers.activity)
         if crash is not None and crash.over:
             crash = self.crash = None
-            self._base_lots = self._usual_lots
+            self._thin = 1.0
         if crash is None:
-            drift = (self._anchor - self._middle) * PULL
-            self._middle += drift + self._rng.gauss(0.0, self._anchor * VOLATILITY)
-        else:
-            thin_lots = max(4, int(self._usual_lots / crash.thin))
-            self._thinned = thin_lots != self._base_lots
-            self._base_lots = thin_lots
-            self._middle = self._anchor = crash.step()
-        self._middle = max(2.0, self._middle)
+            self._middle = max(LEAST, self._makers.price(value))
+            move = log(self._middle / before) / SIGMA
+            self._trend += TREND_SEEN * (move - self._trend)
+            return False
+        self._thin = crash.thin
+        self._middle = max(LEAST, crash.step())
+        self._value.settle(self._middle)
+        self._makers.forget()
+        return self._thin != thin
 
-    def _prices(self, best: int, away: int) -> list[int]:
-        """The grid of quoted prices: fixed points, so that a small move changes few levels."""
-        near, far = self._spacing, self._spacing * FAR_SPACING
-        first_near = (best // near + (1 if away > 0 else 0)) * near
-        prices = [best, *(first_near + away * near * n for n in range(NEAR_LEVELS))]
-        first_far = (prices[-1] // far + (1 if away > 0 else 0)) * far
-        prices += [first_far + away * far * (n + 1) ** 2 // 2 for n in range(FAR_LEVELS)]
-        return [price for price in dict.fromkeys(prices) if price > 0 and (price - best) * away >= 0]
-
-    def _quotes(self, side: BookSide, prices: Sequence[int], best: int) -> list[tuple[int, int]]:
-        wanted = dict.fromkeys(prices)
-        changes = [
-            (level.price, 0)
-            for level in side.levels.values()
-            if level.anonymous and level.price not in wanted
-        ]
-        renewed = {self._rng.choice(prices) for _ in range(REFRESHED)}
-        for place, price in enumerate(prices):
-            level = side.levels.get(price)
-            held = level.anonymous if level is not None else 0
-            if self._thinned or held < self._base_lots // 4 or price in renewed:
-                changes.append((price, self._lots(place)))
-        return changes
-
-    def _lots(self, place: int) -> int:
-        growth = 1.0 + place * 0.15
-        return max(1, int(self._base_lots * growth * self._rng.uniform(0.4, 1.6)))
-
-    def _order(self, best_bid: int, best_ask: int) -> Order | None:
-        rng = self._rng
-        if rng.random() > TRADE_CHANCE:
-            return None
-        side = BUY if rng.random() < 0.5 else SELL
-        lots = max(1, int(self._base_lots * rng.paretovariate(1.8) * 0.02))
-        limit = best_ask + self._spacing if side == BUY else best_bid - self._spacing
-        return Order(side, min(lots, self._base_lots), max(1, limit))
+    def _order(self, piece: Piece, usual: float, lowest: int, highest: int) -> Order:
+        side, limit = (BUY, highest) if piece.sign > 0 else (SELL, lowest)
+        return Order(side, max(1, int(usual * piece.size)), max(1, limit))
 
 
 def take_step(exchange: Exchange, symbol: str, synthetic: SyntheticMarket) -> None:
     """Carry one step out."""
     step = synthetic.step()
     exchange.set_levels(symbol, bids=step.bids, asks=step.asks)
-    if step.order is not None:
-        exchange.background_order(symbol, side=step.order.side, lots=step.order.lots, limit=step.order.limit)
+    for order in step.orders:
+        exchange.background_order(symbol, side=order.side, lots=order.lots, limit=order.limit)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 from itertools import pairwise
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -45,7 +44,7 @@ class World:
         self.name = name
         self.market = Market(SYMBOLS[name], start_price=start_price(SYMBOLS[name]))
         self.exchange = Exchange({name: self.market}, journal=self, publisher=self, clock=lambda: 1)
-        self.synthetic = SyntheticMarket(self.market, Random(seed))
+        self.synthetic = SyntheticMarket(self.market, seed)
         self.crashes = Crashes({name: self.synthetic})
         self.step()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from random import Random
 
 import pytest
 
@@ -37,7 +36,7 @@ def made(name: str, seed: int = 1) -> tuple[Exchange, SyntheticMarket, Recorder]
     market = Market(symbol, start_price=start_price(symbol))
     recorder = Recorder()
     exchange = Exchange({name: market}, journal=recorder, publisher=recorder, clock=lambda: 1)
-    return exchange, SyntheticMarket(market, Random(seed)), recorder
+    return exchange, SyntheticMarket(market, seed), recorder
 
 
 def best_levels(exchange: Exchange, name: str) -> list[tuple[int, int]]:
