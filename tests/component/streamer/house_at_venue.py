@@ -243,7 +243,7 @@ async def place(redis_url: str) -> AsyncIterator[Place]:
         AccountSpec.parse(f"{name}:{key * 32}:{'S' * 32}:{amount}")
         for name, key, amount in (("desk", "K", WALLET), ("other", "O", "100000000"))
     )
-    venue = await serve(VenueConfig(port=0, accounts=accounts, market="none", limits="off"))
+    venue = await serve(VenueConfig(port=0, accounts=accounts, market="none", limits="off", liquidate=False))
     async with open_session() as session, connect(redis_url, name="test") as redis:
         budget = RateBudget(redis, share=D(1), monotonic=time.monotonic)
         yield Place(venue, session, budget)

@@ -18,13 +18,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_venue_exchange import BUY, NAMES, SELL, START, PriceMatch, SelfTrade, act
 from test_venue_store import BTC, Kept, bare
+from venue_world import NAMES, START, act
 
 from pms.venue.errors import VenueError
 from pms.venue.exchange import Exchange
 from pms.venue.history import KEPT_MS
 from pms.venue.journal import JournalError
+from pms.venue.matching import BUY, SELL, PriceMatch, SelfTrade
+from pms.venue.state import LONG
 from pms.venue.store import history_file
 from pms.venue.store.compaction import compact
 from pms.venue.store.files import StateDirectory
@@ -50,7 +52,7 @@ def trade(world: Kept, random: Random, steps: int) -> None:
             side, price = random.choice((BUY, SELL)), START + random.randint(-4, 4)
             lots = random.randint(2, 9)
             step = ("place", random.choice(NAMES), side, price, lots, "GTC", False)
-            step += (SelfTrade.NONE, PriceMatch.NONE)
+            step += (SelfTrade.NONE, PriceMatch.NONE, LONG)
         with suppress(VenueError):
             act(world, number, step)
 

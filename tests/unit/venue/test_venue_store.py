@@ -11,19 +11,22 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
+import venue_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_venue_exchange import ANY, BUY, NAMES, SELL, START, PriceMatch, SelfTrade, World, act, check
-from test_venue_exchange import BTC as SYMBOL
+from test_venue_exchange import check
+from venue_world import ANY, MODES, NAMES, START, World, act, positions
 
 from pms.venue.account import Account
+from pms.venue.acts import Acts
 from pms.venue.errors import VenueError
 from pms.venue.exchange import Exchange
 from pms.venue.history import EMPTY_ORDER_KEPT_MS, KEPT_MS
 from pms.venue.journal import FileJournal, JournalError
 from pms.venue.market import Market
+from pms.venue.matching import BUY, SELL, PriceMatch, SelfTrade
 from pms.venue.restore import restore
-from pms.venue.state import Income, Order, Trade
+from pms.venue.state import BOTH, LONG, SHORT, Income, Order, Trade
 from pms.venue.store import history_file
 from pms.venue.store.compaction import compact
 from pms.venue.store.files import StateDirectory
@@ -59,13 +62,13 @@ class Kept(Slow):
         except JournalError:
             self.journal.close()
             raise
-        super().__init__()
+        super().__init__({})
         restore(self.exchange, memory)
 
     def made(self) -> Exchange:
-        market = Market(SYMBOL, start_price=START)
+        markets = {each.name: Market(each, start_price=START) for each in (venue_world.BTC, venue_world.ETH)}
         return Exchange(
-            {BTC: market}, journal=self.journal, publisher=self, clock=self.clock, past=self.journal.history
+            markets, journal=self.journal, publisher=self, clock=self.clock, past=self.journal.history
         )
 
     def restart(self) -> None:
@@ -113,15 +116,17 @@ def nothing_is_synced() -> Iterator[None]:
 
 
 @settings(max_examples=50, deadline=None)
-@given(STEPS, st.data())
+@given(MODES, STEPS, st.data())
 def test_cuts_and_restarts_anywhere_change_nothing_that_can_be_seen(
-    script: list[tuple], data: st.DataObject
+    modes: dict[str, bool], script: list[tuple], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as directory:
-        kept, whole = Kept(Path(directory)), Whole()
+        kept, whole = Kept(Path(directory)), Whole({})
         for world in (kept, whole):
-            for name in NAMES:
-                world.exchange.open_account(name, D(1_000_000))
+            for name, hedge in modes.items():
+                account = world.exchange.open_account(name, D(1_000_000))
+                if hedge:
+                    Acts(world.exchange).set_position_mode(account, hedge=True)
         for number, step in enumerate([*script, ("forget",), ("restart",)]):
             match step:
                 case ("close",):
@@ -168,10 +173,13 @@ def bare(exchange: Exchange) -> bytes:
     accounts = [
         [
             account.wallet,
-            account.position(BTC),
+            positions(account),
             account.open_orders(None),
             sorted(account.names),
-            [account.exposures[BTC].bids, account.exposures[BTC].asks],
+            [
+                (leg.exposure.bids, leg.exposure.asks)
+                for leg in (account.leg(BTC, side) for side in (BOTH, LONG, SHORT))
+            ],
         ]
         for account in exchange.accounts.values()
     ]
@@ -226,7 +234,9 @@ def test_queries_know_three_days_of_empty_orders_and_ninety_of_all_else_wherever
     world = Kept(tmp_path)
     account = world.exchange.open_account("a", D(1_000_000))
     for number, side in enumerate((BUY, SELL, BUY)):
-        act(world, number, ("place", "a", side, START, 5, "GTC", False, SelfTrade.NONE, PriceMatch.NONE))
+        act(
+            world, number, ("place", "a", side, START, 5, "GTC", False, SelfTrade.NONE, PriceMatch.NONE, LONG)
+        )
     act(world, 3, ("cancel", "a", 0))
     ended = [order.updated for order in account.orders[BTC].values()]
     paid = account.trades[BTC][0].time
