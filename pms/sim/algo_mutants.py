@@ -10,8 +10,8 @@ from typing import Any
 from pms.contract.algo_commands import Twap
 from pms.contract.basket import Basket
 from pms.contract.journal import AlgoRow, AlgoSlotRow, Entry
-from pms.domain import admission, booking, liquidation
-from pms.domain.algos import basket, book, bracket, conduct, ending, scalper_orders
+from pms.domain import admission, booking, checks, liquidation
+from pms.domain.algos import basket, book, bracket, clearing, conduct, ending, scalper_orders, viewing
 from pms.domain.algos.algo import Algo, Slot, Status, slot_from
 from pms.domain.algos.basket import BasketMachine
 from pms.domain.algos.book import AlgoBook
@@ -29,7 +29,7 @@ from pms.domain.algos.undoing import unwind
 from pms.domain.algos.viewing import view_of
 from pms.domain.desk import Desk
 from pms.domain.orders import Order
-from pms.domain.positions import Position
+from pms.domain.positions import Place, Position
 from pms.sim.planting import Patch, mutant
 
 
@@ -174,6 +174,31 @@ def both_exits_live() -> Sequence[Patch]:
         real(self, algo, replace(view, leaves={}), plan, standing)
 
     return [(BracketMachine, "_want_exits", want)]
+
+
+@mutant("an exit counts what makes way for it as gone at once", algos=True, only="rest_")
+def way_made_at_once() -> Sequence[Patch]:
+    real, clear = checks.closing, clearing.clear
+
+    def closing(desk: Desk, place: Place, side: str) -> Decimal:
+        going = (
+            order.leaves
+            for order in desk.orders_of(place[0], place[1])
+            if order.cancel_wanted and (order.spec.place, order.spec.side) == (place, side)
+        )
+        return real(desk, place, side) - sum(going, Decimal(0))
+
+    def at_once(turn: Turn, slot: Slot, want: Want) -> Decimal:
+        free = clear(turn, slot, want)
+        return clear(turn, slot, want) if turn.cleared else free
+
+    found: list[Patch] = [(where, "closing", closing) for where in (checks, clearing, viewing)]
+    return [*found, (conduct, "clear", at_once)]
+
+
+@mutant("a stop that has fired waits for what rests beside it", algos=True)
+def nobody_makes_way() -> Sequence[Patch]:
+    return [(clearing, "_make_way", lambda *_, **__: False)]
 
 
 @mutant("a bracket's exits are for all that it was to enter", algos=True)

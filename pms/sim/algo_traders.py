@@ -10,7 +10,7 @@ from typing import Any
 
 from pms.contract.names import Task
 from pms.sim.algo_kinds import KINDS
-from pms.sim.algo_scene import Errand, Fields, Scene, Side, opening
+from pms.sim.algo_scene import GUARDED, Errand, Fields, Scene, Side, opening
 from pms.sim.exchange import SimExchange
 from pms.sim.gateway import Gateway
 
@@ -19,6 +19,12 @@ LOOKS, LOOK_S = 8, 0.15
 
 PATIENCE_S = 5.0
 """Longer than any basket is to last: then its trader asks himself what it waits for."""
+
+BESIDE_SHARE, BESIDE_LEVELS = 0.7, (4, 20, 60)
+"""How often an order rests beside a stop, and how far from the market."""
+
+STOPS = frozenset({"callbackPct", "stopLoss"})
+"""Whoever has none of these may have nothing to do as long as another order closes all of his position."""
 
 PRICES = ("price", "takeProfit", "stopLoss", "activationPrice")
 BPS = 10_000
@@ -53,6 +59,7 @@ class AlgoTraders:
             await _until(errand.start_ms)
             scene, kind = Scene(errand, self._exchange, Random(errand.key)), KINDS[errand.kind]
             fields: dict[str, Any] = {}
+            position: dict[str, Any] | None = None
             if kind.needs_position:
                 position = await self._opened(scene)
                 if position is None:
@@ -63,6 +70,8 @@ class AlgoTraders:
             elif errand.again:
                 await self._gateway.insist(Task.TRADE, opening(scene))
             fields |= kind.start(scene)
+            if position is not None and STOPS & fields.keys():
+                await self._let_rest(scene, Decimal(position["quantity"]))
             started = await self._gateway.insist(kind.task, fields, door=errand.door)
             if started["success"]:
                 await self._live(scene, started["requestId"], fields)
@@ -80,6 +89,25 @@ class AlgoTraders:
                     return position
             await asyncio.sleep(LOOK_S)
         return None
+
+    async def _let_rest(self, scene: Scene, held: Decimal) -> None:
+        """Let an order rest that closes all of what is held or a part of it, and never take it back.
+
+        It is drawn by a key of its own: the terms of what is started do not depend on it.
+        """
+        errand, rng = scene.errand, Random(f"{scene.errand.key}:beside")
+        if rng.random() >= BESIDE_SHARE:
+            return
+        step = self._exchange.venue.exchange.markets[errand.symbol].symbol.step
+        closes = {
+            "side": "SELL" if errand.side == "BUY" else "BUY",
+            "quantity": held / rng.choice((1, 1, 2, 4)) // step * step,
+            "type": "LIMIT",
+            "price": scene.price(rng.choice(BESIDE_LEVELS)),
+            # Where no exit may open a plain one would: not all that closes is held against it.
+            "reduceOnly": errand.account in GUARDED or rng.random() < 0.5,
+        }
+        await self._gateway.insist(Task.TRADE, opening(scene) | closes)
 
     async def _live(self, scene: Scene, algo_id: str, fields: Fields) -> None:
         """Amend, pause and resume an algo on its way, and see to its end."""

@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from pms.contract.journal import AlgoRow
-from pms.contract.names import algo_key
+from pms.contract.journal import AlgoRow, PositionRow
+from pms.contract.names import BOTH, algo_key
 from pms.domain.desk import Desk
 from pms.sim.algo_scene import ALONE
-from pms.sim.algo_terms import LEAST_NOTIONAL, Leg
+from pms.sim.algo_terms import LEAST_NOTIONAL, STOP, Leg
 from pms.sim.algos import OVER, slot_in
 from pms.sim.invariants import Invariants
 from pms.sim.world import World
 
 COUNTED = "algos count what they trade"
 UNWOUND = "an unwound basket leaves what it says"
+ALL_CLEAR = "nothing rests beside a stop that has fired"
 ALONE_WELL = "a scalper left alone does well"
+EXITS = {"trail_stop": 0, "bracket": STOP}
+"""By kind, the slot that closes at market."""
+
+FIRED = {"fired", "stopped"}
+"""What those note who have begun to."""
+
 LEFT = re.compile(r"([\d.]+) of (legs\[\d+\])")
 ZERO = Decimal(0)
 
@@ -30,6 +37,7 @@ def check(world: World, invariants: Invariants, desk: Desk) -> None:
     _counted(world, invariants)
     _left(world, invariants)
     _unwound(invariants)
+    _fired(invariants)
     _shown(world, invariants)
     _alone(world, invariants)
     _memory(desk, invariants)
@@ -112,6 +120,35 @@ def _unwound(invariants: Invariants) -> None:
             if left != told.get(f"legs[{number}]", ZERO):
                 detail = f"basket {algo_id} has left {left} of legs[{number}], and says {row.reason}"
                 invariants.fail(UNWOUND, detail, algo_id)
+
+
+def _fired(invariants: Invariants) -> None:
+    """Whoever waits to close at market has nothing at the exchange in his way."""
+    tables, bounds = invariants.journal.tables, invariants.bounds
+    for (algo_id,), row in tables["algos"].items():
+        slot = EXITS.get(row.kind)
+        if slot is None or row.status != "running" or not FIRED & json.loads(row.memory).keys():
+            continue
+        invariants.checked[ALL_CLEAR] += 1
+        side, place = tables["algo_slots"][algo_id, slot].side, _position_side(row, tables["positions"])
+        for order in tables["orders"].values():
+            if (order.sub_account_id, order.symbol, order.side) != (row.sub_account_id, row.symbol, side):
+                continue
+            at_exchange = invariants.order_of(order.symbol, order.client_order_id)
+            if order.client_order_id in bounds.known[algo_id].children or at_exchange is None:
+                continue
+            if at_exchange.open and order.position_side == place:
+                detail = f"{row.kind} {algo_id} has fired, and {order.client_order_id} rests beside it"
+                invariants.fail(ALL_CLEAR, detail, algo_id, order.client_order_id)
+
+
+def _position_side(row: AlgoRow, positions: Mapping[Any, PositionRow]) -> str | None:
+    """The position side that an algo's exits are for; None where its position is no more."""
+    terms = json.loads(row.terms)
+    if terms.get("positionId") is None:
+        return terms.get("positionSide") or BOTH
+    found = (each.position_side for each in positions.values() if each.id == terms["positionId"])
+    return next(found, None)
 
 
 def _alone(world: World, invariants: Invariants) -> None:

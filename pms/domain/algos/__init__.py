@@ -6,6 +6,7 @@
     viewing     what is so, as a machine is shown it
     conduct     compares plan and reality, and places, amends and cancels the difference in one entry
     children    the orders of algos: their ids, their admission, their amendments
+    clearing    what rests makes way for an exit that closes at market
     counting    what children trade, counted in the trade's own entry
     starting    the commands: start, amend, cancel, pause, resume
     together    whether all that an algo of several parts is for could be, judged before any of it is

@@ -23,7 +23,7 @@ from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, SlotState, Status
 from pms.domain.algos.bracket_terms import check_exits, enter, protect
-from pms.domain.algos.exits import best, better, note_taken, opposite, too_small
+from pms.domain.algos.exits import best, better, opposite, too_small
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.checks import touch
 
@@ -163,11 +163,9 @@ class BracketMachine:
         profit, stop = algo.slots[PROFIT], algo.slots[STOP]
         resting, firing = view.leaves.get(PROFIT, ZERO), view.leaves.get(STOP, ZERO)
         if "stopped" in algo.memory:
-            free = max(standing.free - resting, ZERO)
-            stop.target, profit.target = stop.filled + free, profit.filled + resting
-            if not free and not resting:
-                note_taken(stop, view)
-            self._want(algo, view, plan, stop, free, price=None)
+            left = max(standing.left - resting, ZERO)
+            stop.target, profit.target = stop.filled + left, profit.filled + resting
+            self._want(algo, view, plan, stop, left, price=None)
             return
         free = max(standing.free - firing, ZERO)
         profit.target, stop.target = profit.filled + free, stop.filled + firing
@@ -198,6 +196,7 @@ class BracketMachine:
             position_side=side,
             every_ms=0 if order is not None and quantity < order.leaves else EVERY_MS,
             follows=True,
+            urgent=price is None,
         )
 
 

@@ -5,7 +5,7 @@ Each change is a row in the caller's draft: nothing leaves before that entry is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import cast
 from uuid import UUID
@@ -36,6 +36,8 @@ class Turn:
     machine: Machine
     throttle: Throttle
     wake_at: int | None = None
+    cleared: dict[str, str | None] = field(default_factory=dict)
+    #: orders of others that make way, and the reason that each had before
 
     def wake(self, at: int) -> None:
         """Ask again at this time, or earlier."""
@@ -124,7 +126,9 @@ def take_back(turn: Turn) -> None:
     for coid in turn.draft.orders:
         order = turn.desk.orders[coid]
         wish = order.amend
-        if wish is not None and wish.request_id is None and wish.asked_at == turn.asked.now:
+        if coid in turn.cleared:
+            order.cancel_wanted, order.reason = False, turn.cleared[coid]
+        elif wish is not None and wish.request_id is None and wish.asked_at == turn.asked.now:
             withdraw_amend(turn.desk, order, number=wish.number)
         elif order.state is State.PLACING and order.spec.admitted_at == turn.asked.now:
             turn.desk.forget_order(order)

@@ -5,6 +5,7 @@
     it lives, and should not           want it cancelled; the next comes when the exchange has said so
     it is unproven, being amended or cancelled     wait: an order that may trade counts in full
     it ended though nobody asked       count it, and pause the slot for a while
+    others rest where a stop fired     want those cancelled, and place what is free meanwhile (`clearing`)
 
 If the process dies before the entry is journaled, nothing was sent and memory is gone with it; after that
 each order is an order like any other, and the next life asks the machine again. Nothing here depends on
@@ -19,6 +20,7 @@ from decimal import Decimal
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import ZERO, Algo, Slot, SlotState, Status
 from pms.domain.algos.children import Turn, amend_child, cancel_child, place_child, take_back
+from pms.domain.algos.clearing import clear, made_way
 from pms.domain.algos.machine import Machine, Parted, Plan, Sparing, Want
 from pms.domain.algos.telling import tell
 from pms.domain.algos.throttle import Throttle
@@ -130,7 +132,8 @@ def _settle(turn: Turn, slot: Slot) -> None:
         slot.cancelling = True
         spared = isinstance(turn.machine, Sparing) and turn.machine.spared(algo, slot)
         if algo.status is Status.RUNNING and not spared:
-            algo.status, algo.reason = Status.PAUSED, f"{slot.order_id} was cancelled from outside"
+            why = order.reason if made_way(order) else "was cancelled from outside"
+            algo.status, algo.reason = Status.PAUSED, f"{slot.order_id} {why}"
     if order.state.terminal:
         _over(turn, slot, order)
     elif order.amend is None and not order.unproven and order.price != slot.sent_price:
@@ -221,11 +224,17 @@ def _place(turn: Turn, slot: Slot, want: Want) -> None:
     if now < not_before:
         turn.wake(not_before)
         return
-    quantity = _quantity(turn, slot, want, room=_room(turn, slot))
-    if not quantity:
+    room = _room(turn, slot)
+    if not _quantity(turn, slot, want, room=room):
         return
-    slot.state = SlotState.WORKING
     try:
+        if want.urgent:
+            want = want._replace(quantity=clear(turn, slot, want))
+        quantity = _quantity(turn, slot, want, room=room)
+        if not quantity:
+            turn.wake(now + STOPS_MS)
+            return
+        slot.state = SlotState.WORKING
         place_child(turn, slot, want, quantity=quantity)
     except Refusal as refusal:
         _refused(turn, slot, want, refusal)

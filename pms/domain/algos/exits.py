@@ -15,7 +15,6 @@ from pms.domain.algos.machine import View
 from pms.domain.instrument import Instrument, InstrumentError
 
 ZERO = Decimal(0)
-ALL_TAKEN = "other orders already close all of the position"
 
 
 def closing_side(held: Decimal) -> str:
@@ -64,14 +63,6 @@ def check_beyond(side: str, price: Decimal, reference: Decimal, *, field: str, i
         limit=plain(reference),
         actual=plain(price),
     )
-
-
-def note_taken(slot: Slot, view: View) -> bool:
-    """Note that others leave nothing to close, while nothing of its own is under way; whether that is new."""
-    if slot.number in view.orders or slot.note == ALL_TAKEN:
-        return False
-    slot.note = ALL_TAKEN
-    return True
 
 
 def too_small(slot: Slot, view: View, left: Decimal, *, price: Decimal | None) -> bool:

@@ -39,6 +39,8 @@ class Want(NamedTuple):
     #: least time between two moves of the order
     follows: bool = False
     #: its size follows a position: that it would not only reduce passes, and ends nothing
+    urgent: bool = False
+    #: it closes at market what must be closed: what rests of others makes way for it
 
 
 @dataclass(slots=True)

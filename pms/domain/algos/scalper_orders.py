@@ -105,6 +105,7 @@ def _exits(standing: Standing, leg: Leg, other: Leg) -> dict[int, Want]:
             reduce_only=reduces,
             position_side=leg.side if standing.hedged else None,
             every_ms=terms.reprice_ms,
+            urgent=urgent and reduces,
         )
     return wants
 

@@ -22,7 +22,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command
 from pms.contract.money import booked, plain
 from pms.domain.algos.algo import Algo, Slot, Status
-from pms.domain.algos.exits import best, better, check_beyond, closing_side, note_taken, on_tick, too_small
+from pms.domain.algos.exits import best, better, check_beyond, closing_side, on_tick, too_small
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.checks import touch
 from pms.domain.dust import closable
@@ -67,11 +67,12 @@ class TrailStopMachine:
         if algo.symbol not in view.instruments:
             return Plan(kept=frozenset({ONLY}))
         plan, slot = Plan(), algo.slots[ONLY]
-        if "size" not in algo.memory and top is not None:
-            self._follow(algo, position, touch(top, algo.side))
         if "size" not in algo.memory:
             self._resize(algo, slot, plan, abs(position.quantity))
             algo.target = slot.target
+            if top is not None:
+                self._follow(algo, position, touch(top, algo.side))
+        if "size" not in algo.memory:
             return plan
         return self._close(algo, plan, view, position)
 
@@ -137,7 +138,7 @@ class TrailStopMachine:
             memory["extreme"], memory["fired"], memory["size"] = extreme, price, abs(position.quantity)
 
     def _close(self, algo: Algo, plan: Plan, view: View, position: Position) -> Plan:
-        """What is left of the position that it fired for, less what others close already."""
+        """What is left of the position that it fired for."""
         slot, top = algo.slots[ONLY], view.tops.get(algo.symbol)
         held, size = abs(position.quantity), Decimal(algo.memory["size"])
         if slot.filled + held < size:
@@ -150,15 +151,17 @@ class TrailStopMachine:
             if too_small(slot, view, left, price=None if top is None else touch(top, algo.side)):
                 told = f"{plain(left)} is left, too little for an order"
                 return Plan(end=(Status.FINISHED if slot.filled else Status.FAILED, _reason(algo, told)))
-        free = max(min(left, held - view.elsewhere), ZERO)
-        self._resize(algo, slot, plan, slot.filled + free)
-        if not view.instruments[slot.symbol].floor_quantity(free, market=True):
-            if note_taken(slot, view):
-                plan.wrote.add(ONLY)
+        self._resize(algo, slot, plan, slot.filled + left)
+        if not view.instruments[slot.symbol].floor_quantity(left, market=True):
             plan.kept = frozenset({ONLY})
             return plan
         plan.wants[ONLY] = Want(
-            quantity=free, price=None, reduce_only=True, position_side=position.position_side, follows=True
+            quantity=left,
+            price=None,
+            reduce_only=True,
+            position_side=position.position_side,
+            follows=True,
+            urgent=True,
         )
         return plan
 

@@ -47,11 +47,17 @@ def bereft(desk: Desk, terms: AlgoStart) -> bool:
 def _elsewhere(desk: Desk, algo: Algo, place: Place) -> Decimal:
     """What orders of others may still take from a position."""
     held = desk.quantity(place)
-    if not held:
-        return ZERO
-    side = "SELL" if held > 0 else "BUY"
-    own = (slot for number in algo.busy if (slot := algo.slots[number]).side == side)
-    return closing(desk, place, side) - sum((leaves_of(desk, slot) for slot in own), ZERO)
+    return others_close(desk, algo, place, "SELL" if held > 0 else "BUY") if held else ZERO
+
+
+def others_close(desk: Desk, algo: Algo, place: Place, side: str) -> Decimal:
+    """What may still trade of a position on a side by orders that are not an algo's own."""
+    own = ZERO
+    for number in algo.busy:
+        order = desk.orders.get(algo.slots[number].order_id or "")
+        if order is not None and (order.spec.place, order.spec.side) == (place, side):
+            own += leaves_of(desk, algo.slots[number])
+    return closing(desk, place, side) - own
 
 
 def leaves_of(desk: Desk, slot: Slot) -> Decimal:

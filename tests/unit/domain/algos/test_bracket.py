@@ -279,19 +279,22 @@ def test_what_is_opened_after_the_stop_fired_stays() -> None:
     assert (algo.status, world.holds, algo.target) == (Status.FINISHED, D("0.03"), D("0.05"))
 
 
-def test_two_on_one_position_sell_it_once() -> None:
+def test_of_two_on_one_position_the_stop_that_fires_sells_it_and_the_others_target_makes_way() -> None:
     world, first = protecting()
     second = world.start("pms.bracket", positionId=world.position_id, takeProfit="61000", stopLoss="59000").id
-    algo = at(world, second, "59000")
-    assert (slots(world, second), algo.slots[STOP].note) == (
-        set(),
-        "other orders already close all of the position",
-    )
-    at(world, first, "58000")
+    at(world, second, "59500")
+    assert slots(world, second) == set()
+    at(world, second, "59000")
+    assert order(world, first, PROFIT).cancel_wanted
     world.end(coid(world, first, PROFIT), "CANCELED")
-    at(world, second, "58000")
+    at(world, first, "59000")
+    at(world, second, "59000")
     at(world, first, "58000")
     assert (slots(world, second), slots(world, first)) == ({STOP}, set())
+    world.trade(coid(world, second, STOP), D("0.05"))
+    told = [(algo.status, algo.reason) for algo in (at(world, first, "58000"), at(world, second, "58000"))]
+    assert told == [(Status.FINISHED, "position closed"), (Status.FINISHED, "stop-loss")]
+    assert world.holds == 0
 
 
 def test_what_somebody_else_closed_is_not_protected_again() -> None:

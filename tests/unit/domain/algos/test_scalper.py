@@ -243,6 +243,47 @@ def test_no_order_at_market_meets_an_own_one_that_still_rests() -> None:
     assert alive(world, algo)[LONG_EXIT].row.type == "MARKET"
 
 
+@pytest.mark.parametrize("hedge", [True, False])
+def test_what_she_lets_rest_makes_way_for_a_layer_that_loses(hedge: bool) -> None:
+    world, algo = working(hedge=hedge, stopLossPct="0.5", legs="long", layers=1)
+    fill(world, algo, LONG_ENTRY)
+    # Hers comes between the end of the layer's own exit and its order at market; in one-way mode at any time.
+    hers = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.01", "type": "LIMIT", "price": "66000"}
+    hers |= {"leverage": 10, **({"positionSide": "LONG"} if hedge else {})}
+    world.move(-3_600)
+    world.conduct(algo.id)
+    world.end(alive(world, algo)[LONG_EXIT].row.client_order_id, "CANCELED")
+    (row,) = world.ask("pms.trade", **hers).entry.rows.orders
+    world.ack(row.client_order_id)
+    world.conduct(algo.id)
+    assert world.desk.orders[row.client_order_id].cancel_wanted
+    assert (algo.status, alive(world, algo)) == (Status.RUNNING, {})
+    world.trade(row.client_order_id, D("0.004"))
+    world.end(row.client_order_id, "CANCELED")
+    world.conduct(algo.id)
+    # She has sold of what the layer holds: what is left is closed, and then it says what it cannot.
+    assert {slot: each.total for slot, each in alive(world, algo).items()} == {LONG_EXIT: D("0.006")}
+    fill(world, algo, LONG_EXIT)
+    assert (algo.status, world.desk.held["alice"]) == (Status.FAILED, {})
+    assert (algo.reason or "").startswith("REDUCE_ONLY")
+
+
+def test_no_layers_exit_makes_way_for_anothers() -> None:
+    world, algo = working(stopLossPct="0.5", legs="long")
+    for slot in (LONG_ENTRY, NEXT_ENTRY):
+        fill(world, algo, slot)
+    # The nearest layer has lost half a percent, the next one not yet.
+    world.move(-3_700)
+    world.conduct(algo.id)
+    hers = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.01", "type": "LIMIT", "price": "59900"}
+    (row,) = world.ask("pms.trade", **hers, leverage=10).entry.rows.orders
+    world.ack(row.client_order_id)
+    world.end(alive(world, algo)[LONG_EXIT].row.client_order_id, "CANCELED")
+    world.conduct(algo.id)
+    other = alive(world, algo)[NEXT_EXIT].row.client_order_id
+    assert [world.desk.orders[coid].cancel_wanted for coid in (row.client_order_id, other)] == [True, False]
+
+
 def test_the_other_legs_exit_gives_way_to_an_order_at_market() -> None:
     world, algo = working(hedge=True, stopLossPct="0.5", takeProfitPct="0.2", legs="both")
     orders = alive(world, algo)

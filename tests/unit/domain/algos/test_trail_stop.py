@@ -203,24 +203,6 @@ def test_a_takeover_while_its_order_is_under_way_takes_the_order_too() -> None:
     assert order.row.sub_account_id == "house"
 
 
-def test_it_leaves_to_others_what_they_close_already() -> None:
-    world, algo_id = stopped()
-    resting = world.by_hand("SELL", "0.02", type="LIMIT", price="66000", reduceOnly=True)
-    assert resting is not None
-    at(world, algo_id, "59000")
-    (order,) = world.of(algo_id)
-    assert order.row.quantity == D("0.03")
-    world.trade(order.row.client_order_id, D("0.03"))
-    algo = at(world, algo_id, "59000")
-    assert (algo.status, algo.slots[0].note) == (
-        Status.RUNNING,
-        "other orders already close all of the position",
-    )
-    world.cancel_by_hand(resting)
-    at(world, algo_id, "59000")
-    assert sold(world, algo_id)[1:] == [("SELL", D("0.02"))]
-
-
 def test_a_stop_that_meets_an_empty_book_again_and_again_never_waits_long() -> None:
     world, algo_id = stopped()
     at(world, algo_id, "58000")
@@ -360,7 +342,10 @@ def test_what_is_told_can_be_drawn() -> None:
     assert (event.type, event.side, event.target) == ("trail_stop_progress", "SELL", D("0.05"))
 
 
-BESIDES = ("buy", "sell", "rest", "unrest", "pause", "resume", "part taken over", "taken over")
+BESIDES = (
+    *("buy", "sell", "rest", "rest plainly", "rest plainly", "unrest", "hit", "hit silently", "gone", "gone"),
+    *("pause", "resume", "part taken over", "taken over"),
+)
 moves = st.lists(st.tuples(st.sampled_from((*OPS, *BESIDES)), st.integers(0, 40)), min_size=20, max_size=60)
 
 
@@ -372,15 +357,25 @@ def besides(world: PositionWorld, op: str, number: int, closes: str, resting: li
             world.by_hand(opposite(closes), quantity)
         case "sell":
             world.by_hand(closes, quantity, reduceOnly=True)
-        case "rest":
+        case "rest" | "rest plainly":
             price = world.mid * (D("1.1") if closes == "SELL" else D("0.9"))
             price = price.quantize(D("0.1"))
-            coid = world.by_hand(closes, quantity, type="LIMIT", price=str(price), reduceOnly=True)
+            plain = op == "rest plainly"
+            # Plain ones may open the opposite: she never asks for more than she holds.
+            quantity = min(quantity, world.spare(closes)) if plain else quantity
+            coid = world.by_hand(closes, quantity, type="LIMIT", price=str(price), reduceOnly=not plain)
             resting += [coid] if coid else []
         case "unrest" if resting:
-            coid = resting.pop()
+            # It stays listed: what it traded unseen is told when all comes to rest.
+            coid = resting[-1 - number % len(resting)]
             if not world.orders[coid].over:
                 world.cancel_by_hand(coid)
+        case "hit" | "hit silently" if resting:
+            coid = resting[number % len(resting)]
+            if not world.orders[coid].over:
+                (world.trade if op == "hit" else world.trade_silently)(coid, quantity)
+        case "gone":
+            carry_out(world, resting[number % 3 :: 3])
         case "part taken over" if not number % 4:
             settle_proofs(world)
             for order in world.hers():
@@ -393,6 +388,14 @@ def besides(world: PositionWorld, op: str, number: int, closes: str, resting: li
             world.taken_over()
         case _:
             pass
+
+
+def carry_out(world: PositionWorld, resting: list[str]) -> None:
+    """The exchange cancels what is unwanted of what she let rest."""
+    for coid in resting:
+        world.tell(coid)
+        if world.desk.orders[coid].cancel_wanted and not world.orders[coid].over:
+            world.end(coid, "CANCELED")
 
 
 @settings(max_examples=150, deadline=None)
@@ -417,15 +420,14 @@ def test_never_sells_what_is_not_there_and_is_always_over_in_the_end(
             assert world.desk.algos.every[each].filled == world.told(each)
         assert world.spare(closes) >= 0
     settle_proofs(world)
-    for coid in resting:
-        if not world.orders[coid].over:
-            world.cancel_by_hand(coid)
     for algo_id in (first, second):
         if world.desk.algos.every[algo_id].status is Status.PAUSED:
             world.ask("pms.algo", None, algoId=algo_id, action="resume")
     world.touch(*(("30000", "30000.1") if side == "BUY" else ("300000", "300000.1")))
-    for algo_id in (first, second, first):
-        calm(world, algo_id)
+    for algo_id in (first, second) * 3:
+        # Nobody takes back by hand what rests beside them: they are over all the same.
+        calm(world, algo_id, rounds=30)
+        carry_out(world, resting)
         assert world.spare(closes) >= 0
     for algo_id in (first, second):
         algo = world.desk.algos.every[algo_id]
