@@ -91,12 +91,7 @@ class Watched(World):
             Acts(self.exchange).transfer(account, "USDT", D(-amount))
 
     def fund(self, symbol: str, rate: D) -> None:
-        before = self.worth()
         Acts(self.exchange).fund(symbol, rate)
-        # What the accounts pay in all goes to the anonymous market, which has no wallet
-        self.paid += before - self.worth()
-
-    paid = D(0)
 
     def worth(self) -> D:
         return sum((account.wallet.balance for account in self.exchange.accounts.values()), D(0))
@@ -110,7 +105,7 @@ def standing(account: Account, exchange: Exchange) -> tuple[D, D]:
 def check(world: Watched) -> None:
     exchange = world.exchange
     rows: defaultdict[tuple[str, int], list[Trade]] = defaultdict(list)
-    cleared = realized = open_profit = D(0)
+    cleared = funded = realized = open_profit = D(0)
     cash, outside, fees, count = D(0), defaultdict(int), D(0), 0
     for account in exchange.accounts.values():
         equity, needed = standing(account, exchange)
@@ -121,6 +116,8 @@ def check(world: Watched) -> None:
             assert equity >= 0 or not priced
         assert account.wallet.balance == sum(each.amount for each in account.incomes)
         cleared += sum(each.amount for each in account.incomes if each.type == "INSURANCE_CLEAR")
+        # What accounts pay in all goes to the anonymous market, which has no wallet
+        funded += sum(each.amount for each in account.incomes if each.type == "FUNDING_FEE")
         for symbol, trades in account.trades.items():
             step, tick = exchange.markets[symbol].symbol.step, exchange.markets[symbol].symbol.tick
             for trade in trades:
@@ -143,7 +140,7 @@ def check(world: Watched) -> None:
         assert len(pair) <= 2
         assert len(pair) == 1 or sum(trade.side * trade.quantity for trade in pair) == 0
     # All wallets and open profits against the cash that went over the counter, to the last rounding
-    worth = world.worth() + open_profit + fees + world.paid - world.moved_in
+    worth = world.worth() + open_profit + fees - funded - world.moved_in
     over = sum(
         (-exchange.markets[symbol].symbol.notional(PRICES[symbol], lots) for symbol, lots in outside.items()),
         cash,
