@@ -151,7 +151,7 @@ def offline(recording: Path, symbol: str) -> list[tuple[Decimal, ...]]:
     return offline_best(recording, symbol, snapshots[0] if snapshots else None)
 
 
-LATE_DIFFS = 5
+LATE_DIFFS = 20
 """A book may be built from a snapshot that already holds the first diffs: it asks until one fits."""
 
 
