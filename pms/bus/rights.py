@@ -56,6 +56,22 @@ class Rights:
         )
         return bool(closed)
 
+    async def refused(self, client_order_ids: list[str]) -> list[Right | None]:
+        """Why `take` would be in vain now: TAKEN, VOID or LATE; None where it may be won.
+
+        It takes nothing, so that nothing follows from None.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for one in client_order_ids:
+                pipe.get(names.right_key(one))
+                pipe.hget(names.order_key(one), "deadline")
+            (seconds, micros), *found = await pipe.execute()
+        now = int(seconds) * 1000 + int(micros) // 1000
+        return [
+            _refused(right, deadline, now) for right, deadline in zip(found[::2], found[1::2], strict=True)
+        ]
+
     async def taken(self, client_order_ids: list[str]) -> list[int | None]:
         """The signed timestamps of the rights given; 0 for a closed right, None where none was given."""
         if not client_order_ids:
@@ -66,3 +82,9 @@ class Rights:
 
 def _signed_at(value: bytes) -> int:
     return 0 if value == b"void" else int(value.split()[0])
+
+
+def _refused(right: bytes | None, deadline: bytes | None, now: int) -> Right | None:
+    if right is not None:
+        return Right.VOID if right == b"void" else Right.TAKEN
+    return Right.LATE if deadline is not None and now > int(deadline) else None

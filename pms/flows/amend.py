@@ -33,10 +33,14 @@ async def amend(deps: Placing, client_order_id: str) -> Right:
     terms = await read_order(deps.redis, subject)
     if terms is None or terms.price is None:
         return Right.UNKNOWN
+    (right,) = await deps.rights.refused([subject])
+    if right is not None:
+        return right
     order = AmendOrder(terms.symbol, terms.side, terms.quantity, terms.price, client_order_id)
     account, lane = terms.account, terms.lane
-    if not await room(deps, subject, lambda: deps.client.room_for_order(account=account, lane=lane)):
-        return Right.LATE
+    right = await room(deps, subject, lambda: deps.client.room_for_order(account=account, lane=lane))
+    if right is not None:
+        return right
     return await send_once(
         deps,
         subject,

@@ -40,18 +40,25 @@ async def place_all(deps: Placing, client_order_ids: Sequence[str]) -> list[Righ
 
 
 async def _place_part(deps: Placing, client_order_ids: Sequence[str]) -> list[Right]:
-    found = await asyncio.gather(*(read_order(deps.redis, coid) for coid in client_order_ids))
+    refused = await deps.rights.refused(list(client_order_ids))
+    said = {coid: right for coid, right in zip(client_order_ids, refused, strict=True) if right is not None}
+    left = [coid for coid in client_order_ids if coid not in said]
+    found = await asyncio.gather(*(read_order(deps.redis, coid) for coid in left))
     orders = [order for order in found if order is not None]
     if len(orders) == 1:
         # By itself an order costs no request weight.
-        return [await place(deps, orders[0].client_order_id, order=orders[0])]
-    if not orders or not await room(
-        deps,
-        orders[0].client_order_id,
-        lambda: deps.client.room_for_batch(orders),
-    ):
-        return [Right.LATE for _ in orders]
-    return await _send(deps, orders, unused=None)
+        rights = [await place(deps, orders[0].client_order_id, order=orders[0])]
+    elif orders:
+        rights = await _place_some(deps, orders)
+    else:
+        rights = []
+    said |= {order.client_order_id: right for order, right in zip(orders, rights, strict=True)}
+    return [said[coid] for coid in client_order_ids if coid in said]
+
+
+async def _place_some(deps: Placing, orders: list[PlaceOrder]) -> list[Right]:
+    right = await room(deps, orders[0].client_order_id, lambda: deps.client.room_for_batch(orders))
+    return [right for _ in orders] if right is not None else await _send(deps, orders, unused=None)
 
 
 async def _send(deps: Placing, orders: list[PlaceOrder], *, unused: int | None) -> list[Right]:

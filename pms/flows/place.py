@@ -61,12 +61,17 @@ async def place(deps: Placing, client_order_id: str, *, order: PlaceOrder | None
 
     `order` spares reading the order's hash. The report may be lost: it only spares the streamer a query.
     """
-    order = order or await read_order(deps.redis, client_order_id)
     if order is None:
-        return Right.UNKNOWN
+        order = await read_order(deps.redis, client_order_id)
+        if order is None:
+            return Right.UNKNOWN
+        (right,) = await deps.rights.refused([client_order_id])
+        if right is not None:
+            return right
     account, lane = order.account, order.lane
-    if not await room(deps, client_order_id, lambda: deps.client.room_for_order(account=account, lane=lane)):
-        return Right.LATE
+    right = await room(deps, client_order_id, lambda: deps.client.room_for_order(account=account, lane=lane))
+    if right is not None:
+        return right
     return await send_once(
         deps,
         client_order_id,
@@ -113,10 +118,12 @@ async def synced(deps: Placing) -> bool:
     return True
 
 
-async def room(deps: Placing, subject: str, take: Callable[[], Awaitable[None]]) -> bool:
+async def room(deps: Placing, subject: str, take: Callable[[], Awaitable[None]]) -> Right | None:
     """Wait for room in the rate budget, before the right is taken: what is not sent is not lost.
 
-    False once the order's deadline is over; the streamer voids it then.
+    None once there is room; else why nobody may send it any more: it is late, and the streamer voids it, or
+    another has sent it meanwhile. Trap: who asks with what is no longer to be sent uses up the room of
+    what still is.
     """
     give_up = PATIENCE_S
     while True:
@@ -127,10 +134,13 @@ async def room(deps: Placing, subject: str, take: Callable[[], Awaitable[None]])
             give_up -= wait
             if give_up < 0:
                 log.warning("no_room", order=subject, error=str(error))
-                return False
+                return Right.LATE
             await deps.sleep(wait)
         else:
-            return True
+            return None
+        (right,) = await deps.rights.refused([subject])
+        if right is not None:
+            return right
 
 
 async def read_order(redis: Redis, client_order_id: str) -> PlaceOrder | None:

@@ -320,6 +320,9 @@ class Pipeline:
     def lpush(self, name: str, *values: Argument) -> Pipeline:
         return self._add("LPUSH", name, *values)
 
+    def time(self) -> Pipeline:
+        return self._add("TIME")
+
     def _add(self, *words: Argument) -> Pipeline:
         self._commands.append([_encoded(word) for word in words])
         return self

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 import pytest_asyncio
 from chain import Chain, order, redis_ms
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from pms.binance.client import ExchangeClient, open_session
+from pms.binance.errors import Throttled
 from pms.binance.limits import RateBudget
 from pms.bus.inbox import Inbox, Outcome
 from pms.bus.rights import Right, Rights
@@ -72,6 +75,33 @@ async def test_an_order_that_another_sender_has_is_left_out(chain: Chain, placin
     assert listed == {ids[0], ids[3]}
     assert await outcomes(placing) == {ids[0]: "accepted", ids[3]: "accepted", ids[4]: "refused"}
     assert set(await place_all(placing, ids)) == {Right.TAKEN, Right.VOID}
+
+
+async def test_what_nobody_may_send_any_more_waits_for_no_room(chain: Chain, placing: Placing) -> None:
+    slept = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        slept.set()
+        await asyncio.sleep(seconds)
+
+    placing = replace(placing, sleep=sleep)
+    terms = {"quantity": Decimal("0.01"), "price": PRICE}
+    sent, closed, held = [await chain.order(f"PMS_a_M{n}_x", **terms) for n in range(3)]
+    await Rights(placing.redis, sender="streamer").take(sent, signed_at=1)
+    await placing.rights.close(closed, signed_at=None)
+    late = await chain.order("PMS_a_M3_x", price=PRICE, deadline=1)
+    placing.client._budget.block(60.0, orders_only=False)
+    with pytest.raises(Throttled):
+        await placing.client.room_for_order(account="a", lane="open")
+    found = [await place(placing, coid) for coid in (sent, closed, late)]
+    assert found == [Right.TAKEN, Right.VOID, Right.LATE]
+    assert not slept.is_set()
+
+    waiting = asyncio.create_task(place(placing, held))
+    async with asyncio.timeout(30):
+        await slept.wait()
+    await Rights(placing.redis, sender="streamer").take(held, signed_at=1)
+    assert await waiting is Right.TAKEN
 
 
 async def test_an_amendment_is_sent_once_whoever_is_asked(chain: Chain, placing: Placing) -> None:
