@@ -45,20 +45,23 @@ async def _place_part(deps: Placing, client_order_ids: Sequence[str]) -> list[Ri
     left = [coid for coid in client_order_ids if coid not in said]
     found = await asyncio.gather(*(read_order(deps.redis, coid) for coid in left))
     orders = [order for order in found if order is not None]
-    if len(orders) == 1:
-        # By itself an order costs no request weight.
-        rights = [await place(deps, orders[0].client_order_id, order=orders[0])]
-    elif orders:
-        rights = await _place_some(deps, orders)
-    else:
-        rights = []
+    rights = await _place_found(deps, orders)
     said |= {order.client_order_id: right for order, right in zip(orders, rights, strict=True)}
     return [said[coid] for coid in client_order_ids if coid in said]
 
 
-async def _place_some(deps: Placing, orders: list[PlaceOrder]) -> list[Right]:
-    right = await room(deps, orders[0].client_order_id, lambda: deps.client.room_for_batch(orders))
-    return [right for _ in orders] if right is not None else await _send(deps, orders, unused=None)
+async def _place_found(deps: Placing, orders: list[PlaceOrder]) -> list[Right]:
+    if not orders:
+        return []
+    first = orders[0]
+    if len(orders) == 1:
+        # By itself an order costs no request weight.
+        return [await place(deps, first.client_order_id, order=first)]
+    right = await room(deps, first.client_order_id, lambda: deps.client.room_for_batch(orders))
+    if right is None:
+        return await _send(deps, orders, unused=None)
+    # That it was cancelled, or sent by another, while it waited says nothing of those beside it.
+    return [right, *await _place_found(deps, orders[1:])]
 
 
 async def _send(deps: Placing, orders: list[PlaceOrder], *, unused: int | None) -> list[Right]:

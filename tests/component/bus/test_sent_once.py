@@ -104,6 +104,27 @@ async def test_what_nobody_may_send_any_more_waits_for_no_room(chain: Chain, pla
     assert await waiting is Right.TAKEN
 
 
+async def test_an_order_that_is_over_while_a_batch_waits_takes_none_with_it(
+    chain: Chain, placing: Placing
+) -> None:
+    slept = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        slept.set()
+        await asyncio.sleep(seconds)
+
+    placing = replace(placing, sleep=sleep)
+    ids = [await chain.order(f"PMS_a_B{n}_x", quantity=Decimal("0.01"), price=PRICE - n) for n in range(3)]
+    placing.client._budget.block(2.0, orders_only=False)
+    waiting = asyncio.create_task(place_all(placing, ids))
+    async with asyncio.timeout(30):
+        await slept.wait()
+    await placing.rights.close(ids[0], signed_at=None)
+    assert await waiting == [Right.VOID, Right.WON, Right.WON]
+    listed = {each.client_order_id for each in await placing.client.open_orders("BTCUSDT")}
+    assert listed == set(ids[1:])
+
+
 async def test_an_amendment_is_sent_once_whoever_is_asked(chain: Chain, placing: Placing) -> None:
     terms = {"quantity": Decimal("0.01"), "price": PRICE, "epoch": chain.nonce}
     coid = await chain.order("PMS_a_M_x", **terms)
