@@ -20,12 +20,20 @@ from pms.venue.state import BOTH, WALLET, ZERO, Funding, Order
 ACCOUNT_LIQUIDATED, DELISTED = 5, 7
 
 
+MOST_NAMED = 10**15
+"""An order's id is cut to so many digits in its name: the longest name is then 36 characters."""
+
+
 class Closing(StrEnum):
     """Why the exchange closes a position, by the client id that it gives such an order."""
 
     LIQUIDATION = "autoclose-"
     ADL = "adl_autoclose"
     SETTLEMENT = "settlement_autoclose-"
+
+    def named(self, order_id: int) -> str:
+        """The client id of one order: at most 36 characters, or nobody could ask for it. ADL has but one."""
+        return str(self) if self is Closing.ADL else f"{self}{order_id % MOST_NAMED}"
 
 
 class Acts:
@@ -103,7 +111,7 @@ class Acts:
                 account=account.name,
                 symbol=symbol,
                 order_id=order_id,
-                client_order_id=why if why is Closing.ADL else f"{why}{tx.time}{order_id}",
+                client_order_id=why.named(order_id),
                 side=side,
                 type="LIQUIDATION" if why is Closing.LIQUIDATION else "MARKET",
                 time_in_force="IOC" if why is Closing.LIQUIDATION else "GTC",
@@ -122,8 +130,16 @@ class Acts:
                 tx.liquidated.append(order)
             else:
                 fill = Fill(maker=None, price=price, quantity=lots, taker_side=side)
-                word = "CALCULATED" if why is Closing.ADL else "TRADE"
-                exchange.settlement.settle(tx, market, fill, order, announce=True, execution=word)
+                adl = why is Closing.ADL
+                exchange.settlement.settle(
+                    tx,
+                    market,
+                    fill,
+                    order,
+                    announce=True,
+                    execution="CALCULATED" if adl else "TRADE",
+                    kind="ADL" if adl else "SETTLEMENT",
+                )
             exchange.position_moved(tx, market, leg)
             if why is Closing.LIQUIDATION:
                 self._insurance.clear(tx, account, symbol, market.symbol.notional(price, lots))

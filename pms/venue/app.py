@@ -10,7 +10,7 @@ import socket
 import string
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -30,6 +30,7 @@ from pms.venue.background.recording import Recording, RecordingError, load, unde
 from pms.venue.background.replay import Replay, ReplayWait
 from pms.venue.background.scenario import Scenario, ScenarioError, assigned
 from pms.venue.background.synthetic import SyntheticMarket
+from pms.venue.clock import forward_clock
 from pms.venue.exchange import Exchange
 from pms.venue.faults.drawn import FaultPlan, rain
 from pms.venue.history import NOTHING, Past
@@ -193,10 +194,11 @@ async def serve(config: VenueConfig) -> RunningVenue:
         return await _assemble(
             config, symbols, recordings, scenarios, listener=listener, journal=journal, failed=failed
         )
-    except (SymbolFileError, JournalError) as error:
+    except (SymbolFileError, JournalError, JournalBroken) as error:
         listener.close()
         journal.close()
-        raise VenueStartError(str(error)) from None
+        refused = f"{config.state} cannot be written: " if isinstance(error, JournalBroken) else ""
+        raise VenueStartError(f"{refused}{error}") from None
 
 
 def _journal(directory: Path | None, failed: asyncio.Future[BaseException]) -> FileJournal | MemoryJournal:
@@ -226,18 +228,6 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def forward_clock() -> Callable[[], int]:
-    """Milliseconds since the epoch that never step back, whatever the system clock does."""
-    last = 0
-
-    def now() -> int:
-        nonlocal last
-        last = max(last, time.time_ns() // 1_000_000)
-        return last
-
-    return now
-
-
 def _token(length: int) -> str:
     """Random letters and digits, of one number: every order asks for a token, each draw is a system call."""
     left = secrets.randbits(length * 6 + SPARE_BITS)
@@ -258,7 +248,6 @@ async def _assemble(
     journal: FileJournal | MemoryJournal,
     failed: asyncio.Future[BaseException],
 ) -> RunningVenue:
-    clock = forward_clock()
     memory = Remembered()
     past: Past = NOTHING
     if isinstance(journal, FileJournal):
@@ -266,6 +255,7 @@ async def _assemble(
         progress.begin(recovery.size(journal.directory))
         memory, past = journal.restore(step=progress.step), journal.history
         progress.end()
+    clock = forward_clock(memory.newest)
     venue = core.build(
         symbols,
         credentials=[Credential(each.name, each.key, each.secret) for each in config.accounts],
@@ -280,7 +270,10 @@ async def _assemble(
         liquidate=config.liquidate,
         past=past,
     )
+    venue.failed = failed.done
     exchange = venue.exchange
+    # What a tick and a lot are worth, before the first fact that counts in them
+    exchange.checkpoint()
     _open_accounts(exchange, config)
     sockets = WebSocketFace(venue, limited=config.limits == "binance", life=config.socket_life)
     replays = _replays(config, recordings, venue, sockets)

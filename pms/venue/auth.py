@@ -42,7 +42,7 @@ class Credential:
     def signs(self, payload: bytes, signature: str) -> bool:
         """Whether the signature is this key's HMAC-SHA256 of the payload; hex of either case."""
         expected = hmac.digest(self._secret, payload, "sha256").hex()
-        return hmac.compare_digest(expected.encode(), signature.lower().encode())
+        return signature.isascii() and hmac.compare_digest(expected, signature.lower())
 
 
 def signed_payload(query: str, body: str) -> tuple[bytes, str | None]:

@@ -44,11 +44,13 @@ MOST = 1_500
 
 
 class Candle:
-    """One bar, in ticks and lots; `taken_*` is what buyers took."""
+    """One bar, in ticks and lots; `taken_*` is what buyers took, ids are -1 where nothing traded here."""
 
     __slots__ = (
         "close",
+        "first_id",
         "high",
+        "last_id",
         "lots",
         "low",
         "open",
@@ -63,6 +65,7 @@ class Candle:
         self.opened = opened
         self.open = self.high = self.low = self.close = price
         self.lots = self.quote = self.trades = self.taken_lots = self.taken_quote = 0
+        self.first_id = self.last_id = -1
 
     def trade(self, price: int, lots: int, *, buyer_takes: bool) -> None:
         """Take a trade in."""
@@ -79,6 +82,9 @@ class Candle:
         self.high, self.low, self.close = max(self.high, later.high), min(self.low, later.low), later.close
         for name in ("lots", "quote", "trades", "taken_lots", "taken_quote"):
             setattr(self, name, getattr(self, name) + getattr(later, name))
+        if later.last_id >= 0:
+            self.first_id = later.first_id if self.first_id < 0 else self.first_id
+            self.last_id = later.last_id
 
 
 class Candles:
@@ -93,7 +99,11 @@ class Candles:
             opened = begin(interval, each.time)
             if not bars or bars[-1].opened < opened:
                 bars.append(Candle(opened, each.price))
-            bars[-1].trade(each.price, each.quantity, buyer_takes=not each.buyer_is_maker)
+            bar = bars[-1]
+            bar.trade(each.price, each.quantity, buyer_takes=not each.buyer_is_maker)
+            bar.last_id = each.trade_id
+            if bar.first_id < 0:
+                bar.first_id = each.trade_id
 
     def precede(self, interval: str, past: Iterable[Candle]) -> int:
         """Put a past before the first bar; ascending. Returns how many bars were taken."""

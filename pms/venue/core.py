@@ -79,6 +79,8 @@ def build(
     for order in restore(exchange, memory):
         log.warning("venue.unlisted_order", symbol=order.symbol, order=order.order_id)
     acts = Acts(exchange)
+    # In front of those who have work of their own: each change is copied before the next
+    late_reads = LateReads(exchange, faults, clock=clock)
     conditionals = Conditionals(exchange, memory.algos.values(), last_id=memory.last_ids.algo, token=token)
     venue = Venue(
         exchange=exchange,
@@ -99,7 +101,7 @@ def build(
         keys=keys,
         countdowns=Countdowns(memory.countdowns.values(), exchange=exchange, journal=journal),
         faults=faults,
-        late_reads=LateReads(exchange, faults, clock=clock),
+        late_reads=late_reads,
         clock=clock,
         monotonic_ns=monotonic_ns,
         token=token,

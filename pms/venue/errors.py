@@ -32,6 +32,7 @@ TEXTS: dict[int, str] = {
     -1125: "This listenKey does not exist.",
     -1128: "Combination of optional parameters invalid.",
     -1136: "Invalid newOrderRespType.",
+    -1101: "Duplicate values for a parameter detected.",
     -1111: "Precision is over the maximum defined for this asset.",
     -2011: "Unknown order sent.",
     -2013: "Order does not exist.",
@@ -87,6 +88,7 @@ TEXTS: dict[int, str] = {
     -5040: "The goodTillDate timestamp must be greater than the current time plus 600 seconds and smaller"
     " than 253402300799000 (UTC 9999-12-31 23:59:59)",
     -5041: "No depth matches this BBO order",
+    -5047: "The original order is not a reduce-only order.",
 }
 UNAUTHORISED = (-2014, -2015)
 

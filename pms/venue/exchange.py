@@ -17,6 +17,7 @@ from pms.venue.brackets import max_leverage, max_notional
 from pms.venue.checks import NewOrder, check_funds, check_new_order, market_order_limit
 from pms.venue.history import NOTHING, Past
 from pms.venue.leg import Leg
+from pms.venue.margin import account_margin, margin_for_leverage
 from pms.venue.market import Market
 from pms.venue.matching import (
     BookOrder,
@@ -63,12 +64,13 @@ class Exchange:
         self._outcomes = Outcomes(self.accounts, self.settlement)
         self.watchers: list[Watcher] = []
         self._changing: Transaction | None = None
+        self._following = False
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """One change: journaled and published when the block ends, forgotten when it raises.
 
-        Inside another change it is part of that one.
+        Inside another change it is part of that one. What it brings about follows before this returns.
         Trap: whatever may be refused is refused before the first mutation; nothing is rolled back.
         """
         if self._changing is not None:
@@ -88,8 +90,24 @@ class Exchange:
         finally:
             self._changing = None
         self._publisher.publish(tx)
-        for watcher in self.watchers:
-            watcher.closed()
+        if not self._following:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Let the watchers do what a change gives them to do, piece by piece, until nobody has anything.
+
+        After each piece the first is asked first: whoever comes later acts on what the earlier have settled.
+        """
+        self._following = True
+        try:
+            while True:
+                for watcher in self.watchers:
+                    if watcher.closed():
+                        break
+                else:
+                    return
+        finally:
+            self._following = False
 
     # Accounts
 
@@ -116,7 +134,10 @@ class Exchange:
         self._outcomes.expose(market, order)
 
     def set_leverage(self, account: Account, symbol: str, leverage: int) -> None:
-        """Set the leverage of a symbol; -4028 outside 1…max, -2027 if a position is too large for it."""
+        """Set the leverage of a symbol; -4028 outside 1…max.
+
+        -2027 if a position is too large for it, -2028 if it is lower and there is no margin for that.
+        """
         market = self.markets[symbol]
         if not 1 <= leverage <= max_leverage(symbol):
             raise errors.bad_leverage(leverage)
@@ -124,6 +145,9 @@ class Exchange:
             notional = abs(market.mark * market.symbol.step * account.position(symbol, side).lots)
             if notional > max_notional(symbol, leverage):
                 raise errors.refusal(-2027)
+        more = margin_for_leverage(account, market, leverage)
+        if more > 0 and more > account_margin(account, self.markets).free:
+            raise errors.refusal(-2028)
         with self.transaction() as tx:
             for leg in account.legs[symbol].values():
                 leg.position.leverage = leverage
@@ -244,19 +268,22 @@ class Exchange:
             self._outcomes.amended(tx, market, order, events)
         return order
 
-    def expire_due(self, symbol: str | None = None) -> None:
-        """Expire the orders whose good-till date has come, of a symbol or of all.
+    def expire_due(self, symbol: str | None = None) -> bool:
+        """Expire the orders whose good-till date has come, of a symbol or of all; whether there were any.
 
         No order trades behind its date, however late we are: every change of a book begins so.
         Trap: a change of several parts does it before its first; within one nothing more expires.
         """
         if self._changing is not None:
-            return
+            return False
+        expired = False
         for market in self.markets.values() if symbol is None else (self.markets[symbol],):
             deadline = market.book.next_deadline
             if deadline is not None and deadline <= self.clock():
                 with self.transaction() as tx:
                     self._outcomes.expired(tx, market, market.book.expire(tx.time))
+                expired = True
+        return expired
 
     # What the exchange itself does to accounts (acts.py)
 

@@ -61,7 +61,7 @@ class Insurance:
         account.remember(taken)
         maker = BookOrder(order_id, leg.seat, taken.client_order_id, taken.side, price, 0, key=taken)
         fill = Fill(maker=maker, price=price, quantity=lots, taker_side=order.side)
-        self._exchange.settlement.settle(tx, market, fill, order, announce=announce)
+        self._exchange.settlement.settle(tx, market, fill, order, announce=announce, kind="INSURANCE_FUND")
         self._exchange.position_moved(tx, market, leg)
 
     def clear(self, tx: Transaction, account: Account, symbol: str, notional: Decimal) -> None:

@@ -22,12 +22,16 @@ from pms.venue.store.files import LOCK, JournalError, StateDirectory, new_file, 
 from pms.venue.store.history_file import HistoryFile
 from pms.venue.store.lines import Step, encode, nobody
 
-__all__ = ["FileJournal", "JournalBroken", "JournalError", "MemoryJournal"]
+__all__ = ["CutPostponed", "FileJournal", "JournalBroken", "JournalError", "MemoryJournal"]
 SYNC_EVERY_S = 0.05
 
 
 class JournalBroken(Exception):
     """The disk refused a write: nothing may be answered or sent from now on."""
+
+
+class CutPostponed(Exception):
+    """There was no descriptor or no place for another file: nothing has changed, the segment grows on."""
 
 
 class MemoryJournal:
@@ -57,6 +61,8 @@ class FileJournal:
         busy = f"state directory {directory} is in use by another venue"
         self._lock = take(directory / LOCK, wait=False, otherwise=busy)
         self._file = -1
+        # The directory, held open: a sync of its names must not find all descriptors taken
+        self._names = -1
         self._retired: list[int] = []
         self._history: HistoryFile | None = None
         self._error: OSError | None = None
@@ -85,6 +91,11 @@ class FileJournal:
                 f"{self.directory.history} has no rows of segment {base.number}, which are nowhere else:"
                 " put the file back that belongs to this directory"
             )
+        if self._history.covered > base.last:
+            raise JournalError(
+                f"{self.directory.history} has rows of segment {self._history.covered}, and the journal ends"
+                f" with {base.last}: they are of two directories; put the file back that belongs to this one"
+            )
         try:
             recovery.cut_torn_line(self.directory)
             if self.directory.live.exists():
@@ -92,7 +103,8 @@ class FileJournal:
                 self.size = os.fstat(self._file).st_size
             else:
                 self._file = new_file(self.directory.live)
-            self.directory.sync()
+            self._names = os.open(self.directory.root, os.O_RDONLY | os.O_CLOEXEC)
+            os.fsync(self._names)
         except OSError as error:
             raise JournalError(f"{self.directory.live} cannot be written: {error.strerror}") from None
         self._syncer.start()
@@ -111,16 +123,21 @@ class FileJournal:
         self._dirty.set()
 
     def cut(self) -> None:
-        """Close the segment and begin another. It takes no longer for a long one.
+        """Close the segment and begin another. It takes no longer for a long one. May raise CutPostponed.
 
         What the thread has not synced yet is synced here: were the new segment on disk before the end of the
         old one, a power cut would leave a gap.
         """
         try:
+            self.directory.coming.unlink(missing_ok=True)
+            fresh = new_file(self.directory.coming)
+        except OSError as error:
+            raise CutPostponed(error.strerror) from error
+        try:
             os.fdatasync(self._file)
             self.directory.live.rename(self.directory.segment(self.closed + 1))
             self.closed += 1
-            fresh = new_file(self.directory.live)
+            self.directory.coming.rename(self.directory.live)
             self._retired.append(self._file)
             self._file, self.size, self.behind = fresh, 0, True
         except OSError as error:
@@ -145,6 +162,8 @@ class FileJournal:
             os.close(self._file)
         if self._history is not None:
             self._history.close()
+        if self._names >= 0:
+            os.close(self._names)
         os.close(self._lock)
 
     def _sync_forever(self) -> None:
@@ -154,7 +173,7 @@ class FileJournal:
             try:
                 if self._retired:
                     # The name of a new segment, before what is in it
-                    self.directory.sync()
+                    os.fsync(self._names)
                 while self._retired:
                     os.close(self._retired.pop())
                 os.fdatasync(self._file)

@@ -19,9 +19,9 @@ from pms.venue.insurance import FUND, Insurance
 from pms.venue.leg import Leg
 from pms.venue.lines import Lines
 from pms.venue.margin import AccountMargin, account_margin
-from pms.venue.market import Market
 from pms.venue.matching import BUY, SELL
-from pms.venue.state import ZERO, Order, Position, Wallet
+from pms.venue.state import ZERO, Order, Position, Trade, Wallet
+from pms.venue.symbols import Symbol
 from pms.venue.transaction import Transaction
 
 CALL = Decimal("0.8")
@@ -48,38 +48,47 @@ class Liquidations:
         # Who is looked at whatever the prices: at first everybody
         self._due: dict[str, None] = dict.fromkeys(exchange.accounts)
         self._called: set[str] = set()
-        self._looking = False
         exchange.watchers.append(self)
 
     def closing(self, transaction: Transaction) -> None:
-        """Note whose prices and whose money this change moves."""
+        """Note whose prices and whose money this change moves; let the fund pay whom it leaves owing."""
         self._moved.update(dict.fromkeys(transaction.touched))
+        owing: list[str] = []
         for fact in transaction.facts.values():
-            if isinstance(fact, Wallet | Position):
+            if isinstance(fact, Wallet):
                 self._due[fact.account] = None
+                if fact.balance < 0 and fact.account != FUND:
+                    owing.append(fact.account)
+            elif isinstance(fact, Position):
+                self._due[fact.account] = None
+        for name in owing:
+            self._pay(transaction, name)
 
-    def closed(self) -> None:
-        """Look at all who may have come to a line, and at those whom their liquidation moves."""
-        if self._looking:
-            return
-        self._looking = True
-        try:
-            while self._moved or self._due:
-                while self._moved:
-                    name = self._moved.popitem()[0]
-                    lines = self._lines.get(name)
-                    if lines is not None:
-                        self._due.update(dict.fromkeys(lines.at(self._exchange.markets[name].mark)))
-                if self._due:
-                    name = next(iter(self._due))
-                    del self._due[name]
-                    self._look(self._exchange.accounts[name])
-        finally:
-            self._looking = False
+    def _pay(self, tx: Transaction, name: str) -> None:
+        """Pay what trading has cost an account beyond its money, once it holds nothing that could.
 
-    def _look(self, account: Account) -> None:
-        if account.name == FUND:
-            return
+        Who has not traded owes by an operator's withdrawal, which is the operator's to undo.
+        """
+        trades = (fact for fact in tx.facts.values() if isinstance(fact, Trade) and fact.account == name)
+        if (trade := next(trades, None)) is not None:
+            self._insurance.clear(tx, self._exchange.accounts[name], trade.symbol, ZERO)
+
+    def closed(self) -> bool:
+        """Look at who may have come to a line, until one has: stops that it lets out come before the next."""
+        while self._moved:
+            name = self._moved.popitem()[0]
+            lines = self._lines.get(name)
+            if lines is not None:
+                self._due.update(dict.fromkeys(lines.at(self._exchange.markets[name].mark)))
+        while self._due:
+            name = next(iter(self._due))
+            del self._due[name]
+            if name != FUND and self._look(self._exchange.accounts[name]):
+                return True
+        return False
+
+    def _look(self, account: Account) -> bool:
+        """Judge an account; whether that has changed anything."""
         margin = account_margin(account, self._exchange.markets)
         equity, needed = margin.wallet + margin.unrealized, margin.maintenance
         self._forget(account)
@@ -93,13 +102,20 @@ class Liquidations:
                 mark = self._exchange.markets[name].mark
                 self._lines[name].set(account.name, mark, mark)
         elif equity <= needed:
-            self._called.discard(account.name)
-            self._liquidate(account)
+            if self._exchange.expire_due():
+                # Another book, another mark, and perhaps stops to let out: judged again behind them
+                self._due[account.name] = None
+            else:
+                self._called.discard(account.name)
+                self._liquidate(account, margin)
+            return True
         else:
-            self._warn(account, margin, equity=equity)
+            warned = self._warn(account, margin, equity=equity)
             called = account.name in self._called
             way = needed - CALL_AGAIN * equity if called else CALL * equity - needed
             self._draw(account, min(equity - needed, way))
+            return warned
+        return False
 
     def _forget(self, account: Account) -> None:
         for name in account.legs:
@@ -121,49 +137,56 @@ class Liquidations:
             far = way / len(held) / most
             self._lines[name].set(account.name, market.mark - far, market.mark + far)
 
-    def _warn(self, account: Account, margin: AccountMargin, *, equity: Decimal) -> None:
-        """Send a margin call once for each time that the account comes near."""
+    def _warn(self, account: Account, margin: AccountMargin, *, equity: Decimal) -> bool:
+        """Send a margin call once for each time that the account comes near; whether it was now."""
         ratio = margin.maintenance / equity
         if ratio < CALL_AGAIN:
             self._called.discard(account.name)
         if ratio < CALL or account.name in self._called:
-            return
+            return False
         self._called.add(account.name)
         with self._exchange.transaction() as tx:
             event = user_events.margin_call(account, margin, self._exchange.markets, time=tx.time)
             tx.tell(account.name, "MARGIN_CALL", event)
+        return True
 
     # The deed
 
-    def _liquidate(self, account: Account) -> None:
-        """One change: a process that dies has done all of it or nothing."""
+    def _liquidate(self, account: Account, margin: AccountMargin) -> None:
+        """One change: a process that dies has done all of it or nothing.
+
+        Trap: margin and marks are those that the account was judged by. The end of its own orders and the
+        sale of one leg move the book; a price by that mark would not be the end of the equity.
+        """
         exchange = self._exchange
-        exchange.expire_due()
+        held = [key for key, each in margin.legs.items() if each.notional]
+        marks = {name: exchange.markets[name].mark for name, _ in held}
+        gross = sum((abs(each.notional) for each in margin.legs.values()), ZERO)
+        left = (margin.wallet + margin.unrealized) / gross
         with exchange.transaction() as tx:
             for name, orders in list(account.open.items()):
                 if orders:
                     exchange.expire_open(tx, account, name, reason=ACCOUNT_LIQUIDATED)
-            margin = account_margin(account, exchange.markets)
-            gross = sum((abs(each.notional) for each in margin.legs.values()), ZERO)
-            left = (margin.wallet + margin.unrealized) / gross
             closed = [
-                (name, self._close(tx, account, exchange.markets[name], account.leg(name, side), left))
-                for name, side in margin.legs
+                (name, self._close(tx, account.leg(name, side), mark=marks[name], left=left))
+                for name, side in held
             ]
             for name, notional in closed:
                 self._insurance.clear(tx, account, name, notional)
 
-    def _close(self, tx: Transaction, account: Account, market: Market, leg: Leg, left: Decimal) -> Decimal:
+    def _close(self, tx: Transaction, leg: Leg, *, mark: Decimal, left: Decimal) -> Decimal:
         """Close a position and return what it was worth; `left` is the equity per unit of notional."""
-        position, symbol = leg.position, market.symbol
+        position = leg.position
+        market = self._exchange.markets[position.symbol]
+        symbol = market.symbol
         side = SELL if position.lots > 0 else BUY
-        price = bankruptcy_price(market, side, left)
+        price = bankruptcy_price(mark, symbol, side, left)
         order_id = market.take_order_id()
         order = Order(
-            account=account.name,
+            account=position.account,
             symbol=symbol.name,
             order_id=order_id,
-            client_order_id=f"{Closing.LIQUIDATION}{tx.time}{order_id}",
+            client_order_id=Closing.LIQUIDATION.named(order_id),
             side=side,
             type="LIQUIDATION",
             time_in_force="IOC",
@@ -183,7 +206,7 @@ class Liquidations:
         return symbol.tick * symbol.step * order.quote
 
 
-def bankruptcy_price(market: Market, side: int, left: Decimal) -> int:
+def bankruptcy_price(mark: Decimal, symbol: Symbol, side: int, left: Decimal) -> int:
     """The price, in ticks, at which closing uses up the equity; never one that the account would owe by."""
-    exact = market.mark * (1 + side * left) / market.symbol.tick
+    exact = mark * (1 + side * left) / symbol.tick
     return max(1, int(exact.to_integral_value(ROUND_CEILING if side == SELL else ROUND_FLOOR)))

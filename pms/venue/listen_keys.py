@@ -58,8 +58,9 @@ class ListenKeys:
         """End a key as if its time were up: its followers are told."""
         key = self._keys.get(account)
         if key is not None:
-            self._expired(key.key)
+            # Whoever hears of it must not find it alive behind a restart
             self.delete(account)
+            self._expired(key.key)
 
     def expire(self) -> None:
         """End all keys whose time is up."""

@@ -111,6 +111,19 @@ def account_margin(account: Account, markets: Mapping[str, Market]) -> AccountMa
     )
 
 
+def margin_for_leverage(account: Account, market: Market, leverage: int) -> Decimal:
+    """How much more initial margin a symbol takes with another leverage; below zero where it takes less."""
+    per_mark = market.mark * market.symbol.step
+    borne = sum(
+        (
+            required(per_mark * leg.position.lots, bids=leg.exposure.bids, asks=leg.exposure.asks, leverage=1)
+            for leg in account.legs[market.symbol.name].values()
+        ),
+        ZERO,
+    )
+    return borne / leverage - borne / account.leverage(market.symbol.name)
+
+
 def assumed_price(market: Market, side: int, price: Decimal) -> Decimal:
     """The price an open order's margin is held at."""
     if side > 0:

@@ -8,7 +8,7 @@ from pms.venue import history
 from pms.venue.history import Past, Wanted
 from pms.venue.matching import Book
 from pms.venue.state import Funding, SymbolState
-from pms.venue.symbols import Symbol
+from pms.venue.symbols import Symbol, SymbolFileError, plain
 
 ID_BLOCK = 10_000
 HALF = Decimal("0.5")
@@ -37,7 +37,18 @@ class Market:
         self.next_funding = 0
 
     def restore(self, state: SymbolState) -> None:
-        """Go on behind the ids that may have been seen."""
+        """Go on behind the ids that may have been seen.
+
+        SymbolFileError where its facts count in other ticks or lots: each would be worth something else.
+        """
+        tick, step = self.symbol.tick, self.symbol.step
+        was = state.tick or tick, state.step or step
+        if was != (tick, step):
+            raise SymbolFileError(
+                f"{state.symbol}: the state directory counts in ticks of {plain(was[0])} and lots of"
+                f" {plain(was[1])}, the symbol file has tickSize {plain(tick)} and stepSize {plain(step)};"
+                " start with the former sizes, or in another state directory"
+            )
         self.next_order_id = self.reserved_orders = state.order_ids
         self.next_trade_id = self.reserved_trades = state.trade_ids
         self.last_price = state.last_price
@@ -73,6 +84,8 @@ class Market:
             order_ids=self.reserved_orders,
             trade_ids=self.reserved_trades,
             last_price=self.last_price,
+            tick=self.symbol.tick,
+            step=self.symbol.step,
         )
 
     def fundings_between(

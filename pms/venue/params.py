@@ -16,12 +16,17 @@ INTEGER_TEXT = "^[0-9]{1,19}$"
 CLIENT_ORDER_ID = re.compile(r"[\.A-Z\:/a-z0-9_-]{1,36}")
 CLIENT_ORDER_ID_TEXT = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
 MAX_CLIENT_ORDER_ID = 36
+MOST_INTEGER = 2**63 - 1
+"""Beyond it a number is malformed: the real one holds 64 bits, and so does what keeps the history here."""
 LATEST_MS = 253_370_764_800_000
 """The first moment of the year 9999."""
 
 
 class Params:
-    """The parameters of one request. An empty value is refused where the parameter is read."""
+    """The parameters of one request. An empty value is refused where the parameter is read.
+
+    One that is in the query and in the body is the query's; one that is twice in either is -1101.
+    """
 
     __slots__ = ("_values",)
 
@@ -29,10 +34,13 @@ class Params:
         values: dict[str, str] = {}
         for part in (query, body):
             fresh: dict[str, str] = {}
-            for piece in part.split("&"):
+            for piece in (part if part.isascii() else _text(part)).split("&"):
                 name, equals, value = piece.partition("=")
                 if equals:
-                    fresh[unquote_plus(name).lower()] = unquote_plus(value)
+                    key = unquote_plus(name).lower()
+                    if key in fresh:
+                        raise errors.refusal(-1101)
+                    fresh[key] = unquote_plus(value)
             values = fresh | values
         self._values = values
 
@@ -40,11 +48,13 @@ class Params:
     def of(cls, values: Mapping[str, object]) -> Params:
         """The parameters of one element of a batch: texts, numbers as they were written, truths."""
         params = cls("")
+        given = {name: value for name, value in values.items() if value is not None}
         params._values = {
             name.lower(): str(value).lower() if isinstance(value, bool) else str(value)
-            for name, value in values.items()
-            if value is not None
+            for name, value in given.items()
         }
+        if len(params._values) < len(given):
+            raise errors.refusal(-1101)
         return params
 
     def renamed(self, name: str, to: str) -> Params:
@@ -90,13 +100,13 @@ class Params:
         return value
 
     def integer(self, name: str, default: int | None = None) -> int | None:
-        """A whole number; -1102 if it is none, as Binance answers malformed numbers."""
+        """A whole number of 64 bits; -1102 if it is none, as Binance answers malformed numbers."""
         value = self.text(name)
         if value is None:
             return default
-        if INTEGER.fullmatch(value) is None:
+        if INTEGER.fullmatch(value) is None or abs(found := int(value)) > MOST_INTEGER:
             raise errors.missing(name)
-        return int(value)
+        return found
 
     def need_integer(self, name: str) -> int:
         """A mandatory whole number."""
@@ -159,3 +169,8 @@ class Params:
         if time is not None and time < 0:
             raise errors.illegal(name, INTEGER_TEXT)
         return None if time is None else min(time, LATEST_MS)
+
+
+def _text(part: str) -> str:
+    """Bytes that are no UTF-8 as %-encoded ones are read; what is signed are the bytes as they came."""
+    return part.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

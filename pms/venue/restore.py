@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from pms.venue.account import Account
 from pms.venue.exchange import Exchange
@@ -104,6 +105,17 @@ class Remembered:
             following[algo.algo_id] = algo
         else:
             following.pop(algo.algo_id, None)
+
+    @property
+    def newest(self) -> int:
+        """When anything happened last; 0 where nothing has."""
+        changed: Iterator[Wallet | Position | Order | AlgoOrder] = chain(
+            self.wallets.values(), self.positions.values(), self.orders.values(), self.algos.values()
+        )
+        happened: Iterator[Amendment | Trade | Income | Funding] = chain(
+            self.amendments, self.trades, self.incomes, self.fundings
+        )
+        return max(chain((each.updated for each in changed), (each.time for each in happened)), default=0)
 
     def depart(self) -> list[Over]:
         """Take out all that is over and give it away."""

@@ -12,7 +12,7 @@ from pms.venue.ledger import apply_fill, to_cents
 from pms.venue.market import Market
 from pms.venue.matching import SELL, Fill
 from pms.venue.state import WALLET, ZERO, Income, Order, Trade, Wallet
-from pms.venue.transaction import Print, Transaction
+from pms.venue.transaction import Print, PrintKind, Transaction
 
 BURNT = "BNB"
 BURN_SHARE = Decimal("0.9")
@@ -53,18 +53,21 @@ class Settlement:
         *,
         announce: bool = False,
         execution: str = "TRADE",
+        kind: PrintKind = "MARKET",
     ) -> None:
         """Book one fill on both sides; `taker` None or maker None is the anonymous market.
 
         `announce` tells of the taker's acceptance too, which Binance sends behind the first TRADE_LITE;
-        `execution` is the taker's execution type: CALCULATED where the exchange itself traded.
+        `execution` is the taker's execution type: CALCULATED where the exchange itself traded. A fill of any
+        other `kind` than the market's leaves the last price as it was.
         """
         trade_id = market.take_trade_id()
-        market.last_price = fill.price
+        if kind == "MARKET":
+            market.last_price = fill.price
         name = market.symbol.name
         tx.touched.add(name)
         seller_takes = fill.taker_side == SELL
-        tx.prints.append(Print(name, trade_id, fill.price, fill.quantity, seller_takes, tx.time))
+        tx.prints.append(Print(name, trade_id, fill.price, fill.quantity, seller_takes, tx.time, kind))
         if taker is not None:
             self._book(
                 tx,

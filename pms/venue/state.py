@@ -256,12 +256,18 @@ class Countdown(msgspec.Struct, tag="countdown", tag_field="k", frozen=True):
 
 
 class SymbolState(msgspec.Struct, tag="symbol", tag_field="k", frozen=True):
-    """Ids already given away, in blocks, and the last price: what a restart must not step back from."""
+    """Ids already given away, in blocks, and the last price: what a restart must not step back from.
+
+    `tick` and `step` are what one tick and one lot are worth in all facts of this symbol; journals of earlier
+    releases do not say.
+    """
 
     symbol: str
     order_ids: int
     trade_ids: int
     last_price: int
+    tick: Decimal | None = None
+    step: Decimal | None = None
 
 
 class LastIds(msgspec.Struct, tag="ids", tag_field="k", frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from pms.venue.state import Fact, Order
 
@@ -15,8 +15,12 @@ class UserEvent(NamedTuple):
     payload: dict[str, Any]
 
 
+PrintKind = Literal["MARKET", "ADL", "INSURANCE_FUND", "SETTLEMENT"]
+"""How a trade came about. Only MARKET is one of the book's and makes a price."""
+
+
 class Print(NamedTuple):
-    """One public trade."""
+    """One trade as everybody may see it. Trap: unless its kind is MARKET its price is nobody's quote."""
 
     symbol: str
     trade_id: int
@@ -24,6 +28,7 @@ class Print(NamedTuple):
     quantity: int
     buyer_is_maker: bool
     time: int
+    kind: PrintKind = "MARKET"
 
 
 class Transaction:
@@ -71,5 +76,8 @@ class Watcher(Protocol):
     def closing(self, transaction: Transaction) -> None:
         """Add what belongs to this very change; it is not journaled yet. Must not refuse."""
 
-    def closed(self) -> None:
-        """The change is whole, journaled and sent: begin changes of one's own."""
+    def closed(self) -> bool:
+        """The change is whole, journaled and sent: do one piece of work of one's own, if there is any.
+
+        Whether there was. Trap: what it changes is closed before anybody, oneself included, is asked again.
+        """

@@ -42,6 +42,10 @@ class RequestLog:
     arrivals: deque[Arrival] = field(default_factory=lambda: deque(maxlen=KEPT_ARRIVALS))
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class Venue:
     """Everything a request handler needs."""
@@ -64,6 +68,9 @@ class Venue:
     token: Callable[[int], str]
     # Acks as they were before 2026-06-30, with avgPrice and cumQuote
     legacy_acks: bool = False
+    # Whether it is about to end: the disk refused a write, or a task broke. Trap: memory may be ahead of the
+    # disk from then on, so nobody is answered out of it
+    failed: Callable[[], bool] = _never
     requests: RequestLog = field(default_factory=RequestLog)
 
     def market(self, params: Params) -> Market:

@@ -11,6 +11,7 @@ from tape import ACCOUNT, BALANCE, CONTROL, KEY, OPERATOR, REST, SECRET, TRADING
 
 from pms.venue import app
 from pms.venue.app import AccountSpec, RunningVenue, VenueConfig, serve
+from pms.venue.clock import forward_clock
 from pms.venue.errors import VenueError
 from pms.venue.rest import admin
 from pms.venue.rest import server as rest
@@ -25,7 +26,7 @@ class Recorder:
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
         self._held: int | None = None
-        self._forward = app.forward_clock()
+        self._forward = forward_clock()
         self._tokens = Chance()
         self._connections: dict[int, int] = {}
 
@@ -37,7 +38,7 @@ class Recorder:
     async def venue(self) -> AsyncIterator[RunningVenue]:
         """A venue on a free port with a market that only the operator moves."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(app, "forward_clock", lambda: self.clock)
+            patch.setattr(app, "forward_clock", lambda _: self.clock)
             patch.setattr(app, "_token", self._tokens.token)
             self._stand_in(patch)
             spec = AccountSpec.parse(f"{ACCOUNT}:{KEY}:{SECRET}:{BALANCE}")

@@ -45,6 +45,7 @@ class _Payload(msgspec.Struct):
     price: str = msgspec.field(name="p", default="0")
     quantity: str = msgspec.field(name="q", default="0")
     buyer_is_maker: bool = msgspec.field(name="m", default=False)
+    kind: str = msgspec.field(name="X", default="MARKET")
 
 
 class _Line(msgspec.Struct):
@@ -102,6 +103,8 @@ _combined = msgspec.json.Decoder(_Combined)
 _payload = msgspec.json.Decoder(_Payload)
 _snapshot = msgspec.json.Decoder(Snapshot)
 _levels = msgspec.json.Decoder(TextLevels)
+OFF_BOOK = ("INSURANCE_FUND", "ADL")
+"""Rows that met no order, at prices between two ticks for instance (dev.binance.vision, topic 18342)."""
 REPLAYED = {"depthUpdate": "diffs", "trade": "trades", "aggTrade": "aggregates"}
 
 
@@ -197,6 +200,8 @@ def _recording(symbol: Symbol, raw: _Raw, start: Snapshot | None) -> Recording:
         for at, each in diffs
     ]
     for at, each in raw.trades or raw.aggregates:
+        if each.kind in OFF_BOOK:
+            continue
         price, lots = Decimal(each.price), Decimal(each.quantity)
         # Rows of type NA carry zeros: no trade
         if at >= first and price and lots:

@@ -52,7 +52,8 @@ class Conditionals:
         # Reached while mark and last were too far apart: looked at again with every price
         self._protected: dict[int, AlgoOrder] = {}
         self._due: deque[AlgoOrder] = deque()
-        self._firing = False
+        # Let out before a restart; its order must not meet a book that nobody has quoted yet
+        self._restored: list[AlgoOrder] = []
         self._last_id = last_id
         for algo in sorted(remembered, key=lambda each: each.algo_id):
             self._restore(algo)
@@ -66,7 +67,7 @@ class Conditionals:
         if algo.status == "NEW":
             self._arm(algo)
         elif algo.status == "TRIGGERING":
-            self._due.append(algo)
+            self._restored.append(algo)
         elif algo.status == "TRIGGERED":
             self._children[algo.symbol, algo.order_id] = algo
 
@@ -124,7 +125,8 @@ class Conditionals:
             return
         if self._triggers:
             for each in transaction.prints:
-                self._at(transaction, each.symbol, CONTRACT, each.price)
+                if each.kind == "MARKET":
+                    self._at(transaction, each.symbol, CONTRACT, each.price)
             for name in transaction.touched:
                 if self._triggers.get((name, MARK)):
                     market = self._exchange.markets[name]
@@ -138,16 +140,17 @@ class Conditionals:
             elif isinstance(fact, Position) and fact.symbol in traded:
                 self._let_go(transaction, fact)
 
-    def closed(self) -> None:
-        """Place the orders of those that triggered, one transaction each."""
-        if self._firing:
-            return
-        self._firing = True
-        try:
-            while self._due:
-                self._fire(self._due.popleft())
-        finally:
-            self._firing = False
+    def closed(self) -> bool:
+        """Place the order of the next that triggered, a transaction of its own."""
+        if self._restored:
+            restored, self._restored = self._restored, []
+            for algo in restored:
+                quoted = self._exchange.markets[algo.symbol].quoted
+                (self._due if quoted else self._restored).append(algo)
+        if not self._due:
+            return False
+        self._fire(self._due.popleft())
+        return True
 
     # Prices
 

@@ -82,27 +82,29 @@ class LateReads:
     def __init__(self, exchange: Exchange, faults: Faults, *, clock: Callable[[], int]) -> None:
         self._faults = faults
         self._clock = clock
-        self._changing: Transaction | None = None
+        # More than one where a piece of work is several changes
+        self._changed: list[Transaction] = []
         faults.keepers[FaultKind.STALE_READS] = lambda fault: Replica(exchange.accounts, ms=fault.ms)
         exchange.watchers.append(self)
 
     def closing(self, transaction: Transaction) -> None:
         """Note the change; other watchers may still add to it."""
         if self._faults.rules:
-            self._changing = transaction
+            self._changed.append(transaction)
 
-    def closed(self) -> None:
-        """Copy what it changed for those that follow."""
-        changed, self._changing = self._changing, None
-        if changed is None:
-            return
+    def closed(self) -> bool:
+        """Copy what was changed for those that follow; that is no change of one's own."""
+        if not self._changed:
+            return False
         following = [each.kept for each in self._faults.rules.values() if _follows(each)]
-        if following:
+        for changed in self._changed if following else ():
             changes: list[Change] = [
                 copy(fact) for fact in changed.facts.values() if isinstance(fact, Order | Trade)
             ]
             for replica in following:
                 replica.take(changed.time, changes)
+        self._changed.clear()
+        return False
 
     def reader(self, account: Account, method: str, path: str, subject: str) -> Account:
         """The account that a query of orders or trades is answered from."""

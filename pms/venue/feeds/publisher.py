@@ -1,4 +1,8 @@
-"""From transactions to streams: user events first, then trades, depth and best prices."""
+"""From transactions to streams: user events first, then trades, depth and best prices.
+
+What did not come from the book is told on @trade alone: /trades, /historicalTrades, /aggTrades and @aggTrade
+are of "market trades", which the insurance fund's and ADL are not (USDⓈ-M docs).
+"""
 
 from __future__ import annotations
 
@@ -92,13 +96,15 @@ class Feeds:
         now = self.clock()
         for each in transaction.prints:
             symbol = self.markets[each.symbol].symbol
-            kept = self.latest_prints[each.symbol]
-            kept.append(each)
-            self.candles[each.symbol].take(each)
-            if len(kept) > 2000:
-                del kept[:1000]
+            of_market = each.kind == "MARKET"
+            if of_market:
+                kept = self.latest_prints[each.symbol]
+                kept.append(each)
+                self.candles[each.symbol].take(each)
+                if len(kept) > 2000:
+                    del kept[:1000]
             stream = f"{symbol.lower}@trade"
-            if self.hub.wanted(stream):
+            if each.kind != "SETTLEMENT" and self.hub.wanted(stream):
                 trade = {
                     "e": "trade",
                     "E": now,
@@ -107,12 +113,12 @@ class Feeds:
                     "t": each.trade_id,
                     "p": symbol.price_text(each.price),
                     "q": symbol.quantity_text(each.quantity),
-                    "X": "MARKET",
+                    "X": each.kind,
                     "m": each.buyer_is_maker,
                     "st": 1,
                 }
                 self.hub.publish(stream, encode(trade))
-            if (whole := self.aggregates[each.symbol].take(each)) is not None:
+            if of_market and (whole := self.aggregates[each.symbol].take(each)) is not None:
                 self._aggregate(symbol, whole)
 
     def _aggregate(self, symbol: Symbol, whole: Aggregate) -> None:

@@ -66,9 +66,10 @@ def last_day(candles: Candles, market: Market, *, now: int) -> Day:
     day.high, day.low = max(each.high for each in bars), min(each.low for each in bars)
     day.lots, day.quote = sum(each.lots for each in bars), sum(each.quote for each in bars)
     day.trades = sum(each.trades for each in bars)
-    if day.trades:
-        day.last_id = market.next_trade_id - 1
-        day.first_id = day.last_id - day.trades + 1
+    # Not counted back from the last: ids of what the insurance fund took over lie between
+    known = [each for each in bars if each.last_id >= 0]
+    if known:
+        day.first_id, day.last_id = known[0].first_id, known[-1].last_id
     return day
 
 
@@ -151,7 +152,6 @@ class Rolling:
         symbol = market.symbol
         own = {"s": name} if kind == "kline" else {}
         of = {"s": name} if kind == "kline" else {"ps": name, "ct": "PERPETUAL"}
-        last_id = market.next_trade_id - 1 if bar.trades and not closed else -1
         payload = {
             "e": kind,
             "E": now,
@@ -161,8 +161,8 @@ class Rolling:
                 "T": after(interval, bar.opened) - 1,
                 **own,
                 "i": interval,
-                "f": last_id - bar.trades + 1 if last_id > 0 else -1,
-                "L": last_id,
+                "f": bar.first_id,
+                "L": bar.last_id,
                 "o": symbol.price_text(bar.open),
                 "c": symbol.price_text(bar.close),
                 "h": symbol.price_text(bar.high),

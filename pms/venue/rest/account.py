@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from pms.venue import errors
 from pms.venue.account import Account
 from pms.venue.brackets import brackets_of, max_notional
 from pms.venue.history import DAY_MS
@@ -22,6 +21,8 @@ from pms.venue.state import ZERO
 from pms.venue.symbols import plain
 
 WEEK_MS = 7 * DAY_MS
+MOST_PAGES = 10**9
+"""The last page that can be asked for: what lies before it is a number of 64 bits."""
 as_numbers = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -356,10 +357,8 @@ def income(call: Call) -> list[dict[str, Any]]:
     market = call.venue.chosen_market(params)
     type_ = params.text("incomeType")
     limit = params.limited("limit", default=100, most=1000)
-    page = params.integer("page", 1) or 1
+    page = params.limited("page", default=1, most=MOST_PAGES)
     start, end = params.window()
-    if page < 1:
-        raise errors.not_valid("page")
     now = call.venue.clock()
     rows = account.incomes_between(
         (end or now) - WEEK_MS if start is None else start,

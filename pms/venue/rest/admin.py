@@ -99,6 +99,10 @@ class AdminFace:
         async def serve(request: web.Request) -> web.Response:
             if not _is_loopback(request.remote):
                 return _answer({"error": "admin requests are answered on loopback only"}, status=403)
+            if self._venue.failed():
+                if request.transport is not None:
+                    request.transport.abort()
+                return web.Response()
             try:
                 return _answer(await handler(request), status=200)
             except VenueError as error:

@@ -176,7 +176,7 @@ def _queried(call: Call, algo: AlgoOrder) -> dict[str, Any]:
 
 
 def _ids(params: Params) -> dict[str, Any]:
-    algo_id, client_algo_id = params.integer("algoId"), params.text("clientAlgoId")
+    algo_id, client_algo_id = params.integer("algoId"), params.client_order_id("clientAlgoId")
     if algo_id is None and client_algo_id is None:
         raise errors.one_of_two("algoId", "clientAlgoId")
     return {"algo_id": algo_id, "client_algo_id": client_algo_id}

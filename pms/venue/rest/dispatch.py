@@ -8,7 +8,7 @@ import msgspec
 
 from pms.venue.account import Account
 from pms.venue.errors import VenueError
-from pms.venue.faults.requests import subject_of
+from pms.venue.faults.requests import Cut, subject_of
 from pms.venue.params import Params
 from pms.venue.rest import account as accounts
 from pms.venue.rest import algo, batches, history, market_data, orders, price_klines, settings, statistics
@@ -75,7 +75,9 @@ def refused(error: VenueError, headers: dict[str, str]) -> Answer:
 
 
 def dispatch(venue: Venue, asked: Asked, params: Params, headers: dict[str, str]) -> object:
-    """Find the endpoint and call it; `headers` takes what was counted. Raises VenueError."""
+    """Find the endpoint and call it; `headers` takes what was counted. Raises VenueError, or Cut."""
+    if venue.failed():
+        raise Cut
     endpoint = TABLE.get((asked.method, asked.path))
     if endpoint is None:
         raise VenueError(-5000, f"Path {asked.path}, Method {asked.method} is invalid", status=404)

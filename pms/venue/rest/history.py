@@ -33,7 +33,7 @@ def amendments(call: Call) -> list[dict[str, Any]]:
     """GET /v1/orderAmendment: of one order, or of a window of at most a week; newest first."""
     market, params = call.venue.market(call.params), call.params
     limit = params.limited("limit", default=50, most=100)
-    order_id, client_id = params.integer("orderId"), params.text("origClientOrderId")
+    order_id, client_id = params.integer("orderId"), params.client_order_id("origClientOrderId")
     start, end = window_of_a_week(params, call.venue.clock())
     if order_id is None and client_id is not None:
         order = call.account.find(market.symbol.name, order_id=None, client_order_id=client_id)

@@ -125,7 +125,7 @@ def place(call: Call) -> dict[str, Any]:
 
 
 def amend(call: Call) -> dict[str, Any]:
-    """PUT /v1/order: total quantity, and a price or how it is to be named."""
+    """PUT /v1/order: total quantity, and a price or how it is to be named; `reduceOnly` changes nothing."""
     params = call.params
     market = call.venue.market(params)
     side = SIDES[params.choice("side", SIDES, code=-1117)]
@@ -139,6 +139,8 @@ def amend(call: Call) -> dict[str, Any]:
         raise errors.not_valid("side")
     if params.sent("positionSide") and position_side_of(params, call.account) != order.position_side:
         raise errors.refusal(-4061)
+    if params.sent("reduceOnly") and only_reduces(params, call.account) != order.reduce_only:
+        raise errors.refusal(-4062 if order.reduce_only else -5047)
     lots = market.symbol.lots(params.need_decimal("quantity"), market=False)
     if match is PriceMatch.NONE:
         price = market.symbol.ticks(params.need_decimal("price"))
@@ -159,7 +161,7 @@ def cancel(call: Call) -> dict[str, Any]:
         call.account,
         market.symbol.name,
         order_id=call.params.integer("orderId"),
-        client_order_id=call.params.text("origClientOrderId"),
+        client_order_id=call.params.client_order_id("origClientOrderId"),
     )
     return acknowledged(order, market, accepted=False, legacy=call.venue.legacy_acks)
 
@@ -185,7 +187,7 @@ def _find(call: Call, market: Market) -> Order | None:
     return call.account.find(
         market.symbol.name,
         order_id=call.params.integer("orderId"),
-        client_order_id=call.params.text("origClientOrderId"),
+        client_order_id=call.params.client_order_id("origClientOrderId"),
     )
 
 

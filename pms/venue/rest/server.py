@@ -11,9 +11,9 @@ from pms.venue import errors
 from pms.venue.errors import VenueError
 from pms.venue.faults import requests
 from pms.venue.faults.requests import Cut, Gateway, Ordeal
-from pms.venue.params import Params
+from pms.venue.params import MAX_CLIENT_ORDER_ID, Params
 from pms.venue.rest import batches
-from pms.venue.rest.dispatch import Answer, Asked, dispatch, encode, refused
+from pms.venue.rest.dispatch import TABLE, Answer, Asked, dispatch, encode, refused
 from pms.venue.venue import Arrival, Venue
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,9 @@ class RestFace:
         """Answer one request."""
         at_ns = self._venue.monotonic_ns()
         method, path = request.method, request.path
-        self._venue.requests.counts[f"{method} {path}"] += 1
+        if (method, path) in TABLE:
+            # Not whatever anybody made up: the counts are kept for good
+            self._venue.requests.counts[f"{method} {path}"] += 1
         query = request.raw_path.partition("?")[2]
         raw = await request.read() if request.can_read_body else b""
         body = raw.decode("utf-8", "surrogateescape")
@@ -41,10 +43,10 @@ class RestFace:
         try:
             params = Params(query, body)
             if (method, path) == PLACE:
-                self._venue.requests.arrivals.append(Arrival(at_ns, requests.subject_of(params)))
+                self._arrived(at_ns, requests.subject_of(params))
             elif (method, path) == PLACE_BATCH:
-                arrived = (Arrival(at_ns, each) for each in batches.placed_ids(params))
-                self._venue.requests.arrivals.extend(arrived)
+                for each in batches.placed_ids(params):
+                    self._arrived(at_ns, each)
             if self._venue.faults.rules:
                 result = await self._disturbed(asked, params, headers)
             else:
@@ -66,6 +68,10 @@ class RestFace:
             log.exception("rest.failed", method=method, path=path)
             return _written(Answer(500, headers, encode(errors.refusal(-1000).body())))
         return _written(Answer(200, headers, encode(result)))
+
+    def _arrived(self, at_ns: int, client_order_id: str) -> None:
+        # Nobody has looked at it yet: a longer one will be refused
+        self._venue.requests.arrivals.append(Arrival(at_ns, client_order_id[:MAX_CLIENT_ORDER_ID]))
 
     async def _disturbed(self, asked: Asked, params: Params, headers: dict[str, str]) -> object:
         seen = requests.Asked(asked.method, asked.path, params, asked.key, asked.remote)

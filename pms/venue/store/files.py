@@ -39,6 +39,11 @@ class StateDirectory:
         return self.root / LIVE
 
     @property
+    def coming(self) -> Path:
+        """The next one, until it has its name; one that is left over is nothing."""
+        return self.root / f"{LIVE}.new"
+
+    @property
     def history(self) -> Path:
         """What is over and still asked for."""
         return self.root / HISTORY

@@ -79,7 +79,13 @@ class HistoryFile:
         return int(self._db.execute("SELECT segment FROM covered").fetchone()[0])
 
     def add(self, rows: Iterable[Over], *, segment: int) -> None:
-        """Enter what a segment left behind that is over, all or nothing."""
+        """Enter what a segment left behind that is over, all or nothing.
+
+        One that is folded again, as its snapshot is damaged, was entered before: its rows are here, or
+        have left for the archive since and must not come back.
+        """
+        if segment <= self.covered:
+            return
         self._db.execute("BEGIN IMMEDIATE")
         with self._db:
             for row in rows:
@@ -88,7 +94,7 @@ class HistoryFile:
                     "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     (self._shelf(at.shelf, make=True), *at[1:], encode(row)),
                 )
-            self._db.execute("UPDATE covered SET segment = max(segment, ?)", (segment,))
+            self._db.execute("UPDATE covered SET segment = ?", (segment,))
 
     def _shelf(self, name: str, *, make: bool = False) -> int | None:
         found = self._shelves.get(name)

@@ -9,7 +9,7 @@ import sys
 import structlog
 
 from pms.venue.history import KEPT_MS
-from pms.venue.journal import FileJournal
+from pms.venue.journal import CutPostponed, FileJournal
 from pms.venue.venue import Venue
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,11 @@ class Keeper:
         """Cut, compact, forget what the history has from then on; whether that went well."""
         async with self._one_at_a_time:
             at = self._venue.clock()
-            self._journal.cut()
+            try:
+                self._journal.cut()
+            except CutPostponed as error:
+                log.error("venue.cut_postponed", error=str(error))
+                return False
             self._journal.behind = not await self._compact(at)
             if not self._journal.behind:
                 await forget(self._venue, at)
@@ -54,14 +58,19 @@ class Keeper:
 
     async def _compact(self, now: int) -> bool:
         number = self._journal.closed
-        working = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "pms.venue.store.compaction"),
-            *(str(self._journal.directory.root), str(now), str(os.getpid())),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        try:
+            working = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "pms.venue.store.compaction"),
+                *(str(self._journal.directory.root), str(now), str(os.getpid())),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except OSError as error:
+            # No descriptor, process or memory for it now
+            log.error("venue.compaction_failed", segment=number, said=error.strerror)
+            return False
         try:
             _, told = await working.communicate()
         finally:

@@ -178,7 +178,11 @@ class WebSocketFace:
                 if await _heartbeat(message, life, socket) or message.type is not WSMsgType.TEXT:
                     continue
                 if not self._venue.faults.rules:
-                    await socket.send_str(_answered(session, message.data).decode())
+                    answer = _answered(session, message.data)
+                    if answer is None:
+                        TransportPipe(request).abort()
+                    else:
+                        await socket.send_str(answer.decode())
                     continue
                 # What suffers is overtaken by what came later, as on the real one
                 suffering = asyncio.create_task(self._suffer(session, message.data, request, socket))
@@ -225,9 +229,12 @@ async def _heartbeat(message: WSMessage, life: Life, socket: web.WebSocketRespon
     return True
 
 
-def _answered(session: TradingSession, text: str) -> bytes:
+def _answered(session: TradingSession, text: str) -> bytes | None:
+    """The answer; None where the connection is to be cut."""
     try:
         return session.answer(text)
+    except Cut:
+        return None
     except Exception:
         log.exception("trading_api.failed")
         return BROKEN

@@ -18,7 +18,7 @@ from pms.venue import errors
 from pms.venue.account import Account
 from pms.venue.auth import Credential, check_time
 from pms.venue.errors import VenueError
-from pms.venue.faults.requests import Asked, Gateway, Ordeal
+from pms.venue.faults.requests import Asked, Cut, Gateway, Ordeal
 from pms.venue.params import Params
 from pms.venue.rest.dispatch import TABLE, encode, reader
 from pms.venue.rest.endpoint import Call, Endpoint, Security
@@ -85,7 +85,7 @@ class TradingSession:
         self._skew_ms = 0
 
     def answer(self, text: str) -> bytes:
-        """Answer one request, whatever it is."""
+        """Answer one request, whatever it is; raises Cut where nothing is answered any more."""
         reading = _Reading(shows_limits=self._shows_limits)
         try:
             reading.read(text)
@@ -130,6 +130,8 @@ class TradingSession:
         return encode(view)
 
     def _act(self, request: Mapping[str, Any], params: Params) -> Any:
+        if self._venue.failed():
+            raise Cut
         method = request.get("method")
         if not isinstance(method, str):
             raise VenueError(-1000, "Invalid request: missing field `method`")

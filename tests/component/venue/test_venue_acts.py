@@ -123,6 +123,8 @@ async def test_the_exchange_closes_a_position_under_its_own_client_id(
     stream = await user_stream(client)
     order = await client.admin("POST", "close", {"account": "demo", "symbol": "BTCUSDT", "why": why})
     assert order["clientOrderId"].startswith(client_id)
+    named = {"symbol": "BTCUSDT", "origClientOrderId": order["clientOrderId"]}
+    assert (await client.ok("GET", "/fapi/v1/order", **named))["orderId"] == order["orderId"]
     told = await words(stream, 4 + (why != "adl") + (why == "liquidation"))
     updates = [word for word in told if word[0] == "ORDER_TRADE_UPDATE"]
     assert updates[-2:] == [

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from venue_client import VenueClient
 
+from pms.venue.store.files import StateDirectory
 from pms.venue.venue import Venue
 
 PATHS: dict[str, dict[str, Any]] = {
@@ -108,3 +114,38 @@ async def test_a_compaction_that_fails_costs_memory_and_nothing_else(
     assert await keeper.cut()
     assert over(running.venue) == 0
     assert await told(client) == before
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """This process can open so many files and no more."""
+    lowest = os.dup(0)
+    os.close(lowest)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + count, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(("left", "closed"), [(0, 0), (1, 1)])
+async def test_a_cut_that_finds_no_descriptor_is_made_later(
+    start: Any, session: aiohttp.ClientSession, tmp_path: Path, left: int, closed: int
+) -> None:
+    """None for the next segment: nothing is cut. One: it is cut, and not compacted."""
+    running = await start(state=tmp_path)
+    client, keeper = VenueClient(session, running.url), running.keeper
+    await trade(client, "0")
+    with descriptors_left(left):
+        assert not await keeper.cut()
+        await client.limit("BUY", "58000", "0.01")
+    assert StateDirectory(tmp_path).segments() == list(range(1, closed + 1))
+    await client.ok("DELETE", "/fapi/v1/allOpenOrders", symbol="BTCUSDT")
+    await trade(client, "1")
+    before = await told(client)
+    await asyncio.sleep(0.01)
+    assert await keeper.cut()
+    assert over(running.venue) == 0
+    assert await told(client) == before
+    assert not running.failed.done()

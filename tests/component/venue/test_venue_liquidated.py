@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal as D
+from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 from venue_client import Stream, VenueClient, user_stream
@@ -80,6 +82,61 @@ async def test_a_falling_market_warns_then_liquidates_and_tells_everybody(
     assert D((await client.ok("GET", "/fapi/v3/balance"))[0]["balance"]) >= 0
     incomes = await client.ok("GET", "/fapi/v1/income", incomeType="INSURANCE_CLEAR")
     assert len(incomes) == 1
+
+
+async def test_what_comes_from_no_book_is_told_as_a_trade_and_counts_nowhere_as_one(
+    start, session: aiohttp.ClientSession
+) -> None:
+    client = VenueClient(session, (await start(accounts=ACCOUNTS)).url)
+    await quote(client, 60_000, "10")
+    await client.market("BUY", "0.15")
+    trades = Stream(await session.ws_connect(f"{client.url}/public/ws/btcusdt@trade"))
+    rolling = Stream(await session.ws_connect(f"{client.url}/market/ws/btcusdt@kline_1M"))
+    await quote(client, 56_100, "0.1")
+    sold, taken = await trades.take(2)
+    assert [(each["X"], each["q"]) for each in (sold, taken)] == [
+        ("MARKET", "0.100"),
+        ("INSURANCE_FUND", "0.050"),
+    ]
+    assert taken["t"] == sold["t"] + 1
+    assert sold["p"] != taken["p"]
+
+    async def public(path: str, **more: str) -> Any:
+        query = urlencode({"symbol": "BTCUSDT", **more})
+        return (await client.raw("GET", f"/fapi/v1/{path}", query))[1]
+
+    async def everywhere() -> list[Any]:
+        return [
+            (await public("trades"))[1:],
+            (await public("historicalTrades"))[1:],
+            (await public("klines", interval="1M"))[0][2:6],
+            {name: (await public("ticker/24hr"))[name] for name in ("lastPrice", "lastId", "count")},
+            (await public("ticker/price"))["price"],
+        ]
+
+    before = await everywhere()
+    assert [[row["id"] for row in rows] for rows in before[:2]] == [[sold["t"]], [sold["t"]]]
+    assert D(before[2][-1]) == D("0.250")
+    assert before[3] == {"lastPrice": sold["p"], "lastId": sold["t"], "count": 2}
+    assert before[4] == sold["p"]
+    while (bar := (await rolling.next(timeout=FAR))["k"])["n"] < 2:
+        pass
+    assert (bar["f"], bar["L"], bar["n"]) == (sold["t"] - 1, sold["t"], 2)
+    # Who is deleveraged trades at a price that nobody quotes, and a settlement is no trade at all.
+    for why, price in (("settlement", "40000"), ("adl", "50000")):
+        await client.admin("POST", "deposit", {"account": "demo", "amount": "9000"})
+        await quote(client, 56_100, "10")
+        await client.market("BUY", "0.1")
+        await trades.next()
+        before = await everywhere()
+        await client.admin(
+            "POST", "close", {"account": "demo", "symbol": "BTCUSDT", "why": why, "price": price}
+        )
+        assert await everywhere() == before
+    adl = await trades.next()
+    assert (adl["X"], D(adl["p"]), adl["q"]) == ("ADL", D(50_000), "0.100")
+    seen = await public("aggTrades")
+    assert {D(row["p"]) for row in seen} <= {D(60_001), D(56_099), D(56_101)}
 
 
 async def test_where_the_operator_wants_it_nobody_is_liquidated(

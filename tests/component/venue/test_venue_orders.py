@@ -266,6 +266,34 @@ async def test_too_little_margin_is_refused_and_open_orders_count(client: VenueC
     assert await client.code("POST", "/fapi/v1/order", quantity="2", **order) == -2019
 
 
+async def test_leverage_is_lowered_only_as_far_as_there_is_margin_for_it(client: VenueClient) -> None:
+    """8 BTC are held and 8 more bid for: with leverage 10 they bear some 95,000 of the 100,000."""
+
+    async def told(leverage: int) -> int | None:
+        params = {"symbol": "BTCUSDT", "leverage": leverage}
+        status, body = await client.call("POST", "/fapi/v1/leverage", **params)
+        return None if status == 200 else body["code"]
+
+    await client.market("BUY", "8")
+    await client.limit("BUY", "59000", "8")
+    before = await client.ok("GET", "/fapi/v3/account")
+    assert await told(9) == -2028
+    assert await client.ok("GET", "/fapi/v3/account") == before
+    assert await told(10) is None
+    free = (await client.ok("GET", "/fapi/v2/balance"))[0]["availableBalance"]
+    assert Decimal(0) < Decimal(free) < Decimal(10_000)
+    assert await told(9) == -2028
+    await client.ok("DELETE", "/fapi/v1/allOpenOrders", symbol="BTCUSDT")
+    assert await told(5) is None
+    assert await told(4) == -2028
+    # Who has too little already may still raise it
+    await client.admin("POST", "deposit", {"account": "demo", "amount": "-10000"})
+    assert await told(4) == -2028
+    # Nothing is needed for a symbol in which there is nothing
+    await client.ok("POST", "/fapi/v1/leverage", symbol="ETHUSDT", leverage=1)
+    assert await told(6) is None
+
+
 async def test_wallets_equal_deposits_profits_and_fees(client: VenueClient, other: VenueClient) -> None:
     for side, quantity in (("BUY", "3"), ("SELL", "5.5"), ("BUY", "2"), ("SELL", "0.123"), ("BUY", "0.623")):
         await client.limit("SELL" if side == "BUY" else "BUY", "60000", "0.223")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import hmac
+import json
 import time
 from decimal import Decimal
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -103,9 +108,6 @@ async def test_requests_that_prove_nothing(client: VenueClient) -> None:
 
 
 async def test_a_form_body_is_as_good_as_a_query(client: VenueClient) -> None:
-    import hashlib
-    import hmac
-
     query = "symbol=BTCUSDT&side=BUY&type=MARKET"
     body = f"quantity=0.01&TIMESTAMP={int(time.time() * 1000)}"
     signature = hmac.new(b"SECRET", (query + body).encode(), hashlib.sha256).hexdigest()
@@ -145,6 +147,87 @@ async def test_other_endpoints_refuse_in_their_words(
     client: VenueClient, method: str, path: str, params: dict, code: int
 ) -> None:
     assert await client.code(method, path, **params) == code
+
+
+async def test_an_amendment_makes_no_order_reduce_only_nor_frees_one(client: VenueClient) -> None:
+    plain = await client.limit("BUY", "59000", "0.01")
+    await client.market("BUY", "0.01")
+    closing = await client.limit("SELL", "61000", "0.01", reduceOnly="true")
+    for order, price, only, code in ((plain, "58999", "true", -5047), (closing, "61001", "false", -4062)):
+        change = {name: order[name] for name in ("symbol", "side", "orderId")}
+        change |= {"quantity": "0.01", "price": price}
+        assert await client.code("PUT", "/fapi/v1/order", **change, reduceOnly=only) == code
+        assert await client.code("PUT", "/fapi/v1/order", **change, reduceOnly="maybe") == -1102
+        batch = json.dumps([{**change, "reduceOnly": only}])
+        (refused,) = await client.ok("PUT", "/fapi/v1/batchOrders", batchOrders=batch)
+        assert refused["code"] == code
+        assert (await client.ok("GET", "/fapi/v1/order", **change))["price"] == order["price"]
+        same = {"true": "false", "false": "true"}[only]
+        amended = await client.ok("PUT", "/fapi/v1/order", **change, reduceOnly=same)
+        assert amended["reduceOnly"] is order["reduceOnly"]
+
+
+async def test_what_anybody_makes_up_takes_no_place_for_good(client: VenueClient) -> None:
+    """No key and no signature is needed for it."""
+    for number in range(3):
+        assert (await client.raw("GET", f"/fapi/v1/{number}", key=""))[1]["code"] == -5000
+        assert (await client.raw("PATCH", "/fapi/v1/order", key=""))[1]["code"] == -5000
+    name = "x" * 5000
+    for path, body in (
+        ("order", f"newClientOrderId={name}"),
+        ("batchOrders", f'batchOrders=[{{"newClientOrderId":"{name}"}}]'),
+    ):
+        assert (await client.raw("POST", f"/fapi/v1/{path}", body=body))[0] == 400
+    counts = (await client.admin("GET", "requests"))["counts"]
+    assert counts == {"POST /fapi/v1/order": 1, "POST /fapi/v1/batchOrders": 1}
+    arrivals = (await client.admin("GET", "arrivals"))["arrivals"]
+    assert [each["clientOrderId"] for each in arrivals] == ["x" * 36] * 2
+
+
+async def test_a_parameter_sent_twice_is_refused(client: VenueClient) -> None:
+    query = f"symbol=BTCUSDT&side=BUY&type=MARKET&quantity=1&quantity=0.01&timestamp={_now()}"
+    signature = hmac.new(b"SECRET", query.encode(), hashlib.sha256).hexdigest()
+    status, answer = await client.raw("POST", "/fapi/v1/order", f"{query}&signature={signature}")
+    assert (status, answer["code"]) == (400, -1101)
+    assert answer["msg"] == "Duplicate values for a parameter detected."
+    assert await client.ok("GET", "/fapi/v3/positionRisk") == []
+
+
+NO_HISTORY: list[tuple[str, dict[str, object], int]] = [
+    ("order", {"symbol": "BTCUSDT", "orderId": 2**63}, -1102),
+    ("userTrades", {"symbol": "BTCUSDT", "fromId": 2**63}, -1102),
+    ("allOrders", {"symbol": "BTCUSDT", "orderId": -(2**63)}, -1102),
+    ("order", {"symbol": "BTCUSDT", "origClientOrderId": "a\udcff"}, -1100),
+    ("algoOrder", {"clientAlgoId": "a\udcff"}, -1100),
+    ("income", {"page": 0}, -1130),
+]
+
+
+async def test_what_no_history_can_be_asked_for_is_malformed(
+    start, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """Never a 500, which tells a client that the outcome is unknown."""
+    running = await start(state=tmp_path)
+    client = VenueClient(session, running.url)
+    await client.levels(bids=[["59999.9", "10"]], asks=[["60000.1", "10"]])
+    await client.market("BUY", "0.01")
+    # Rows of the very moment of the cut stay
+    await asyncio.sleep(0.01)
+    assert await running.keeper.cut()
+    for path, params, code in NO_HISTORY:
+        text = "&".join(f"{name}={value}" for name, value in {**params, "timestamp": _now()}.items())
+        body = text.encode("utf-8", "surrogateescape")
+        signature = hmac.new(b"SECRET", body, hashlib.sha256).hexdigest().encode()
+        for signed, told in ((signature, code), (b"\xff", -1022)):
+            status, answer = await client.raw("GET", f"/fapi/v1/{path}", body=body + b"&signature=" + signed)
+            assert (status, answer["code"]) == (400, told), params
+    assert len(await client.ok("GET", "/fapi/v1/income", page=1)) == 2
+    assert await client.ok("GET", "/fapi/v1/income", page=2**63 - 1, limit=1000) == []
+    assert await client.ok("GET", "/fapi/v1/userTrades", symbol="BTCUSDT", fromId=2**63 - 1) == []
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
 
 
 async def test_a_market_order_beyond_the_bound_and_one_into_nothing(client: VenueClient) -> None:

@@ -38,7 +38,7 @@ class VenueClient:
         return await self.raw(method, path, f"{query}&signature={signature}")
 
     async def raw(
-        self, method: str, path: str, query: str = "", body: str | None = None, key: str | None = None
+        self, method: str, path: str, query: str = "", body: str | bytes | None = None, key: str | None = None
     ) -> Answer:
         headers = {"X-MBX-APIKEY": self.key if key is None else key}
         url = f"{self.url}{path}?{query}" if query else self.url + path

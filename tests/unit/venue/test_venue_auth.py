@@ -42,6 +42,42 @@ def test_a_changed_byte_or_order_is_refused() -> None:
     assert not accepted(QUERY, "")
 
 
+def test_a_signature_of_other_bytes_than_hex_is_refused() -> None:
+    for added in ("\udcff", "\u212a", "é"):
+        assert not accepted(f"{QUERY}&signature={SIGNATURE}{added}", "")
+
+
+def test_raw_bytes_mean_what_they_mean_encoded_and_are_signed_as_they_came() -> None:
+    raw = b"a=\xff&b=\xe7\x89\x9b".decode("utf-8", "surrogateescape")
+    assert [Params("", raw).text(name) for name in "ab"] == [
+        Params("a=%FF&b=%E7%89%9B").text(name) for name in "ab"
+    ]
+    assert signed_payload("", raw)[0] == b"a=\xff&b=\xe7\x89\x9b"
+    with pytest.raises(VenueError) as refused:
+        Params("", raw).client_order_id("a")
+    assert refused.value.code == -1100
+
+
+def test_what_is_sent_twice_is_refused_but_for_once_in_query_and_body() -> None:
+    assert Params("a=1&b=2", "A=3&c=4").need("a") == "1"
+    for made in (
+        lambda: Params("a=1&b=2&a=1"),
+        lambda: Params("b=2", "a=1&A=2"),
+        lambda: Params.of({"a": 1, "A": 2}),
+    ):
+        with pytest.raises(VenueError) as refused:
+            made()
+        assert refused.value.code == -1101
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 1 - 2**63])
+def test_a_whole_number_has_64_bits(number: int) -> None:
+    assert Params(f"n={number}").integer("n") == number
+    with pytest.raises(VenueError) as refused:
+        Params(f"n={number + (1 if number > 0 else -1)}").integer("n")
+    assert refused.value.code == -1102
+
+
 def test_encoded_bytes_are_signed_as_they_came() -> None:
     payload, _ = signed_payload("a=%5B1%2C2%5D&signature=00", "")
     assert payload == b"a=%5B1%2C2%5D"

@@ -50,6 +50,8 @@ class World:
         self.venue.feeds.publish = self.publish  # type: ignore[method-assign]
         if "a" not in self.exchange.accounts:
             self.exchange.open_account("a", D(100_000))
+        # Somebody else's book first: what waits for ours must not meet it empty
+        self.exchange.replace_levels("ETHUSDT", bids=[(260_000, 10)], asks=[(260_010, 10)])
         self.quote(MIDDLE)
 
     def clock(self) -> int:
@@ -299,6 +301,7 @@ def test_the_touch_of_a_tick_survives_a_restart_that_the_order_did_not(world: Wo
     again = World(list(world.lines[: marked + 1]))
     again.trade(MIDDLE)
     assert again.venue.conditionals.shelves["a"].all[stop.algo_id].status == "FINISHED"
+    assert again.held == world.held == 90
 
 
 def test_stops_may_set_off_one_another(world: World) -> None:
@@ -306,6 +309,19 @@ def test_stops_may_set_off_one_another(world: World) -> None:
     world.trade(MIDDLE - 60)
     assert {stop.status for stop in stops} == {"FINISHED"}
     assert world.held == 20
+
+
+def test_late_reads_come_to_know_what_let_a_stop_out_and_what_it_let_out(world: World) -> None:
+    world.venue.faults.add({"kind": "stale_reads", "ms": 1, "count": -1})
+    world.algo("STOP_MARKET", MIDDLE + 1, side=BUY)
+    world.quote(MIDDLE)
+    world.buy(20)
+    assert world.held == 130
+    world.now += 1_000
+    late = world.venue.late_reads.reader(world.account, "GET", "/fapi/v1/order", "")
+    assert late is not world.account
+    assert late.orders[BTC] == world.account.orders[BTC]
+    assert late.trades[BTC] == world.account.trades[BTC]
 
 
 def test_two_hundred_may_wait_and_no_more(world: World) -> None:

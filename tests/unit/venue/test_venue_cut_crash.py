@@ -178,6 +178,18 @@ def test_what_leaves_for_the_archive_leaves_once(template: Path, tmp_path: Path)
         shutil.rmtree(root)
 
 
+def test_what_has_left_does_not_come_back_behind_a_damaged_snapshot(template: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(template, tmp_path / "state"))
+    cut_and_compact(root, LATER)
+    rows, expected = archived(root), started(root)
+    assert len(rows) > 20
+    for number in (4, 5):
+        damage(StateDirectory(root).snapshot(number))
+        cut_and_compact(root, LATER)
+        assert archived(root) == rows
+        assert started(root) == expected
+
+
 def archived(root: Path) -> list[bytes]:
     files = StateDirectory(root).archive.glob("*.jsonl.gz")
     return sorted(line for path in files for line in gzip.decompress(path.read_bytes()).splitlines())
@@ -232,4 +244,16 @@ def test_a_snapshot_whose_history_is_gone_is_not_started_from(template: Path, tm
     root = Path(shutil.copytree(template, tmp_path / "state"))
     StateDirectory(root).history.unlink()
     with pytest.raises(JournalError, match=r"venue\.history has no rows of segment 2"):
+        Kept(root)
+
+
+def test_a_history_that_is_ahead_of_the_journal_is_of_another_one(template: Path, tmp_path: Path) -> None:
+    """A journal begun anew beside it would forget what it compacts, as if it had been entered before."""
+    root = Path(shutil.copytree(template, tmp_path / "state"))
+    for path in root.iterdir():
+        if path != StateDirectory(root).history:
+            path.unlink()
+    with pytest.raises(
+        JournalError, match=r"venue\.history has rows of segment 2, and the journal ends with 0"
+    ):
         Kept(root)

@@ -11,6 +11,7 @@ import hmac
 import json
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -27,6 +28,8 @@ from pms.venue.rest.dispatch import TABLE, Asked, answer
 from pms.venue.rest.endpoint import Security
 from pms.venue.restore import Remembered
 from pms.venue.settlement import Fees
+from pms.venue.state import AlgoOrder, Amendment, Income, Order, Trade, Wallet
+from pms.venue.store.history_file import HistoryFile
 from pms.venue.symbols import SHIPPED, SymbolTable
 from pms.venue.ws.connection import Connection
 from pms.venue.ws.control import handle
@@ -73,8 +76,13 @@ JUNK = (
         "2147483648",
         "1M",
         "18446744073709551616",
+        "9223372036854775807",
+        "-9223372036854775808",
     ),
 )
+NAMES = ("page", "orderId", "fromId", "origClientOrderId", "limit", "endTime", "x")
+RAW = "\udc80\udcff"
+"""Bytes that are no UTF-8, as they come off the wire."""
 JUNK_JSON = (None, True, -1, 0, 1.5, 10**30, [], {}, [[]], "", "x" * 5000, {"a": {"b": []}}, ["a", 1])
 
 
@@ -93,24 +101,48 @@ class Pipe:
         pass
 
 
+def was_over(at: int) -> list[Order | Trade | Income | AlgoOrder | Amendment]:
+    """A row of each kind that only the history has any more."""
+    who, what = tape.ACCOUNT, "BTCUSDT"
+    return [
+        Order(who, what, 1, "o", 1, "LIMIT", "GTC", 1, 1, False, "NONE", at, at, "FILLED", 1, 1),
+        Trade(who, what, 1, 1, "o", 1, 1, 1, Decimal(0), Decimal(0), maker=True, time=at),
+        Income(who, what, "COMMISSION", Decimal(-1), at, 5),
+        AlgoOrder(
+            *(who, what, 1, "a", 1, "STOP_MARKET", "GTC", 1, 0, 9, "MARK_PRICE"),
+            close_position=False,
+            price_protect=False,
+            reduce_only=False,
+            self_trade="NONE",
+            created=at,
+            updated=at,
+            status="CANCELED",
+        ),
+        Amendment(who, what, 1, 1, "o", at, (1, 2), (1, 1), 1),
+    ]
+
+
 class Fuzzed:
     """A venue with some state to spoil, and what it says to bent requests."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, past: HistoryFile) -> None:
         self.random = Random(seed)
         self.now = 1_800_000_000_000
+        past.add(was_over(self.now - 1000), segment=1)
+        wallet = Wallet(tape.ACCOUNT, Decimal(tape.BALANCE), self.now, next_transaction=9)
         self.venue = core.build(
             SymbolTable.load(SHIPPED),
             credentials=[Credential(tape.ACCOUNT, tape.KEY, SecretStr(tape.SECRET))],
             journal=MemoryJournal(),
-            memory=Remembered(),
+            memory=Remembered.fold([wallet]),
             clock=lambda: self.now,
             monotonic_ns=lambda: self.now,
             token=tape.Chance().token,
             fees=Fees(),
             limited=False,
+            past=past,
         )
-        self.account = self.venue.exchange.open_account(tape.ACCOUNT, Decimal(tape.BALANCE))
+        self.account = self.venue.exchange.accounts[tape.ACCOUNT]
         self.venue.exchange.set_levels(
             "BTCUSDT",
             bids=[(599_999 - n, 900) for n in range(9)],
@@ -158,7 +190,13 @@ class Fuzzed:
         text = urlencode(pairs, errors="surrogatepass")
         if self.random.random() < 0.03:
             text = self._torn(text)
-        signature = hmac.new(tape.SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
+        elif self.random.random() < 0.03:
+            place = self.random.randrange(len(text) + 1)
+            text = text[:place] + self.random.choice(RAW) + text[place:]
+        payload = text.encode("utf-8", "surrogateescape")
+        signature = hmac.new(tape.SECRET.encode(), payload, hashlib.sha256).hexdigest()
+        if self.random.random() < 0.01:
+            signature += self.random.choice(RAW)
         text += f"&signature={signature}"
         in_body = self.random.random() < 0.4
         before = self.state()
@@ -250,7 +288,7 @@ class Fuzzed:
         elif bend < 0.7:
             del pairs[place]
         elif bend < 0.8:
-            pairs.append((self.random.choice((name, name.upper(), "x")), self.random.choice(JUNK)))
+            pairs.append((self.random.choice((name, name.upper(), *NAMES)), self.random.choice(JUNK)))
         elif bend < 0.9:
             pairs[place] = name, self._torn(value)
         else:
@@ -270,9 +308,10 @@ def _text(value: Any) -> str:
 
 
 def test_whatever_is_sent_is_refused_in_binance_s_shape_and_changes_nothing(
-    pytestconfig: pytest.Config,
+    pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:
-    fuzzed = Fuzzed(pytestconfig.getoption("--fuzz-seed"))
+    history = HistoryFile(tmp_path / "venue.history")
+    fuzzed = Fuzzed(pytestconfig.getoption("--fuzz-seed"), history)
     acts = (fuzzed.request, fuzzed.request, fuzzed.request, fuzzed.frame, fuzzed.control)
     for number in range(pytestconfig.getoption("--fuzz-requests")):
         fuzzed.now += 5
@@ -293,3 +332,4 @@ def test_whatever_is_sent_is_refused_in_binance_s_shape_and_changes_nothing(
         "-2022",
         "refused frames",
     } <= fuzzed.seen.keys()
+    history.close()
