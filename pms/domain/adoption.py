@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from pms.contract.names import HOUSE
 from pms.domain.algos.machines import LETTERS, MACHINES
+from pms.domain.algos.sides import position_side_of
 from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident
 from pms.domain.orders import Order, OrderSpec, Seen
@@ -47,7 +48,10 @@ def adopt(
     """
     account = desk.tags.get(client_order_id[len(PREFIX) :].split("_", 1)[0], HOUSE)
     lost = desk.algos.expecting(client_order_id, LETTERS)
-    position_side = side_held(desk, account, symbol, signed(side, quantity))
+    position_side = position_side_of(lost[0], lost[1].number, side=side) if lost else None
+    if position_side not in desk.accounts[account].sides:
+        position_side = side_held(desk, account, symbol, signed(side, quantity))
+    assert position_side is not None
     spec = OrderSpec(
         client_order_id=client_order_id,
         sub_account_id=account,

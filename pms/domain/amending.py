@@ -20,6 +20,7 @@ from typing import cast
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Amend, PositionSide, Trade
 from pms.contract.money import booked, plain
+from pms.contract.names import amend_id
 from pms.contract.results import Result
 from pms.domain.checks import (
     check_open,
@@ -95,9 +96,13 @@ def wish_amended(
 
 
 def withdraw_amend(desk: Desk, order: Order, *, number: int) -> None:
-    """Take back a wish whose decision came too late to be journaled."""
+    """Take back a wish that is not journaled: its decision came too late, or there is no margin for it.
+
+    Trap: its price was noted as one of ours; left there, it would refuse whoever comes to meet it, for ever.
+    """
     if order.amend is not None and order.amend.number == number:
         order.withdraw_amend()
+        desk.resting.remove(amend_id(order.spec.client_order_id, number))
         desk.reserve(order)
 
 
@@ -176,7 +181,9 @@ def _new_terms(desk: Desk, asked: Asked, order: Order, command: Amend) -> tuple[
         )
     grows = quantity > order.quantity or price != order.price
     frozen = grows and account.status != "ACTIVE"
-    check_reducing(desk, wished, quantity - filled, frozen=frozen, replaced=order.leaves)
+    # The position and what the order leaves are by booked trades, so its own part is too.
+    asked_for = quantity - order.filled_qty
+    check_reducing(desk, wished, asked_for, frozen=frozen, replaced=order.leaves)
     stake = amended_stake(desk, order, total=quantity, price=price, mid=top.mid, asks_more=grows)
     check_amended(desk, instrument, order, stake, mid=top.mid)
     _check_limits(desk, asked, order, stake, top)

@@ -26,8 +26,9 @@ from pms.domain.booking import apply_move, note_change, tell_move
 from pms.domain.checks import known_account
 from pms.domain.decisions import Asked, decided
 from pms.domain.desk import Desk
-from pms.domain.incidents import note_incident, note_settled
+from pms.domain.incidents import OF_ORDERS, note_incident, note_settled
 from pms.domain.instrument import Instrument, InstrumentError
+from pms.domain.insurance import cover_flat
 from pms.domain.leverage_brackets import check_received
 from pms.domain.orders import Fact, NotExecuted, Order, Seen
 from pms.domain.position_sides import check_side, side_for
@@ -59,7 +60,7 @@ def resolve(desk: Desk, asked: Asked, command: Resolve) -> Posting:
     draft.note.update(actor=command.actor, reason=command.reason, outcome=command.outcome)
     note_change(desk, draft, order, fact, before=before, wish=wish, at=asked.now, code=Code.NOT_EXECUTED)
     how = f"{command.outcome}: {command.reason}"
-    for kind in ("unknown_order", "order_vanished"):
+    for kind in OF_ORDERS:
         note_settled(draft, kind=kind, subject=order.spec.client_order_id, how=how, by=command.actor)
     result = Result(
         success=True,
@@ -311,6 +312,8 @@ def _hand_over(
         realized += move.realized
         told.append((position, move, view))
     desk.post(draft, account=HOUSE, amount=-realized, reason="NETTING", reference=reference)
+    account = giver if taker == HOUSE else taker
+    cover_flat(desk, draft, account)
     for position, move, view in told:
         tell_move(
             desk,
@@ -326,7 +329,6 @@ def _hand_over(
         details["commission"] = plain(commission)
     if trade is not None:
         details["trade"] = trade
-    account = giver if taker == HOUSE else taker
     return _done(desk, draft, asked, account=account, symbol=symbol, details=details)
 
 

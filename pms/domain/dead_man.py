@@ -13,8 +13,10 @@ Trap: the exchange cancels ALL open orders of the symbol, those that were placed
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+
+from pms.domain.orders import Order
 
 MINUTE_MS = 60_000
 MOST_A_MINUTE = 60
@@ -55,6 +57,19 @@ class DeadManSwitch:
     fuses: dict[str, Fuse] = field(default_factory=dict)
     _not_before: dict[str, int] = field(default_factory=dict)
 
+    def inherit(self, ended: Mapping[str, int], resting: Collection[str], *, now: int) -> None:
+        """Take over what the life before may have left running: a countdown for each symbol in which an order
+        of ours ended, `ended` ms ago, sooner than it can have run out.
+
+        Where one rests a countdown is started at once, in the place of whatever runs; elsewhere what is taken
+        over is due to be stopped.
+        """
+        longest = self.length(len(ended.keys() | set(resting)))
+        for symbol, ago in ended.items():
+            left = longest - ago
+            if left > 0 and symbol not in resting:
+                self.fuses.setdefault(symbol, Fuse(now - left, 2 * left))
+
     def due(self, resting: Collection[str], *, now: int) -> list[Call]:
         """The calls to make now: unprotected symbols first, then those that run out soonest."""
         for symbol in [symbol for symbol, fuse in self.fuses.items() if fuse.over_at <= now]:
@@ -81,3 +96,13 @@ class DeadManSwitch:
     def failed(self, call: Call, *, now: int) -> None:
         """Nobody knows whether the exchange took it: what ran before is still believed; try again later."""
         self._not_before[call.symbol] = now + RETRY_MS
+
+
+def ended_ago(orders: Iterable[Order], *, now: int) -> dict[str, int]:
+    """By symbol, how many ms ago the last order ended that may have rested there."""
+    ended: dict[str, int] = {}
+    for order in orders:
+        if order.state.terminal and order.price is not None:
+            symbol, ago = order.spec.symbol, now - order.updated_at
+            ended[symbol] = min(ago, ended.get(symbol, ago))
+    return ended

@@ -345,6 +345,7 @@ class Desk:
             self.release(known)
         self.orders[coid] = order
         self.by_parent[coid[-PARENT_LENGTH:]] = coid
+        self.algos.adopted.note(order.spec)
         self.learn_exchange_id(order)
         self.reserve(order)
 
@@ -463,6 +464,7 @@ class Desk:
     def _forget(self, order: Order) -> None:
         """Drop a closed order from memory. What is heard of it later is booked by the tag in its id."""
         self.forgotten_until = max(self.forgotten_until, order.updated_at)
+        self.algos.adopted.drop(order.spec)
         number = order.exchange_order_id
         if number is None:
             return

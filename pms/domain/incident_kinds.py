@@ -34,14 +34,11 @@ KINDS: dict[str, Kind] = {
         "the order is found, or proven never to have been executed",
     ),
     "order_vanished": Kind(
-        "An order that was live is not found by its id. The exchange forgets orders after some days.",
-        "If the exchange's own page shows its end: `pms resolve ORDER --as cancelled --reason …`.",
-        "the exchange finds it again, or its end is known",
-    ),
-    "terms_differ": Kind(
-        "A live order rests at the exchange with another price or quantity than we know.",
-        "Somebody amended it by hand, or an amendment's word was lost. `pms cancel ORDER` ends it.",
-        "the terms are the same again, or the order has ended",
+        "An order that was live is not found by its id. After three days the exchange forgets one that ended "
+        "without a trade: that is proven by itself within minutes.",
+        "If it stays, it has traded, or is younger than three days or older than 90. Where the exchange's "
+        "own page shows its end: `pms resolve ORDER --as cancelled --reason …`.",
+        "the exchange finds it again, or its end is known or proven",
     ),
     "foreign_order": Kind(
         "An order that is not ours rests on the exchange account. It is left alone.",

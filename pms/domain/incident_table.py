@@ -33,8 +33,10 @@ it is pushed to `PMS_WEBHOOK_URL`. `pms incidents` lists what is not resolved, `
 `POST`, JSON: `{"delivery", "text", "incident": {"id", "kind", "severity", "state", "subject", "detail",
 "evidence", "times", "at", "last_at", "acked_by", …, "nextStep"}}`; `text` is one line for people. Each
 change comes once at least, in order, under the same `delivery` (also the header `X-PMS-Delivery`): drop what
-you have seen. With `PMS_WEBHOOK_SECRET` set, `X-PMS-Signature` is `sha256=` and the body's HMAC-SHA256 in
-hexadecimal. Anything but 2xx within 5 s is tried again after 2, 5, 15, 60, 120 and 300 s, then given up.
+you have seen. Where Redis forgot messages, what is not resolved is told again as it stands, perhaps under a
+`delivery` of its own; the incident's `id` is the same. With `PMS_WEBHOOK_SECRET` set, `X-PMS-Signature` is
+`sha256=` and the body's HMAC-SHA256 in hexadecimal. Anything but 2xx within 5 s is tried again after 2, 5,
+15, 60, 120 and 300 s, then given up.
 
 ## The kinds
 """

@@ -22,6 +22,8 @@ from pms.domain.posting import Draft, Posting
 
 SUBJECT_LENGTH = 120
 DETAIL_LENGTH = 1000
+OF_ORDERS = ("unknown_order", "order_vanished")
+"""The kinds that ask what became of an order; the subject is its client order id."""
 
 
 def incident(

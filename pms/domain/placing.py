@@ -111,11 +111,11 @@ def judge_trade(
     moved = away != price
     if moved:
         quantity, price = on_the_grid(instrument, command, price=away, top=top)
-    leverage = leverage_of(desk, asked, command, instrument)
-    check_reducing(desk, command, quantity, frozen=account.status != "ACTIVE")
-    exempt = exempt_by_exchange(desk, instrument, command, quantity=quantity, price=price)
     at = touch(top, command.side) if price is None else price
     stake = stake_of(desk, command, quantity=quantity, price=price, at=at, momentary=tif in MOMENTARY)
+    check_reducing(desk, command, quantity, frozen=account.status != "ACTIVE")
+    leverage = leverage_of(desk, asked, command, instrument, opens=stake.opens)
+    exempt = exempt_by_exchange(desk, instrument, command, quantity=quantity, price=price)
     leverage = leverage_within(desk, instrument, stake, leverage=leverage, mid=top.mid)
     check_leverage(desk, stake, leverage=leverage, held=desk.holds(command.place))
     check_price(desk, asked, stake, top)

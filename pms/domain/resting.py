@@ -6,6 +6,7 @@ of a pair. So an order that would meet one of ours is refused at admission.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from sortedcontainers import SortedDict
@@ -39,6 +40,10 @@ class RestingOrders:
         prices[price] -= 1
         if not prices[price]:
             del prices[price]
+
+    def __iter__(self) -> Iterator[str]:
+        """The orders that are noted."""
+        return iter(self._where)
 
     def symbols(self) -> set[str]:
         """Where an order of ours rests, or may."""

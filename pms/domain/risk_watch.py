@@ -40,8 +40,15 @@ class RiskWatch:
     #: by symbol, the prices between which nobody is due
 
     def begin(self) -> None:
-        """Watch all accounts from here on; each is weighed once."""
-        self.desk.unweighed.update(account for account, held in self.desk.held.items() if held)
+        """Watch all accounts from here on; each is weighed once.
+
+        So is one that holds nothing and stands in a tier: it may have closed all just before the last life
+        ended, and no tick would ever concern it.
+        """
+        desk = self.desk
+        desk.unweighed.update(
+            account for account, holder in desk.accounts.items() if holder.tier or desk.held.get(account)
+        )
 
     def due(self, symbol: str, mid: Decimal) -> list[str]:
         """The accounts to be looked at now that a symbol is at this mid, and those that changed meanwhile.

@@ -51,7 +51,7 @@ def unwind(desk: Desk, symbol: str, *, now: int) -> Posting | None:
         return _withdraw(
             desk, [each for each in live if rests(each) and unwanted(each, policy, row, moment)], now=now
         )
-    if row is None or instrument is None or row.last_order in desk.unconfirmed:
+    if row is None or instrument is None or _doubtful(desk, symbol):
         return None
     last = desk.orders.get(row.last_order or "")
     if last is not None and ended_in_vain(last):
@@ -68,6 +68,15 @@ def unwind(desk: Desk, symbol: str, *, now: int) -> Posting | None:
     if not planned or not quantity or now < due_at(row):
         return None
     return _next(desk, row, quantity, planned.price, now=now)
+
+
+def _doubtful(desk: Desk, symbol: str) -> bool:
+    """Whether an order, the house's own or one handed to it, is taken for never sent and not proven so."""
+    orders = (desk.orders.get(coid) for coid in desk.unconfirmed)
+    return any(
+        order is not None and (order.spec.sub_account_id, order.spec.symbol) == (HOUSE, symbol)
+        for order in orders
+    )
 
 
 def rests(order: Order) -> bool:

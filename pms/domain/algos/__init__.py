@@ -5,6 +5,8 @@
                 basket (legs, one_order, undoing): each leg by the machine of its own kind
     viewing     what is so, as a machine is shown it
     conduct     compares plan and reality, and places, amends and cancels the difference in one entry
+    moving      a resting order is brought to other terms, and in what time
+    sizing      how much one order may be for
     children    the orders of algos: their ids, their admission, their amendments
     clearing    what rests makes way for an exit that closes at market
     counting    what children trade, counted in the trade's own entry

@@ -7,17 +7,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pms.contract.journal import AlgoRow, AlgoSlotRow
+from pms.domain.algos.adopted import Adopted
 from pms.domain.algos.algo import Algo, Slot, algo_from, slot_from
-from pms.domain.algos.ids import MOST_SLOTS, child_id
+from pms.domain.algos.ids import names_slot, slot_of, slot_prefix, step_of
 
 KEPT_ENDED = 1_000
 """Ended algos in memory: a late fill of an older one is booked all the same, and no more counted to it."""
 
-EXPECTED_STEPS = 3
-"""So many orders of one slot may be lost with a second of Redis: each waits for the exchange's word."""
-
-EXPECTED_SLOTS = 3
-"""So many slots that an algo added may be lost with them."""
+EXPECTED_STEPS = 64
+"""So many orders of one slot may be lost with Redis' tail: in a second the exchange may have refused all but
+the last, and of those it keeps no record."""
 
 
 @dataclass(slots=True)
@@ -27,6 +26,7 @@ class AlgoBook:
     every: dict[str, Algo] = field(default_factory=dict)
     by_symbol: dict[str, dict[str, Algo]] = field(default_factory=dict)
     by_account: dict[str, dict[str, Algo]] = field(default_factory=dict)
+    adopted: Adopted = field(default_factory=Adopted)
     _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _early: dict[str, dict[int, Slot]] = field(default_factory=dict)
     #: slots whose algo's row has not come yet
@@ -79,20 +79,16 @@ class AlgoBook:
 
         The slot may be one that the algo does not have any more: its row was lost with the order's.
         """
+        if not names_slot(client_order_id):
+            return None
+        number = slot_of(client_order_id)
         for algo in self.running():
-            for slot in (*algo.slots.values(), *_lost_slots(algo)):
-                for step in range(slot.steps + 1, slot.steps + 1 + EXPECTED_STEPS):
-                    if (
-                        child_id(algo.account, letters[algo.kind], algo.id, slot.number, step)
-                        == client_order_id
-                    ):
-                        return algo, slot, step
+            letter = letters[algo.kind]
+            if not client_order_id.startswith(slot_prefix(algo.account, letter, number)):
+                continue
+            slot = algo.slots.get(number) or Slot(number, algo.symbol, algo.side, target=Decimal(0))
+            steps = range(slot.steps + 1, slot.steps + 1 + EXPECTED_STEPS)
+            step = step_of(client_order_id, algo.account, letter, algo.id, slot=number, steps=steps)
+            if step is not None:
+                return algo, slot, step
         return None
-
-
-def _lost_slots(algo: Algo) -> list[Slot]:
-    first = max(algo.slots, default=-1) + 1
-    return [
-        Slot(number, algo.symbol, algo.side, target=Decimal(0))
-        for number in range(first, min(first + EXPECTED_SLOTS, MOST_SLOTS))
-    ]

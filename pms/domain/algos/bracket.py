@@ -194,7 +194,7 @@ class BracketMachine:
             time_in_force=None if price is None else "GTC",
             reduce_only=True,
             position_side=side,
-            every_ms=0 if order is not None and quantity < order.leaves else EVERY_MS,
+            every_ms=EVERY_MS,
             follows=True,
             urgent=price is None,
         )

@@ -1,7 +1,7 @@
 """Conducting an algo: what its machine wants against what is so, and the difference as one journal entry.
 
     no order lives in a slot           place what is wanted, as far as the targets leave room
-    it lives on other terms            amend it, not more often than it may move
+    it lives on other terms            move it there (`moving`)
     it lives, and should not           want it cancelled; the next comes when the exchange has said so
     it is unproven, being amended or cancelled     wait: an order that may trade counts in full
     it ended though nobody asked       count it, and pause the slot for a while
@@ -15,19 +15,20 @@ having heard of each event: it may be called at any time, and twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 
 from pms.contract.codes import Code, Refusal
-from pms.domain.algos.algo import ZERO, Algo, Slot, SlotState, Status
-from pms.domain.algos.children import Turn, amend_child, cancel_child, place_child, take_back
+from pms.domain.algos.algo import Algo, Slot, SlotState, Status
+from pms.domain.algos.children import Turn, cancel_child, place_child, take_back
 from pms.domain.algos.clearing import clear, made_way
 from pms.domain.algos.machine import Machine, Parted, Plan, Sparing, Want
+from pms.domain.algos.moving import move
+from pms.domain.algos.sizing import quantity_of, room_of
 from pms.domain.algos.telling import tell
 from pms.domain.algos.throttle import Throttle
-from pms.domain.algos.viewing import bereft, leaves_of, view_of
+from pms.domain.algos.viewing import bereft, view_of
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk
-from pms.domain.orders import Order, State
+from pms.domain.orders import AmendEnd, Order, State
 from pms.domain.posting import Posting
 
 BACK_OFF_MS = (500, 2_000, 60_000)
@@ -136,10 +137,24 @@ def _settle(turn: Turn, slot: Slot) -> None:
             algo.status, algo.reason = Status.PAUSED, f"{slot.order_id} {why}"
     if order.state.terminal:
         _over(turn, slot, order)
-    elif order.amend is None and not order.unproven and order.price != slot.sent_price:
+    elif order.amend is None and not order.unproven:
+        _moved(turn, slot, order)
+
+
+def _moved(turn: Turn, slot: Slot, order: Order) -> None:
+    """Count what became of a move, once: what was counted since the last one pauses the slot beyond it."""
+    why = order.amend_failed.reason if order.amend_failed else None
+    if order.price != slot.sent_price:
         # The move was refused, or somebody else moved it.
         slot.price, slot.sent_price = None, order.price
-        _back_off(turn, slot, order.amend_failed.reason if order.amend_failed else None, stops=False)
+        _back_off(turn, slot, why, stops=False)
+    elif slot.resume_at > slot.moved_at:
+        return
+    elif order.amend_end is AmendEnd.FAILED:
+        # Its price was to stay.
+        _back_off(turn, slot, why, stops=False)
+    elif order.amend_end is AmendEnd.AMENDED:
+        slot.tries = 0
 
 
 def _over(turn: Turn, slot: Slot, order: Order) -> None:
@@ -148,7 +163,10 @@ def _over(turn: Turn, slot: Slot, order: Order) -> None:
     _vacate(turn.algo, slot)
     if asked_for or order.filled_qty:
         slot.tries = 0
-    if not asked_for:
+    if asked_for:
+        # What a resting order's refusals earned is over with it: a stop may be next.
+        slot.resume_at = 0
+    else:
         _ended(turn, slot, order)
 
 
@@ -164,7 +182,9 @@ def _ended(turn: Turn, slot: Slot, order: Order) -> None:
     """An end that nobody asked for."""
     why = order.why
     maker = order.spec.time_in_force == "GTX"
-    if maker and (order.state is State.EXPIRED or CROSSED in (why or "")):
+    # Binance cancels one that an amendment would have made take.
+    moving = order.amend_end is AmendEnd.CLOSED
+    if maker and (order.state is State.EXPIRED or CROSSED in (why or "") or moving):
         slot.resume_at, slot.note = turn.asked.now + AS_MAKER_MS, "it would have taken"
         return
     _back_off(turn, slot, why, stops=order.spec.reduce_only and order.price is None)
@@ -212,7 +232,10 @@ def _bring(turn: Turn, slot: Slot, want: Want | None) -> None:
     if want is None or (want.price is None) != (order.price is None):
         cancel_child(turn.draft, slot, order)
     elif want.price is not None and not (slot.cancelling or order.cancel_wanted):
-        _move(turn, slot, order, want)
+        try:
+            move(turn, slot, order, want)
+        except Refusal as refusal:
+            _refused(turn, slot, want, refusal)
 
 
 def _place(turn: Turn, slot: Slot, want: Want) -> None:
@@ -224,13 +247,13 @@ def _place(turn: Turn, slot: Slot, want: Want) -> None:
     if now < not_before:
         turn.wake(not_before)
         return
-    room = _room(turn, slot)
-    if not _quantity(turn, slot, want, room=room):
+    room = room_of(turn, slot)
+    if not quantity_of(turn, slot, want, room=room):
         return
     try:
         if want.urgent:
             want = want._replace(quantity=clear(turn, slot, want))
-        quantity = _quantity(turn, slot, want, room=room)
+        quantity = quantity_of(turn, slot, want, room=room)
         if not quantity:
             turn.wake(now + STOPS_MS)
             return
@@ -238,62 +261,6 @@ def _place(turn: Turn, slot: Slot, want: Want) -> None:
         place_child(turn, slot, want, quantity=quantity)
     except Refusal as refusal:
         _refused(turn, slot, want, refusal)
-
-
-def _move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
-    """Amend an order to what is wanted, if it may move already."""
-    if order.unproven or order.amend is not None or turn.asked.closed_because is not None:
-        return
-    now, algo = turn.asked.now, turn.algo
-    left = order.leaves
-    if want.price == slot.price and want.quantity == left:
-        return
-    quantity = _quantity(turn, slot, want, room=_room(turn, slot) + left)
-    if (want.price == slot.price and quantity == left) or not quantity:
-        return
-    turns = turn.throttle.of(guards=want.follows)
-    may_at = max(slot.moved_at + want.every_ms, slot.resume_at)
-    if now >= may_at:
-        may_at = now + turns.wait_ms(algo.id, now=now)
-    if now < may_at:
-        turn.wake(may_at)
-        return
-    try:
-        amend_child(turn, slot, order, want, total=order.total_for(quantity))
-    except Refusal as refusal:
-        if refusal.code is Code.NO_CHANGE:
-            slot.price, slot.sent_price = want.price, order.price
-        else:
-            _refused(turn, slot, want, refusal)
-        return
-    turns.note(algo.id, now=now)
-
-
-def _room(turn: Turn, slot: Slot) -> Decimal:
-    """What may still be placed in a slot: by its own target, its part's, and the algo's over all slots."""
-    desk, algo = turn.desk, turn.algo
-    live = leaves_of(desk, slot)
-    room = slot.target - slot.filled - live
-    if algo.target and algo.counts(slot):
-        counted = (algo.slots[number] for number in algo.busy if algo.counts(algo.slots[number]))
-        others = sum((leaves_of(desk, each) for each in counted), ZERO)
-        room = min(room, algo.target - algo.filled - others)
-    if isinstance(turn.machine, Parted):
-        numbers, most = turn.machine.part_of(algo, slot)
-        part = [algo.slots[number] for number in numbers]
-        room = min(room, most - sum((each.filled + leaves_of(desk, each) for each in part), ZERO))
-    return max(room, ZERO)
-
-
-def _quantity(turn: Turn, slot: Slot, want: Want, *, room: Decimal) -> Decimal:
-    """The most that one order may be for, rounded down; zero where that is too little to be placed."""
-    instrument = turn.desk.instruments.get(slot.symbol)
-    if instrument is None:
-        return ZERO
-    market = want.price is None
-    most = instrument.market_max_quantity if market else instrument.max_quantity
-    quantity = min(want.quantity, room)
-    return instrument.floor_quantity(min(quantity, most) if most else quantity, market=market)
 
 
 def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:

@@ -24,6 +24,9 @@ from pms.domain.instrument import Instrument
 
 SIDES = (LONG, SHORT)
 
+TRIES = 2
+"""So often what is worth less than the least order is tried to be closed; then it is left, and told."""
+
 
 def leg_name(side: str) -> str:
     """How a leg is called in commands and in memory."""
@@ -77,20 +80,40 @@ class Layer:
             return ZERO
         return self.sign * (self.exit.quote - Decimal(self.round["brought"]) - self.average * left)
 
+    def hurry(self) -> None:
+        """Let its exit wait for nothing that a resting order's refusals earned: it goes at market now."""
+        self.exit.tries = self.exit.resume_at = 0
+
     def tradable(self, instrument: Instrument) -> Decimal:
         """What an exit may be for, on the symbol's grid."""
         return instrument.floor_quantity(self.held, market=self.stopped)
 
+    def may_stop(self, instrument: Instrument) -> bool:
+        """Whether it holds what an order at market could be for, and more than a stop has left already.
+
+        Trap: that depends on nothing that its own order changes, or stop and round would alternate for ever.
+        """
+        left = Decimal(self.round.get("left", ZERO))
+        return (
+            not self.stopped and self.held > left and bool(instrument.floor_quantity(self.held, market=True))
+        )
+
     def over(self, instrument: Instrument, *, mid: Decimal) -> bool:
-        """Whether the round is over: it gave what it held, up to what is too little for an order."""
+        """Whether the round is over: it gave what it held, up to what is too little for an order.
+
+        What a stop has to close is tried first, however little: the exchange may take it, as it reduces.
+        """
         if self.exit.filled <= Decimal(self.round["exited"]) and not self.stopped:
             return False
         if not self.tradable(instrument):
             return True
-        return self.exit.order_id is None and self.held * mid < instrument.min_notional
+        little = self.exit.order_id is None and self.held * mid < instrument.min_notional
+        return little and (not self.stopped or self.exit.tries >= TRIES)
 
     def begin_round(self, *, size: Decimal) -> None:
         """Let it enter again, as far as its size: what is left of the last round counts."""
+        if self.stopped:
+            self.round["left"] = self.held
         cost = self.entry.quote - (self.held * self.average if self.average is not None else ZERO)
         self.round.update(exited=self.exit.filled, cost=cost, brought=self.exit.quote, stopped=False)
         self.entry.target = self.exit.filled + size
@@ -144,7 +167,7 @@ def first_memory() -> dict[str, Any]:
 
 def first_round() -> dict[str, Any]:
     """A round before which nothing was."""
-    return {"exited": ZERO, "cost": ZERO, "brought": ZERO, "stopped": False}
+    return {"exited": ZERO, "cost": ZERO, "brought": ZERO, "stopped": False, "left": ZERO}
 
 
 def slot_number(side: str, layer: int, *, layers: int, exits: bool) -> int:

@@ -21,6 +21,7 @@ from pms.contract.money import plain
 from pms.domain.algos.algo import ZERO, Algo, Slot, Status
 from pms.domain.algos.layers import (
     SIDES,
+    TRIES,
     Layer,
     Leg,
     first_memory,
@@ -42,9 +43,6 @@ from pms.domain.algos.scalper_terms import (
 )
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
-
-TRIES = 2
-"""So often what is worth less than the least order is tried to be closed; then it is left, and told."""
 
 
 class ScalperMachine:
@@ -93,6 +91,7 @@ class ScalperMachine:
         ends_at = None if terms.duration is None else algo.started_at + 1_000 * terms.duration
         if ends_at is not None and now >= ends_at and algo.memory["closing"] is None:
             algo.memory["closing"] = {"status": Status.FINISHED.value, "reason": "its time is over"}
+        _hurry(algo, legs)
         if algo.memory["closing"] is not None and (over := _over(algo, legs, instrument, top)):
             return Plan(end=over)
         wants = wanted(Standing(algo, terms, legs, view, instrument, top))
@@ -125,13 +124,25 @@ class ScalperMachine:
         return figures_of(algo, now=now)
 
 
+def _hurry(algo: Algo, legs: tuple[Leg, Leg]) -> None:
+    """What it holds is to be closed now: once, for what its orders at market earn counts again."""
+    closing = algo.memory["closing"]
+    if closing is None or "begun" in closing:
+        return
+    closing["begun"] = True
+    for leg in legs:
+        for layer in leg.layers:
+            layer.hurry()
+
+
 def _turn(leg: Leg, terms: Scalper, instrument: Instrument, top: Top, *, now: int) -> None:
     """Stop layers that lost too much, and end rounds that are over."""
     for layer in leg.layers:
-        if terms.stop_loss_pct is not None and not layer.stopped and layer.held and layer.average:
+        if terms.stop_loss_pct is not None and layer.may_stop(instrument) and layer.average:
             lost = layer.average - top.bid if leg.sign > 0 else top.ask - layer.average
             if lost * WHOLE >= terms.stop_loss_pct * layer.average:
                 layer.round["stopped"] = True
+                layer.hurry()
         if not layer.over(instrument, mid=top.mid):
             continue
         lost_it = layer.realized_now < 0

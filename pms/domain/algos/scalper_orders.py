@@ -104,6 +104,8 @@ def _exits(standing: Standing, leg: Leg, other: Leg) -> dict[int, Want]:
             time_in_force=None if urgent else "GTC",
             reduce_only=reduces,
             position_side=leg.side if standing.hedged else None,
+            # Where both legs hold it opens, from no position that a leverage could stand from.
+            leverage=None if reduces else terms.leverage,
             every_ms=terms.reprice_ms,
             urgent=urgent and reduces,
         )

@@ -139,11 +139,18 @@ def _start(desk: Desk, asked: Asked, command: AlgoStart) -> Posting:
 
 
 def _find_orders(desk: Desk, algo: Algo) -> list[Order]:
-    """The orders of a start that Redis forgot with its tail: the same request makes the same ids."""
+    """The orders of a start that Redis forgot with its tail: the same request makes the same ids.
+
+    However many: a ledger that was behind loses more than a second. Some may never have been sent.
+    """
     letter, found = MACHINES[algo.kind].letter, []
     for slot in algo.slots.values():
-        for step in range(1, 1 + EXPECTED_STEPS):
-            order = desk.orders.get(child_id(algo.account, letter, algo.id, slot.number, step))
+        adopted = desk.algos.adopted.of(algo.account, letter, slot.number)
+        step = 0
+        while adopted and step < slot.steps + EXPECTED_STEPS:
+            step += 1
+            coid = child_id(algo.account, letter, algo.id, slot.number, step)
+            order = desk.orders.get(coid) if coid in adopted else None
             if order is None or order.spec.sub_account_id != algo.account:
                 continue
             order.spec = replace(order.spec, parent_id=algo.id)

@@ -48,6 +48,14 @@ class Turns:
             self._give(turn)
         return turn - now
 
+    def free(self, algo_id: str, *, now: int) -> bool:
+        """Whether an algo's next move need not wait; gives no turn to one that would not use it."""
+        turn = self._waiting.get(algo_id)
+        if turn is not None and now <= turn + LATE_MS:
+            return now >= turn
+        self._forget(now)
+        return self._next(now) <= now
+
     def note(self, algo_id: str, *, now: int) -> None:
         """Count a move that need not wait."""
         if self._waiting.pop(algo_id, None) is None:

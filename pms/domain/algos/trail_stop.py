@@ -68,7 +68,7 @@ class TrailStopMachine:
             return Plan(kept=frozenset({ONLY}))
         plan, slot = Plan(), algo.slots[ONLY]
         if "size" not in algo.memory:
-            self._resize(algo, slot, plan, abs(position.quantity))
+            self._resize(algo, slot, plan, slot.filled + abs(position.quantity))
             algo.target = slot.target
             if top is not None:
                 self._follow(algo, position, touch(top, algo.side))
@@ -135,7 +135,9 @@ class TrailStopMachine:
             memory["extreme"] = extreme
         stop = self._stop(algo, extreme)
         if price == stop or better(side, stop, price):
-            memory["extreme"], memory["fired"], memory["size"] = extreme, price, abs(position.quantity)
+            # A firing that was lost with Redis may have sold a part already: that counts as filled.
+            size = algo.slots[ONLY].filled + abs(position.quantity)
+            memory["extreme"], memory["fired"], memory["size"] = extreme, price, size
 
     def _close(self, algo: Algo, plan: Plan, view: View, position: Position) -> Plan:
         """What is left of the position that it fired for."""

@@ -150,7 +150,7 @@ class TwapMachine:
         slot = course.open
         if slot is None:
             return plan
-        reducible = _reducible(terms, view)
+        reducible = _reducible(terms, view, slot)
         if reducible is not None and not reducible and not view.orders:
             left = plain(algo.target - algo.filled)
             plan.end = (Status.FINISHED, f"there is nothing left to reduce, and {left} is not filled")
@@ -162,8 +162,6 @@ class TwapMachine:
         terms, order = course.terms, view.orders.get(slot.number)
         if order is None and not course.grid.placeable(slot.remaining):
             return
-        if reducible is not None and order is not None:
-            reducible += view.leaves[slot.number]
         top = view.tops[slot.symbol]
         crosses, price = _crossing(terms, top)
         if terms.passive:
@@ -271,12 +269,13 @@ def _resting(terms: Twap, top: Top) -> Decimal:
     return top.ask if terms.limit_price is None else max(top.ask, terms.limit_price)
 
 
-def _reducible(terms: Twap, view: View) -> Decimal | None:
-    """What is left to reduce beside what is under way; None where it need not reduce."""
+def _reducible(terms: Twap, view: View, slot: Slot) -> Decimal | None:
+    """What is left for a slice to reduce beside what others have under way; None where it need not reduce."""
     if not terms.reduce_only:
         return None
     held = view.held if terms.side == "SELL" else -view.held
-    return max(held - sum(view.leaves.values(), ZERO), ZERO)
+    others = (left for number, left in view.leaves.items() if number != slot.number)
+    return max(held - sum(others, ZERO), ZERO)
 
 
 def _want(

@@ -177,11 +177,21 @@ def test_our_order_may_be_met_at_both_prices_while_it_is_amended() -> None:
 def test_a_wish_that_came_too_late_is_taken_back() -> None:
     desk = desk_at()
     order = resting(desk)
-    before = order_row(order), reserved(desk)
-    amend(desk, order, quantity="0.2")
+    before = order_row(order), reserved(desk), list(desk.resting)
+    amend(desk, order, quantity="0.2", price="59500")
     withdraw_amend(desk, order, number=1)
     order.updated_at = before[0].updated_at
-    assert (order_row(order), reserved(desk)) == before
+    assert (order_row(order), reserved(desk), list(desk.resting)) == before
+
+
+def test_a_wish_that_there_is_no_margin_for_stands_in_nobodys_way() -> None:
+    desk = desk_at()
+    order = resting(desk)
+    with pytest.raises(Refusal) as refused:
+        amend(desk, order, quantity="900", price="59500")
+    assert refused.value.code is Code.MARGIN
+    assert desk.resting.best("BTCUSDT", "BUY") == D(59_000)
+    trade(desk, "bob", side="SELL", type="LIMIT", price="59400", quantity="0.01")
 
 
 def test_the_journal_brings_the_wish_back() -> None:
@@ -216,3 +226,23 @@ def test_a_reduce_only_order_is_amended_within_the_position() -> None:
     with pytest.raises(Refusal) as refused:
         amend(desk, closing, quantity="0.101")
     assert (refused.value.code, refused.value.limit) == (Code.REDUCE_ONLY, "0.1")
+
+
+@pytest.mark.parametrize("told", ["counted", "booked"])
+def test_what_it_has_traded_and_nobody_has_booked_is_no_room_to_grow(told: str) -> None:
+    desk = desk_at()
+    bought = resting(desk)
+    fill(desk, bought, "0.1")
+    closing = resting(desk, side="SELL", price="61000", quantity="0.05", reduceOnly=True)
+    if told == "booked":
+        fill(desk, closing, "0.02", number=2)
+    else:
+        number = closing.exchange_order_id
+        assert number is not None
+        observe(desk, closing, Seen(number, "PARTIALLY_FILLED", D("0.02")), at=30)
+    with pytest.raises(Refusal) as refused:
+        amend(desk, closing, quantity="0.101")
+    assert refused.value.code is Code.REDUCE_ONLY
+    amend(desk, closing, quantity="0.1")
+    fill(desk, closing, "0.1" if told == "counted" else "0.08", number=3)
+    assert desk.position("alice", "BTCUSDT").quantity == 0

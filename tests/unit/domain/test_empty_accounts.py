@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from desk_maker import D, decide, desk_at, move_price, trade
 from filling import fill, trade_of
 
@@ -76,3 +77,27 @@ def test_a_fee_that_waited_for_its_price_is_paid_for_whoever_has_closed_meanwhil
     posting = settle_open(desk, at=6000)
     assert posting is not None
     assert paid(posting) == {"alice": D(20), INSURANCE: D(-20)}
+
+
+@pytest.mark.parametrize(
+    ("command", "fields"),
+    [
+        ("pms.reassign", {"fromAccountId": "alice", "toAccountId": HOUSE}),
+        ("pms.adjust", {"subAccountId": "alice", "quantity": "-1"}),
+    ],
+)
+def test_who_is_left_in_debt_by_an_operators_correction_is_paid_out_with_it(
+    command: str, fields: dict[str, str]
+) -> None:
+    desk = desk_at()
+    insured(desk, "1500")
+    fill(desk, trade(desk, side="BUY", quantity="1", leverage=20), price="60000")
+    move_price(desk, "48000")
+    posting = decide(
+        desk, command, **fields, symbol="BTCUSDT", price="48000", actor="operator", reason="booked wrong"
+    )
+    assert paid(posting) == {"alice": D(2000), INSURANCE: D(-1500), HOUSE: D(-500)}
+    assert told(posting) == ["alice holds nothing and owed 2000: nobody liquidated it"]
+    assert desk.accounts["alice"].balance == 0
+    (told_of,) = [event for event in posting.events if getattr(event, "sub_account_id", "") == "alice"]
+    assert told_of.account.balance == 0, "what is shown of him is from behind the payment"

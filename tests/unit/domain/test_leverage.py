@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from desk_maker import D, decide, desk_at, move_price, trade
+from desk_maker import BTC, D, decide, desk_at, move_price, trade
 from filling import fill
 
 from pms.contract.codes import Code, Refusal
@@ -105,3 +107,46 @@ def test_it_stands_for_the_next_order_and_after_a_restart() -> None:
         again.load(each)
     position = again.position("alice", "BTCUSDT")
     assert (position.leverage, position.leverage_set) == (30, True)
+
+
+LOWERED = replace(BTC, max_leverage=5)
+"""The symbol once the exchange has lowered its largest leverage."""
+
+
+@pytest.mark.parametrize("said", [None, 10, 20], ids=["nothing", "the position's", "another"])
+def test_what_only_reduces_passes_where_the_exchange_has_lowered_the_largest(said: int | None) -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="0.1", leverage=10), price="60000")
+    desk.instruments["BTCUSDT"] = LOWERED
+    out = {"side": "SELL", "quantity": "0.04", "leverage": said}
+    marked = trade(desk, **out, reduceOnly=True)
+    plainly = trade(desk, **{**out, "quantity": "0.03"})
+    assert [posting.entry.rows.orders[0].leverage for posting in (marked, plainly)] == [10, 10]
+    assert desk.position("alice", "BTCUSDT").leverage == 10
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"side": "BUY", "quantity": "0.01", "leverage": None},
+        {"side": "SELL", "quantity": "0.2", "leverage": None},
+        {"side": "SELL", "quantity": "0.2", "leverage": 6},
+    ],
+    ids=["adds", "turns it", "turns it, at another"],
+)
+def test_what_opens_more_is_refused_above_the_lowered_leverage(fields: dict[str, object]) -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="0.1", leverage=10), price="60000")
+    desk.instruments["BTCUSDT"] = LOWERED
+    with pytest.raises(Refusal) as refused:
+        trade(desk, **fields)  # type: ignore[arg-type]
+    assert (refused.value.code, refused.value.limit) == (Code.LEVERAGE_RANGE, "5")
+
+
+def test_what_should_only_reduce_and_is_for_more_is_refused_for_that() -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="0.1", leverage=10), price="60000")
+    desk.instruments["BTCUSDT"] = LOWERED
+    with pytest.raises(Refusal) as refused:
+        trade(desk, side="SELL", quantity="0.2", leverage=None, reduceOnly=True)
+    assert (refused.value.code, refused.value.limit) == (Code.REDUCE_ONLY, "0.1")

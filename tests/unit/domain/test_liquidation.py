@@ -227,6 +227,22 @@ def test_a_tier_is_armed_again_below_its_line(desk: Desk) -> None:
     assert actions(judge(desk)) == ["WARN"]
 
 
+def test_who_closed_all_just_before_a_life_ended_is_armed_again_in_the_next(desk: Desk) -> None:
+    """It holds nothing, so that no tick would ever concern it."""
+    move_price(desk, price_at_ratio(desk, "0.70"))
+    assert actions(judge(desk)) == ["WARN"]
+    hold(desk, "alice", "-3", str(desk.tops["BTCUSDT"].bid))
+    later = Desk(epoch="e2")
+    later.instruments, later.tops, later.last_tops = desk.instruments, desk.tops, desk.last_tops
+    later.load(Rows(sub_accounts=tuple(account.row() for account in desk.accounts.values())))
+    watch = RiskWatch(later, partial(tiers_of, later))
+    watch.begin()
+    assert watch.due("BTCUSDT", desk.tops["BTCUSDT"].mid) == ["alice"]
+    done = watch.judge("alice", now=4000)
+    assert isinstance(done, Posting)
+    assert (actions(done), later.accounts["alice"].tier) == (["REARM"], Tier.NONE)
+
+
 def test_a_torn_book_liquidates_nobody(desk: Desk) -> None:
     desk.marks["BTCUSDT"] = Mark(D(60_000), 1000)
     move_price(desk, "50000")

@@ -17,9 +17,10 @@ OPS = (
         "absent",
         "trade",
         "silent_trade",
+        "counted",
         "told",
     ),
-    *("cancelled", "expired", "amended", "amend_refused", "by_hand"),
+    *("cancelled", "expired", "amended", "amend_refused", "amend_crosses", "by_hand"),
     *("tick", "jump", "unsync", "time", "restart", "closed", "nothing"),
 )
 """What the exchange, the market, the clock and an operator can do."""
@@ -83,6 +84,8 @@ def _to_an_order(world: MarketWorld, algo_id: str, op: str, number: int, *, wide
             world.trade(coid, quantity)
         case "silent_trade" if resting and not unproven:
             world.trade_silently(coid, quantity)
+        case "counted" if resting and not unproven:
+            world.count(coid)
         case "told" if not unproven:
             world.tell(coid)
         case "cancelled" if resting and order.row.cancel_wanted and not unproven:
@@ -93,6 +96,10 @@ def _to_an_order(world: MarketWorld, algo_id: str, op: str, number: int, *, wide
             world.amend(coid)
         case "amend_refused" if order.wished and not unproven:
             world.refuse_amend(coid)
+        case "amend_crosses" if (
+            resting and order.wished and order.row.time_in_force == "GTX" and not unproven
+        ):
+            world.move_ends_it(coid)
         case "by_hand" if resting and not unproven:
             world.desk.orders[coid].cancel_wanted = True
             world.end(coid, "CANCELED")

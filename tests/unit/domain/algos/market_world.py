@@ -231,6 +231,11 @@ class MarketWorld:
         order.over = order.over or order.filled >= order.total
         order.untold.append((self.trades, quantity))
 
+    def count(self, coid: str) -> None:
+        """A word about an order counts its trades, of which nobody need have been told."""
+        order = self.orders[coid]
+        self.observe(coid, self._seen(order, "PARTIALLY_FILLED" if order.filled else "NEW"))
+
     def tell(self, coid: str) -> None:
         """Tell the trades of an order that were not told yet."""
         order = self.orders[coid]
@@ -263,10 +268,17 @@ class MarketWorld:
         self.observe(coid, self._seen(order, word))
 
     def amend(self, coid: str) -> None:
-        """The amendment on its way is carried out, or cancels an order that is filled to its new total."""
+        """The amendment on its way is carried out, or cancels an order that is filled to its new total.
+
+        What is worth too little is refused, unless the exchange knows that the order only reduces.
+        """
         order = self.orders[coid]
         assert order.wished is not None
         _, total, price = order.wished
+        least = self.desk.instruments[order.row.symbol].min_notional
+        if total * price < least and not order.row.venue_reduce_only:
+            self.refuse_amend(coid, "-4164: Order's notional must be no smaller")
+            return
         order.wished = None
         if total <= order.filled:
             self.end(coid, "CANCELED")
@@ -274,12 +286,19 @@ class MarketWorld:
         order.total, order.price = total, price
         self.observe(coid, Amended(order.number, total, price, self.now))
 
-    def refuse_amend(self, coid: str) -> None:
+    def refuse_amend(self, coid: str, reason: str = "-5027: no need to modify") -> None:
         order = self.orders[coid]
         assert order.wished is not None
         number, _, _ = order.wished
         order.wished = None
-        self.observe(coid, AmendFailed(number, "-5027: no need to modify"))
+        self.observe(coid, AmendFailed(number, reason))
+
+    def move_ends_it(self, coid: str) -> None:
+        """The amendment would have made a post-only order take: the exchange cancels it."""
+        order = self.orders[coid]
+        assert order.wished is not None
+        order.wished = None
+        self.end(coid, "CANCELED")
 
     def _seen(self, order: AtExchange, word: str) -> Seen:
         price = order.price if order.price is not None else ZERO

@@ -55,6 +55,19 @@ def test_it_rests_at_the_touch(side: str, price: str) -> None:
     assert (order.spec.origin, order.spec.parent_id) == ("CHASE", algo_id)
 
 
+def test_it_stays_while_a_trade_is_counted_that_nobody_has_booked() -> None:
+    """The frame of a trade was lost: moved now, the order would be for that trade once more."""
+    world, algo_id = resting()
+    coid = only(world, algo_id).spec.client_order_id
+    world.trade_silently(coid, D("0.02"))
+    world.count(coid)
+    assert moved(world, algo_id, 10) == D("60000")
+    world.tell(coid)
+    assert moved(world, algo_id, 10) == D("60002")
+    wish = only(world, algo_id).amend
+    assert (wish.quantity if wish else None, world.exposed(algo_id)) == (D("0.05"), D("0.05"))
+
+
 def test_an_offset_keeps_behind_the_touch_and_on_a_tick() -> None:
     world, algo_id = started(stalkMode="maintain", stalkOffset="0.0123", postOnly=True)
     order = only(world, algo_id)

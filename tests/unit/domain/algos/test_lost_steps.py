@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from market_world import D, MarketWorld
+from position_world import PositionWorld
 
 from pms.domain.adoption import adopt
 from pms.domain.algos.algo import Status
+from pms.domain.algos.book import EXPECTED_STEPS
 from pms.domain.algos.conduct import end
+from pms.domain.algos.ids import child_id
+from pms.domain.algos.machines import LETTERS
 from pms.domain.desk import Desk
-from pms.domain.orders import Order
+from pms.domain.orders import Order, State
 
 CHASE = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.05", "leverage": 10}
 
@@ -27,11 +32,11 @@ def found(world: MarketWorld, coid: str, *, word: str = "NEW") -> Order:
         client_order_id=coid,
         exchange_order_id=there.number,
         symbol="BTCUSDT",
-        side="BUY",
-        order_type="LIMIT",
+        side=there.row.side,
+        order_type=there.row.type,
         quantity=there.total,
         price=there.price,
-        time_in_force="GTC",
+        time_in_force=there.row.time_in_force,
         word=word,
         filled=there.filled,
         at=world.now,
@@ -136,6 +141,144 @@ def test_started_again_by_the_same_request_it_counts_what_its_forgotten_order_tr
     world.conduct(request)
     assert world.exposed(request) == D("0.05")
     assert len(world.of(request)) == 2
+
+
+def test_started_again_it_counts_all_of_its_forgotten_orders_however_many() -> None:
+    """Redis was emptied, and the ledger was seconds behind."""
+    world = MarketWorld()
+    world.move(0)
+    request = "7d4c1f1e-0000-4000-8000-00000000a151"
+    world.ask("pms.chase", **CHASE, requestId=request)
+    for _ in range(6):
+        world.conduct(request)
+        (coid,) = [order.row.client_order_id for order in world.of(request) if not order.over]
+        world.ack(coid)
+        world.trade(coid, D("0.005"))
+        world.end(coid, "EXPIRED")
+        world.conduct(request)
+        world.pass_time(60_000)
+        world.move(0)
+    lost = [order.row.client_order_id for order in world.of(request)]
+    assert len(lost) == 6
+    for coid in lost:
+        world.orders[coid].untold = [(world.orders[coid].number, D("0.005"))]
+    forgotten(world, entries=len(world.postings))
+    # The second was never sent, as far as anybody can tell: nothing is found of it.
+    for coid in (*lost[:1], *lost[2:]):
+        found(world, coid, word="EXPIRED")
+        world.tell(coid)
+
+    world.ask("pms.chase", **CHASE, requestId=request)
+    algo = world.desk.algos.every[request]
+    assert (algo.filled, algo.slots[0].steps) == (D("0.025"), 6)
+    world.conduct(request)
+    (_, placed) = world.of(request)[-2:]
+    assert placed.total == D("0.025")
+
+
+def test_a_trailing_stop_whose_firing_was_lost_closes_what_is_left_of_the_position() -> None:
+    """What its forgotten order sold is filled, and no longer held: its size is both."""
+    world = PositionWorld()
+    world.touch("60000", "60000.1")
+    world.by_hand("BUY", "0.05")
+    algo_id = world.start("pms.trail_stop", positionId=world.position_id, callbackPct="1").id
+    world.conduct(algo_id)
+    before = len(world.postings)
+    world.touch("59000", "59000.1")
+    world.conduct(algo_id)
+    (coid,) = [order.row.client_order_id for order in world.of(algo_id)]
+    world.ack(coid)
+    world.trade_silently(coid, D("0.02"))
+    world.orders[coid].over, world.orders[coid].word = True, "EXPIRED"
+    forgotten(world, entries=len(world.postings) - before)
+    found(world, coid, word="EXPIRED")
+    world.tell(coid)
+    world.conduct(algo_id)
+    algo = world.desk.algos.every[algo_id]
+    assert (algo.filled, algo.target, algo.slots[0].target) == (D("0.02"), D("0.05"), D("0.05"))
+    (left,) = [order for order in world.of(algo_id) if not order.over]
+    assert left.total == D("0.03") == world.holds
+    world.ack(left.row.client_order_id)
+    world.trade(left.row.client_order_id, left.total)
+    world.conduct(algo_id)
+    assert (algo.status, algo.filled, world.position) == (Status.FINISHED, D("0.05"), None)
+
+
+def refused_and_then_resting(world: MarketWorld, algo_id: str, *, refused: int) -> str:
+    """The exchange keeps no record of what it refuses; the next order of the slot rests."""
+    for _ in range(refused):
+        world.conduct(algo_id)
+        (live,) = [order for order in world.of(algo_id) if not order.over]
+        world.refuse(live.row.client_order_id, "-5022: it would take")
+        algo = world.desk.algos.every[algo_id]
+        world.conduct(algo_id)
+        algo.slots[0].tries = algo.slots[0].resume_at = 0
+        world.pass_time(250)
+    world.conduct(algo_id)
+    (live,) = [order for order in world.of(algo_id) if not order.over]
+    live.sent = True
+    return live.row.client_order_id
+
+
+@pytest.mark.parametrize("refused", [0, 3, 4, EXPECTED_STEPS - 1])
+def test_however_many_the_exchange_refused_before_it_its_slot_knows_it(refused: int) -> None:
+    world = MarketWorld()
+    world.move(0)
+    algo_id = world.start("pms.chase", **CHASE, postOnly=True).id
+    known = len(world.postings)
+    coid = refused_and_then_resting(world, algo_id, refused=refused)
+    forgotten(world, entries=len(world.postings) - known)
+    assert found(world, coid).spec.parent_id == algo_id
+    world.conduct(algo_id)
+    world.trade(coid, D("0.05"))
+    world.conduct(algo_id)
+    algo = world.desk.algos.every[algo_id]
+    assert (algo.status, algo.filled, algo.slots[0].steps) == (Status.FINISHED, D("0.05"), refused + 1)
+    assert len(world.of(algo_id)) == refused + 1, "nothing was placed beside it"
+
+
+def test_started_again_it_counts_the_order_behind_many_that_were_refused() -> None:
+    world = MarketWorld()
+    world.move(0)
+    request = "7d4c1f1e-0000-4000-8000-00000000a152"
+    world.ask("pms.chase", **CHASE, postOnly=True, requestId=request)
+    coid = refused_and_then_resting(world, request, refused=40)
+    forgotten(world, entries=len(world.postings))
+    assert found(world, coid).spec.parent_id is None
+    world.restart()
+    world.ask("pms.chase", **CHASE, postOnly=True, requestId=request)
+    slot = world.desk.algos.every[request].slots[0]
+    assert (slot.order_id, slot.steps) == (coid, 41)
+    world.conduct(request)
+    assert world.exposed(request) == D("0.05")
+
+
+@pytest.mark.parametrize("word", ["M", "H", "H0", "H0.", "h00", "H000", "B12"])
+def test_an_id_of_another_form_is_no_algo_s(word: str) -> None:
+    world = MarketWorld()
+    world.move(0)
+    algo_id = world.start("pms.chase", **CHASE).id
+    parent = child_id("alice", "H", algo_id, 0, 1).removeprefix("PMS_alice_H00_")
+    book = world.desk.algos
+    assert book.expecting(f"PMS_alice_H00_{parent}", LETTERS) is not None
+    assert book.expecting(f"PMS_alice_{word}_{parent}", LETTERS) is None
+    assert book.expecting(f"PMS_alice_{word}", LETTERS) is None
+
+
+def test_what_was_adopted_is_forgotten_with_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = MarketWorld()
+    world.move(0)
+    algo_id = world.start("pms.chase", **CHASE).id
+    coid = refused_and_then_resting(world, algo_id, refused=0)
+    assert world.desk.algos.adopted.of("alice", "H", 0) == frozenset()
+    forgotten(world, entries=len(world.postings))
+    order = found(world, coid)
+    assert world.desk.algos.adopted.of("alice", "H", 0) == {coid}
+    monkeypatch.setattr("pms.domain.desk.KEPT_CLOSED_ORDERS", 0)
+    world.end(coid, "CANCELED")
+    assert order.state is State.CANCELLED
+    assert coid not in world.desk.orders
+    assert world.desk.algos.adopted.of("alice", "H", 0) == frozenset()
 
 
 def test_an_algo_that_is_loaded_in_pieces_has_all_its_slots() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,13 +10,15 @@ import pytest
 from any_order import OPS, calm, settle_proofs, step, take_all
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from market_world import START, ZERO, AtExchange, D, MarketWorld
+from market_world import BTC, START, ZERO, AtExchange, D, MarketWorld
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.events import ScalperFigures
 from pms.contract.journal import FillRow, decode_entry, encode_entry
 from pms.domain.algos.algo import Algo, Status
+from pms.domain.algos.conduct import BACK_OFF_MS, STOP_BACK_OFF_MS
 from pms.domain.algos.ids import slot_of
+from pms.domain.algos.layers import TRIES
 from pms.domain.algos.scalper_figures import figures_of
 from pms.domain.desk import Desk
 
@@ -227,6 +230,111 @@ def test_a_layer_that_loses_is_closed_at_market_and_its_leg_cools_down() -> None
     assert told(world, algo).realized_pnl < 0
 
 
+def refused(world: MarketWorld, algo: Algo, *, times: int) -> None:
+    """The exchange takes no exit; ticks come while each is under way."""
+    for _ in range(times):
+        world.conduct(algo.id)
+        world.conduct(algo.id)
+        exit_order = alive(world, algo).get(LONG_EXIT)
+        if exit_order is not None:
+            world.refuse(exit_order.row.client_order_id, "-4164: too little")
+        take_all(world, algo.id)
+        world.pass_time(10_000)
+        world.move(0)
+
+
+def test_a_layer_worth_less_than_the_least_order_is_stopped_all_the_same() -> None:
+    """What only reduces may be for less: the exchange takes it, resting and at market."""
+    world, algo = working(hedge=True, stopLossPct="0.5", layers=1, legs="long")
+    fill(world, algo, LONG_ENTRY)
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(598))
+    assert alive(world, algo)[LONG_EXIT].row.type == "LIMIT"
+    world.move(-3_600)
+    settle(world, algo)
+    stop = alive(world, algo)[LONG_EXIT]
+    assert (stop.row.type, stop.total) == ("MARKET", D("0.01"))
+    world.trade(stop.row.client_order_id, D("0.01"))
+    settle(world, algo)
+    assert (told(world, algo).held, told(world, algo).legs[0].round_trips) == (0, 1)
+    assert len(world.of(algo.id)) == 3
+
+
+def test_what_a_stop_left_and_the_exchange_lets_rest_is_not_stopped_again_and_again() -> None:
+    world, algo = working(hedge=True, stopLossPct="0.5", coolDown=1, legs="long", layers=1)
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
+    fill(world, algo, LONG_ENTRY)
+    world.move(-3_600)
+    settle(world, algo)
+    for _ in range(2):
+        stop = alive(world, algo)[LONG_EXIT]
+        world.trade(stop.row.client_order_id, D("0.0045"))
+        world.end(stop.row.client_order_id, "EXPIRED")
+        settle(world, algo)
+    before = len(world.of(algo.id))
+    for _ in range(10):
+        settle(world, algo)
+    assert told(world, algo).legs[0].round_trips <= 1
+    assert len(world.of(algo.id)) - before <= 3
+
+
+def test_what_a_stop_left_is_too_little_to_be_stopped_again_and_the_end_does_not_wait_for_it() -> None:
+    world, algo = working(hedge=True, stopLossPct="0.5", legs="long")
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
+    fill(world, algo, LONG_ENTRY)
+    world.move(-3_600)
+    settle(world, algo)
+    coid = alive(world, algo)[LONG_EXIT].row.client_order_id
+    world.trade(coid, D("0.009"))
+    world.end(coid, "EXPIRED")
+    refused(world, algo, times=6)
+    assert (told(world, algo).legs[0].round_trips, told(world, algo).held) == (1, D("0.001"))
+    tried = len(world.of(algo.id))
+    world.ask("pms.cancel_algo", None, algoId=algo.id)
+    refused(world, algo, times=8)
+    assert len(world.of(algo.id)) - tried <= TRIES
+    assert (algo.status, algo.reason) == (Status.CANCELLED, "cancelled by command, 0.001 LONG kept")
+
+
+@pytest.mark.parametrize("how", ["placed", "moved"])
+@pytest.mark.parametrize("why", ["stop", "end"])
+def test_what_closes_at_market_waits_for_nothing_that_a_resting_exit_earned(how: str, why: str) -> None:
+    world, algo = working(hedge=True, stopLossPct="0.5", layers=1, repriceMs=100)
+    world.trade(alive(world, algo)[LONG_ENTRY].row.client_order_id, D("0.01"))
+    world.conduct(algo.id)
+    slot = algo.slots[LONG_EXIT]
+    for number, delay in enumerate(BACK_OFF_MS):
+        coid = alive(world, algo)[LONG_EXIT].row.client_order_id
+        if how == "placed":
+            world.refuse(coid, "-1015: Too many new orders.")
+        else:
+            if not world.orders[coid].sent:
+                world.ack(coid)
+            profit = str(D("0.2") + D("0.1") * number)
+            world.ask("pms.scalper", None, algoId=algo.id, action="amend", takeProfitPct=profit)
+            world.pass_time(100)
+            world.conduct(algo.id)
+            world.refuse_amend(coid)
+        world.conduct(algo.id)
+        assert slot.resume_at == world.now + delay
+        if delay != BACK_OFF_MS[-1]:
+            world.pass_time(delay)
+            world.conduct(algo.id)
+    if why == "end":
+        world.ask("pms.cancel_algo", None, algoId=algo.id)
+    else:
+        world.move(-8_000)
+    world.conduct(algo.id)
+    if how == "moved":
+        # What rests is cancelled first, and takes no time here.
+        take_all(world, algo.id)
+        world.conduct(algo.id)
+    assert alive(world, algo)[LONG_EXIT].row.type == "MARKET"
+    # What its own refusals earn counts again.
+    world.refuse(alive(world, algo)[LONG_EXIT].row.client_order_id, "-1001: disconnected")
+    world.conduct(algo.id)
+    assert (slot.tries, slot.resume_at) == (1, world.now + STOP_BACK_OFF_MS[0])
+
+
 def test_no_order_at_market_meets_an_own_one_that_still_rests() -> None:
     world, algo = working(hedge=True, stopLossPct="0.5")
     fill(world, algo, LONG_ENTRY)
@@ -330,7 +438,7 @@ def test_in_a_one_way_account_one_leg_holds_and_the_other_does_not_enter() -> No
 
 
 def test_both_legs_hold_in_a_one_way_account_and_each_gives_its_own_all_the_same() -> None:
-    world, algo = working(takeProfitPct="0.2")
+    world, algo = working(takeProfitPct="0.2", leverage=25)
     orders = alive(world, algo)
     world.trade(orders[LONG_ENTRY].row.client_order_id, D("0.01"))
     world.conduct(algo.id)
@@ -341,6 +449,8 @@ def test_both_legs_hold_in_a_one_way_account_and_each_gives_its_own_all_the_same
     exits = alive(world, algo)
     assert sorted(exits) == [LONG_EXIT, SHORT_EXIT]
     assert {order.row.reduce_only for order in exits.values()} == {False}
+    # They open, as far as margin goes: at the leverage of the terms, for no position has one.
+    assert {order.row.leverage for order in exits.values()} == {algo.terms.leverage}
     fill(world, algo, LONG_EXIT)
     assert world.desk.quantity(("alice", "BTCUSDT", "BOTH")) == D("-0.01")
     fill(world, algo, SHORT_EXIT)

@@ -42,6 +42,14 @@ def sold(world: PositionWorld, algo_id: str) -> list[tuple[str, Decimal]]:
     return [(order.row.side, order.row.quantity) for order in world.of(algo_id)]
 
 
+def test_fires_where_the_exchange_has_lowered_the_leverage_below_the_position_s() -> None:
+    world, algo_id = stopped()
+    lowered = replace(world.desk.instruments["BTCUSDT"], max_leverage=world.position.leverage - 1)
+    world.desk.instruments["BTCUSDT"] = lowered
+    at(world, algo_id, "59000")
+    assert sold(world, algo_id) == [("SELL", D("0.05"))]
+
+
 def test_a_long_follows_the_bid_and_fires_once_it_came_back_by_the_callback() -> None:
     world, algo_id = stopped()
     at(world, algo_id, "61000")
