@@ -37,6 +37,7 @@ CLOSED_ORDER_TTL_S = 86_400
 _encoder = msgspec.json.Encoder(decimal_format="string")
 Effect = list[str | int]
 _ACCOUNT = {"account"}
+_incident = msgspec.json.Decoder(IncidentRow)
 
 
 class Journal:
@@ -75,13 +76,29 @@ class Journal:
         found = await self._redis.xrevrange(names.JOURNAL, count=1)
         return int(found[0][0].split(b"-")[0]) if found else 0
 
-    async def show_incidents(self, rows: Sequence[IncidentRow]) -> None:
-        """Write the view of what is not resolved anew: Redis may have lost or kept what it should not."""
+    async def show_incidents(self, rows: Sequence[IncidentRow], *, forgot_at: int | None) -> None:
+        """Write the view of what is not resolved anew: Redis may have lost or kept what it should not.
+
+        With `forgot_at`, the seq at which the books stand behind a Redis that is another, the webhook is told
+        again of what Redis does not hold as it stands there: nobody knows whether that was pushed.
+        """
+        again = [] if forgot_at is None else await self._forgotten(rows, at=forgot_at)
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.delete(names.INCIDENTS)
             if rows:
                 pipe.hset(names.INCIDENTS, mapping={str(row.seq): _encoder.encode(row) for row in rows})
+            for message in again:
+                pipe.xadd(names.INCIDENT_CHANGES, message, maxlen=names.INCIDENT_CHANGES_KEPT)
             await pipe.execute()
+
+    async def _forgotten(self, rows: Sequence[IncidentRow], *, at: int) -> list[dict[str, str]]:
+        """The webhook's messages for incidents that its stream does not hold as they stand."""
+        found = await self._redis.xrange(names.INCIDENT_CHANGES)
+        told = [_incident.decode(fields[b"incident"]) for _, fields in found]
+        stood = {row.seq: _standing(row) for row in told}
+        # What was opened since leaves with its own entry.
+        new = [row for row in rows if row.seq <= at and stood.get(row.seq) != _standing(row)]
+        return [_message(row, at) for row in new]
 
     async def trim(self, seq: int) -> None:
         """Drop what lies before an entry, but never that entry, which carries the chain."""
@@ -103,17 +120,9 @@ def _packed(posting: Posting) -> list[Any]:
         str(entry.prev),
         _text(encode_entry(entry)),
         _guard(posting.guard),
-        [*_effects(entry, posting.events, posting.results), *_shown(posting)],
+        _effects(entry, posting.events, posting.results, posting.snapshots),
         _text(encode_entry(otherwise)) if otherwise else "",
         _effects(otherwise, (), posting.otherwise_results) if otherwise else [],
-    ]
-
-
-def _shown(posting: Posting) -> list[Effect]:
-    """The snapshots of accounts of which no event tells."""
-    return [
-        ["SET", names.risk_key(account), _text(encode(snapshot)), "EX", names.CACHE_TTL_S]
-        for account, snapshot in posting.snapshots
     ]
 
 
@@ -129,7 +138,12 @@ def _guard(guard: Undecided | Unsent | Unused | None) -> Any:
             return False
 
 
-def _effects(entry: Entry, events: Sequence[Event], results: Sequence[Result]) -> list[Effect]:
+def _effects(
+    entry: Entry,
+    events: Sequence[Event],
+    results: Sequence[Result],
+    snapshots: Sequence[tuple[str, Account]] = (),
+) -> list[Effect]:
     effects: list[Effect] = []
     for order in entry.rows.orders:
         effects.extend(_project(order))
@@ -157,15 +171,25 @@ def _effects(entry: Entry, events: Sequence[Event], results: Sequence[Result]) -
         effects.append(
             ["XADD", names.EVENTS_STREAM, "MAXLEN", "~", names.EVENTS_KEPT, f"{event.seq}-0", "e", text]
         )
-    for owner, snapshot in newest.items():
-        text = _text(bytes(written[id(snapshot)]))
+    shown = {owner: _text(bytes(written[id(account)])) for owner, account in newest.items()}
+    shown.update((owner, _text(encode(account))) for owner, account in snapshots)
+    for owner, text in shown.items():
         effects.append(["SET", names.risk_key(owner), text, "EX", names.CACHE_TTL_S])
-    if names.HOUSE not in newest and any(row.id == names.HOUSE for row in entry.rows.sub_accounts):
-        # Others' trades move its balance, and no event tells of it: what is shown is true no more.
-        effects.append(["DEL", names.risk_key(names.HOUSE)])
+    for owner in _moved(entry):
+        if owner not in shown:
+            # What is shown of it is true no more, and nothing here tells what is.
+            effects.append(["DEL", names.risk_key(owner)])
     for result in results:
         effects.append(["RESULT", result.request_id, _text(encode(result)), names.RESULT_TTL_S])
     return effects
+
+
+def _moved(entry: Entry) -> dict[str, None]:
+    """The accounts whose money or positions an entry leaves otherwise, in order."""
+    rows = entry.rows
+    return dict.fromkeys(
+        [*(row.id for row in rows.sub_accounts), *(row.sub_account_id for row in rows.positions)]
+    )
 
 
 class ToSend(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,7 +297,17 @@ def _tell_incident(incident: IncidentRow, seq: int) -> list[Effect]:
         else ["HSET", names.INCIDENTS, key, text]
     )
     kept: Effect = ["XADD", names.INCIDENT_CHANGES, "MAXLEN", "~", names.INCIDENT_CHANGES_KEPT, "*"]
-    return [shown, [*kept, "id", f"{incident.seq}-{seq}", "incident", text]]
+    return [shown, [*kept, *(part for field in _message(incident, seq).items() for part in field)]]
+
+
+def _message(incident: IncidentRow, seq: int) -> dict[str, str]:
+    """What the webhook is told of a change, under the id that its entry gives it."""
+    return {"id": f"{incident.seq}-{seq}", "incident": _text(_encoder.encode(incident))}
+
+
+def _standing(incident: IncidentRow) -> tuple[object, ...]:
+    """What no two changes of one incident have in common."""
+    return incident.state, incident.times, incident.acked_at
 
 
 def _project_halt(halt: HaltRow) -> Effect:

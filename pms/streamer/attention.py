@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,7 +73,7 @@ class Attention:
     overtaken: Callable[[int], None] = lambda at: None
     #: told when REST shows an order as of an exchange time, ms
     sending: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
-    #: taken over, and waiting for room or for the exchange: nothing else waits behind them
+    #: by order or amendment, taken over, and waiting for room or for the exchange: nothing waits behind them
     take_overs: int = 0
     _second: int = 0
     _this_second: Counter[str] = field(default_factory=Counter)
@@ -126,14 +126,13 @@ class Attention:
             if coid in self.sending or now - order.spec.admitted_at < TAKE_OVER_S * 1000:
                 return TAKE_OVER_S
             if await self._may_take_over(order):
-                self.take_overs += 1
-                self._send(coid)
+                self._send(coid, place(self.placing, coid))
             return TAKE_OVER_S
         if signed_at == 0:
             self.engine.void(order, "its send right was closed")
             return 1.0
-        sent_at = signed_at or order.spec.admitted_at
-        if self.client.exchange_now_ms() - sent_at < SILENCE_S * 1000 and not order.doubt:
+        silent_from = signed_at or order.spec.admitted_at
+        if self.client.exchange_now_ms() - silent_from < SILENCE_S * 1000 and not order.doubt:
             return SILENCE_S
         if order.exchange_order_id is None:
             self.engine.observe(order, Doubtful())
@@ -141,17 +140,20 @@ class Attention:
             care.alarmed = True
             detail = f"{coid} is unproven for over 30 s"
             self.engine.raise_incident("unknown_order", "critical", detail, subject=coid)
+        # Where Redis lost the right, it may have been given until the deadline.
+        sent_at = order.spec.deadline if signed_at is None else signed_at
         return await self._ask(order, care, signed_at=sent_at)
 
-    def _send(self, client_order_id: str) -> None:
-        sending = asyncio.create_task(place(self.placing, client_order_id))
-        self.sending[client_order_id] = sending
-        sending.add_done_callback(lambda done: self._sent(client_order_id, done))
+    def _send(self, subject: str, flow: Coroutine[Any, Any, object]) -> None:
+        self.take_overs += 1
+        sending = asyncio.create_task(flow)
+        self.sending[subject] = sending
+        sending.add_done_callback(lambda done: self._sent(subject, done))
 
-    def _sent(self, client_order_id: str, done: asyncio.Task[Any]) -> None:
-        del self.sending[client_order_id]
+    def _sent(self, subject: str, done: asyncio.Task[Any]) -> None:
+        del self.sending[subject]
         if not done.cancelled() and done.exception() is not None:
-            log.error("send_failed", order=client_order_id, error=repr(done.exception()))
+            log.error("send_failed", subject=subject, error=repr(done.exception()))
 
     async def _ask(self, order: Order, care: Care, *, signed_at: int | None = None) -> float | None:
         coid = order.spec.client_order_id
@@ -167,9 +169,10 @@ class Attention:
             return sooner or delay
         care.first_absent = None
         self.overtaken(answer.order.update_time)
+        # Terms before trades: Redis may have lost an amendment, and by the old total it would be full.
+        self.engine.observe(order, seen_from(answer.order), at=answer.order.update_time)
         for trade in answer.trades:
             self.engine.book(trade_from(trade, coid))
-        self.engine.observe(order, seen_from(answer.order), at=answer.order.update_time)
         return delay if order.trades_missing or order.cancel_wanted or order.amend else None
 
     async def _absent(
@@ -180,7 +183,7 @@ class Attention:
             return None
         window = self.placing.recv_window_ms
         if care.first_absent is None:
-            if absent.at > signed_at + window + 3000:
+            if absent.at > signed_at + window + PROOF_MARGIN_MS:
                 care.first_absent = absent.at
             return 1.1
         if not proves_absence(
@@ -223,10 +226,10 @@ class Attention:
         ours = wish.epoch == self.engine.desk.epoch
         if signed_at is None and (self.same_redis or ours):
             if now <= wish.deadline and ours:
-                if now - wish.asked_at >= TAKE_OVER_S * 1000 and await self._may_take_over(order):
-                    self.take_overs += 1
-                    await amend(self.placing, coid)
-                    return SILENCE_S
+                if subject in self.sending or now - wish.asked_at < TAKE_OVER_S * 1000:
+                    return TAKE_OVER_S
+                if await self._may_take_over(order):
+                    self._send(subject, amend(self.placing, coid))
                 return TAKE_OVER_S
             if await self.rights.close(subject, signed_at=None):
                 self._amend_failed(order, wish, "its deadline passed before it was sent", Code.NOT_SENT)

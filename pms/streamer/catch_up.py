@@ -16,9 +16,11 @@ from pms.binance.errors import NotFound
 from pms.contract.names import HOUSE
 from pms.domain.adoption import adopt, ours
 from pms.domain.booking import prove_cursor
+from pms.domain.incidents import OF_ORDERS
 from pms.domain.orders import Order
 from pms.streamer.attention import seen_from, trade_from
 from pms.streamer.engine import Engine
+from pms.streamer.forgotten import Forgotten
 
 log = structlog.get_logger()
 PAGE = 1000
@@ -41,6 +43,10 @@ class CatchUp:
     #: held by whoever compares with the exchange, so that no two do at once
     weight: int = 0
     #: of the exchange's request budget, spent so far
+    forgotten: Forgotten = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forgotten = Forgotten(self.engine, self.client)
 
     async def run(self) -> int:
         """Close the gap; returns how many trades were booked by it. Raises what REST raises."""
@@ -48,7 +54,7 @@ class CatchUp:
             return await self._run()
 
     async def _run(self) -> int:
-        listed = await self.client.open_orders()
+        listed = await self.forgotten.open_orders()
         for order in listed:
             self.take(order)
         booked = 0
@@ -100,7 +106,7 @@ class CatchUp:
         if all(order.unproven for order in self.engine.desk.live.values()):
             return
         async with self.alone:
-            await self._ask_unlisted({order.client_order_id for order in await self.client.open_orders()})
+            await self._ask_unlisted({order.client_order_id for order in await self.forgotten.open_orders()})
 
     async def account(self) -> None:
         """Read the wallets and the net positions, to be compared with our own sums.
@@ -189,15 +195,30 @@ class CatchUp:
                 symbol=order.spec.symbol, client_order_id=order.spec.client_order_id
             )
         except NotFound:
-            self.vanished(order)
+            await self.vanished(order)
             return
         self.take(answer)
 
-    def vanished(self, order: Order) -> None:
-        """Alarm: an order that was live is not found. That ends nothing; an operator may."""
+    async def vanished(self, order: Order) -> None:
+        """An order that was live is not found: an alarm, until it is proven over or an operator ends it."""
+        if await self.forgotten.settles(order):
+            return
         coid = order.spec.client_order_id
         detail = f"{coid} was {order.state}, and the exchange does not find it"
         self.engine.raise_incident("order_vanished", "critical", detail, subject=coid)
+
+    def settle_over(self) -> None:
+        """Settle what earlier lives told of orders that are over: the word that ended one comes no more.
+
+        Trap: only while no proof of an order's end waits to be journaled; it may yet fail.
+        """
+        desk = self.engine.desk
+        for kind in OF_ORDERS:
+            for row in desk.incidents.of_kind(kind):
+                order = desk.orders.get(row.subject)
+                if order is None or order.state.terminal:
+                    how = "its order is over" if order is None else f"it is {order.state}"
+                    self.engine.settle_incident(kind, row.subject, how)
 
     def _symbols(self) -> set[str]:
         desk = self.engine.desk

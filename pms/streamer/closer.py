@@ -61,7 +61,8 @@ class Closer:
 
     async def run(self) -> None:
         """Close for ever."""
-        self._stuck = set(self.engine.desk.closing)
+        # Not from the marks: what ended a closing may have been booked before this life came to look.
+        self._stuck = {row.subject or row.detail for row in self.engine.desk.incidents.of_kind(STUCK)}
         while True:
             self._something.clear()
             self.look()

@@ -6,7 +6,7 @@ the query that recovery makes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,6 +28,8 @@ class DeadMan:
     switch: DeadManSwitch
     client: ExchangeClient
     resting: Callable[[], Collection[str]]
+    ended: Callable[[], Mapping[str, int]]
+    """By symbol, how many ms ago an order of ours ended there."""
     unwell: Callable[[], str | None]
     """Why the engine could not look after an order now; the countdowns are left to run out then."""
     alarm: Callable[[str], None]
@@ -38,7 +40,9 @@ class DeadMan:
     _alarmed: bool = field(default=False)
 
     async def run(self) -> None:
-        """Renew for ever."""
+        """Renew for ever, beginning with what the life before left running."""
+        if self.on:
+            self.switch.inherit(self.ended(), self.resting(), now=self._now())
         while self.on:
             await self.renew()
             await self.sleep(EVERY_S)

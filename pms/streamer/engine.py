@@ -55,7 +55,7 @@ from pms.domain.booking import (
 from pms.domain.custody import LOCAL_COMMANDS, keep
 from pms.domain.decisions import Asked, refuse
 from pms.domain.desk import Desk
-from pms.domain.incidents import incident, settled
+from pms.domain.incidents import OF_ORDERS, incident, settled
 from pms.domain.orders import (
     WORD_RANK,
     Accepted,
@@ -428,7 +428,7 @@ class Engine:
 
     def found(self, order: Order) -> None:
         """What became of an order is known: nothing about it is unknown or vanished any more."""
-        for kind in ("unknown_order", "order_vanished"):
+        for kind in OF_ORDERS:
             self.settle_incident(kind, order.spec.client_order_id, f"it is {order.state}")
 
     def order_update(self, update: OrderUpdate) -> None:
@@ -519,12 +519,15 @@ class Engine:
 
     def account_config(self, update: AccountConfigUpdate) -> None:
         """Take an ACCOUNT_CONFIG_UPDATE: somebody changed a leverage, or the account's mode."""
-        if update.multi_assets:
-            self.raise_incident("account_mode", "critical", "the exchange account is in multi-assets mode")
-        self.gate.multi_assets = bool(update.multi_assets) or (
-            update.multi_assets is None and self.gate.multi_assets
-        )
+        if update.multi_assets is not None:
+            self.account_mode(multi_assets=update.multi_assets)
         self.reconfigured()
+
+    def account_mode(self, *, multi_assets: bool) -> None:
+        """Take the account's mode, as it was told or read."""
+        if multi_assets and not self.gate.multi_assets:
+            self.raise_incident("account_mode", "critical", "the exchange account is in multi-assets mode")
+        self.gate.multi_assets = multi_assets
 
     def margin_call(self, call: MarginCall) -> None:
         """Take a MARGIN_CALL: the exchange itself is near to liquidating the account."""

@@ -24,7 +24,6 @@ log = structlog.get_logger()
 EVERY_S = 0.1
 PUBLISH_EVERY = 5
 MOST_WAITING = 5000
-RISK_EVERY_S = 10.0
 
 
 @dataclass(slots=True)
@@ -52,7 +51,7 @@ class Watch:
 
     async def run(self) -> None:
         """Watch for ever."""
-        turn, risk_due = 0, 0.0
+        turn = 0
         await self._tell()
         while True:
             before = self.monotonic()
@@ -66,9 +65,6 @@ class Watch:
             if self.recovered:
                 self.feed_lag.look(self.engine)
             await self._tell()
-            if self.monotonic() >= risk_due:
-                risk_due = self.monotonic() + RISK_EVERY_S
-                await self._refresh_risk()
 
     async def until_open(self, *, patience_s: float) -> None:
         """Recovery is over: wait for the first prices, so that waiting commands are not refused for them."""
@@ -166,20 +162,6 @@ class Watch:
         desk = self.engine.desk
         found = {symbol: desk.headroom.closed_because(symbol) for symbol in desk.tops}
         return {symbol: reason for symbol, reason in found.items() if reason is not None}
-
-    async def _refresh_risk(self) -> None:
-        """Rewrite the snapshots of the accounts that have something at stake."""
-        desk = self.engine.desk
-        accounts = {account for account, held in desk.held.items() if held}
-        accounts |= {account for account, pending in desk.pending.items() if pending}
-        untyped: Any = self.redis
-        try:
-            async with untyped.pipeline(transaction=False) as pipe:
-                for account in accounts:
-                    pipe.set(names.risk_key(account), encode(desk.snapshot(account)), ex=names.CACHE_TTL_S)
-                await pipe.execute()
-        except (RedisError, OSError) as error:
-            log.warning("risk_not_refreshed", error=str(error))
 
 
 def _ms(seconds: float) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -41,21 +41,25 @@ class LocalCommands:
     #: the ledger, for somebody waits
     prepare: Callable[[Command], Awaitable[None]]
     #: reads what a command is decided by and nobody has read yet
+    _undecided: set[str] = field(default_factory=set)
+    #: requestIds whose decision is on its way
 
     def serve(self, asked: Asked, command: Command) -> None:
-        """Begin to serve a command; the engine goes on meanwhile."""
-        self.spawn(f"command {asked.command}", self._serve(asked, command))
+        """Begin to serve a command; the engine goes on meanwhile.
+
+        Trap: the sweep brings it again and again until it is decided, and what it is decided by may take
+        long to read.
+        """
+        if asked.request_id not in self._undecided:
+            self._undecided.add(asked.request_id)
+            self.spawn(f"command {asked.command}", self._serve(asked, command))
 
     async def _serve(self, asked: Asked, command: Command) -> None:
-        # Before the claim: a command that waits too long for it expires like any other.
-        await self.prepare(command)
         try:
-            if not await self.requests.claim(asked.request_id, nonce=self.nonce):
-                self._too_late(asked)
+            if not await self._ours(asked, command):
                 return
-        except (RedisError, OSError) as error:
-            log.warning("claim_failed", request=asked.request_id, error=str(error))
-            return
+        finally:
+            self._undecided.discard(asked.request_id)
         if asked.request_id in self.engine.desk.requests:
             return
         asked = replace(asked, now=self.engine.now(), closed_because=self.engine.gate.closed_because)
@@ -72,6 +76,19 @@ class LocalCommands:
         if held and not answered:
             self.hurry()
             await self._answer(posting)
+
+    async def _ours(self, asked: Asked, command: Command) -> bool:
+        """Whether a command is ours to decide, with all there that it is decided by."""
+        # Before the claim: a command that waits too long for it expires like any other.
+        await self.prepare(command)
+        try:
+            if await self.requests.claim(asked.request_id, nonce=self.nonce):
+                return True
+        except (RedisError, OSError) as error:
+            log.warning("claim_failed", request=asked.request_id, error=str(error))
+            return False
+        self._too_late(asked)
+        return False
 
     def _too_late(self, asked: Asked) -> None:
         """Say so: behind a Redis that forgot nobody else may, and where somebody has, his word stands."""

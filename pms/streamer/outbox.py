@@ -1,13 +1,14 @@
 """The ordered outbox: memory changes at once, entries leave in order, nothing overtakes its entry.
 
 While Redis is away entries wait here and fills are booked on. A call whose reply was lost is made
-again as it was: the script finds itself written.
+again as it was: the script finds itself written. Between two calls there is room for other work that must
+not meet an append on its way.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -19,6 +20,7 @@ from pms.domain.posting import Posting
 log = structlog.get_logger()
 BATCH = 64
 RETRY_S = 0.2
+Work = Callable[[Sequence[Posting]], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Outbox:
         self._withdraw = withdraw
         self._sleep = sleep
         self._waiting: list[_Waiting] = []
+        self._between: Work | None = None
         self._something = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -56,6 +59,14 @@ class Outbox:
         self._empty.clear()
         self._something.set()
 
+    def between(self, work: Work) -> None:
+        """Do this once between two appends, told what waits then; what was asked before is not done.
+
+        Not while more waits than one append takes: postings do not wait for it.
+        """
+        self._between = work
+        self._something.set()
+
     def __len__(self) -> int:
         return len(self._waiting)
 
@@ -69,15 +80,14 @@ class Outbox:
             await self._something.wait()
             # One turn of the loop: frames that came in the same breath leave in the same call.
             await self._sleep(0)
-            batch = self._waiting[:BATCH]
-            held = await self._append([waiting.posting for waiting in batch])
-            del self._waiting[: len(batch)]
-            for waiting, good in zip(batch, held, strict=True):
-                self._settle(waiting, good=good)
-            self.flushed()
+            if self._waiting:
+                await self._journal_some()
             if not self._waiting:
-                self._something.clear()
                 self._empty.set()
+            if len(self._waiting) <= BATCH:
+                await self._do_between()
+            if not self._waiting and self._between is None:
+                self._something.clear()
 
     async def flush(self) -> None:
         """Journal what still waits once nothing else runs; nobody is told. Raises what `append` raises."""
@@ -85,6 +95,24 @@ class Outbox:
             batch = self._waiting[:BATCH]
             await self._journal.append([waiting.posting for waiting in batch])
             del self._waiting[: len(batch)]
+
+    async def _journal_some(self) -> None:
+        batch = self._waiting[:BATCH]
+        held = await self._append([waiting.posting for waiting in batch])
+        del self._waiting[: len(batch)]
+        for waiting, good in zip(batch, held, strict=True):
+            self._settle(waiting, good=good)
+        self.flushed()
+
+    async def _do_between(self) -> None:
+        work, self._between = self._between, None
+        if work is None:
+            return
+        try:
+            await work([waiting.posting for waiting in self._waiting])
+        except Exception as error:
+            log.exception("work_between_failed")
+            self.failed(error)
 
     def _settle(self, waiting: _Waiting, *, good: bool) -> None:
         """Tell what became of a posting; a fault in whoever hears it must not cost the ones behind."""

@@ -87,11 +87,14 @@ class Outside:
         self._woken.set()
 
     def gap_closed(self) -> None:
-        """The stream was away: look for fundings, and for income if the wallets say that some was missed."""
+        """The stream was away: look for fundings, and for income if the wallets say that some was missed.
+
+        And for settings: what it told of them meanwhile is told by nothing else.
+        """
         self._missing_at, self._funding_at = self.monotonic() + SETTLE_S, 0.0
         self._missing_tries = 0
         self._all_fundings = True
-        self._woken.set()
+        self.reconfigured()
 
     def reconfigured(self) -> None:
         """The exchange account's settings changed: read them anew."""
@@ -99,10 +102,16 @@ class Outside:
         self._woken.set()
 
     async def read_settings(self) -> None:
-        """Read margin type and leverage of every symbol, and the account's headroom."""
+        """Read the account's mode, and margin type and leverage of every symbol.
+
+        Trap: the feed may tell of another mode while the answer is under way; then both are read again.
+        """
         headroom = self.engine.desk.headroom
         self._settings_stale = False
         try:
+            multi_assets = await self.client.multi_assets_mode()
+            if not self._settings_stale:
+                self.engine.account_mode(multi_assets=multi_assets)
             rows = await self.client.symbol_configs()
         except BaseException:
             self._settings_stale = True

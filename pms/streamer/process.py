@@ -31,12 +31,13 @@ from pms.bus.journal import Journal
 from pms.bus.lead import LEASE_MS, Epoch, Lead, NotLeading
 from pms.bus.requests import Requests
 from pms.bus.rights import Rights
+from pms.bus.shown import Shown
 from pms.config import ConfigError, Settings
 from pms.contract import names
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.booking import note, prove_cursor
-from pms.domain.dead_man import DeadManSwitch
+from pms.domain.dead_man import DeadManSwitch, ended_ago
 from pms.domain.desk import Desk
 from pms.domain.fees import price_symbol
 from pms.domain.recalling import recalled
@@ -63,6 +64,7 @@ from pms.streamer.outside import Outside
 from pms.streamer.reconcile import Reconciler
 from pms.streamer.redis_clock import RedisClock
 from pms.streamer.risk import RiskGuard
+from pms.streamer.risk_views import RiskViews
 from pms.streamer.shown_algos import forget_ended
 from pms.streamer.start import (
     first_books,
@@ -309,6 +311,7 @@ class Streamer:
             DeadManSwitch(settings.dead_man_s * 1000),
             self._client,
             resting=self._desk.resting.symbols,
+            ended=lambda: ended_ago(self._desk.orders.values(), now=self._clock.now_ms()),
             unwell=self._watch.unwell,
             alarm=lambda detail: self._engine.raise_incident("dead_man_withheld", "critical", detail),
             monotonic=monotonic,
@@ -344,6 +347,7 @@ class Streamer:
             self._market.follow(symbol)
         await self._outbox.drained()
         await self._until_caught_up()
+        self._catch_up.settle_over()
         await self._outside.catch_up_once()
         await self._outbox.drained()
         await self._answer_forgotten()
@@ -368,6 +372,9 @@ class Streamer:
         keep("outside", self._outside.run)
         keep("lifeline", self._lifeline.run)
         keep("market_watch", self._market.watch)
+        shown = Shown(self._redis, nonce=self._nonce)
+        views = RiskViews(self._desk, self._outbox, shown, asyncio.sleep, self._world.monotonic)
+        keep("risk_views", views.run)
 
     # --- leading ---
 
@@ -459,8 +466,10 @@ class Streamer:
             )
         )
         self._outbox.add(opening)
-        await self._journal.show_incidents(self._desk.incidents.rows())
-        await self._outside.read_settings()
+        await self._journal.show_incidents(
+            self._desk.incidents.rows(), forgot_at=None if self._attention.same_redis else seq
+        )
+        await given_room(self._outside.read_settings)
         for order in list(self._desk.live.values()):
             if not self._attention.same_redis:
                 # Its projection may be gone.

@@ -130,7 +130,7 @@ class Reconciler:
 
     async def _orders(self, *, take: bool) -> Comparison:
         """Each live order on either side, by its id where the list alone would not prove it."""
-        listed = await self.client.open_orders(lane="background")
+        listed = await self.catch_up.forgotten.open_orders(lane="background")
         self.catch_up.weight += LISTING_WEIGHT
         live = [order for order in self.engine.desk.live.values() if not order.unproven]
         found: list[str] = []
@@ -171,9 +171,10 @@ class Reconciler:
         answer = await self._ask(order)
         name = f"{order.spec.symbol} {order.spec.client_order_id}"
         if answer is None:
+            state = order.state
             if take:
-                self.catch_up.vanished(order)
-            return [f"{name}: not found there, is {order.state} here"]
+                await self.catch_up.vanished(order)
+            return [f"{name}: not found there, was {state} here"]
         if _agrees(order, answer):
             return []
         state = order.state

@@ -17,15 +17,20 @@ class RedisClock:
     def __init__(self, redis: Redis, *, monotonic: Callable[[], float]) -> None:
         self._redis: Any = redis
         self._monotonic = monotonic
-        self._offset_ms = 0.0
+        self._offset_ms: float | None = None
 
     async def sync(self) -> None:
-        """Ask Redis for its time; half the round trip is taken off."""
+        """Ask Redis for its time, which was some moment of the round trip; nothing tells which.
+
+        So an answer moves us only as far as what it bounds: a slow one, which bounds little, hardly ever.
+        """
         before = self._monotonic()
         seconds, micros = await self._redis.time()
-        middle = (before + self._monotonic()) / 2
-        self._offset_ms = seconds * 1000 + micros / 1000 - middle * 1000
+        told_ms = seconds * 1000 + micros / 1000
+        least, most = told_ms - self._monotonic() * 1000, told_ms - before * 1000
+        known = (least + most) / 2 if self._offset_ms is None else self._offset_ms
+        self._offset_ms = min(max(known, least), most)
 
     def now_ms(self) -> int:
         """Now, in ms."""
-        return int(self._monotonic() * 1000 + self._offset_ms)
+        return int(self._monotonic() * 1000 + (self._offset_ms or 0.0))

@@ -47,8 +47,15 @@ class RiskGuard:
         takeover that was lost with Redis' tail is known by its trades, until that takeover is judged again.
         """
         self.watch.begin()
+        desk = self.engine.desk
+        for row in desk.incidents.of_kind(WAITS):
+            # Whoever waited and has closed all since stands in no tier, and no tick would concern him.
+            if row.subject in desk.accounts:
+                desk.unweighed.add(row.subject)
+            else:
+                self.engine.settle_incident(WAITS, row.subject, "who still waits is told of by name")
         self._on = True
-        for symbol in list(self.engine.desk.tops):
+        for symbol in list(desk.tops):
             self.ticked(symbol)
 
     def ticked(self, symbol: str) -> None:

@@ -185,3 +185,37 @@ async def test_a_new_webhook_gets_the_last_hour_and_not_the_history(site: Site) 
     assert await push(site.webhook) == 0
     site.clock.now -= 60_000
     assert await push(site.webhook) == 1
+
+
+async def test_what_redis_forgot_is_told_again_once_under_one_id_and_no_more(site: Site) -> None:
+    await site.drift("0.1")
+    await site.drift("0.2")
+    stands_at = site.desk.last_seq
+    rows = site.desk.incidents.rows()
+    await site.journal.show_incidents(rows, forgot_at=stands_at)
+    assert await site.redis.xlen(names.INCIDENT_CHANGES) == 2, "restarted, and nothing was lost"
+    newest = (await site.redis.xrevrange(names.INCIDENT_CHANGES, count=1))[0][0]
+    await site.redis.xdel(names.INCIDENT_CHANGES, newest)
+    assert await push(site.webhook) == 1
+    for _ in range(2):
+        # A start that dies behind this begins again.
+        await site.journal.show_incidents(rows, forgot_at=stands_at)
+    assert await push(site.webhook) == 1
+    await site.redis.flushall()
+    await site.journal.show_incidents(rows, forgot_at=None)
+    assert await push(site.webhook) == 0, "only a Redis that is another has forgotten"
+    await site.journal.show_incidents(rows, forgot_at=stands_at)
+    assert await push(site.webhook) == 1
+    told = [json.loads(body)["incident"]["evidence"]["difference"] for _, body in site.receiver.got]
+    assert told == ["0.1", "0.2", "0.2"]
+    _, second, third = (headers["X-PMS-Delivery"] for headers, _ in site.receiver.got)
+    assert second == third == f"{rows[0].seq}-{stands_at}"
+    assert await site.redis.hlen(names.INCIDENTS) == 1
+
+
+async def test_what_waits_for_the_journal_leaves_with_its_own_entry_alone(site: Site) -> None:
+    stands_at = site.desk.last_seq
+    opened = incident(site.desk, at=5, kind="drift", severity="critical", detail="x", subject="BTCUSDT")
+    await site.journal.show_incidents(site.desk.incidents.rows(), forgot_at=stands_at)
+    await site.write(opened)
+    assert await push(site.webhook) == 1

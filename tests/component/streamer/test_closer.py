@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from decimal import Decimal
@@ -208,3 +209,23 @@ async def test_who_is_not_closed_after_a_minute_is_told_of_whatever_the_reason(c
 async def test_whoever_is_to_go_to_the_house_after_all_gets_no_further_order(closing: Closing) -> None:
     closing.engine.desk.limits.take(mode("transfer"))
     assert closing.look() == []
+
+
+async def test_who_was_closed_before_a_new_life_looked_is_not_stuck_any_more(closing: Closing) -> None:
+    """The last life told of him, and recovery booked the trade that closed him: his mark is gone."""
+    desk = closing.engine.desk
+    closing.engine.raise_incident(STUCK, "critical", "not closed after a minute", subject="alice")
+    alice = desk.accounts["alice"]
+    alice.closing = Tier.NONE
+    desk.note_closing(alice)
+    running = asyncio.create_task(closing.closer.run())
+    await asyncio.sleep(0)  # it looks once, and then waits for a mark
+    running.cancel()
+    assert closing.incidents() == [(STUCK, "open"), (STUCK, "resolved")]
+    alice.closing = Tier.TAKEOVER
+    desk.note_closing(alice)
+    desk.instruments["BTCUSDT"] = replace(BTC, status="BREAK")
+    closing.look()
+    closing.now += LONG_MS + 1
+    closing.look()
+    assert closing.incidents()[-1] == (STUCK, "open"), "the next time is told of again"

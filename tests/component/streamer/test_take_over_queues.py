@@ -24,6 +24,8 @@ from pms.streamer.attention import MOST_TAKE_OVERS_PER_S, Attention
 from pms.streamer.engine import TAKE_OVER_S, Engine, Gate
 from pms.streamer.outbox import Outbox
 
+HANGS_S = 10.0
+"""Who waits for so long waits for ever."""
 BUSY = {Queue.COMMANDS, Queue.ORDERS, Queue.URGENT, Queue.SCHEDULE}
 
 
@@ -61,7 +63,14 @@ class Place:
         async def place(_: object, client_order_id: str) -> None:
             self.sent.append(client_order_id)
 
+        async def amend(_: object, client_order_id: str) -> None:
+            self.sent.append(f"amend {client_order_id}")
+            await self.room.wait()
+
+        self.room = asyncio.Event()
+        #: at the exchange, for amendments
         monkeypatch.setattr(attention, "place", place)
+        monkeypatch.setattr(attention, "amend", amend)
         trail = self.world.start("pms.trail_stop", positionId=self.world.position_id, callbackPct="1")
         self.world.conduct(trail.id)
         self.world.touch("59000", "59000.1")
@@ -145,3 +154,32 @@ async def test_a_stop_waits_behind_no_take_overs_of_others(here: Place) -> None:
     here.sent.clear()
     assert await here.looks(Queue.ORDERS) == []
     assert await here.looks(Queue.URGENT) == [here.of[Queue.URGENT]]
+
+
+async def test_nothing_waits_behind_an_amendment_that_waits_for_room(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coid = here.world.by_hand("SELL", "0.02", type="LIMIT", price="61000")
+    assert coid is not None
+    cancelled: list[str] = []
+
+    async def cancel(*_: object, client_order_id: str, **__: object) -> bool:
+        cancelled.append(client_order_id)
+        return True
+
+    monkeypatch.setattr(attention, "cancel", cancel)
+    here.world.ask("pms.amend", None, orderId=coid, price="61100")
+    here.now = here.world.now + int(TAKE_OVER_S * 1000)
+    for _ in range(3):
+        async with asyncio.timeout(HANGS_S):
+            assert await here.attention.attend(coid) is not None
+        await asyncio.sleep(0)
+    assert (here.sent, cancelled) == ([f"amend {coid}"], []), "it is sent once, however long it waits"
+    here.engine.desk.orders[coid].cancel_wanted = True
+    async with asyncio.timeout(HANGS_S):
+        await here.attention.attend(coid)
+    assert cancelled == [coid]
+    here.room.set()
+    await asyncio.gather(*here.attention.sending.values())
+    await asyncio.sleep(0)
+    assert here.attention.sending == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from pms.binance.errors import Unknown
@@ -24,20 +25,26 @@ class Exchange:
 
 
 class Trial:
-    def __init__(self) -> None:
-        self.exchange: Any = Exchange()
+    def __init__(self, exchange: Exchange | None = None) -> None:
+        self.exchange: Any = exchange or Exchange()
+        self.symbols, self.over = {"BTCUSDT"}, dict[str, int]()
         self.now_s = 0.0
         self.reason: str | None = None
         self.alarms: list[str] = []
         self.man = DeadMan(
             DeadManSwitch(),
             self.exchange,
-            resting=lambda: {"BTCUSDT"},
+            resting=lambda: self.symbols,
+            ended=lambda: self.over,
             unwell=lambda: self.reason,
             alarm=self.alarms.append,
             monotonic=lambda: self.now_s,
-            sleep=asyncio.sleep,
+            sleep=self.one_beat,
         )
+
+    async def one_beat(self, _: float) -> None:
+        """End the first of it: the loop has renewed once."""
+        raise asyncio.CancelledError
 
     def renew_at(self, second: float) -> list[tuple[str, int]]:
         self.now_s = second
@@ -80,3 +87,23 @@ def test_an_orderly_end_leaves_the_countdowns_running_unless_the_orders_are_to_b
     assert trial.exchange.calls == [("BTCUSDT", 120_000)]
     asyncio.run(trial.man.leave(keep_orders=True))
     assert trial.exchange.calls[1:] == [("BTCUSDT", 0)]
+
+
+def test_a_life_stops_what_the_one_before_left_running_where_nothing_rests_any_more() -> None:
+    first = Trial()
+    first.renew_at(0)
+    second = Trial(first.exchange)
+    second.now_s, second.symbols = 30.0, set()
+    second.over = {"BTCUSDT": 20_000, "ETHUSDT": 120_000}
+    with suppress(asyncio.CancelledError):
+        asyncio.run(second.man.run())
+    assert first.exchange.calls[1:] == [("BTCUSDT", 0)], "what ended long ago has run out"
+    assert second.man.state() == "idle"
+
+
+def test_what_is_off_touches_no_countdown() -> None:
+    trial = Trial()
+    trial.man.on, trial.over = False, {"BTCUSDT": 0}
+    with suppress(asyncio.CancelledError):
+        asyncio.run(trial.man.run())
+    assert (trial.exchange.calls, trial.man.switch.fuses) == ([], {})

@@ -1,0 +1,98 @@
+"""The sweep brings a command until it is decided; what it is decided by is read once meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+from redis.exceptions import ConnectionError as RedisAway
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
+
+from desk_maker import desk_at
+
+from pms.contract.reading import command_from
+from pms.domain.decisions import Asked
+from pms.streamer.engine import Engine, Gate
+from pms.streamer.local import LocalCommands
+from pms.streamer.outbox import Outbox
+
+TWAP = {
+    "subAccountId": "alice",
+    "symbol": "BTCUSDT",
+    "side": "BUY",
+    "totalSize": "1",
+    "lots": 2,
+    "duration": 600,
+    "profile": "volume",
+}
+
+
+class Reading:
+    """Serves commands over an exchange whose histories take until `read` is set."""
+
+    def __init__(self) -> None:
+        self.read, self.readings, self.away = asyncio.Event(), 0, False
+        self.tasks: list[asyncio.Task[None]] = []
+        outbox = Outbox(cast(Any, None), withdraw=lambda _: None, sleep=asyncio.sleep)
+        self.engine = Engine(desk_at(), outbox, gate=Gate(closed_because=None), redis_now_ms=lambda: 1_000)
+        self.local = LocalCommands(
+            engine=self.engine,
+            requests=cast(Any, SimpleNamespace(claim=self.claim)),
+            redis=cast(Any, None),
+            nonce="n",
+            sleep=asyncio.sleep,
+            monotonic=lambda: 0.0,
+            spawn=self.spawn,
+            hurry=lambda: None,
+            prepare=self.prepare,
+        )
+
+    async def claim(self, request_id: str, *, nonce: str) -> bool:
+        if self.away:
+            raise RedisAway
+        return True
+
+    async def prepare(self, _: object) -> None:
+        self.readings += 1
+        await self.read.wait()
+
+    def spawn(self, _: str, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.create_task(work))
+
+    async def swept(self, request_id: str) -> None:
+        command = command_from("pms.twap", {"requestId": request_id, **TWAP})
+        asked = Asked(
+            request_id=request_id, command="pms.twap", text="{}", at=1_000, deadline=6_000, now=1_000
+        )
+        self.local.serve(asked, command)
+        await asyncio.sleep(0)
+
+
+async def test_a_command_that_is_being_served_is_not_read_for_again() -> None:
+    slow, first, other = Reading(), str(uuid4()), str(uuid4())
+    for _ in range(20):
+        await slow.swept(first)
+    assert slow.readings == 1
+    await slow.swept(other)
+    assert slow.readings == 2, "another's is its own"
+    for task in slow.tasks:
+        task.cancel()
+
+
+async def test_one_that_came_to_nothing_is_served_with_the_next_sweep() -> None:
+    slow, request = Reading(), str(uuid4())
+    slow.read.set()
+    slow.away = True
+    await slow.swept(request)
+    await asyncio.gather(*slow.tasks)
+    slow.away = False
+    await slow.swept(request)
+    assert slow.readings == 2
+    assert request in slow.engine.desk.requests
+    slow.tasks[-1].cancel()
