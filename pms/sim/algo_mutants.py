@@ -50,7 +50,7 @@ def cancel_taken_for_over() -> Sequence[Patch]:
 
 @mutant("each order of an algo is for all of its target, whatever is filled", algos=True)
 def placed_for_all() -> Sequence[Patch]:
-    return [(conduct, "_quantity", _without_room)]
+    return [(conduct, "quantity_of", _without_room)]
 
 
 @mutant(

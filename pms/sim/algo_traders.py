@@ -20,6 +20,8 @@ LOOKS, LOOK_S = 8, 0.15
 PATIENCE_S = 5.0
 """Longer than any basket is to last: then its trader asks himself what it waits for."""
 
+SEE_OUT_S = 0.5
+
 BESIDE_SHARE, BESIDE_LEVELS = 0.7, (4, 20, 60)
 """How often an order rests beside a stop, and how far from the market."""
 
@@ -34,8 +36,25 @@ BEYOND_BP, PUSH_S = 30, 0.5
 ZERO = Decimal(0)
 
 
+class Patience:
+    """A trader's, which is over again and again."""
+
+    def __init__(self) -> None:
+        self._until = asyncio.get_running_loop().time() + PATIENCE_S
+
+    def over(self) -> bool:
+        """Whether it is over; then it begins anew."""
+        over = asyncio.get_running_loop().time() > self._until
+        self._until += PATIENCE_S if over else 0.0
+        return over
+
+
 class AlgoTraders:
-    """Plays errands. `ended`: is an algo over, as the journal has it; `lost`: how often it was cut."""
+    """Plays errands.
+
+    `ended`, `paused`: is an algo so, as the journal has it; `lost`: how often it was cut; `away`: is Redis
+    away, so that it may yet prove to have been.
+    """
 
     def __init__(
         self,
@@ -43,9 +62,12 @@ class AlgoTraders:
         exchange: SimExchange,
         *,
         ended: Callable[[str], bool],
+        paused: Callable[[str], bool],
         lost: Callable[[], int],
+        away: Callable[[], bool],
     ) -> None:
-        self._gateway, self._exchange, self._ended, self._lost = gateway, exchange, ended, lost
+        self._gateway, self._exchange = gateway, exchange
+        self._ended, self._paused, self._lost, self._away = ended, paused, lost, away
 
     async def play(self, errands: list[Errand]) -> None:
         """Run all errands, each from its time on."""
@@ -133,17 +155,27 @@ class AlgoTraders:
             await self._leave(errand, algo)
         if errand.leave in ("cancel", "cancel_all"):
             await self._see_to(algo_id, lost)
-        if kind.unwinds and errand.leave == "run":
-            await self._make_way(errand, algo_id)
-        first = 1 if scene.chance(0.5) else -1
-        late = errand.again
-        while errand.leave == "push" and not self._ended(algo_id):
+        if errand.leave == "run":
+            await self._see_out(errand, algo_id)
+        if errand.leave == "push":
+            await self._push_out(scene, algo_id, prices)
+
+    async def _push_out(self, scene: Scene, algo_id: str, prices: Sequence[Decimal]) -> None:
+        """Let the market go through all that an algo waits for, until it is over.
+
+        A take-profit has nothing to do while an order by hand closes all of its position: taken back then.
+        """
+        errand, first = scene.errand, 1 if scene.chance(0.5) else -1
+        late, patience = errand.again, Patience()
+        while not self._ended(algo_id):
             await self._push(errand.symbol, prices, sign=first)
             if late and not self._ended(algo_id):
                 # Once: what is opened against a resting exit expires it, and too often lets it wait a minute.
                 late = False
-                await asked(Task.TRADE, opening(scene))
+                await self._gateway.insist(Task.TRADE, opening(scene))
             await self._push(errand.symbol, prices, sign=-first)
+            if not self._ended(algo_id) and patience.over():
+                await self._take_back(errand)
 
     async def _leave(self, errand: Errand, algo: Fields) -> None:
         """Cancel all of the account, while somebody else there still wants the algo to go on."""
@@ -153,19 +185,32 @@ class AlgoTraders:
 
     async def _see_to(self, algo_id: str, lost: int) -> None:
         """Cancel an algo again whose cancel Redis has forgotten after it was answered."""
-        for _ in range(LOOKS):
+        looks = 0
+        while looks < LOOKS:
             await asyncio.sleep(LOOK_S)
+            looks += not self._away()
             if self._lost() > lost:
                 lost = self._lost()
                 await self._gateway.insist(Task.CANCEL_ALGO, {"algoId": algo_id})
 
-    async def _make_way(self, errand: Errand, algo_id: str) -> None:
-        """Take back orders by hand: one that would close the same position keeps unwinding waiting."""
-        await asyncio.sleep(PATIENCE_S)
+    async def _see_out(self, errand: Errand, algo_id: str) -> None:
+        """Let an algo run out, and see to what keeps it from that.
+
+        It pauses where the way of a stop was cleared of its order: he has it cancelled. An order by hand
+        that would close the same position keeps a basket's unwinding waiting: he takes that back.
+        """
+        patience = Patience()
         while not self._ended(algo_id):
-            for order in self._exchange.resting(f"PMS_{errand.account}_M_"):
-                await self._gateway.insist(Task.CANCEL, {"orderId": order})
-            await asyncio.sleep(PATIENCE_S)
+            await asyncio.sleep(SEE_OUT_S)
+            if self._paused(algo_id):
+                await self._gateway.insist(Task.CANCEL_ALGO, {"algoId": algo_id})
+            elif KINDS[errand.kind].unwinds and patience.over():
+                await self._take_back(errand)
+
+    async def _take_back(self, errand: Errand) -> None:
+        """Cancel the orders by hand of an account."""
+        for order in self._exchange.resting(f"PMS_{errand.account}_M_"):
+            await self._gateway.insist(Task.CANCEL, {"orderId": order})
 
     async def _push(self, symbol: str, prices: Sequence[Decimal], *, sign: int) -> None:
         """Let the market go up, or down, through all that an algo may wait for."""

@@ -8,6 +8,7 @@ What each kind's bound is follows from the commands as they were asked, in `algo
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -82,8 +83,10 @@ class Bounds:
         self._child: dict[str, Child] = {}
         self._guarded: dict[Place, dict[str, OrderRow]] = {}
         self._asked: dict[str, dict[str, Any]] = {}
-        self.swept: set[str | None] = set()
-        #: accounts of which all was cancelled
+        self.swept: dict[str, str | None] = {}
+        #: by cancel of all that was admitted, its account
+        self.cancelled: dict[str, set[str]] = defaultdict(set)
+        #: by algo, the cancels that were admitted: asked a second time, one keeps what it holds
 
     # --- what is journaled ---
 
@@ -142,11 +145,15 @@ class Bounds:
                 self._decided(books, entry, order, self.known[order.parent_id])
 
     def _commanded(self, name: str, request_id: str, text: str, decision: str) -> None:
-        if decision != "admitted" or name.removeprefix("pms.") not in {*BOUNDS, "cancel_all"}:
+        ours = {*BOUNDS, "cancel_all", "cancel_algo"}
+        if decision != "admitted" or name.removeprefix("pms.") not in ours:
             return
         fields = decode_object(text)
+        if name == Task.CANCEL_ALGO:
+            self.cancelled[fields["algoId"]].add(request_id)
+            return
         if name == Task.CANCEL_ALL:
-            self.swept.add(fields.get("subAccountId"))
+            self.swept[request_id] = fields.get("subAccountId")
             return
         algo_id = fields.get("algoId")
         if algo_id is None:
@@ -212,8 +219,15 @@ class Bounds:
             self._fail(TERMS, f"entry {entry.seq}: {coid} of bracket {algo_id}: {fault}", algo_id, coid)
 
     def forgotten(self, books: Fold) -> None:
-        """Redis lost its tail: an end that nobody remembers was none."""
+        """Redis lost its tail: an end or a cancel that nobody remembers was none, nor what slots were for."""
+        decided = {request for request, _ in books.tables["commands"]}
+        self.swept = {request: name for request, name in self.swept.items() if request in decided}
+        for asked in self.cancelled.values():
+            asked &= decided
         for algo_id, known in self.known.items():
+            for slot in known.slots:
+                remembered = books.tables["algo_slots"].get((algo_id, slot))
+                known.slots[slot] = ZERO if remembered is None else remembered.target
             row = books.tables["algos"].get((algo_id,))
             if row is None or row.status not in ENDED:
                 known.ended = None

@@ -163,7 +163,8 @@ def _alone(world: World, invariants: Invariants) -> None:
         if row.status == "failed":
             invariants.fail(ALONE_WELL, f"{known.kind} {algo_id} has failed: {row.reason}", algo_id)
         held = bounds.held(algo_id)
-        keeps = known.account in bounds.swept or known.asked.newest("onEnd") == "keep"
+        asked_to_keep = known.asked.newest("onEnd") == "keep" or len(bounds.cancelled[algo_id]) > 1
+        keeps = known.account in bounds.swept.values() or asked_to_keep
         if not keeps and held * known.asked.price > LEAST_NOTIONAL:
             detail = f"{known.kind} {algo_id} was to flatten, and left {held}: {row.reason}"
             invariants.fail(ALONE_WELL, detail, algo_id)

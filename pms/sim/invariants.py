@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from pms.contract import names
-from pms.contract.journal import Entry, FillRow, OrderRow, decode_entry
+from pms.contract.journal import CommandRow, Entry, FillRow, OrderRow, decode_entry
 from pms.contract.names import HOUSE
 from pms.db.upsert import Contradiction
+from pms.domain.algos.clearing import MAKES_WAY
 from pms.domain.orders import State
 from pms.sim.algos import Bounds
 from pms.sim.books import Fold
@@ -25,6 +26,7 @@ from pms.sim.liquidations import Liquidations
 from pms.sim.redis.commands import Reply
 from pms.sim.redis.keyspace import Stream
 from pms.sim.redis.server import Server, Words
+from pms.sim.shown import RISK, Shown
 from pms.venue import state as venue
 from pms.venue.rest.dispatch import Answer, Asked
 
@@ -63,6 +65,7 @@ class Invariants:
         self.opened = opened
         self._liquidations = Liquidations(self.fail, self._count)
         self.bounds = Bounds(exchange, self.fail, self._count)
+        self.shown = Shown(server, self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
         #: decided, and lost with the tail of Redis before anything was sent
@@ -73,6 +76,7 @@ class Invariants:
         self._decisions: dict[bytes, bytes] = {}
         self._results: dict[bytes, bytes] = {}
         self._rights: dict[bytes, bytes] = {}
+        self._decided: dict[str, CommandRow] = {}
         self._greatest_seq = 0
         self._greatest_event = 0
         self._refused_stamps: set[tuple[str, str]] = set()
@@ -81,6 +85,7 @@ class Invariants:
             b"HSET": self._hash_set,
             b"HSETNX": self._hash_set,
             b"SET": self._set,
+            b"DEL": self._deleted,
         }
         server.watch = self._watch
         exchange.asked = self._asked
@@ -126,8 +131,9 @@ class Invariants:
         self._paid(entry)
         for command in entry.rows.commands:
             self.checked["one decision a command"] += 1
-            known = self.journal.tables["commands"].get((command.request_id,))
-            if known is not None:
+            known = self._decided.setdefault(command.request_id, command)
+            # One that was delivered twice, both times too late, is told to be late twice.
+            if known is not command and {known.decision, command.decision} != {"expired"}:
                 detail = f"{command.request_id} was {known.decision} and is {command.decision}"
                 self.fail("one decision a command", detail, command.request_id)
         before = self.journal.tables["orders"]
@@ -140,6 +146,7 @@ class Invariants:
         except Contradiction as error:
             self.fail("rows are written once", str(error))
         self._liquidations.after(self.journal, entry)
+        self.shown.journaled(entry)
         for cursor in entry.rows.cursors:
             self._proven(cursor.symbol, cursor.trade_id)
 
@@ -253,6 +260,8 @@ class Invariants:
 
     def _set(self, words: Words) -> None:
         key, value = words[1], words[2]
+        if key.startswith(RISK):
+            self.shown.written(self.journal, key)
         if not key.startswith(RIGHT):
             return
         self.checked["one send right an order"] += 1
@@ -269,6 +278,11 @@ class Invariants:
         if not again:
             detail = f"{coid}: {before.decode()}, then {value.decode()}"
             self.fail("one send right an order", detail, coid)
+
+    def _deleted(self, words: Words) -> None:
+        for key in words[1:]:
+            if key.startswith(RISK):
+                self.shown.written(self.journal, key)
 
     def _permitted(self, coid: str) -> None:
         """A right is of the present epoch, and in time."""
@@ -332,6 +346,7 @@ class Invariants:
     def forget_lost(self) -> None:
         """Redis lost its tail: what PostgreSQL and the rest of the journal hold is what is journaled."""
         self.tail_lost += 1
+        self.shown.lost()
         self.journal = self._books().copy()
         stream = self._server.keys.of_kind(JOURNAL, Stream)
         if stream is not None:
@@ -339,6 +354,7 @@ class Invariants:
                 entry = decode_entry(fields[1])
                 if entry.prev == self.journal.applied:
                     self.journal.take(entry)
+        self._decided = {row.request_id: row for row in self.journal.tables["commands"].values()}
         self.bounds.forgotten(self.journal)
         for written, name in ((self._decisions, b"decision"), (self._results, b"result")):
             for key in list(written):
@@ -358,6 +374,12 @@ class Invariants:
     def order_of(self, symbol: str, client_order_id: str) -> venue.Order | None:
         """The exchange's order of an id of ours."""
         return self._exchange.account.latest_by_client_id.get((symbol, client_order_id))
+
+    def paused(self, algo_id: str) -> bool:
+        """Whether an algo waits for its trader although he has not paused it, as far as anybody remembers."""
+        row = self.journal.tables["algos"].get((algo_id,))
+        made_way = row is not None and MAKES_WAY in (row.reason or "")
+        return row is not None and row.status == "paused" and (made_way or self.tail_lost > 0)
 
     def trade_of(self, symbol: str, order_id: int, trade_id: int) -> venue.Trade | None:
         """The account's trade, newest first: that is where it nearly always is."""

@@ -23,6 +23,9 @@ ENTRY = "a liquidation is one entry"
 ONCE = "a tier fires once until armed"
 OWED = "the house owes what it took over"
 PAID = "debts are paid once"
+CANCELS = {"CANCEL", "TAKEOVER"}
+"""The actions behind which no order of the account is wanted."""
+
 Fail = Callable[..., None]
 
 
@@ -76,6 +79,8 @@ class Liquidations:
     checked: Callable[[str], None]
     _before: dict[str, Standing] = field(default_factory=dict)
     _owed: dict[str, Decimal] = field(default_factory=dict)
+    _cancelled_at: dict[str, int] = field(default_factory=dict)
+    #: by account, when its orders were last cancelled by a tier
 
     def before(self, books: Fold, entry: Entry) -> None:
         """Look at the books as they are before an entry."""
@@ -112,6 +117,7 @@ class Liquidations:
             self.checked(ENTRY)
             self.checked(ONCE)
             mine = [row for row in rows.liquidations if row.sub_account_id == account]
+            self._cancelled_at.update((account, row.at) for row in mine if row.action in CANCELS)
             for fault in (
                 *self._lines(books, account, mine),
                 *self._moved(books, account, mine),
@@ -215,16 +221,18 @@ class Liquidations:
             if weight.crossed(now.lines.back_to) and weight.need != now.lines.back_to * weight.equity:
                 yield ENTRY, f"too little was taken: {weight}"
 
-    @staticmethod
-    def _orders_of(books: Fold, account: str, rows: list[LiquidationRow]) -> Iterator[tuple[str, str]]:
-        """Behind a tier that cancels no order is wanted and no algo runs; what went keeps no order."""
+    def _orders_of(self, books: Fold, account: str, rows: list[LiquidationRow]) -> Iterator[tuple[str, str]]:
+        """Behind a tier that cancels no order is wanted and no algo runs; what went keeps no order.
+
+        One that was admitted since can but close, and may go on while the account is deleveraged.
+        """
         if not any(LEVELS.get(row.action, 0) >= LEVELS["CANCEL"] for row in rows):
             return
         gone = {row.symbol for row in rows if row.quantity}
         for order in live_orders(books, account):
             if order.symbol in gone:
                 yield ENTRY, f"{order.client_order_id} is still its own, and {order.symbol} is not"
-            if not order.cancel_wanted:
+            if not order.cancel_wanted and order.admitted_at <= self._cancelled_at.get(account, 0):
                 yield ENTRY, f"{order.client_order_id} is still wanted"
         for algo in books.tables["algos"].values():
             if algo.sub_account_id == account and algo.status not in ENDED:
@@ -238,10 +246,12 @@ class Liquidations:
         for line in entry.rows.ledger:
             sums = paid if line.reason == "INSURANCE" else moved
             sums[line.sub_account_id] = sums.get(line.sub_account_id, ZERO) + line.amount
+        # What was taken over at its very cost moved no money, and left a debt of fees all the same.
+        left_flat = {*moved, *(row.sub_account_id for row in entry.rows.liquidations)} - {HOUSE, INSURANCE}
         owed = {
-            name: -(self._before[name].balance + amount)
-            for name, amount in moved.items()
-            if name not in (HOUSE, INSURANCE) and not standing(books, name).held
+            name: -(self._before[name].balance + moved.get(name, ZERO))
+            for name in sorted(left_flat)
+            if not standing(books, name).held
         }
         wanted = {name: amount for name, amount in owed.items() if amount > 0}
         fund = min(sum(wanted.values(), ZERO), max(ZERO, self._before[INSURANCE].balance))

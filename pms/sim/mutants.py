@@ -314,6 +314,11 @@ def forgotten_right_is_none() -> Sequence[Patch]:
     return [(attention.Attention, "same_redis", _AlwaysTrue())]
 
 
+@mutant("what an entry moves of an account without telling of it is shown as before")
+def moved_and_shown_as_before() -> Sequence[Patch]:
+    return [(journal, "_moved", lambda entry: {})]
+
+
 @mutant("an order's projection is written once")
 def projection_forgotten() -> Sequence[Patch]:
     real = journal._project

@@ -114,7 +114,12 @@ async def _play(
     exchange = loop.create_task(world.run_exchange())
     world.start_all(lists=any(step.door == "list" for step in steps))
     traders = AlgoTraders(
-        world.gateway, world.exchange, ended=invariants.bounds.ended, lost=lambda: invariants.tail_lost
+        world.gateway,
+        world.exchange,
+        ended=invariants.bounds.ended,
+        paused=invariants.paused,
+        lost=lambda: invariants.tail_lost,
+        away=lambda: not world.server.up,
     )
     playing = [
         loop.create_task(world.gateway.play(steps)),

@@ -341,9 +341,9 @@ class System:
 
         await until(folded, "the journal to be folded")
 
-    async def audit(self, *, settle_s: int = 20) -> dict[str, Any]:
+    async def audit(self) -> dict[str, Any]:
         """Let the independent reader compare venue, PostgreSQL and engine; fails unless they agree."""
-        return dict(json.loads(await self.cli("audit", "--json", "--settle", str(settle_s))))
+        return dict(json.loads(await self.cli("audit", "--json", "--settle", "20")))
 
     async def cli(self, *words: str) -> str:
         """Run `pms` as an operator would; fails unless it succeeds, else returns what it printed."""

@@ -71,14 +71,27 @@ async def live(system: System, algo_id: str, *, kind: str = "chase") -> dict[str
     return found[0]
 
 
+async def sold_to(system: System, algo_id: str) -> dict[str, Any]:
+    """Sell to whatever rests of a chase until it is filled: it and the market move between two looks."""
+    seen: dict[str, Any] = {}
+
+    async def filled() -> bool:
+        seen.update(await shown(system, "chase", algo_id))
+        for each in await at_venue(system, algo_id):
+            await system.sweep_to(Decimal(each["price"]), "2")
+        return seen.get("status") == "finished"
+
+    await until(filled, f"chase {algo_id} to be filled", seconds=30, tell=lambda: str(seen))
+    return seen
+
+
 async def test_a_chase_rests_and_is_filled_exactly(system: System) -> None:
     terms = {**CHASE, "stalkOffset": "0.1", "stalkMode": "trail"}
     started = await system.ask("pms.chase", subAccountId="alice", **terms)
     assert started["success"], started
     algo_id = started["details"]["algoId"]
-    order = await live(system, algo_id)
-    await system.sweep_to(Decimal(order["price"]), "2")
-    seen = await stands(system, "chase", algo_id, "finished")
+    await live(system, algo_id)
+    seen = await sold_to(system, algo_id)
     assert (Decimal(seen["filled"]), seen["liveOrders"]) == (Decimal("0.5"), 0)
     rows = await ours(system, algo_id)
     assert sum(row.filled_qty for row in rows) == Decimal("0.5")
@@ -113,16 +126,7 @@ async def test_a_chase_goes_on_behind_the_death_of_streamer_and_workers(system: 
     await system.restart("streamer")
     await system.sweep_to(Decimal(order["price"]), "0.2")
     system.start("worker-orders")
-    seen: dict[str, Any] = {}
-
-    async def filled() -> bool:
-        """Sell to whatever rests of it; the market that was swept may come to it by itself."""
-        seen.update(await shown(system, "chase", algo_id))
-        for each in await at_venue(system, algo_id):
-            await system.sweep_to(Decimal(each["price"]), "2")
-        return seen.get("status") == "finished"
-
-    await until(filled, f"chase {algo_id} to be filled", seconds=30, tell=lambda: str(seen))
+    seen = await sold_to(system, algo_id)
     assert Decimal(seen["filled"]) == Decimal("0.5")
     assert sum(row.filled_qty for row in await ours(system, algo_id)) == Decimal("0.5")
     assert (await system.audit())["agrees"]

@@ -163,8 +163,7 @@ async def agrees(system: CrashSystem, crashed: Crashed) -> None:
     assert [tuple(row) for row in stored] == journaled[: len(stored)]
     assert len(stored) >= sum(verdict.actions.values())
     await closed_at_the_exchange(system)
-    # What a life that was killed showed last of an account may stand for the half minute that it is kept.
-    assert (await system.audit(settle_s=45))["agrees"]
+    assert (await system.audit())["agrees"]
 
 
 async def closed_at_the_exchange(system: CrashSystem) -> None:

@@ -320,6 +320,10 @@ class Pipeline:
     def lpush(self, name: str, *values: Argument) -> Pipeline:
         return self._add("LPUSH", name, *values)
 
+    def xadd(self, name: str, fields: Mapping[str, Argument], *, maxlen: int) -> Pipeline:
+        told = (part for field in fields.items() for part in field)
+        return self._add("XADD", name, "MAXLEN", "~", maxlen, "*", *told)
+
     def time(self) -> Pipeline:
         return self._add("TIME")
 

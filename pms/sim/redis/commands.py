@@ -117,6 +117,9 @@ def _set(server: Server, words: list[bytes]) -> Reply:
         if option == b"NX":
             if server.keys.get(key) is not None:
                 return None
+        elif option == b"XX":
+            if server.keys.get(key) is None:
+                return None
         elif option in (b"EX", b"PX") and options:
             span = number(options.pop(0)) * (1000 if option == b"EX" else 1)
             if span <= 0:

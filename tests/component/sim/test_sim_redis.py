@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
@@ -130,6 +130,27 @@ journals = st.builds(
     requests,
     orders,
 )
+
+
+def show(nonce: str, seq: int, text: str, *, always: tuple[int, int]) -> Step:
+    keys = [names.EPOCH, names.JOURNAL, names.risk_key("a"), names.risk_key("b")]
+    return script("show", keys, nonce, seq, SECONDS, text, always[0], text, always[1])
+
+
+shows = st.builds(
+    lambda n, seq, text, a, b: show(n, seq, text, always=(a, b)),
+    nonces,
+    st.integers(0, 4),
+    texts,
+    st.integers(0, 1),
+    st.integers(0, 1),
+)
+LED = [script("lead", [names.LEASE, names.EPOCH], "n1", SECONDS, verb, 0) for verb in ("take", "open")]
+SHOWN = [
+    show("n1", 0, "first", always=(1, 0)),
+    show("n1", 0, "then", always=(0, 0)),
+    show("n2", 0, "x", always=(1, 1)),
+]
 closings = st.builds(
     lambda o, signed: script("close_right", [names.right_key(o)], signed, SECONDS),
     orders,
@@ -212,6 +233,8 @@ steps = st.one_of(
     closings,
     journals,
     journals,
+    shows,
+    shows,
     budgets,
     tells,
     commands,
@@ -333,6 +356,7 @@ async def on_real(url: str, plan: list[Step]) -> tuple[list[Any], dict[bytes, An
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=st.lists(steps, min_size=3, max_size=25))
+@example(plan=[*LED, *SHOWN])
 def test_the_double_does_what_redis_does(redis_url: str, plan: list[Step]) -> None:
     real = asyncio.run(on_real(redis_url, plan))
     double = on_double(plan)
@@ -351,5 +375,6 @@ def test_every_script_of_ours_is_compared() -> None:
         "take_right",
         "close_right",
         "journal",
+        "show",
     }
     assert {path.stem for path in Path(LUA).glob("*.lua")} == compared

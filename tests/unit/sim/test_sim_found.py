@@ -70,6 +70,14 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
 
 WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
     "a resume on its way does not undo a cancel of all": (6, []),
+    "the house waits for the proof that an order handed to it was never sent": (
+        92000146,
+        [Fault(3227, "paused", "orders", ms=300), Fault(3338, "redis_paused", ms=900)],
+    ),
+    "an order whose amendment Redis forgot is not full by its old total": (
+        65007232,
+        [Fault(1095, "redis_tail_lost", ms=309)],
+    ),
 }
 
 
