@@ -74,6 +74,13 @@ WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
         92000146,
         [Fault(3227, "paused", "orders", ms=300), Fault(3338, "redis_paused", ms=900)],
     ),
+    "who cancelled all before Redis was emptied keeps what is held": (
+        200000627,
+        [
+            Fault(2066, "rest_throttled", "orders", "POST /fapi/v1/order", ms=2500),
+            Fault(2634, "redis_emptied", ms=2500),
+        ],
+    ),
     "an order whose amendment Redis forgot is not full by its old total": (
         65007232,
         [Fault(1095, "redis_tail_lost", ms=309)],
