@@ -223,7 +223,7 @@ class Bounds:
         decided = {request for request, _ in books.tables["commands"]}
         self.swept = {request: name for request, name in self.swept.items() if request in decided}
         for asked in self.cancelled.values():
-            asked &= decided
+            asked.intersection_update(decided)
         for algo_id, known in self.known.items():
             for slot in known.slots:
                 remembered = books.tables["algo_slots"].get((algo_id, slot))
