@@ -70,6 +70,8 @@ class Invariants:
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
         #: decided, and lost with the tail of Redis before anything was sent
         self.answered_s: dict[str, float] = {}
+        self.given_back: set[str] = set()
+        #: orders of the house's that were their accounts' again when Redis lost the takeover
         self.tail_lost = 0
         self.placed: Counter[str] = Counter()
         self._sent_for: dict[str, str] = {}
@@ -347,6 +349,7 @@ class Invariants:
         """Redis lost its tail: what PostgreSQL and the rest of the journal hold is what is journaled."""
         self.tail_lost += 1
         self.shown.lost()
+        taken = self._taken()
         self.journal = self._books().copy()
         stream = self._server.keys.of_kind(JOURNAL, Stream)
         if stream is not None:
@@ -354,6 +357,7 @@ class Invariants:
                 entry = decode_entry(fields[1])
                 if entry.prev == self.journal.applied:
                     self.journal.take(entry)
+        self.given_back |= taken - self._taken()
         self._decided = {row.request_id: row for row in self.journal.tables["commands"].values()}
         self.bounds.forgotten(self.journal)
         for written, name in ((self._decisions, b"decision"), (self._results, b"result")):
@@ -364,6 +368,10 @@ class Invariants:
         for key in list(self._rights):
             if self._server.keys.get(key) is None:
                 del self._rights[key]
+
+    def _taken(self) -> set[str]:
+        orders = self.journal.tables["orders"].values()
+        return {row.client_order_id for row in orders if row.sub_account_id == HOUSE}
 
     _books: Callable[[], Fold] = Fold
 

@@ -307,9 +307,8 @@ def _lie(invariants: Invariants, asked: Asked, answer: dict[str, Any]) -> str | 
     )
     final = invariants.journal.tables["orders"].get((coid,))
     if answer.get("code") == Code.TAKEN_OVER:
-        # To its account it is gone, whatever the exchange still makes of it for the house; where Redis lost
-        # the takeover, and it was never at the exchange, that was no lie either.
-        if theirs is None and invariants.tail_lost:
+        # To its account it is gone, whatever the exchange still makes of it for the house.
+        if coid in invariants.given_back:
             return None
         owner = None if final is None else final.sub_account_id
         return None if owner == HOUSE else f"was told {answer['code']}, and {coid} is {owner}'s"
