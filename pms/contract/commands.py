@@ -26,7 +26,7 @@ TTL_RANGE_MS = (100, 60_000)
 MOST_IN_BATCH = 20
 MOST_DIGITS = 30
 MOST_ID = 64
-"""Characters of an order's id: ours have 36, the exchange's 19. Python reads no number of thousands of digits."""
+"""Characters of an order's id: ours have 36, the exchange's 19. Python reads no number of thousands."""
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,35}")
 
