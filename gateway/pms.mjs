@@ -10,8 +10,8 @@
  *   await save('position', pms.position);                // after events were handed on
  *
  * Three rules keep money safe, and this file keeps them:
- *  1. No automatic retry, no offline queue: a command whose reply was lost may have arrived. Ask again
- *     with the SAME requestId (submit or result); it gets the first answer and makes one order.
+ *  1. No automatic retry, no offline queue: a command whose reply was lost may have arrived. Submit again
+ *     with the SAME requestId, the error's where none was given; it gets the first answer and makes one order.
  *  2. `success: true` with state `placing` or `unknown` means admitted, not yet proven. Events follow.
  *  3. Prices and quantities are strings: a JS number cannot hold every decimal.
  *
@@ -53,6 +53,14 @@ export class Undecided extends Error {
   }
 }
 
+/** Redis did not confirm the command, which may have arrived: submit it again with this `requestId`. */
+export class Unconfirmed extends Error {
+  constructor(requestId, cause) {
+    super(`${requestId} may have arrived (${cause.message}); submit it again with the same requestId`, { cause });
+    this.requestId = requestId;
+  }
+}
+
 /**
  * Emits `event` (PmsEvent, each once, in order for a sub-account), `resync` ({since, first}: events were
  * trimmed before they were read, so read every account anew) and `connection` (Error, or null when back).
@@ -84,6 +92,8 @@ export class Gateway extends EventEmitter {
 
   /**
    * Record a command, wake its worker, and await the result.
+   *
+   * Rejects with Unconfirmed or Undecided, which carry the `requestId`; with TypeError where nothing was sent.
    * @param {string} command task name, e.g. `pms.trade`
    * @param {object} fields the command; a missing requestId is drawn
    * @returns {Promise<Result>}
@@ -94,7 +104,8 @@ export class Gateway extends EventEmitter {
     const queue = URGENT.has(command) ? 'urgent' : 'commands';
     const [kind, earlier] = await this.#commands.pmsSubmit(
       `pms:request:${requestId}`, 'pms:requests:open', 'pms:inbox', queue,
-      requestId, command, text, ttl(fields.ttlMs), RECORD_KEPT_S, wakeUp(command, requestId, queue), 'record');
+      requestId, command, text, ttl(fields.ttlMs), RECORD_KEPT_S, wakeUp(command, requestId, queue), 'record',
+    ).catch((error) => { throw new Unconfirmed(requestId, error); });
     if (kind === 'conflict') {
       return {
         success: false, requestId, command, code: 'REQUEST_ID_REUSED', field: 'requestId',

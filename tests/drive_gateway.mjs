@@ -19,7 +19,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const order = JSON.parse(line);
   operations[order.op](order).then(
     (answer) => say({ id: order.id, answer }),
-    (error) => say({ id: order.id, error: error.constructor.name }),
+    (error) => say({ id: order.id, error: error.constructor.name, requestId: error.requestId }),
   );
 }
 await pms.close();

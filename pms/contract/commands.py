@@ -25,7 +25,10 @@ PositionSide = Literal["BOTH", "LONG", "SHORT"]
 TTL_RANGE_MS = (100, 60_000)
 MOST_IN_BATCH = 20
 MOST_DIGITS = 30
-_ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9-]{0,35}$")
+MOST_ID = 64
+"""Characters of an order's id: ours have 36, the exchange's 19. Python reads no number of thousands."""
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,35}")
 
 
 def read_side(value: object) -> object:
@@ -40,7 +43,7 @@ def upper(value: object) -> object:
 
 
 def _account(value: object) -> object:
-    if not isinstance(value, str) or not _ACCOUNT.match(value):
+    if not isinstance(value, str) or not _ACCOUNT.fullmatch(value):
         raise ValueError("must be 1 to 36 letters, digits or dashes")
     return value
 
@@ -75,7 +78,7 @@ def _order_id(value: object) -> object:
 
 AccountId = Annotated[str, BeforeValidator(_account)]
 Symbol = Annotated[str, BeforeValidator(upper), Field(min_length=1, max_length=40)]
-OrderId = Annotated[str, BeforeValidator(_order_id), Field(min_length=1)]
+OrderId = Annotated[str, BeforeValidator(_order_id), Field(min_length=1, max_length=MOST_ID)]
 Group = Annotated[str, BeforeValidator(_account), Field(description="1 to 36 letters, digits or dashes.")]
 Scope = Annotated[str, BeforeValidator(_scope)]
 Setting = Annotated[

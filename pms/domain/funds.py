@@ -13,8 +13,9 @@ What takes money from a sub-account is judged by what it can spare, and only whi
     closed       while admission is closed, trades may be unbooked: nothing goes out of a sub-account.
     no price     a position without a price in sync has a loss that nobody knows: nothing goes out.
 
-Trap: the house gives even while one of its own positions has no price, or a symbol that is listed no more
-would hold every deposit back; that position is valued at its entry.
+Trap: the house gives what it is worth, whatever margin its positions would hold back in our books: what it
+took over or began with is margined by the exchange alone. It gives even while one of its own positions has no
+price, or a symbol that is listed no more would hold every deposit back.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from pms.domain.desk import Desk
 from pms.domain.insurance import open_insurance
 from pms.domain.liquidating import refuse_liquidating
 from pms.domain.posting import Posting
+
+ZERO = Decimal(0)
 
 
 def transfer(desk: Desk, asked: Asked, command: Transfer) -> Posting:
@@ -107,7 +110,8 @@ def _check_spare(desk: Desk, asked: Asked, payer: str, amount: Decimal, *, field
         if asked.closed_because is not None:
             raise Refusal(Code.NOT_READY, f"admission is closed: {asked.closed_because}")
         check_priced(desk, payer, field=field)
-    spare = min(desk.available_margin(payer), account.balance)
+    free = _worth_of_house(desk) if payer == HOUSE else desk.available_margin(payer)
+    spare = min(free, account.balance)
     if amount > spare:
         raise Refusal(
             Code.BALANCE,
@@ -116,6 +120,15 @@ def _check_spare(desk: Desk, asked: Asked, payer: str, amount: Decimal, *, field
             limit=plain(spare),
             actual=plain(amount),
         )
+
+
+def _worth_of_house(desk: Desk) -> Decimal:
+    """The house's equity; where a symbol is out of sync, less what was lost there by its last price."""
+    worth = desk.equity(HOUSE)
+    for position in desk.held.get(HOUSE, {}).values():
+        if position.symbol not in desk.tops:
+            worth += min(position.unrealized(desk.valued_at(desk.exposure(position))), ZERO)
+    return booked(worth)
 
 
 def _moved(

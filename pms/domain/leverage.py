@@ -5,8 +5,8 @@ what is open and of what may still trade; an order that was admitted before keep
 that it was placed with, and that one says nothing any more.
 
 Trap: less leverage holds more margin back. It is refused where that would leave less than nothing, and
-while a position has no price. More leverage only frees margin, and is bounded by the exchange's bracket of
-what is open and may still trade.
+while a position has no price. More leverage only frees margin, and is bounded by the sub-account's limit and
+by the exchange's bracket of what is open and may still trade.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pms.domain.desk import Desk
 from pms.domain.funds import check_priced
 from pms.domain.instrument import Instrument
 from pms.domain.leverage_brackets import check_raised
+from pms.domain.limit_checks import check_set_leverage
 from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.rows import position_row, position_view
@@ -32,11 +33,13 @@ def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:
     """Change the leverage and tell what it makes of the margin; raises Refusal."""
     account = trading_account(desk, command.sub_account_id).id
     symbol, leverage = command.symbol, command.leverage
-    check_raised(desk, account, _within_range(desk, symbol, leverage), leverage=leverage)
+    instrument = _within_range(desk, symbol, leverage)
     positions = desk.positions_in(account, symbol)
     was, before = positions[0].leverage, desk.snapshot(account)
     ordered = any(symbol == of for of, _ in desk.pending.get(account, {}))
-    stood = was if ordered else desk.standing_leverage(account, symbol) or asked.default_leverage
+    standing = was if ordered else desk.standing_leverage(account, symbol)
+    check_set_leverage(desk, account, symbol, leverage=leverage, standing=standing)
+    check_raised(desk, account, instrument, leverage=leverage)
     if leverage < was:
         check_priced(desk, account, field="leverage")
     desk.set_leverage(account, symbol, leverage)
@@ -65,7 +68,7 @@ def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:
         account=account,
         symbol=symbol,
         leverage=str(leverage),
-        was=str(stood),
+        was=str(standing or asked.default_leverage),
         marginUsed=plain(after.margin_used),
     )
 

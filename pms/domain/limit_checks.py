@@ -33,19 +33,28 @@ def check_limits(desk: Desk, asked: Asked, stake: Stake, top: Top) -> None:
 
 
 def check_leverage(desk: Desk, stake: Stake, *, leverage: int, held: Position | None) -> None:
-    """The leverage limit; what only reduces may keep the position's own."""
-    most = desk.limits.of(stake.account, limits.LEVERAGE, stake.symbol)
-    if most is None or leverage <= most:
-        return
+    """The leverage limit of an order; what only reduces may keep the position's own."""
     if held is not None and held.leverage == leverage and not stake.opens:
         return
-    raise Refusal(
-        Code.LEVERAGE_LIMIT,
-        f"{stake.account} may have a leverage of {plain(most)} in {stake.symbol} at most",
-        field="leverage",
-        limit=plain(most),
-        actual=leverage,
-    )
+    _check_leverage(desk, stake.account, stake.symbol, leverage)
+
+
+def check_set_leverage(desk: Desk, account: str, symbol: str, *, leverage: int, standing: int | None) -> None:
+    """The leverage limit of a command; no more than what stands passes: it borrows nothing."""
+    if standing is None or leverage > standing:
+        _check_leverage(desk, account, symbol, leverage)
+
+
+def _check_leverage(desk: Desk, account: str, symbol: str, leverage: int) -> None:
+    most = desk.limits.of(account, limits.LEVERAGE, symbol)
+    if most is not None and leverage > most:
+        raise Refusal(
+            Code.LEVERAGE_LIMIT,
+            f"{account} may have a leverage of {plain(most)} in {symbol} at most",
+            field="leverage",
+            limit=plain(most),
+            actual=leverage,
+        )
 
 
 def _check_state(desk: Desk, stake: Stake) -> None:

@@ -120,6 +120,7 @@ BAD_COMMANDS = [
     bad("exchange id unknown", CANCEL, "UNKNOWN_ORDER", "orderId", orderId=999_999_999_999),
     bad("order over", CANCEL, "ORDER_CLOSED", "orderId", orderId=lambda facts: facts.filled),
     bad("an order that is a truth", CANCEL, "BAD_FIELD", "orderId", orderId=True),
+    bad("an order of more digits than a number has", CANCEL, "BAD_FIELD", "orderId", orderId="9" * 4301),
     bad("an order that is a list", CANCEL, "BAD_FIELD", "orderId", orderId=["PMS_alice_M_1"]),
     bad("cancel-all with a typo", CANCEL_ALL, "UNKNOWN_FIELD", "subaccountId", subaccountId="bob"),
     bad("cancel-all of nobody", CANCEL_ALL, "UNKNOWN_ACCOUNT", "subAccountId", subAccountId="nobody"),
@@ -202,6 +203,7 @@ BAD_COMMANDS = [
         price=lambda facts: facts.resting_price,
     ),
     # --- accounts ---
+    bad("account with a line's end", CREATE, "BAD_FIELD", "subAccountId", subAccountId="carol\n"),
     bad("account exists", CREATE, "ACCOUNT_EXISTS", "subAccountId", subAccountId="alice"),
     bad("account with a taken tag", CREATE, "ACCOUNT_EXISTS", "subAccountId", subAccountId="longname-b"),
     bad("account without a name", CREATE, "MISSING_FIELD", "subAccountId"),

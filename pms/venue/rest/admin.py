@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -31,6 +32,7 @@ from pms.venue.ws.server import WebSocketFace
 encode = msgspec.json.Encoder().encode
 MAX_WAIT_S = 60.0
 LAST_ORDER_ID = 1 << 62
+WHOLE = re.compile(r"[0-9]{1,19}")
 # The operator's lists are whole; they take as long as what is asked for is
 ALL = 1 << 31
 Handler = Callable[[web.Request], Awaitable[object]]
@@ -165,7 +167,7 @@ class AdminFace:
 
     async def _fault(self, request: web.Request) -> object:
         """One rule; with ?hits=N&timeout=S the answer waits until it has fired N times."""
-        fault = self._venue.faults.rules.get(int(request.match_info["id"]))
+        fault = self._venue.faults.rules.get(_whole(request.match_info["id"], "id"))
         if fault is None:
             raise AdminError("id names no fault in force")
         hits = _whole(request.query.get("hits", "0"), "hits")
@@ -359,8 +361,8 @@ def _is_loopback(remote: str | None) -> bool:
 
 
 def _whole(text: str, name: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise AdminError(f"{name} must be a whole number")
+    if WHOLE.fullmatch(text) is None:
+        raise AdminError(f"{name} must be a whole number of 19 digits at most")
     return int(text)
 
 

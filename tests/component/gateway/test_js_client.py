@@ -10,13 +10,14 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 import pytest
+from lossy import LossySocket
 from redis.asyncio import Redis
 
 from pms.bus.connection import connect
 from pms.bus.requests import Requests
 from pms.contract import names
 
-Start: TypeAlias = Callable[[], Awaitable[Any]]
+Start: TypeAlias = Callable[..., Awaitable[Any]]
 TRADE = {"subAccountId": "alice", "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.010", "leverage": 10}
 
 
@@ -100,6 +101,32 @@ async def test_no_answer_is_an_error_that_names_itself_and_the_answer_can_be_ask
     later = client.ask("result", requestId=request_id)
     await decide(redis, request_id, {"success": True})
     assert (await later)["answer"] == {"success": True}
+
+
+async def test_a_lost_reply_names_the_request_which_again_is_one_order(
+    start: Start, redis: Redis, lossy: LossySocket
+) -> None:
+    client = await start(lossy.url)
+    lossy.losing = True
+    lost = await client.ask("submit", command="pms.trade", fields=TRADE)
+    assert lost["error"] == "Unconfirmed"
+    request_id = lost["requestId"]
+    assert await redis.hget(names.request_key(request_id), "command") == b"pms.trade"
+
+    lossy.losing = False
+    while await client.heard() != {"connection": "back"}:
+        pass
+    again = client.ask("submit", command="pms.trade", fields={**TRADE, "requestId": request_id})
+    await decide(redis, request_id, {"success": True, "requestId": request_id})
+    assert (await again)["answer"]["success"]
+    assert await redis.llen("commands") == await redis.zcard(names.OPEN_REQUESTS) == 1
+
+
+async def test_a_number_that_is_none_is_told_before_anything_is_sent(start: Start, redis: Redis) -> None:
+    client = await start()
+    said = await client.ask("submit", command="pms.trade", fields={**TRADE, "quantity": 10**400})
+    assert said["error"] == "TypeError"
+    assert not await redis.exists("commands", names.OPEN_REQUESTS)
 
 
 async def test_events_arrive_once_and_older_ones_are_dropped_per_account(start: Start, redis: Redis) -> None:

@@ -117,3 +117,13 @@ async def test_a_rule_without_sense_is_refused(client: VenueClient, rule: dict) 
     async with client.session.post(f"{client.url}/venue/admin/faults", json=rule) as answer:
         assert answer.status == 400
         assert (await answer.json())["error"]
+
+
+@pytest.mark.parametrize(
+    "what", ["faults/{}", "faults/{id}?hits={}", "faults/{id}?timeout={}", "arrivals?since={}"]
+)
+async def test_a_number_beyond_all_sense_is_malformed(client: VenueClient, what: str) -> None:
+    rule = await fault(client, kind="hang_after", subject="slow")
+    path = what.format("9" * 4301, id=rule)
+    async with client.session.get(f"{client.url}/venue/admin/{path}") as answer:
+        assert (answer.status, "whole number" in (await answer.json())["error"]) == (400, True)

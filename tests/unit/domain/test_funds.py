@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from desk_maker import D, decide, desk_at, move_price, trade
+from desk_maker import BTC, D, decide, desk_at, move_price, trade
 from filling import fill
 
 from pms.contract.codes import Code, Refusal
+from pms.domain.custody import open_books
 from pms.domain.desk import Desk
+from pms.domain.handing import hand_position
 
 
 def refused(desk: Desk, name: str, **fields: object) -> Refusal:
@@ -107,3 +109,83 @@ def test_a_halt_stops_no_money() -> None:
     decide(desk, "pms.halt", reason="r", actor="a")
     decide(desk, "pms.deposit", subAccountId="alice", amount="1")
     decide(desk, "pms.withdraw", subAccountId="alice", amount="1")
+
+
+def house_with(quantity: str, *, at: str = "60000", wallet: str = "100000") -> Desk:
+    """Books that begin with a position of the exchange account: the house's, at leverage 1."""
+    desk = Desk(epoch="e1")
+    desk.instruments["BTCUSDT"] = BTC
+    move_price(desk, at)
+    position = ("BTCUSDT", D(quantity), D(at))
+    open_books(desk, at=1, wallet=D(wallet), positions=[position], cursors={"BTCUSDT": 0})
+    decide(desk, "pms.create_account", subAccountId="alice")
+    return desk
+
+
+def taken_over(desk: Desk, account: str = "alice") -> Desk:
+    """The house takes over what an account holds."""
+    held, draft = desk.position(account, "BTCUSDT"), desk.draft("liquidation", at=1000)
+    hand_position(desk, draft, held, held.quantity, desk.tops["BTCUSDT"].bid, reference="test")
+    desk.sealed(draft)
+    return desk
+
+
+def levered() -> Desk:
+    """Alice holds more than the house could margin at leverage 1."""
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="1.5", leverage=20), price="60000")
+    return desk
+
+
+def test_what_the_house_holds_keeps_no_deposit_back() -> None:
+    desk = house_with("5")
+    assert desk.available_margin("house") < 0
+    decide(desk, "pms.deposit", subAccountId="alice", amount="1000")
+    assert desk.accounts["alice"].balance == D(1000)
+
+
+def test_nor_does_what_it_took_over() -> None:
+    desk = taken_over(levered())
+    assert desk.available_margin("house") < 0
+    decide(desk, "pms.deposit", subAccountId="alice", amount="1000")
+
+
+def test_nor_what_it_gave_to_a_levered_account_that_was_imported() -> None:
+    desk = house_with("0.001")
+    bringing = {"symbol": "BTCUSDT", "quantity": "5", "entryPrice": "60000", "leverage": 50}
+    decide(desk, "pms.import_position", subAccountId="alice", **bringing)
+    decide(desk, "pms.transfer", fromAccountId="house", toAccountId="alice", amount="20000")
+
+
+def test_the_house_s_loss_is_not_given_away_nor_is_its_profit() -> None:
+    desk = house_with("5")
+    move_price(desk, "50000")
+    assert refused(desk, "pms.deposit", subAccountId="alice", amount="50000.26").limit == "50000.25"
+    move_price(desk, "70000")
+    assert refused(desk, "pms.deposit", subAccountId="alice", amount="100000.01").limit == "100000"
+
+
+def out_of_sync(desk: Desk) -> None:
+    """The feed is lost: what it said last is known, and no more."""
+    desk.last_tops.update(desk.tops)
+    desk.tops.clear()
+
+
+def test_out_of_sync_the_last_price_still_says_what_the_house_has_lost() -> None:
+    desk = house_with("5")
+    move_price(desk, "50000")
+    out_of_sync(desk)
+    assert refused(desk, "pms.deposit", subAccountId="alice", amount="50000.26").limit == "50000.25"
+    desk.last_tops.clear()
+    decide(desk, "pms.deposit", subAccountId="alice", amount="100000")
+
+
+def test_out_of_sync_no_profit_of_the_house_pays_for_a_loss_elsewhere() -> None:
+    desk = house_with("5", wallet="300000")
+    gaining = desk.position("house", "ETHUSDT")
+    gaining.quantity, gaining.cost = D(10), D(30000)
+    desk.touch_position(gaining)
+    desk.last_tops["ETHUSDT"] = desk.tops["BTCUSDT"]
+    move_price(desk, "50000")
+    assert refused(desk, "pms.deposit", subAccountId="alice", amount="250000.26").limit == "250000.25"
+    decide(desk, "pms.deposit", subAccountId="alice", amount="250000.25")

@@ -150,3 +150,57 @@ def test_what_should_only_reduce_and_is_for_more_is_refused_for_that() -> None:
     with pytest.raises(Refusal) as refused:
         trade(desk, side="SELL", quantity="0.2", leverage=None, reduceOnly=True)
     assert (refused.value.code, refused.value.limit) == (Code.REDUCE_ONLY, "0.1")
+
+
+def most(desk: Desk, value: int | str) -> Desk:
+    """Limit how much alice may borrow."""
+    who = {"actor": "ann", "reason": "a test"}
+    decide(desk, "pms.limits", action="set", scope="alice", limit="leverage", value=value, **who)
+    return desk
+
+
+def refused(desk: Desk, value: int) -> Refusal:
+    """A leverage that must be refused, and then change nothing."""
+    before = desk.snapshot("alice"), desk.position("alice", "BTCUSDT").leverage, desk.last_seq
+    with pytest.raises(Refusal) as found:
+        leverage(desk, value)
+    assert (desk.snapshot("alice"), desk.position("alice", "BTCUSDT").leverage, desk.last_seq) == before
+    return found.value
+
+
+def test_nobody_borrows_more_than_his_limit_behind_his_order() -> None:
+    desk = most(desk_at(), 5)
+    fill(desk, trade(desk, quantity="0.1", leverage=5), price="60000")
+    refusal = refused(desk, 100)
+    assert (refusal.code, refusal.field) == (Code.LEVERAGE_LIMIT, "leverage")
+    assert (refusal.limit, refusal.actual) == ("5", "100")
+    leverage(desk, 4)
+    assert refused(desk, 6).code is Code.LEVERAGE_LIMIT
+    leverage(desk, 5)
+
+
+def test_less_leverage_passes_where_what_stands_is_above_the_limit() -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="0.1", leverage=20), price="60000")
+    most(desk, 5)
+    leverage(desk, 20)
+    assert refused(desk, 21).limit == "5"
+    leverage(desk, 10)
+    assert refused(desk, 11).limit == "5", "what it was lowered from does not come back"
+
+
+def test_the_leverage_of_an_order_that_rests_stands_too() -> None:
+    desk = desk_at()
+    trade(desk, quantity="0.1", leverage=20, type="LIMIT", price="59000")
+    most(desk, 5)
+    assert refused(desk, 21).code is Code.LEVERAGE_LIMIT
+    leverage(desk, 10)
+
+
+def test_where_nothing_is_held_nothing_stands_above_the_limit() -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="0.1", leverage=20), price="60000")
+    fill(desk, trade(desk, side="SELL", quantity="0.1", leverage=20), price="60000")
+    most(desk, "9.5")
+    assert refused(desk, 10).limit == "9.5", "that of a position that is over is no one's"
+    leverage(desk, 9)

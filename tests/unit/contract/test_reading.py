@@ -1,0 +1,57 @@
+"""What a command's fields may be: whatever else comes gets a code and the field, never an exception."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pms.contract.codes import Code, Refusal
+from pms.contract.commands import Command
+from pms.contract.reading import command_from
+
+ID = "00000000-0000-0000-0000-000000000001"
+WHO = {"actor": "ann@desk", "reason": "a test"}
+TOO_LONG = "9" * 4301
+"""More digits than Python reads as a number."""
+
+
+def read(name: str, **fields: Any) -> Command:
+    return command_from(name, {"requestId": ID, **fields})
+
+
+def refused(name: str, **fields: Any) -> Refusal:
+    with pytest.raises(Refusal) as found:
+        read(name, **fields)
+    return found.value
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("pms.cancel", {}),
+        ("pms.amend", {"quantity": "1"}),
+        ("pms.resolve", {"outcome": "cancelled", **WHO}),
+    ],
+)
+def test_an_order_id_is_no_longer_than_any_can_be(name: str, fields: dict[str, Any]) -> None:
+    refusal = refused(name, orderId=TOO_LONG, **fields)
+    assert (refusal.code, refusal.field, refusal.limit) == (Code.BAD_FIELD, "orderId", "64")
+    read(name, orderId="9" * 64, **fields)
+
+
+@pytest.mark.parametrize("written", ["carol\n", "\ncarol", "carol\r", "car ol", "", "-carol", "c" * 37])
+def test_the_name_of_an_account_or_a_group_is_all_of_the_text(written: str) -> None:
+    for name, fields, field in [
+        ("pms.create_account", {"subAccountId": written}, "subAccountId"),
+        ("pms.create_account", {"subAccountId": "carol", "group": written}, "group"),
+        ("pms.limits", {"action": "show", "scope": written}, "scope"),
+        ("pms.limits", {"action": "show", "scope": f"group:{written}"}, "scope"),
+    ]:
+        refusal = refused(name, **fields)
+        assert (refusal.code, refusal.field) == (Code.BAD_FIELD, field), fields
+
+
+def test_the_id_of_an_incident_is_all_of_the_text() -> None:
+    for written in ("7\n", "\n7", "٧", "", "9" * 19):
+        assert refused("pms.acknowledge", incidentId=written, **WHO).field == "incidentId"
