@@ -3,6 +3,13 @@
     taken over       there is more to close, or less where it is of the other side
     traded           the house's own orders closed some of it; those that came with a position may add to it
 
+It is never more than the house itself holds to that side. What else it holds (a panic's trades, a liquidation
+by the exchange, what was imported) may be the other half of what it takes over: the two are nothing then, and
+an order for them would open a position at the exchange that nobody has.
+
+    held against it  what is taken over meets that first, and only the rest is to be closed
+    gone since       what was closed or handed on without the house's orders is taken off the debt
+
 A debt begins when there is something to close to one side, and ends when that is nothing, or of the other
 side: then what was noted of it (since when, how its orders fared) is forgotten in the same entry.
 """
@@ -14,6 +21,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from pms.contract.journal import UnwindRow
+from pms.contract.names import BOTH, HOUSE
 from pms.domain.desk import Desk
 from pms.domain.incidents import note_settled
 from pms.domain.posting import Draft
@@ -25,13 +33,45 @@ REFUSED = "unwinding_refused"
 
 
 def note_taken(desk: Desk, draft: Draft, symbol: str, quantity: Decimal) -> None:
-    """Count what the house took over, signed."""
-    _move(desk, draft, symbol, quantity, traded=False)
+    """Count what the house took over, signed, but for what it held against that.
+
+    Trap: its position has moved already.
+    """
+    met = _part_against(held_otherwise(desk, symbol) - quantity, quantity)
+    if met != quantity:
+        _move(desk, draft, symbol, quantity - met, traded=False)
+
+
+def note_gone(desk: Desk, draft: Draft, row: UnwindRow) -> None:
+    """Take off a debt what the house holds no more."""
+    _move(desk, draft, row.symbol, still_held(desk, row) - row.quantity, traded=False)
 
 
 def note_traded(desk: Desk, draft: Draft, symbol: str, quantity: Decimal) -> None:
     """Count a trade of one of the house's orders, signed."""
     _move(desk, draft, symbol, quantity, traded=True)
+
+
+def held_otherwise(desk: Desk, symbol: str) -> Decimal:
+    """What the house holds, signed, beside what it is to close."""
+    row = desk.unwinds.get(symbol)
+    return desk.quantity((HOUSE, symbol, BOTH)) - (row.quantity if row else ZERO)
+
+
+def held_against(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
+    """The part of a signed quantity that, taken over, would meet what the house holds otherwise."""
+    return _part_against(held_otherwise(desk, symbol), quantity)
+
+
+def still_held(desk: Desk, row: UnwindRow) -> Decimal:
+    """What of a debt the house holds, signed."""
+    return _part_against(-desk.quantity((HOUSE, row.symbol, BOTH)), row.quantity)
+
+
+def _part_against(other: Decimal, quantity: Decimal) -> Decimal:
+    if other * quantity >= 0:
+        return ZERO
+    return min(abs(other), abs(quantity)).copy_sign(quantity)
 
 
 def reference_price(desk: Desk, symbol: str, *, now: int) -> Decimal | None:

@@ -130,15 +130,16 @@ class Liquidations:
     # --- the house ---
 
     def _next_order(self, books: Fold, order: OrderRow) -> None:
-        """The house has one order a symbol, and never for more than it is left with."""
+        """The house has one order a symbol, and never for more than it is left with and holds."""
         self.checked(OWED)
-        coid, left = order.client_order_id, self._left(books, order.symbol)
+        coid, left, has = order.client_order_id, self._left(books, order.symbol), _holds(books, order.symbol)
         for other in live_orders(books, HOUSE):
             if other.symbol == order.symbol:
                 self.fail(OWED, f"{coid} follows {other.client_order_id}, which is {other.state}", coid)
         signed = order.quantity if order.side == "SELL" else -order.quantity
-        if signed * left <= 0 or abs(signed) > abs(left):
-            self.fail(OWED, f"{coid} is {order.side} {order.quantity}, what is left is {left}", coid)
+        for what, most in (("what is left is", left), ("it holds", has)):
+            if signed * most <= 0 or abs(signed) > abs(most):
+                self.fail(OWED, f"{coid} is {order.side} {order.quantity}, {what} {most}", coid)
 
     @staticmethod
     def _left(books: Fold, symbol: str) -> Decimal:
@@ -148,10 +149,8 @@ class Liquidations:
     def _house(self, books: Fold, entry: Entry, symbols: set[str]) -> None:
         """The house holds what it took over and has not closed; in these worlds it holds nothing else."""
         self.checked(OWED)
-        held = standing(books, HOUSE).held
         for symbol in symbols:
-            has = sum((each.quantity for (other, _), each in held.items() if other == symbol), ZERO)
-            left = self._left(books, symbol)
+            has, left = _holds(books, symbol), self._left(books, symbol)
             if has != left:
                 self.fail(OWED, f"entry {entry.seq}: it holds {has} {symbol}, and has {left} to unwind")
 
@@ -203,9 +202,13 @@ class Liquidations:
         if {place: each for place, each in held.items() if each.quantity} != now.held:
             yield ENTRY, f"it holds {now.held}, and its rows leave {held}"
         for symbol, quantity in taken.items():
-            came = self._left(books, symbol) - self._owed.get(symbol, ZERO)
-            if came != quantity:
-                yield OWED, f"{quantity} {symbol} left it, {came} is to be unwound"
+            owed = self._owed.get(symbol, ZERO)
+            came = self._left(books, symbol) - owed
+            # What the house held against it, and was not to close, is nothing with it.
+            beside = _held(self._before[HOUSE], symbol) - owed
+            met = min(abs(quantity), abs(beside)) if beside * quantity < 0 else ZERO
+            if came != quantity - met.copy_sign(quantity):
+                yield OWED, f"{quantity} {symbol} left it, {came} is to be unwound, beside {beside}"
         cost = sum((each.cost for each in was.held.values()), ZERO) - sum(
             (each.cost for each in now.held.values()), ZERO
         )
@@ -259,6 +262,16 @@ class Liquidations:
         wanted |= {name: amount for name, amount in shares.items() if amount}
         if paid != wanted:
             self.fail(PAID, f"entry {entry.seq} paid {paid}, and {wanted} was owed")
+
+
+def _held(standing: Standing, symbol: str) -> Decimal:
+    """What it holds of a symbol, on all sides."""
+    return sum((each.quantity for (other, _), each in standing.held.items() if other == symbol), ZERO)
+
+
+def _holds(books: Fold, symbol: str) -> Decimal:
+    """What the house holds of a symbol."""
+    return _held(standing(books, HOUSE), symbol)
 
 
 def _tops(row: LiquidationRow) -> dict[str, tuple[Decimal, Decimal]]:
