@@ -51,7 +51,7 @@ from pms.domain.sub_accounts import tag
 from pms.domain.tiers import Tier, Tiers
 from pms.domain.unwind_debt import held_against
 from pms.domain.unwinding import LIVES_MS, ORIGIN
-from pms.domain.weighing import blocked, weigh_account
+from pms.domain.weighing import blocked, weigh_account, without_price
 from pms.domain.winding_up import closing_orders, unsettled, wind_up
 
 ZERO = Decimal(0)
@@ -147,14 +147,15 @@ def _round_over(desk: Desk, account: str, *, now: int) -> bool:
     if closing_orders(desk, account) or unsettled(desk, account):
         return False
     symbols = {position.symbol for position in desk.held.get(account, {}).values()}
-    return not any(blocked(desk, symbol, now=now) for symbol in symbols)
+    return not any(blocked(desk, each, now=now) for each in symbols if not without_price(desk, each))
 
 
 def _wanted(desk: Desk, account: str, tier: Tier, tiers: Tiers) -> list[tuple[Position, Decimal]]:
     """Positions, and the signed part of each that is to be closed."""
     if tier is Tier.DELEVERAGE:
         return parts_to_shed(desk, account, tiers.ratios.deleverage_to)
-    return [(position, position.quantity) for position in desk.held.get(account, {}).values()]
+    held = desk.held.get(account, {}).values()
+    return [(each, each.quantity) for each in held if not without_price(desk, each.symbol)]
 
 
 def _close(
