@@ -11,7 +11,8 @@ an order for them would open a position at the exchange that nobody has.
     gone since       what was closed or handed on without the house's orders is taken off the debt
 
 A debt begins when there is something to close to one side, and ends when that is nothing, or of the other
-side: then what was noted of it (since when, how its orders fared) is forgotten in the same entry.
+side; what joins too little for any order begins another. Then what was noted of it (since when, how its
+orders fared) is forgotten in the same entry.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pms.contract.journal import UnwindRow
 from pms.contract.names import BOTH, HOUSE
 from pms.domain.desk import Desk
 from pms.domain.incidents import note_settled
+from pms.domain.least_order import least_quantity
 from pms.domain.posting import Draft
 from pms.domain.weighing import MARK_COUNTS_MS
 
@@ -85,7 +87,7 @@ def reference_price(desk: Desk, symbol: str, *, now: int) -> Decimal | None:
 def _move(desk: Desk, draft: Draft, symbol: str, quantity: Decimal, *, traded: bool) -> None:
     before = desk.unwinds.get(symbol)
     left = quantity if before is None else before.quantity + quantity
-    if before is None or before.quantity * left <= 0:
+    if before is None or before.quantity * left <= 0 or _joins_dust(desk, before, left, at=draft.at):
         row = _begun(desk, draft, symbol, left, last_order=_uncounted(desk, before))
     else:
         less = abs(before.quantity) - abs(left)
@@ -98,6 +100,15 @@ def _move(desk: Desk, draft: Draft, symbol: str, quantity: Decimal, *, traded: b
     draft.unwinds[symbol] = row
 
 
+def _joins_dust(desk: Desk, before: UnwindRow, left: Decimal, *, at: int) -> bool:
+    """Whether there is more to close now, and no order could be sent for what stood before."""
+    instrument = desk.instruments.get(before.symbol)
+    if instrument is None or abs(left) <= abs(before.quantity):
+        return False
+    price = reference_price(desk, before.symbol, now=at)
+    return abs(before.quantity) < least_quantity(instrument, price, market=True)
+
+
 def _uncounted(desk: Desk, before: UnwindRow | None) -> str | None:
     """The order for the debt before, if its end is still to be counted: nothing goes out beside it."""
     order = desk.orders.get(before.last_order or "") if before else None
@@ -107,7 +118,7 @@ def _uncounted(desk: Desk, before: UnwindRow | None) -> str | None:
 def _over(left: Decimal, *, traded: bool) -> str:
     if not left:
         return "nothing is left to close"
-    return "the exchange takes its orders again" if traded else "what is left is of the other side now"
+    return "the exchange takes its orders again" if traded else "what is left came after it"
 
 
 def _begun(desk: Desk, draft: Draft, symbol: str, left: Decimal, *, last_order: str | None) -> UnwindRow:

@@ -30,11 +30,12 @@ from pms.contract.names import HOUSE
 from pms.domain.desk import Desk
 from pms.domain.incidents import note_settled
 from pms.domain.instrument import Instrument
+from pms.domain.least_order import least_quantity
 from pms.domain.orders import Order, OrderSpec
 from pms.domain.posting import Posting
 from pms.domain.rows import order_row
 from pms.domain.unwind_debt import REFUSED, note_gone, reference_price, still_held
-from pms.domain.unwind_pace import counted, due_at, ended_in_vain, grown, least_quantity, note_refused
+from pms.domain.unwind_pace import counted, due_at, ended_in_vain, grown, note_refused
 from pms.domain.unwind_plan import Moment, Way, touch, unwanted, way
 from pms.domain.weighing import blocked
 

@@ -13,10 +13,11 @@ from pms.contract.money import decode_object
 from pms.contract.names import HOUSE
 from pms.domain.booking import observe
 from pms.domain.desk import Desk
+from pms.domain.least_order import least_quantity
 from pms.domain.orders import Refused, Seen, Voided
 from pms.domain.rows import position_row
 from pms.domain.unwind_debt import REFUSED
-from pms.domain.unwind_pace import MOST_WAIT_MS, due_at, least_quantity
+from pms.domain.unwind_pace import MOST_WAIT_MS, due_at
 from pms.domain.unwinding import unwind
 
 PERCENT_PRICE = "-4131: The counterparty's best price does not meet the PERCENT_PRICE filter limit"
