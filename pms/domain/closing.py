@@ -22,7 +22,9 @@ live, and what is held, stands in the journal, and so does the mark.
 A takeover that has begun is finished, wherever the price goes. A deleveraging is done in rounds: when no
 order of a round lives, the account is weighed again, and sheds more or is done.
 
-Trap: what is too little for any order goes to the house after all; nobody could ever close it.
+Trap: what is too little for any order goes to the house after all; nobody could ever close it. So does what
+the house holds the other half of, and does not close (a panic's trades): an order for it would open at the
+exchange what nobody has.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 
 from pms.contract.limits import MARKET, MODE
@@ -46,8 +49,9 @@ from pms.domain.rows import order_row
 from pms.domain.shedding import parts_to_shed, taking_price
 from pms.domain.sub_accounts import tag
 from pms.domain.tiers import Tier, Tiers
+from pms.domain.unwind_debt import held_against
 from pms.domain.unwinding import LIVES_MS, ORIGIN
-from pms.domain.weighing import blocked, weigh_account
+from pms.domain.weighing import blocked, weigh_account, without_price
 from pms.domain.winding_up import closing_orders, unsettled, wind_up
 
 ZERO = Decimal(0)
@@ -79,8 +83,7 @@ def begin(
     wanted = _wanted(desk, account, tier, tiers)
     parts = [Part(p.symbol, p.position_side, quantity) for p, quantity in wanted]
     handed = _close(desk, draft, wanted, may=_always)
-    gone = {(each.position.symbol, each.position.position_side) for each in handed}
-    return [part for part in parts if (part.symbol, part.position_side) not in gone], handed
+    return [left for part in parts if (left := _without(part, handed))], handed
 
 
 def close_on(
@@ -131,19 +134,28 @@ def part_of(handed: Handed) -> Part:
     )
 
 
+def _without(part: Part, handed: list[Handed]) -> Part | None:
+    """What of a part is yet to be closed by orders."""
+    place = part.symbol, part.position_side
+    gone = [each.quantity for each in handed if (each.position.symbol, each.position.position_side) == place]
+    left = part.quantity - sum(gone, ZERO)
+    return replace(part, quantity=left) if left * part.quantity > 0 else None
+
+
 def _round_over(desk: Desk, account: str, *, now: int) -> bool:
     """Whether a deleveraging may weigh the account again: nothing of the last round lives, prices hold."""
     if closing_orders(desk, account) or unsettled(desk, account):
         return False
     symbols = {position.symbol for position in desk.held.get(account, {}).values()}
-    return not any(blocked(desk, symbol, now=now) for symbol in symbols)
+    return not any(blocked(desk, each, now=now) for each in symbols if not without_price(desk, each))
 
 
 def _wanted(desk: Desk, account: str, tier: Tier, tiers: Tiers) -> list[tuple[Position, Decimal]]:
     """Positions, and the signed part of each that is to be closed."""
     if tier is Tier.DELEVERAGE:
         return parts_to_shed(desk, account, tiers.ratios.deleverage_to)
-    return [(position, position.quantity) for position in desk.held.get(account, {}).values()]
+    held = desk.held.get(account, {}).values()
+    return [(each, each.quantity) for each in held if not without_price(desk, each.symbol)]
 
 
 def _close(
@@ -153,7 +165,7 @@ def _close(
     *,
     may: Callable[[Place], bool],
 ) -> list[Handed]:
-    """Register the orders that may be sent now; returns what was too little for any, which is handed over."""
+    """Register the orders that may be sent now; returns what no order is for, which is handed over."""
     handed: list[Handed] = []
     for position, quantity in wanted:
         instrument = desk.instruments.get(position.symbol)
@@ -162,16 +174,28 @@ def _close(
         side = "SELL" if position.quantity > 0 else "BUY"
         price = desk.valued_at(desk.exposure(position))
         least = _least(instrument, price)
+        torn = blocked(desk, position.symbol, now=draft.at) is not None
         size, taken = abs(position.quantity), live_quantity(desk, position.place, side)
-        sizes = _sizes(instrument, min(max(abs(quantity), least), size - taken), price=price)
+        most = max(min(abs(quantity), size - taken), ZERO).copy_sign(quantity)
+        against = held_against(desk, position.symbol, most)
+        if against and not torn:
+            handed.append(_hand(desk, draft, position, against))
+        size, wanted_yet = size - abs(against), abs(quantity) - abs(against)
+        if wanted_yet <= 0:
+            continue
+        sizes = _sizes(instrument, min(max(wanted_yet, least), size - taken), price=price)
         for number, part in enumerate(sizes):
             order = _order(desk, position, side, part, number=number, now=draft.at)
             desk.add_order(order)
             draft.orders[order.spec.client_order_id] = order_row(order)
-        if not taken and size < least and blocked(desk, position.symbol, now=draft.at) is None:
-            reference, at = f"liquidation:{draft.first_seq}", taking_price(desk, position)
-            handed.append(hand_position(desk, draft, position, position.quantity, at, reference=reference))
+        if not taken and size < least and not torn:
+            handed.append(_hand(desk, draft, position, position.quantity))
     return handed
+
+
+def _hand(desk: Desk, draft: Draft, position: Position, quantity: Decimal) -> Handed:
+    at, reference = taking_price(desk, position), f"liquidation:{draft.first_seq}"
+    return hand_position(desk, draft, position, quantity, at, reference=reference)
 
 
 def _least(instrument: Instrument, price: Decimal) -> Decimal:

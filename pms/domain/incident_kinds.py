@@ -89,6 +89,12 @@ KINDS: dict[str, Kind] = {
         "See that the symbol's book is in sync and near its mark price; `pms halt ACCOUNT` meanwhile.",
         "the price may be acted on again",
     ),
+    "position_kept": Kind(
+        "A sub-account is liquidated but for a position whose symbol is not listed, or does not trade: it "
+        "has no price, and nobody can close it.",
+        "`pms reassign SYMBOL --from ACCOUNT --to house --price PRICE --reason …` moves it at a price that "
+        "you say.",
+    ),
     "unwinding_refused": Kind(
         "The exchange does not take the orders by which the house closes what it took over. They are sent "
         "again, ever more rarely, every half minute in the end.",

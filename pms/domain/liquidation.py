@@ -32,6 +32,7 @@ from pms.domain.handing import (
     tell_handed,
     tell_orders_gone,
 )
+from pms.domain.incidents import note_incident
 from pms.domain.insurance import cover
 from pms.domain.liquidation_told import Part, tell_step, tops_of
 from pms.domain.margin import Weight
@@ -40,7 +41,7 @@ from pms.domain.positions import Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.shedding import by_loss, enough, taking_price
 from pms.domain.tiers import Tier, Tiers
-from pms.domain.weighing import Weighed, weigh_account
+from pms.domain.weighing import Weighed, weigh_account, without_price
 from pms.domain.winding_up import wind_up
 
 
@@ -105,6 +106,7 @@ def _worse(
         steps.append(_Step("CANCEL", Tier.CANCEL))
     if tier < Tier.DELEVERAGE:
         return steps, gone
+    _tell_kept(desk, draft, account)
     if at_market(desk, account):
         parts, handed = begin(desk, draft, account, tier, tiers)
         steps += [_Step("CLOSE", tier, part) for part in parts]
@@ -139,6 +141,19 @@ def _deleverage(desk: Desk, draft: Draft, account: str, target: Decimal) -> list
 def _hand(desk: Desk, draft: Draft, position: Position, quantity: Decimal) -> Handed:
     reference = f"liquidation:{draft.first_seq}"
     return hand_position(desk, draft, position, quantity, taking_price(desk, position), reference=reference)
+
+
+def _tell_kept(desk: Desk, draft: Draft, account: str) -> None:
+    """Tell of positions that cannot be taken over: what is to become of them is an operator's decision."""
+    kept = {symbol for symbol, _ in desk.held.get(account, {}) if without_price(desk, symbol)}
+    for symbol in sorted(kept):
+        note_incident(
+            draft,
+            kind="position_kept",
+            severity="critical",
+            detail=f"{account} is liquidated but for its {symbol}, which does not trade and has no price",
+            subject=f"{account}:{symbol}",
+        )
 
 
 def _tell(

@@ -1,6 +1,8 @@
 """The incidents that are not resolved: the same kind and subject are the same incident, told again.
 
-Bounded: where one kind has very many, the next ones share a single incident that counts them.
+Bounded: where one kind has very many, the next ones share a single incident that counts them. Each of them
+has other words, so it is journaled only when its count has doubled, or very many would each be an entry with
+every look at them.
 """
 
 from __future__ import annotations
@@ -43,14 +45,18 @@ class OpenIncidents:
         key = self._by_seq.get(seq)
         return self._rows[key] if key else None
 
+    def full(self, kind: str) -> bool:
+        """Whether the next subject of a kind gets no incident of its own."""
+        return self._of_kind.get(kind, 0) >= MOST_OF_A_KIND
+
     def of_kind(self, kind: str) -> list[IncidentRow]:
         """All of a kind; few, for a kind is bounded."""
         return [row for row in self._rows.values() if row.kind == kind] if self._of_kind.get(kind) else []
 
     def note(self, told: IncidentRow) -> IncidentRow | None:
-        """Open an incident, or update the one that stands; None if that says the same already."""
+        """Open an incident, or update the one that stands; None if there is nothing to journal."""
         known = self.get(told.kind, told.subject)
-        if known is None and self._of_kind.get(told.kind, 0) >= MOST_OF_A_KIND:
+        if known is None and self.full(told.kind):
             told = replace(told, subject=MANY)
             known = self.get(told.kind, MANY)
         if known is None:
@@ -59,7 +65,7 @@ class OpenIncidents:
         worse = _RANK[told.severity] > _RANK[known.severity]
         if same and not worse and kind_of(told.kind).lasting:
             return None
-        return self.take(
+        row = self.take(
             replace(
                 known,
                 severity=told.severity if worse else known.severity,
@@ -70,6 +76,8 @@ class OpenIncidents:
                 last_at=told.at,
             )
         )
+        quiet = known.subject == MANY and row.times.bit_count() > 1 and not worse
+        return None if quiet else row
 
     def take(self, row: IncidentRow) -> IncidentRow:
         """Lay a row over what is known, as it was journaled."""

@@ -16,7 +16,7 @@ from pms.domain.liquidation import due, liquidate
 from pms.domain.posting import Posting
 from pms.domain.tiers import Tier, Tiers
 from pms.domain.triggers import Between, SymbolTriggers
-from pms.domain.weighing import Weighed, blocked, weigh_account
+from pms.domain.weighing import Weighed, blocked, weigh_account, without_price
 
 NEVER = frozenset({HOUSE, INSURANCE})
 """The house is liquidated by the exchange alone, and the insurance holds money only."""
@@ -76,12 +76,15 @@ class RiskWatch:
         if not due(self.desk, account, weighed.weight, tiers):
             self._wait(account, weighed, tiers)
             return None
-        reasons = (blocked(self.desk, exposure.symbol, now=now) for exposure in weighed.exposures)
+        symbols = {exposure.symbol: None for exposure in weighed.exposures}
+        priced = [symbol for symbol in symbols if not without_price(self.desk, symbol)]
+        judged = priced or list(symbols)
+        reasons = (blocked(self.desk, symbol, now=now) for symbol in judged)
         reason = next((each for each in reasons if each is not None), None)
         if reason is not None:
             self._wait(account, weighed, tiers)
-            for exposure in weighed.exposures:
-                self.waiting.setdefault(exposure.symbol, set()).add(account)
+            for symbol in judged:
+                self.waiting.setdefault(symbol, set()).add(account)
             return reason
         posting = liquidate(self.desk, account, weighed, tiers, now=now)
         self._wait(account, weigh_account(self.desk, account), tiers)

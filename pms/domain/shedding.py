@@ -7,7 +7,7 @@ from decimal import Decimal
 from pms.domain.brackets import maintenance
 from pms.domain.desk import Desk
 from pms.domain.positions import Position
-from pms.domain.weighing import weigh_account
+from pms.domain.weighing import weigh_account, without_price
 
 ZERO = Decimal(0)
 ROUNDING = Decimal("0.00000001")
@@ -21,8 +21,8 @@ def taking_price(desk: Desk, position: Position) -> Decimal:
 
 
 def by_loss(desk: Desk, account: str) -> list[Position]:
-    """An account's positions, the largest loss first."""
-    held = desk.held.get(account, {}).values()
+    """An account's positions that can be taken over, the largest loss first."""
+    held = [each for each in desk.held.get(account, {}).values() if not without_price(desk, each.symbol)]
     return sorted(held, key=lambda position: position.unrealized(desk.tops[position.symbol].mid))
 
 

@@ -8,7 +8,7 @@ neither hammers nor forgets.
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -16,6 +16,7 @@ from pms.contract.journal import UnwindRow
 from pms.contract.money import plain
 from pms.domain.incidents import note_incident
 from pms.domain.instrument import Instrument
+from pms.domain.least_order import least_quantity
 from pms.domain.orders import Order
 from pms.domain.posting import Draft
 from pms.domain.unwind_debt import REFUSED
@@ -105,13 +106,3 @@ def _halved(order: Order, instrument: Instrument, price: Decimal | None) -> Deci
     market = order.price is None
     half = instrument.floor_quantity(order.quantity / 2, market=market)
     return max(half, least_quantity(instrument, price, market=market))
-
-
-def least_quantity(instrument: Instrument, price: Decimal | None, *, market: bool) -> Decimal:
-    """The smallest order that a symbol takes at a price, on its step."""
-    least = instrument.market_min_quantity if market else instrument.min_quantity
-    step = instrument.market_step if market else instrument.step
-    if not price or not step:
-        return least
-    steps = (instrument.min_notional / price / step).to_integral_value(ROUND_CEILING)
-    return max(least, steps * step)

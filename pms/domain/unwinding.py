@@ -3,6 +3,7 @@
 What is left stands in `Desk.unwinds`, journaled with each takeover and with each fill of the house's own
 orders: so a restart goes on from what is proven, and an order whose outcome is unknown blocks the next.
 
+    more is noted than the house holds  it is taken off (`unwind_debt`)
     an order lives                      nothing; a resting one that is not wanted any more is cancelled
     it ended without a trade            it is counted (`unwind_pace`), and the next waits
     nothing lives, something is left    the next order, as the symbol's policy wants it (`unwind_plan`)
@@ -29,11 +30,12 @@ from pms.contract.names import HOUSE
 from pms.domain.desk import Desk
 from pms.domain.incidents import note_settled
 from pms.domain.instrument import Instrument
+from pms.domain.least_order import least_quantity
 from pms.domain.orders import Order, OrderSpec
 from pms.domain.posting import Posting
 from pms.domain.rows import order_row
-from pms.domain.unwind_debt import REFUSED, reference_price
-from pms.domain.unwind_pace import counted, due_at, ended_in_vain, grown, least_quantity, note_refused
+from pms.domain.unwind_debt import REFUSED, note_gone, reference_price, still_held
+from pms.domain.unwind_pace import counted, due_at, ended_in_vain, grown, note_refused
 from pms.domain.unwind_plan import Moment, Way, touch, unwanted, way
 from pms.domain.weighing import blocked
 
@@ -45,6 +47,8 @@ LIVES_MS = 5_000
 def unwind(desk: Desk, symbol: str, *, now: int) -> Posting | None:
     """What is to be done next in a symbol; None while an order lives, must wait, or only dust is left."""
     row, instrument = desk.unwinds.get(symbol), desk.instruments.get(symbol)
+    if row is not None and still_held(desk, row) != row.quantity:
+        return _lessen(desk, row, now=now)
     policy, moment = desk.limits.of(HOUSE, UNWIND, symbol), _moment(desk, symbol, now=now)
     live = desk.orders_of(HOUSE, symbol)
     if live:
@@ -68,6 +72,13 @@ def unwind(desk: Desk, symbol: str, *, now: int) -> Posting | None:
     if not planned or not quantity or now < due_at(row):
         return None
     return _next(desk, row, quantity, planned.price, now=now)
+
+
+def _lessen(desk: Desk, row: UnwindRow, *, now: int) -> Posting:
+    """Note that the house holds less than it was to close."""
+    draft = desk.draft("unwind_lessened", at=now)
+    note_gone(desk, draft, row)
+    return Posting(entry=desk.sealed(draft).entry())
 
 
 def _doubtful(desk: Desk, symbol: str) -> bool:

@@ -1,8 +1,12 @@
-"""A sub-account as it is weighed for liquidation: its positions at mid; and which prices may be acted on."""
+"""A sub-account as it is weighed for liquidation: its positions at mid; and which prices may be acted on.
+
+A position whose symbol is not listed any more, or does not trade, may never have a price again. It must not
+keep the account from being judged by its other positions; it counts for no profit, and cannot be taken over.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -29,7 +33,24 @@ def weigh_account(desk: Desk, account: str) -> Weighed:
     """Weigh an account at the last mid of each symbol; at entry where there never was a price."""
     exposures = tuple(desk.exposure(position) for position in desk.held.get(account, {}).values())
     prices = {exposure.symbol: desk.valued_at(exposure) for exposure in exposures}
+    for symbol, last in prices.items():
+        if without_price(desk, symbol):
+            prices[symbol] = _worst([each for each in exposures if each.symbol == symbol], last)
     return Weighed(exposures, prices, weigh(desk.accounts[account].balance, exposures, prices))
+
+
+def without_price(desk: Desk, symbol: str) -> bool:
+    """Whether a symbol has no price and need not get one again: it is not listed, or does not trade."""
+    if symbol in desk.tops:
+        return False
+    instrument = desk.instruments.get(symbol)
+    return instrument is None or instrument.status != "TRADING"
+
+
+def _worst(exposures: Sequence[Exposure], last: Decimal) -> Decimal:
+    """The price, the last one or an entry, at which positions in one symbol are worth least."""
+    entries = (each.cost / each.quantity for each in exposures)
+    return min((last, *entries), key=lambda price: sum(each.profit(price) for each in exposures))
 
 
 def blocked(desk: Desk, symbol: str, *, now: int) -> str | None:

@@ -1,9 +1,9 @@
 """Winding up: what ends a liquidation at market, in the very entry that shows it to be over.
 
-A takeover is over when nothing is held, no order lives that could make it held again, and no fee waits for
-its price; a deleveraging when the ratio is back and none of its orders lives, or nothing is left of the
-account. What is owed is paid in the entry of the trade that closed the last position, once: the next entry
-finds nothing owed, unless something came to it.
+A takeover is over when nothing is held but what has no price and does not trade, no order lives that could
+make it more, and no fee waits for its price; a deleveraging when the ratio is back and none of its orders
+lives, or nothing is left of the account. What is owed is paid in the entry of the trade that closed the last
+position, once: the next entry finds nothing owed, unless something came to it.
 
 Trap: an order that is over by a proof whose guard may yet fail counts as living.
 """
@@ -19,7 +19,7 @@ from pms.domain.orders import Order
 from pms.domain.posting import Draft
 from pms.domain.tiers import Tier, tiers_of
 from pms.domain.unwinding import ORIGIN
-from pms.domain.weighing import weigh_account
+from pms.domain.weighing import weigh_account, without_price
 
 
 def closing_orders(desk: Desk, account: str) -> list[Order]:
@@ -47,7 +47,7 @@ def wind_up(desk: Desk, draft: Draft, account: str, *, target: Decimal | None = 
     if not holder.closing or unsettled(desk, account) or closing_orders(desk, account):
         return False
     weighed = weigh_account(desk, account)
-    if desk.held.get(account):
+    if any(not without_price(desk, symbol) for symbol, _ in desk.held.get(account, {})):
         back = target is not None and weighed.weight.slack(target) >= 0
         if holder.closing == Tier.TAKEOVER or not back:
             return False

@@ -18,6 +18,7 @@ from pms.domain.orders import State
 from pms.sim.algos import ENDED
 from pms.sim.books import Fold
 from pms.sim.lines import EVERYBODYS, LEVELS, ZERO, Held, Lines, Weight, cents, read_lines, weigh
+from pms.sim.owed import Owed, behind, house_holds, owed
 
 ENTRY = "a liquidation is one entry"
 ONCE = "a tier fires once until armed"
@@ -78,7 +79,8 @@ class Liquidations:
     fail: Fail
     checked: Callable[[str], None]
     _before: dict[str, Standing] = field(default_factory=dict)
-    _owed: dict[str, Decimal] = field(default_factory=dict)
+    _owed: dict[str, Owed] = field(default_factory=dict)
+    #: by symbol that the entry is about
     _cancelled_at: dict[str, int] = field(default_factory=dict)
     #: by account, when its orders were last cancelled by a tier
 
@@ -103,15 +105,13 @@ class Liquidations:
         if told or any(line.reason == "INSURANCE" for line in rows.ledger):
             accounts = {*told, HOUSE, INSURANCE, *(line.sub_account_id for line in rows.ledger)}
             self._before = {account: standing(books, account) for account in accounts}
-        self._owed = {key: row.quantity for (key,), row in books.tables["unwinds"].items()}
+        self._owed = {symbol: owed(books, symbol) for symbol in _of_the_house(entry)}
 
     def after(self, books: Fold, entry: Entry) -> None:
         """Judge an entry by what it made of them."""
         rows = entry.rows
-        symbols = {row.symbol for row in rows.unwinds}
-        symbols.update(row.symbol for row in rows.positions if row.sub_account_id == HOUSE)
-        if symbols:
-            self._house(books, entry, symbols)
+        for symbol, was in self._owed.items():
+            self._house(books, entry, symbol, was)
         told = dict.fromkeys(row.sub_account_id for row in rows.liquidations)
         for account in told:
             self.checked(ENTRY)
@@ -130,30 +130,27 @@ class Liquidations:
     # --- the house ---
 
     def _next_order(self, books: Fold, order: OrderRow) -> None:
-        """The house has one order a symbol, and never for more than it is left with."""
+        """The house has one order a symbol, and never for more than it is left with and holds."""
         self.checked(OWED)
-        coid, left = order.client_order_id, self._left(books, order.symbol)
+        coid, left, has = (
+            order.client_order_id,
+            owed(books, order.symbol).left,
+            house_holds(books, order.symbol),
+        )
         for other in live_orders(books, HOUSE):
             if other.symbol == order.symbol:
                 self.fail(OWED, f"{coid} follows {other.client_order_id}, which is {other.state}", coid)
         signed = order.quantity if order.side == "SELL" else -order.quantity
-        if signed * left <= 0 or abs(signed) > abs(left):
-            self.fail(OWED, f"{coid} is {order.side} {order.quantity}, what is left is {left}", coid)
+        for what, most in (("what is left is", left), ("it holds", has)):
+            if signed * most <= 0 or abs(signed) > abs(most):
+                self.fail(OWED, f"{coid} is {order.side} {order.quantity}, {what} {most}", coid)
 
-    @staticmethod
-    def _left(books: Fold, symbol: str) -> Decimal:
-        row = books.tables["unwinds"].get((symbol,))
-        return ZERO if row is None else row.quantity
-
-    def _house(self, books: Fold, entry: Entry, symbols: set[str]) -> None:
-        """The house holds what it took over and has not closed; in these worlds it holds nothing else."""
+    def _house(self, books: Fold, entry: Entry, symbol: str, was: Owed) -> None:
+        """What it has to close is what it took over and has not closed, as far as it holds that."""
         self.checked(OWED)
-        held = standing(books, HOUSE).held
-        for symbol in symbols:
-            has = sum((each.quantity for (other, _), each in held.items() if other == symbol), ZERO)
-            left = self._left(books, symbol)
-            if has != left:
-                self.fail(OWED, f"entry {entry.seq}: it holds {has} {symbol}, and has {left} to unwind")
+        now, should = owed(books, symbol), behind(was, entry, books, symbol)
+        if now != should:
+            self.fail(OWED, f"entry {entry.seq}, {symbol}: it has {now}, and should have {should}")
 
     # --- one liquidation ---
 
@@ -185,7 +182,7 @@ class Liquidations:
         """Each part at its price, out of the account and into the house, and nothing else."""
         was, now, tops = self._before[account], standing(books, account), _tops(rows[0])
         held = dict(was.held)
-        worth, taken = ZERO, dict[str, Decimal]()
+        worth = ZERO
         for row in rows:
             if row.symbol is None or row.quantity is None:
                 continue
@@ -198,14 +195,9 @@ class Liquidations:
                 yield ENTRY, f"{row.quantity} {row.symbol} was taken of {before.quantity}"
             left = before.quantity - row.quantity
             worth += row.quantity * (row.price or ZERO)
-            taken[row.symbol] = taken.get(row.symbol, ZERO) + row.quantity
             held[place] = Held(left, now.held.get(place, Held(ZERO, ZERO)).cost)
         if {place: each for place, each in held.items() if each.quantity} != now.held:
             yield ENTRY, f"it holds {now.held}, and its rows leave {held}"
-        for symbol, quantity in taken.items():
-            came = self._left(books, symbol) - self._owed.get(symbol, ZERO)
-            if came != quantity:
-                yield OWED, f"{quantity} {symbol} left it, {came} is to be unwound"
         cost = sum((each.cost for each in was.held.values()), ZERO) - sum(
             (each.cost for each in now.held.values()), ZERO
         )
@@ -259,6 +251,16 @@ class Liquidations:
         wanted |= {name: amount for name, amount in shares.items() if amount}
         if paid != wanted:
             self.fail(PAID, f"entry {entry.seq} paid {paid}, and {wanted} was owed")
+
+
+def _of_the_house(entry: Entry) -> set[str]:
+    """The symbols in which an entry concerns what the house holds, or should."""
+    rows = entry.rows
+    return {
+        *(row.symbol for row in rows.unwinds),
+        *(row.symbol for row in rows.positions if row.sub_account_id == HOUSE),
+        *(row.symbol for row in rows.liquidations if row.symbol and row.quantity),
+    }
 
 
 def _tops(row: LiquidationRow) -> dict[str, tuple[Decimal, Decimal]]:

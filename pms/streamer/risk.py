@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from pms.domain.open_incidents import MANY
 from pms.domain.posting import Posting
 from pms.domain.risk_watch import RiskWatch
 from pms.domain.tiers import Tiers
@@ -36,6 +37,8 @@ class RiskGuard:
     fatal: Callable[[Exception], None]
     watch: RiskWatch = field(init=False)
     _on: bool = False
+    _told: dict[str, str] = field(default_factory=dict)
+    #: by account that waits, what this life has told of it
 
     def __post_init__(self) -> None:
         self.watch = RiskWatch(self.engine.desk, self.tiers_of)
@@ -74,12 +77,21 @@ class RiskGuard:
     def _judge(self, account: str) -> None:
         done = self.watch.judge(account, now=self.engine.now())
         if isinstance(done, str):
-            detail = f"{account} has crossed a line, but {done}"
-            self.engine.raise_incident(WAITS, "critical", detail, subject=account)
+            self._tell(account, f"{account} has crossed a line, but {done}")
             return
         if done is not None:
             self.engine.outbox.add(done, lambda held: self._journaled(done, held=held))
         self.engine.settle_incident(WAITS, account, "its prices may be acted on again")
+        if self._told.pop(account, None) and not self._told:
+            self.engine.settle_incident(WAITS, MANY, "nobody waits any more")
+
+    def _tell(self, account: str, detail: str) -> None:
+        """Tell that an account waits, once: in words of its own, as soon as there is room for them."""
+        known = self.engine.desk.incidents
+        if self._told.get(account) == detail and (known.get(WAITS, account) or known.full(WAITS)):
+            return
+        self._told[account] = detail
+        self.engine.raise_incident(WAITS, "critical", detail, subject=account)
 
     def _journaled(self, posting: Posting, *, held: bool) -> None:
         """Only now may anything leave for the exchange: cancels, and the house's own orders."""

@@ -8,6 +8,7 @@ import pytest_asyncio
 from house_at_venue import BTCUSDT, D, Life, Place, place
 
 from pms.contract.names import HOUSE
+from pms.domain.booking import apply_move
 from pms.domain.orders import Seen
 from pms.domain.posting import Posting
 from pms.domain.unwind_debt import note_taken
@@ -34,7 +35,9 @@ async def _owing(exchange: Place) -> Life:
 def take(life: Life, quantity: int) -> None:
     """Let the house take something over, as a liquidation would count it."""
     draft = life.desk.draft("liquidation", at=life.now)
-    note_taken(life.desk, draft, BTCUSDT, D(quantity))
+    desk = life.desk
+    apply_move(desk, draft, desk.position(HOUSE, BTCUSDT), D(quantity), desk.tops[BTCUSDT].bid, at=life.now)
+    note_taken(desk, draft, BTCUSDT, D(quantity))
     life.engine.outbox.add(Posting(entry=life.desk.sealed(draft).entry()))
 
 

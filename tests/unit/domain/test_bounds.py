@@ -93,6 +93,7 @@ BOUNDS = {
     "RiskWatch.waiting": "accounts that hold a symbol without a price",
     "RiskWatch._symbols": POSITIONS,
     "RiskWatch._calm": SYMBOLS,
+    "RiskGuard._told": ACCOUNTS,
     "SymbolTriggers.newest": POSITIONS,
     "_Side.heap": "twice its positions and SPARE",
     "RestingOrders._sides": "two a symbol, and live prices",

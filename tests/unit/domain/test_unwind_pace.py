@@ -10,11 +10,14 @@ from unwind_maker import BTCUSDT, come_to_nothing, fill, left, order_at, refuse,
 
 from pms.contract.journal import Rows, UnwindRow, decode_entry, encode_entry
 from pms.contract.money import decode_object
+from pms.contract.names import HOUSE
 from pms.domain.booking import observe
 from pms.domain.desk import Desk
+from pms.domain.least_order import least_quantity
 from pms.domain.orders import Refused, Seen, Voided
+from pms.domain.rows import position_row
 from pms.domain.unwind_debt import REFUSED
-from pms.domain.unwind_pace import MOST_WAIT_MS, due_at, least_quantity
+from pms.domain.unwind_pace import MOST_WAIT_MS, due_at
 from pms.domain.unwinding import unwind
 
 PERCENT_PRICE = "-4131: The counterparty's best price does not meet the PERCENT_PRICE filter limit"
@@ -159,12 +162,19 @@ def test_a_refused_probe_is_no_incident(desk: Desk) -> None:
     assert probes > 2
 
 
+def beginning(desk: Desk) -> Desk:
+    """A next life with what the house holds, before it reads what was noted of its orders."""
+    reborn = desk_at()
+    reborn.load(Rows(positions=(position_row(desk.position(HOUSE, BTCUSDT)),)))
+    return reborn
+
+
 def test_a_restart_neither_hammers_nor_forgets(desk: Desk) -> None:
     now = 1000
     for _ in range(5):
         posting = refuse(desk, order_at(desk, now), TOO_LARGE, at=now)
         now += 10_000
-    reborn = desk_at()
+    reborn = beginning(desk)
     reborn.load(decode_entry(encode_entry(posting.entry)).rows)
     row = reborn.unwinds[BTCUSDT]
     assert row == desk.unwinds[BTCUSDT]
@@ -178,7 +188,7 @@ def test_a_death_before_the_end_was_counted_counts_it_in_the_next_life(desk: Des
     order = desk.orders[posting.entry.rows.orders[0].client_order_id]
     refused = observe(desk, order, Refused(TOO_LARGE), at=1100)
     assert refused is not None
-    reborn = desk_at()
+    reborn = beginning(desk)
     for entry in (posting.entry, refused.entry):
         reborn.load(decode_entry(encode_entry(entry)).rows)
     counted = unwind(reborn, BTCUSDT, now=9000)

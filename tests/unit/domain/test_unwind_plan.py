@@ -367,3 +367,29 @@ def test_books_of_before_this_release_are_closed_at_once() -> None:
     entry = b'{"v":1,"seq":9,"prev":8,"at":9,"kind":"liquidation","rows":{"unwinds":[%s]}}' % row
     desk.load(decode_entry(entry).rows)
     assert (order_at(desk, 1_000_000).spec.type, left(desk)) == ("MARKET", 2)
+
+
+HOUR_MS = 3_600_000
+
+
+def test_dust_that_was_left_long_ago_does_not_use_up_a_later_takeovers_patience() -> None:
+    desk = desk_with("passive,30,5", "0.0004")
+    take(desk, "50", at=HOUR_MS)
+    assert (desk.unwinds[BTCUSDT].began_at, left(desk)) == (HOUR_MS, D("50.0004"))
+    assert order_at(desk, HOUR_MS + 100).spec.type == "LIMIT"
+
+
+def test_nor_does_it_put_all_slices_behind_it() -> None:
+    desk = desk_with("timed,60,6", "60")
+    for step in range(6):
+        fill(desk, order_at(desk, 1000 + step * 10_000), at=1000 + step * 10_000)
+    assert left(desk) == 0
+    take(desk, "0.0004", at=90_000)
+    take(desk, "60", at=HOUR_MS)
+    assert order_at(desk, HOUR_MS + 100).quantity == 10
+
+
+def test_what_an_order_could_be_sent_for_is_joined() -> None:
+    desk = desk_with("passive,30,5", "0.001")
+    take(desk, "50", at=20_000)
+    assert desk.unwinds[BTCUSDT].began_at == 1000

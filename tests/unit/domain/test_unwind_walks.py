@@ -13,7 +13,7 @@ from decimal import Decimal
 from desk_maker import D, decide, desk_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unwind_maker import BTCUSDT
+from unwind_maker import BTCUSDT, take_over
 
 from pms.contract.journal import Entry, decode_entry, encode_entry
 from pms.contract.limits import UNWIND
@@ -22,7 +22,6 @@ from pms.domain.booking import Trade, book, confirm, observe
 from pms.domain.desk import Desk, Mark, Top
 from pms.domain.orders import Doubtful, NotExecuted, Order, Refused, Seen, Voided
 from pms.domain.posting import Posting
-from pms.domain.unwind_debt import note_taken
 from pms.domain.unwind_pace import MOST_WAIT_MS
 from pms.domain.unwinding import unwind
 
@@ -169,7 +168,7 @@ class World:
             case "take" | "give":
                 draft = self.desk.draft("liquidation", at=self.now)
                 quantity = D(much + 1) / 10 * (1 if action == "take" else -1)
-                note_taken(self.desk, draft, BTCUSDT, quantity)
+                take_over(self.desk, draft, quantity)
                 self.taken += quantity
                 self.keep(Posting(entry=self.desk.sealed(draft).entry()))
             case "sent" | "lost" if order is not None and there is None and order.unproven:

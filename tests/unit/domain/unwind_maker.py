@@ -8,10 +8,10 @@ from desk_maker import D
 
 from pms.contract.codes import Code
 from pms.contract.names import HOUSE
-from pms.domain.booking import Trade, book, confirm, observe
+from pms.domain.booking import Trade, apply_move, book, confirm, observe
 from pms.domain.desk import Desk
 from pms.domain.orders import Fact, Order, Refused, Seen
-from pms.domain.posting import Posting
+from pms.domain.posting import Draft, Posting
 from pms.domain.unwind_debt import note_taken
 from pms.domain.unwinding import unwind
 
@@ -22,8 +22,15 @@ _trade_id = 0
 def take(desk: Desk, quantity: str, *, at: int = 1000) -> None:
     """Let the house take something over, as a liquidation would count it."""
     draft = desk.draft("liquidation", at=at)
-    note_taken(desk, draft, BTCUSDT, D(quantity))
+    take_over(desk, draft, D(quantity))
     desk.sealed(draft)
+
+
+def take_over(desk: Desk, draft: Draft, quantity: Decimal) -> None:
+    """Move a position to the house, and count it."""
+    price = desk.last_tops[BTCUSDT].bid if BTCUSDT in desk.last_tops else D(60_000)
+    apply_move(desk, draft, desk.position(HOUSE, BTCUSDT), quantity, price, at=draft.at)
+    note_taken(desk, draft, BTCUSDT, quantity)
 
 
 def left(desk: Desk) -> Decimal:
