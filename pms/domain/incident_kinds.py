@@ -139,8 +139,8 @@ KINDS: dict[str, Kind] = {
         "Set its margin type and leverage at the exchange as the detail says.",
     ),
     "symbol_rules": Kind(
-        "The exchange changed the rules of a symbol to the worse for whoever holds it: more maintenance margin, "
-        "a step on which a position does not lie, or it trades no more.",
+        "The exchange changed the rules of a symbol to the worse for whoever holds it: more maintenance "
+        "margin, a step on which a position does not lie, or it trades no more.",
         "The detail says who. More margin: liquidation is judged by it from now on. A step: `pms reassign` "
         "hands what no order can close to the house. No more trading: the exchange will settle it.",
     ),
