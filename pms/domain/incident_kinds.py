@@ -122,7 +122,7 @@ KINDS: dict[str, Kind] = {
         "`pms adjust` gives it to whom it belongs.",
     ),
     "funding": Kind(
-        "A funding is over, and the exchange does not list it as it should.",
+        "A funding is over, and the exchange does not list it as it should, or refuses to tell.",
         "Look at the exchange's funding history of that symbol; `pms adjust` books it by hand.",
     ),
     "debt_paid": Kind(
