@@ -64,6 +64,8 @@ def parse_symbol(row: Row, brackets: Row | None = None) -> Instrument:
         multiplier_down=_number(collar, "multiplierDown"),
         max_leverage=most_leverage(brackets) if brackets else None,
         brackets=brackets_of(brackets) if brackets else UNKNOWN,
+        # Some pending symbols name none; they do not trade yet.
+        contract=str(row.get("contractType") or "PERPETUAL"),
     )
 
 
