@@ -232,3 +232,12 @@ async def test_rules_are_read_every_ten_minutes_and_soon_after_a_refusal_by_them
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_brackets_that_are_left_out_are_the_last_ones() -> None:
+    world = await made()
+    before = world.engine.desk.instruments[BTC]
+    world.exchange.tick, world.exchange.ratio = "0.05", "-1"
+    await world.outside._read_rules()
+    after = world.engine.desk.instruments[BTC]
+    assert (after.tick, after.brackets) == (D("0.05"), before.brackets)
