@@ -1,7 +1,7 @@
 """The local order book of one symbol, sans I/O (Binance USDⓈ-M docs, How to manage a local order book).
 
 Events are fed as they come, a REST snapshot when the caller has one. The caller fetches a snapshot whenever
-the book is not LIVE; meanwhile events are kept, so that no fetch is too late.
+the book is neither LIVE nor waiting; meanwhile events are kept, so that no fetch is too late.
 """
 
 from __future__ import annotations
@@ -75,6 +75,11 @@ class LocalBook:
     def top(self) -> L1 | None:
         """L1 now; None while the book is not LIVE or one side of it is empty."""
         return self._top
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a snapshot is held until an event reaches it: another one could say no more."""
+        return self._snapshot is not None
 
     def apply(self, update: DepthUpdate) -> L1 | None:
         """Take the next event; L1 after it, the same object while it is the same.

@@ -336,9 +336,9 @@ class ExchangeClient:
             "GET", "/fapi/v1/income", list[IncomeAnswer], params, weight=30, lane="background"
         )
 
-    async def leverage_brackets(self) -> list[dict[str, Any]]:
+    async def leverage_brackets(self, *, lane: Lane = "query") -> list[dict[str, Any]]:
         """Read the leverage brackets of all symbols, as `parse_instruments` takes them."""
-        answer: Any = await self._private("GET", "/fapi/v1/leverageBracket", Any, timeout=BULK)
+        answer: Any = await self._private("GET", "/fapi/v1/leverageBracket", Any, lane=lane, timeout=BULK)
         return answer if isinstance(answer, list) else [answer]
 
     async def set_leverage(self, symbol: str, leverage: int) -> LeverageSet:
@@ -367,9 +367,9 @@ class ExchangeClient:
 
     # --- market ---
 
-    async def exchange_info(self) -> dict[str, Any]:
+    async def exchange_info(self, *, lane: Lane = "query") -> dict[str, Any]:
         """Read symbols and limits, as `parse_instruments` takes them; the budget learns its limits."""
-        info = await self._public("/fapi/v1/exchangeInfo", dict[str, Any], lane="query", timeout=BULK)
+        info = await self._public("/fapi/v1/exchangeInfo", dict[str, Any], lane=lane, timeout=BULK)
         limits = info.get("rateLimits")
         if isinstance(limits, list) and all(isinstance(row, dict) for row in limits):
             self._budget.learn(limits)

@@ -50,7 +50,7 @@ class Code(StrEnum):
     UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
     #: The exchange does not list this symbol.
     SYMBOL_STATUS = "SYMBOL_STATUS"
-    #: The symbol does not trade at present.
+    #: The symbol does not trade at present, or is a delivery contract, in which nothing is opened.
     POSITION_SIDE = "POSITION_SIDE"
     #: Not a position side of the sub-account's mode: BOTH or none in one-way, LONG or SHORT in hedge mode.
     POSITION_MODE = "POSITION_MODE"

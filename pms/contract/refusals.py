@@ -62,7 +62,7 @@ REFUSALS: Final[dict[Code, Named]] = {
     Code.ACCOUNT_EXISTS: Named(When.KEEPING, _ACCOUNT),
     Code.HOUSE_ONLY: Named(When.PLACING, (*_ACCOUNT, "positionId", "toAccountId", "scope", ANY)),
     Code.UNKNOWN_SYMBOL: Named(When.PLACING, (*_SYMBOL, ANY)),
-    Code.SYMBOL_STATUS: Named(When.PLACING, _SYMBOL, "TRADING"),
+    Code.SYMBOL_STATUS: Named(When.PLACING, _SYMBOL, "TRADING, or PERPETUAL"),
     Code.POSITION_SIDE: Named(When.PLACING, ("positionSide",), "the sides of the sub-account's mode"),
     Code.POSITION_MODE: Named(When.KEEPING, ("hedge",), "0"),
     Code.OPPOSITE_POSITION: Named(When.KEEPING, ("legs",), "0"),

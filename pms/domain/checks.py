@@ -67,8 +67,25 @@ def listed(desk: Desk, symbol: str) -> Instrument:
     return instrument
 
 
+def refuse_delivery(instrument: Instrument) -> None:
+    """Refuse to open anything in a contract that ends by delivery, for nothing here settles one.
+
+    What is held of one all the same, by hand, is booked and can be closed like any other.
+    """
+    if not instrument.perpetual:
+        raise Refusal(
+            Code.SYMBOL_STATUS,
+            f"{instrument.symbol} is a delivery contract ({instrument.contract}): nothing is opened in it",
+            field="symbol",
+            limit="PERPETUAL",
+            actual=instrument.contract,
+        )
+
+
 def check_symbol_open(desk: Desk, command: Trade) -> None:
-    """Refuse to open anything in a symbol where the exchange account is set up otherwise than we reckon."""
+    """Refuse to open what ends by delivery, or where the account is set up otherwise than we reckon."""
+    if not command.reduce_only:
+        refuse_delivery(desk.instruments[command.symbol])
     reason = desk.headroom.closed_because(command.symbol)
     if reason is not None and not command.reduce_only:
         raise Refusal(Code.NOT_READY, f"admission is closed: {reason}", field="symbol", actual=command.symbol)

@@ -26,6 +26,7 @@ from pms.domain.booking import apply_move, note_change, tell_move
 from pms.domain.checks import known_account
 from pms.domain.decisions import Asked, decided
 from pms.domain.desk import Desk
+from pms.domain.held_unlisted import rules_of_held
 from pms.domain.incidents import OF_ORDERS, note_incident, note_settled
 from pms.domain.instrument import Instrument, InstrumentError
 from pms.domain.insurance import cover_flat
@@ -333,11 +334,10 @@ def _hand_over(
 
 
 def _instrument(desk: Desk, symbol: str) -> Instrument:
-    found = desk.instruments.get(symbol)
+    found = desk.instruments.get(symbol) or rules_of_held(desk, symbol)
     if found is None:
-        raise Refusal(
-            Code.UNKNOWN_SYMBOL, f"the exchange does not list {symbol}", field="symbol", actual=symbol
-        )
+        told = f"the exchange does not list {symbol}, and nobody holds it"
+        raise Refusal(Code.UNKNOWN_SYMBOL, told, field="symbol", actual=symbol)
     return found
 
 

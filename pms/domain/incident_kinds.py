@@ -128,7 +128,7 @@ KINDS: dict[str, Kind] = {
         "`pms adjust` gives it to whom it belongs.",
     ),
     "funding": Kind(
-        "A funding is over, and the exchange does not list it as it should.",
+        "A funding is over, and the exchange does not list it as it should, or refuses to tell.",
         "Look at the exchange's funding history of that symbol; `pms adjust` books it by hand.",
     ),
     "debt_paid": Kind(
@@ -143,6 +143,12 @@ KINDS: dict[str, Kind] = {
     "symbol_closed": Kind(
         "The exchange account is set up otherwise than we reckon in a symbol: nothing is opened there.",
         "Set its margin type and leverage at the exchange as the detail says.",
+    ),
+    "symbol_rules": Kind(
+        "The exchange changed the rules of a symbol to the worse for whoever holds it: more maintenance "
+        "margin, a step on which a position does not lie, or it trades no more.",
+        "The detail says who. More margin: liquidation is judged by it from now on. A step: `pms reassign` "
+        "hands what no order can close to the house. No more trading: the exchange will settle it.",
     ),
     "exchange_setting": Kind(
         "Somebody changed the exchange account's leverage or margin type in a symbol.",

@@ -53,6 +53,12 @@ class Instrument:
     multiplier_down: Decimal
     max_leverage: int | None = None
     brackets: tuple[Bracket, ...] = UNKNOWN
+    contract: str = "PERPETUAL"
+
+    @property
+    def perpetual(self) -> bool:
+        """Whether it has fundings and no end: TRADIFI_PERPETUAL does, CURRENT_QUARTER does not."""
+        return "PERPETUAL" in self.contract
 
     def snap_price(self, price: Decimal) -> Decimal:
         """The price on its tick; raises PRICE_TICK or PRICE_RANGE."""

@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from pms.binance.errors import OF_SYMBOL_RULES
 from pms.binance.expiry_reasons import expired_because
 from pms.binance.frames import AccountConfigUpdate, AccountUpdate, MarginCall, OrderUpdate
 from pms.bus.inbox import (
@@ -168,6 +169,8 @@ class Engine:
         #: the exchange warns that it is about to liquidate
         self.reconfigured: Callable[[], None]
         #: the exchange account's margin type or leverage changed
+        self.rules_doubted: Callable[[], None] = lambda: None
+        #: the exchange refused by a rule of the symbol that we had held the order against
         self.time_passed: Callable[[int], None]
         #: the exchange's time goes on: all that it told of the time before has been taken in
         self.moved: Callable[[Order], None] = _nobody
@@ -358,6 +361,8 @@ class Engine:
     def _outcome(self, outcome: Outcome) -> None:
         amended = names.amended_order(outcome.client_order_id)
         order = self.desk.orders.get(outcome.client_order_id if amended is None else amended[0])
+        if outcome.code in OF_SYMBOL_RULES:
+            self.rules_doubted()
         if order is None:
             return
         if outcome.sender != "streamer":

@@ -3,6 +3,8 @@
 The exchange is silent where its net is zero, so nobody is waited for: premiumIndex tells when the next
 funding of each symbol is, and once that time is over its history is read until it lists it. A funding
 missed while down is read the same way, from the symbol's progress on.
+
+A symbol that the exchange says nothing of, delisted perhaps, keeps no other waiting; it is told of.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import structlog
 
 from pms.binance.answers import FundingRate
 from pms.binance.client import ExchangeClient
+from pms.binance.errors import ExchangeError, Throttled, Unsent
 from pms.domain.funding import allot, begin
 from pms.domain.treasury import Rate, funding_name
 from pms.streamer.engine import Engine
@@ -44,10 +47,12 @@ class FundingReader:
     _all_at: int = 0
     _times_at: int = 0
     _hardly_over: set[str] = field(default_factory=set)
+    _unread: dict[str, int] = field(default_factory=dict)
+    #: by symbol, since when its history cannot be read
     _alarmed: set[tuple[str, int]] = field(default_factory=set)
 
     async def poll(self, *, everything: bool = False) -> None:
-        """Read the history of every symbol whose funding is over; raises what REST raises."""
+        """Read the history of every symbol whose funding is over; raises what concerns all of them."""
         concerned = self.engine.desk.treasury.concerned()
         if not concerned or not self.ready():
             return
@@ -63,7 +68,7 @@ class FundingReader:
             over = due is not None and 0 < due <= now
             waited = over and due is not None and due + GRACE_MS <= now
             if everything or due is None or waited or symbol in self._hardly_over:
-                await self._read(symbol, now)
+                await self._tried(symbol, now)
             if not over or self._listed(symbol, due or 0, now):
                 self.next_at[symbol] = upcoming.get(symbol, 0)
 
@@ -77,9 +82,32 @@ class FundingReader:
         """When the next funding of each is; one call for many symbols weighs as much as ten for one."""
         if len(symbols) > FEW:
             return {row.symbol: row.next_funding_time for row in await self.client.premium_indexes()}
-        listed = [symbol for symbol in symbols if symbol in self.engine.desk.instruments]
-        rows = [await self.client.premium_index(symbol) for symbol in listed]
-        return {row.symbol: row.next_funding_time for row in rows}
+        upcoming = {}
+        for symbol in symbols:
+            if symbol not in self.engine.desk.instruments:
+                continue
+            try:
+                upcoming[symbol] = (await self.client.premium_index(symbol)).next_funding_time
+            except (Throttled, Unsent):
+                raise
+            except ExchangeError as error:
+                log.warning("next_funding_unknown", symbol=symbol, error=str(error))
+                upcoming[symbol] = self.next_at.get(symbol, 0)
+        return upcoming
+
+    async def _tried(self, symbol: str, now: int) -> None:
+        """Read a symbol's history; what is wrong with it alone is told once it lasts."""
+        try:
+            await self._read(symbol, now)
+        except (Throttled, Unsent):
+            raise
+        except ExchangeError as error:
+            since = self._unread.setdefault(symbol, now)
+            log.warning("fundings_not_read", symbol=symbol, since=since, error=str(error))
+            if now - since >= MISSING_AFTER_MS:
+                self._alarm(symbol, since, f"the fundings of {symbol} since {since} cannot be read: {error}")
+        else:
+            self._unread.pop(symbol, None)
 
     async def _read(self, symbol: str, now: int) -> None:
         desk, treasury = self.engine.desk, self.engine.desk.treasury
@@ -94,7 +122,8 @@ class FundingReader:
                 return
             rate = _rate(row)
             if rate is None:
-                self._alarm(symbol, row.funding_time, "is listed without a mark price")
+                at = row.funding_time
+                self._alarm(symbol, at, f"the funding of {symbol} at {at} is listed without a mark price")
                 return
             self.engine.outbox.add(allot(desk, symbol, rate))
             log.info("funding", symbol=symbol, at=rate.at, rate=str(rate.rate), mark=str(rate.mark))
@@ -105,13 +134,14 @@ class FundingReader:
             return True
         if now - due < MISSING_AFTER_MS:
             return False
-        self._alarm(symbol, due, "is over and the exchange does not list it")
+        told = f"the funding of {symbol} at {due} is over and the exchange does not list it"
+        self._alarm(symbol, due, told)
         return True
 
-    def _alarm(self, symbol: str, at: int, what: str) -> None:
+    def _alarm(self, symbol: str, at: int, told: str) -> None:
         if (symbol, at) not in self._alarmed and len(self._alarmed) < 10_000:
             self._alarmed.add((symbol, at))
-            self.engine.raise_incident("funding", "critical", f"the funding of {symbol} at {at} {what}")
+            self.engine.raise_incident("funding", "critical", told)
 
 
 def _rate(row: FundingRate) -> Rate | None:

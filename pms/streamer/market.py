@@ -3,7 +3,8 @@
 A gap resyncs that symbol alone. A symbol out of sync has no price: the desk forgets its top, the
 price key is left to expire, and admission refuses rather than guesses. A symbol that is silent while
 the connection is lively is compared with a snapshot: a quiet market is proven, a dead stream is
-subscribed anew, and no other symbol notices.
+subscribed anew, and no other symbol notices. One that does not trade has no diffs: its book waits
+with the one snapshot that it has.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from redis.exceptions import RedisError
 from pms.binance.answers import DepthSnapshot
 from pms.binance.book import L1, BookState, LocalBook
 from pms.binance.client import ExchangeClient
-from pms.binance.errors import ExchangeError
+from pms.binance.errors import ExchangeError, Refused
 from pms.binance.frames import DepthUpdate, FrameError, decode_market
 from pms.binance.streams import MarketStream
 from pms.contract import names
@@ -37,6 +38,10 @@ REFRESH_EVERY_S = 5.0
 FOLLOW_PATIENCE_S = 2.0
 WATCH_EVERY_S = 2.0
 SILENT_MS = 10_000
+SNAPSHOT_AGAIN_S = 3.0
+REFUSED_AGAIN_S = 60.0
+"""A symbol that the exchange does not know is not known soon after, and each answer has its weight."""
+
 LATE_S = 1.0
 """A diff that the snapshot already knows is on its way for at most so long."""
 
@@ -109,7 +114,8 @@ class MarketData:
 
     def follow_for(self, symbol: str, then: Callable[[], None]) -> bool:
         """Follow a symbol for a command that waits; False if it need not, or would wait in vain."""
-        if symbol in self._desk.tops or symbol not in self._desk.instruments:
+        instrument = self._desk.instruments.get(symbol)
+        if symbol in self._desk.tops or instrument is None or instrument.status != "TRADING":
             return False
         followed = self.follow(symbol)
         followed.waiting.append(then)
@@ -174,21 +180,23 @@ class MarketData:
     async def _question(self, symbol: str, followed: Followed) -> None:
         """Prove a silent symbol quiet, or subscribe to it anew.
 
-        By its prices, not by its update id: the exchange's counter goes on for other symbols' sake.
+        By its prices, not by its update id: the exchange's counter goes on for other symbols' sake. A book
+        that is not in sync has none to compare.
         """
         silent_since = followed.heard_at
-        try:
-            snapshot = await self._client.depth(symbol, limit=5)
-        except ExchangeError as error:
-            log.info("silent_symbol_not_questioned", symbol=symbol, error=str(error))
-            return
-        if _same_top(followed.book, snapshot):
-            followed.heard_at = self._now_ms()
-            known = self._desk.tops.get(symbol)
-            if known is not None:
-                # The price is as good as new, and whoever judges by its age must see it.
-                self._desk.tops[symbol] = replace(known, at=self._client.exchange_now_ms())
-            return
+        if _live(followed.book):
+            try:
+                snapshot = await self._client.depth(symbol, limit=5)
+            except ExchangeError as error:
+                log.info("silent_symbol_not_questioned", symbol=symbol, error=str(error))
+                return
+            if _same_top(followed.book, snapshot):
+                followed.heard_at = self._now_ms()
+                known = self._desk.tops.get(symbol)
+                if known is not None:
+                    # The price is as good as new, and whoever judges by its age must see it.
+                    self._desk.tops[symbol] = replace(known, at=self._client.exchange_now_ms())
+                return
         await self._sleep(LATE_S)
         if followed.heard_at != silent_since:
             return
@@ -197,8 +205,9 @@ class MarketData:
         followed.heard_at = self._now_ms()
         self.stream.unsubscribe([_stream(symbol)])
         self.stream.subscribe([_stream(symbol)])
-        self._desk.tops.pop(symbol, None)
-        followed.book.reset()
+        if _live(followed.book):
+            self._desk.tops.pop(symbol, None)
+            followed.book.reset()
         self._resync(symbol, followed)
 
     def close(self) -> None:
@@ -240,11 +249,17 @@ class MarketData:
             followed.syncing = self._spawn(self._sync(symbol, followed))
 
     async def _sync(self, symbol: str, followed: Followed) -> None:
-        """Fetch snapshots until one fits the events; a newer one is kept by the book until they reach it."""
-        delay, prepared = 0.05, False
+        """Fetch snapshots until one fits the events; a newer one is kept by the book until they reach it.
+
+        Trap: that may be never, in a symbol that does not trade. A snapshot every few seconds would use up
+        what others need.
+        """
+        delay, most, prepared = 0.05, SNAPSHOT_AGAIN_S, False
         while not _live(followed.book):
-            await self._sleep(delay)
-            delay = min(delay * 2, 3.0)
+            await self._sleep(min(delay, most))
+            delay = min(delay, most) * 2
+            if followed.book.waiting:
+                continue
             try:
                 if not prepared:
                     await self._prepare(symbol)
@@ -252,7 +267,9 @@ class MarketData:
                 snapshot = await self._client.depth(symbol, limit=1000)
             except ExchangeError as error:
                 log.warning("snapshot_failed", symbol=symbol, error=str(error))
+                most = REFUSED_AGAIN_S if isinstance(error, Refused) else SNAPSHOT_AGAIN_S
                 continue
+            most = SNAPSHOT_AGAIN_S
             if _live(followed.book):
                 # The snapshot before fitted meanwhile; this one would set the book ahead of its events.
                 return

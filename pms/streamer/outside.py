@@ -1,4 +1,4 @@
-"""What happens to the exchange account from outside: money, fundings, its margin and its settings.
+"""What happens to the exchange account from outside: money, fundings, its margin, settings and symbol rules.
 
 One loop, so that nothing here needs a lock. Each duty has its own time and its own failure: an endpoint
 that does not answer delays that duty alone.
@@ -22,6 +22,7 @@ from pms.streamer.conservation import money_differs
 from pms.streamer.engine import Engine
 from pms.streamer.funding import FundingReader
 from pms.streamer.income import IncomeReader
+from pms.streamer.symbol_rules import follow_rules
 
 log = structlog.get_logger()
 BEAT_S = 1.0
@@ -39,6 +40,9 @@ BEFORE_MS = 60_000
 INCOME_RETRIES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 MARGIN_BUSY_S = 3.0
 MARGIN_IDLE_S = 30.0
+RULES_EVERY_S = 600.0
+RULES_AGAIN_S = 60.0
+"""So long after a reading the next may be: behind a failure, or a refusal that speaks of other rules."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,9 @@ class Outside:
     _funding_at: float = 0.0
     _settings_stale: bool = True
     _all_fundings: bool = False
+    _rules_at: float = field(init=False)
+    _rules_again_at: float = field(init=False)
+    #: not before, whatever the exchange refuses
 
     def __post_init__(self) -> None:
         self.incomes = IncomeReader(self.engine, self.client)
@@ -73,6 +80,8 @@ class Outside:
         self.engine.income = self.income_heard
         self.engine.reconfigured = self.reconfigured
         self.engine.margin_called = self.margin_called
+        self.engine.rules_doubted = self.rules_doubted
+        self._rules_read()
 
     def income_heard(self) -> None:
         """Money moved without a trade: read the income history now, and look for fundings."""
@@ -100,6 +109,10 @@ class Outside:
         """The exchange account's settings changed: read them anew."""
         self._settings_stale = True
         self._woken.set()
+
+    def rules_doubted(self) -> None:
+        """The exchange refused by a rule that we had held an order against: read the rules soon."""
+        self._rules_at = min(self._rules_at, self._rules_again_at)
 
     async def read_settings(self) -> None:
         """Read the account's mode, and margin type and leverage of every symbol.
@@ -157,6 +170,8 @@ class Outside:
                 await self._guarded(self._read_fundings)
             if now >= self._margin_at or (self.engine.venue.moved and now >= self._margin_busy()):
                 await self._guarded(self._read_margin)
+            if now >= self._rules_at:
+                await self._guarded(self._read_rules)
 
     def _note_agreement(self) -> None:
         """Note that money agreed when the exchange last spoke of it.
@@ -202,6 +217,17 @@ class Outside:
         posting = judge_master(desk, margin, at=self.engine.now())
         if posting is not None:
             self.engine.outbox.add(posting, lambda held: self.engine.unwanted(posting, held=held))
+
+    async def _read_rules(self) -> None:
+        """Read what the exchange allows in each symbol; of a new one its settings must be known, too."""
+        self._rules_at = self._rules_again_at = self.monotonic() + RULES_AGAIN_S
+        if await follow_rules(self.engine, self.client):
+            self._settings_stale = True
+        self._rules_read()
+
+    def _rules_read(self) -> None:
+        now = self.monotonic()
+        self._rules_at, self._rules_again_at = now + RULES_EVERY_S, now + RULES_AGAIN_S
 
     def _margin_busy(self) -> float:
         return self._margin_at - MARGIN_IDLE_S + MARGIN_BUSY_S

@@ -11,7 +11,6 @@ import structlog
 
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import Throttled
-from pms.binance.instruments import parse_instruments
 from pms.bus.journal import Journal
 from pms.contract.journal import Rows
 from pms.contract.names import HOUSE
@@ -23,6 +22,7 @@ from pms.domain.income import Income
 from pms.domain.posting import Posting
 from pms.domain.treasury import WALLET
 from pms.streamer.income import recent_incomes
+from pms.streamer.symbol_rules import read_symbols
 
 log = structlog.get_logger()
 AT_ONCE = 1000
@@ -110,7 +110,7 @@ async def learn_exchange(desk: Desk, client: ExchangeClient) -> None:
 
     Raises CannotStart where the account is set up otherwise; every sum here would be wrong on it.
     """
-    desk.instruments = parse_instruments(await client.exchange_info(), await client.leverage_brackets())
+    desk.instruments = await read_symbols(client)
     if await client.position_mode():
         raise CannotStart(
             "the exchange account is in hedge mode: switch it to one-way (POST /fapi/v1/positionSide/dual)"

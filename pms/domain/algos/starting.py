@@ -24,7 +24,7 @@ from pms.domain.algos.machines import MACHINES
 from pms.domain.algos.naming import of_leg
 from pms.domain.algos.together import Foreseeing, judge_together
 from pms.domain.algos.viewing import position_of, view_of
-from pms.domain.checks import check_open, fresh_top, listed, trading_account
+from pms.domain.checks import check_open, fresh_top, listed, refuse_delivery, trading_account
 from pms.domain.decisions import Asked, kept
 from pms.domain.desk import Desk
 from pms.domain.halts import refuse_halted
@@ -60,7 +60,9 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
     position = _position(desk, command)
     for number, symbol in enumerate(symbols_of(command) if position is None else [position.symbol]):
         try:
-            listed(desk, symbol)
+            instrument = listed(desk, symbol)
+            if position is None and not getattr(command, "reduce_only", False):
+                refuse_delivery(instrument)
             fresh_top(desk, symbol)
         except Refusal as refusal:
             raise of_leg(command, number, refusal) if isinstance(command, Basket) else refusal from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
@@ -12,6 +12,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from pms.binance.client import ExchangeClient, open_session
+from pms.binance.instruments import parse_instruments
 from pms.binance.limits import RateBudget
 from pms.bus.connection import connect
 from pms.bus.journal import Journal
@@ -22,7 +23,7 @@ from pms.domain.desk import Desk
 from pms.domain.treasury import INCOME
 from pms.streamer import income as reading
 from pms.streamer.engine import Engine, Gate
-from pms.streamer.funding import GRACE_MS, FundingReader
+from pms.streamer.funding import GRACE_MS, MISSING_AFTER_MS, FundingReader
 from pms.streamer.income import IncomeReader, recent_incomes
 from pms.streamer.outbox import Outbox
 from pms.venue.app import AccountSpec, RunningVenue, VenueConfig, serve
@@ -50,10 +51,10 @@ class Both:
     def fund(self, rate: str) -> int:
         return self.venue.venue.acts.fund("BTCUSDT", D(rate)).time
 
-    def hold(self, number: int, quantity: str) -> None:
+    def hold(self, number: int, quantity: str, symbol: str = "BTCUSDT") -> None:
         """Let the house get a position by hand."""
         trade = Trade(
-            symbol="BTCUSDT",
+            symbol=symbol,
             exchange_order_id=number,
             trade_id=number,
             client_order_id="web_1",
@@ -168,6 +169,25 @@ async def test_fundings_that_were_missed_are_read_in_their_order(both: Both) -> 
     booked = [rate.at for rate in both.desk.treasury.fundings["BTCUSDT"]]
     assert booked == sorted(set(times))
     assert both.desk.treasury.moves["BTCUSDT"] == []
+
+
+async def test_a_symbol_that_the_exchange_says_nothing_of_keeps_no_other_waiting_and_is_told(
+    both: Both,
+) -> None:
+    both.hold(1, "2", "AAAUSDT")
+    both.hold(2, "2")
+    listed = parse_instruments(await both.client.exchange_info())["BTCUSDT"]
+    # It was listed when the streamer began, and is no more.
+    both.desk.instruments |= {"AAAUSDT": replace(listed, symbol="AAAUSDT"), "BTCUSDT": listed}
+    reader = FundingReader(both.engine, both.client, lambda: True)
+    for number in range(1, 4):
+        at = both.fund("0.0001")
+        both.ahead_ms = GRACE_MS + number * MISSING_AFTER_MS
+        await reader.poll()
+        assert both.desk.treasury.funded_until("BTCUSDT") == at, number
+    told = [row.detail for row in both.desk.incidents.of_kind("funding")]
+    assert len(told) == 1
+    assert "AAAUSDT" in told[0]
 
 
 async def test_nobody_is_asked_about_a_symbol_that_nobody_holds(both: Both) -> None:

@@ -119,3 +119,19 @@ def test_the_leverage_is_unknown_without_brackets() -> None:
 def test_a_symbol_that_cannot_be_read_is_left_out_alone(broken: dict[str, Any]) -> None:
     other = {**ETH, "symbol": "牛来USDT"}
     assert list(parse_instruments({"symbols": [broken, other]})) == ["牛来USDT"]
+
+
+@pytest.mark.parametrize(
+    ("contract", "perpetual"),
+    [
+        ("PERPETUAL", True),
+        ("TRADIFI_PERPETUAL", True),
+        ("PERPETUAL_DELIVERING", True),
+        ("", True),
+        ("CURRENT_QUARTER", False),
+        ("CURRENT_QUARTER DELIVERING", False),
+        ("NEXT_MONTH", False),
+    ],
+)
+def test_contracts_that_end_by_delivery_are_told_from_perpetual_ones(contract: str, perpetual: bool) -> None:
+    assert parse_symbol({**ETH, "contractType": contract}).perpetual is perpetual

@@ -260,3 +260,20 @@ def test_a_command_that_changes_an_open_positions_leverage_journals_it() -> None
     assert trade(desk, quantity="0.001", leverage=10).entry.rows.positions == ()
     (position,) = trade(desk, quantity="0.001", leverage=20).entry.rows.positions
     assert (position.leverage, position.quantity) == (20, D("0.010"))
+
+
+def test_nothing_is_opened_in_a_delivery_contract_and_what_is_held_of_one_can_be_closed() -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="0.02"), price="60000")
+    desk.instruments["BTCUSDT"] = replace(desk.instruments["BTCUSDT"], contract="CURRENT_QUARTER")
+    for name, fields in (
+        ("pms.trade", {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01"}),
+        ("pms.chase", {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01"}),
+    ):
+        with pytest.raises(Refusal) as refused:
+            decide(desk, name, subAccountId="alice", **fields)
+        assert refused.value.code is Code.SYMBOL_STATUS
+        assert refused.value.limit == "PERPETUAL"
+    assert trade(desk, side="SELL", quantity="0.01", reduceOnly=True).entry.rows.orders
+    position = desk.position("alice", "BTCUSDT")
+    assert decide(desk, "pms.close", positionId=position.id).entry.rows.orders

@@ -117,6 +117,7 @@ BOUNDS = {
     "Venue.touched": SYMBOLS,
     "FundingReader.next_at": SYMBOLS,
     "FundingReader._hardly_over": SYMBOLS,
+    "FundingReader._unread": SYMBOLS,
     "FundingReader._alarmed": "ten thousand",
     "Attention.cares": "orders not at rest: dropped when one needs nothing more",
     "Attention.sending": "sends under way, each ended by the exchange or its deadline",

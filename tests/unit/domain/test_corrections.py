@@ -358,3 +358,52 @@ def test_whatever_the_exchange_says_after_an_operators_word_makes_it_as_if_never
     assert (spoken.state, spoken.filled_qty) == (silent.state, silent.filled_qty)
     assert sums(with_word) == sums(without)
     assert with_word.reserved_margin("alice") == without.reserved_margin("alice")
+
+
+def held_unlisted(quantity: str = "0.015") -> Desk:
+    """Alice's position in a symbol that a restart finds listed no more."""
+    desk = desk_at()
+    decide(
+        desk, "pms.adjust", subAccountId="alice", symbol="BTCUSDT", quantity=quantity, price="60000", **WHO
+    )
+    desk.instruments.clear()
+    desk.tops.clear()
+    return desk
+
+
+def test_what_is_held_and_listed_no_more_goes_to_the_house_at_the_operators_price() -> None:
+    desk = held_unlisted()
+    before = sums(desk)
+    fields = {"fromAccountId": "alice", "toAccountId": HOUSE, "symbol": "BTCUSDT", "price": "61000.123"}
+    decide(desk, "pms.reassign", **fields, **WHO)
+    assert desk.position("alice", "BTCUSDT").quantity == 0
+    assert desk.accounts["alice"].balance == D(10_000) + D("0.015") * D("1000.123")
+    assert sums(desk) == before
+    with pytest.raises(Refusal) as refusal:
+        decide(desk, "pms.reassign", **fields, **WHO)
+    assert refusal.value.code is Code.UNKNOWN_SYMBOL, "the house had sold it: nobody holds it now"
+
+
+def test_an_adjustment_of_what_is_listed_no_more_needs_a_price_and_keeps_to_its_step() -> None:
+    desk = held_unlisted()
+    fields = {"subAccountId": "alice", "symbol": "BTCUSDT"}
+    for wrong, code in (
+        ({"quantity": "-0.005"}, Code.PRICE_STALE),
+        ({"quantity": "-0.0005", "price": "60000"}, Code.QUANTITY_STEP),
+        ({"quantity": "-0.005", "price": "60000.000001"}, Code.PRICE_TICK),
+    ):
+        with pytest.raises(Refusal) as refusal:
+            decide(desk, "pms.adjust", **fields, **wrong, **WHO)
+        assert refusal.value.code is code
+    decide(desk, "pms.adjust", **fields, quantity="-0.005", price="60000", **WHO)
+    assert desk.position("alice", "BTCUSDT").quantity == D("0.01")
+    with pytest.raises(Refusal) as refusal:
+        decide(desk, "pms.adjust", **(fields | {"symbol": "XYZUSDT"}), quantity="1", price="1", **WHO)
+    assert refusal.value.code is Code.UNKNOWN_SYMBOL
+
+
+def test_a_large_quantity_of_what_is_listed_no_more_is_moved_in_whole_pieces() -> None:
+    desk = held_unlisted("100")
+    fields = {"fromAccountId": "alice", "toAccountId": HOUSE, "symbol": "BTCUSDT"}
+    decide(desk, "pms.reassign", **fields, quantity="30", **WHO)
+    assert desk.position("alice", "BTCUSDT").quantity == 70
