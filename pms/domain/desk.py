@@ -162,6 +162,10 @@ class Desk:
         """Take a symbol's best bid and ask as they now are."""
         self.tops[symbol] = self.last_tops[symbol] = top
 
+    def last_top(self, symbol: str) -> Top | None:
+        """A symbol's best bid and ask as last seen, in sync or not."""
+        return self.tops.get(symbol) or self.last_tops.get(symbol)
+
     # --- accounts ---
 
     def open_account(self, account: SubAccount) -> None:
@@ -211,7 +215,7 @@ class Desk:
         )
 
     def snapshot(self, account: str) -> Account:
-        """The account as a trader sees it, valued at mid; at entry where there is no price."""
+        """The account as a trader sees it."""
         held = self.held.get(account, {})
         balance, equity = self.accounts[account].balance, self.equity(account)
         margin, lines = self.margin_used(account), self._liquidation_prices(account, held.values())
@@ -236,10 +240,13 @@ class Desk:
         return self.equity(account) - self.margin_used(account)
 
     def equity(self, account: str) -> Decimal:
-        """Balance and unrealised profit, valued at mid; at entry where there is no price."""
+        """Balance and unrealised profit at the last mid, in sync or not; none where there never was a price.
+
+        Trap: a price goes just when it falls. A loss that is not seen any more is there all the same.
+        """
         equity = self.accounts[account].balance
         for position in self.held.get(account, {}).values():
-            top = self.tops.get(position.symbol)
+            top = self.last_top(position.symbol)
             if top is not None:
                 equity += position.unrealized(top.mid)
         return booked(equity)
@@ -262,7 +269,7 @@ class Desk:
 
     def valued_at(self, exposure: Exposure) -> Decimal:
         """The last mid of its symbol, in sync or not; its entry where there never was a price."""
-        top = self.tops.get(exposure.symbol) or self.last_tops.get(exposure.symbol)
+        top = self.last_top(exposure.symbol)
         return top.mid if top else exposure.cost / exposure.quantity
 
     def snapshots(self, draft: Draft) -> tuple[tuple[str, Account], ...]:
@@ -343,6 +350,9 @@ class Desk:
         if known is not None and known.spec.place != order.spec.place:
             # Read again behind a liquidation: it is the house's now, and its owner's sums end
             self.release(known)
+        if known is not None:
+            # Its wish may have been taken back, and the count with it.
+            self.resting.remove(amend_id(coid, known.amends))
         self.orders[coid] = order
         self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.algos.adopted.note(order.spec)
@@ -445,7 +455,8 @@ class Desk:
                 self.resting.put(key, symbol=spec.symbol, side=spec.side, price=price)
 
     def _assumed_price(self, spec: OrderSpec) -> Decimal:
-        top = self.tops.get(spec.symbol)
+        """What a market order is held at: no less of it because a price went."""
+        top = self.last_top(spec.symbol)
         if top is None:
             return ZERO
         return top.ask if spec.side == "BUY" else top.bid

@@ -7,7 +7,9 @@ from desk_maker import D, decide, desk_at, move_price, trade
 from filling import fill
 
 from pms.contract.codes import Code, Refusal
+from pms.domain.booking import observe
 from pms.domain.desk import Desk
+from pms.domain.orders import Seen
 
 
 def refused(desk: Desk, name: str, **fields: object) -> Refusal:
@@ -73,6 +75,18 @@ def test_an_open_order_s_margin_stays() -> None:
     desk = desk_at()
     trade(desk, type="LIMIT", price="59000", quantity="1", leverage=10)
     assert refused(desk, "pms.withdraw", subAccountId="alice", amount="4100.01").limit == "4100"
+
+
+def test_the_margin_of_an_order_in_flight_stays_while_its_symbol_has_no_price() -> None:
+    desk = desk_at()
+    posting = trade(desk, quantity="1", leverage=10)
+    order = desk.orders[posting.entry.rows.orders[0].client_order_id]
+    used = desk.margin_used("alice")
+    del desk.tops["BTCUSDT"]
+    observe(desk, order, Seen(7, "NEW", D(0)), at=2000)
+    assert desk.margin_used("alice") == used == D("6000.01")
+    refusal = refused(desk, "pms.withdraw", subAccountId="alice", amount="10000")
+    assert refusal.limit == "3999.99"
 
 
 def test_nothing_leaves_a_frozen_account_and_everything_may_come() -> None:
