@@ -87,6 +87,8 @@ class Desk:
     live: dict[str, Order] = field(default_factory=dict)
     live_of: dict[str, dict[str, Order]] = field(default_factory=dict)
     #: the same by sub-account
+    reducing: dict[Place, dict[str, Order]] = field(default_factory=dict)
+    #: those that may only reduce, by the position that they are for
     by_exchange: dict[tuple[str, int], str] = field(default_factory=dict)
     by_parent: dict[str, str] = field(default_factory=dict)
     #: the order that came of a command, by the part of its id that names the command
@@ -398,6 +400,7 @@ class Desk:
             self.headroom.uncounted.pop(coid, None)
             self.live.pop(coid, None)
             self.live_of.get(spec.sub_account_id, {}).pop(coid, None)
+            self._note_reducing(order)
             account.open_orders -= was_live
             pending.orders -= was_live
             self.order_leverages.drop(spec)
@@ -405,6 +408,7 @@ class Desk:
         else:
             self.live[coid] = self.live_of.setdefault(spec.sub_account_id, {})[coid] = order
             self.reserved[coid] = (spec.side, leaves, notional)
+            self._note_reducing(order)
             account.open_orders += not was_live
             pending.orders += not was_live
             if not was_live:
@@ -429,7 +433,20 @@ class Desk:
         if self.live.pop(coid, None) is not None:
             self.order_leverages.drop(spec)
             self.live_of[spec.sub_account_id].pop(coid, None)
+            self._note_reducing(order)
             self.accounts[spec.sub_account_id].open_orders -= 1
+
+    def _note_reducing(self, order: Order) -> None:
+        """Keep the index of live orders that may only reduce in step with `live`."""
+        coid, place = order.spec.client_order_id, order.spec.place
+        if not order.spec.reduce_only:
+            return
+        if coid in self.live:
+            self.reducing.setdefault(place, {})[coid] = order
+        elif place in self.reducing:
+            self.reducing[place].pop(coid, None)
+            if not self.reducing[place]:
+                del self.reducing[place]
 
     def forget_order(self, order: Order) -> None:
         """Take back an order that was never journaled."""
