@@ -162,7 +162,13 @@ class Desk:
 
     def price(self, symbol: str, top: Top) -> None:
         """Take a symbol's best bid and ask as they now are."""
+        known = symbol in self.last_tops
         self.tops[symbol] = self.last_tops[symbol] = top
+        if not known:
+            # What this life read of the journal before it had a price holds nothing yet.
+            for order in self.orders_of(None, symbol):
+                if order.price is None:
+                    self.reserve(order)
 
     def last_top(self, symbol: str) -> Top | None:
         """A symbol's best bid and ask as last seen, in sync or not."""

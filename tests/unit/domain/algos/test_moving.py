@@ -217,7 +217,7 @@ def test_what_she_lets_rest_gives_way_to_a_chase_and_a_take_profit_to_her() -> N
     target = world.desk.orders[world.by_hand("SELL", "0.02", **hers) or ""]
     algo, order = protecting(world)
     world.by_hand("SELL", "0.02")
-    assert not (target.cancel_wanted or order.cancel_wanted)
+    assert (target.cancel_wanted, order.cancel_wanted) == (False, False)
     world.conduct(algo.id)
     assert (order.amend or order).quantity == D("0.01")
     world.amend(order.spec.client_order_id)
