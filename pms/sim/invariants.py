@@ -23,10 +23,10 @@ from pms.sim.algos import Bounds
 from pms.sim.books import Fold
 from pms.sim.exchange import SimExchange
 from pms.sim.liquidations import Liquidations
-from pms.sim.reducing import Reducing
 from pms.sim.redis.commands import Reply
 from pms.sim.redis.keyspace import Stream
 from pms.sim.redis.server import Server, Words
+from pms.sim.reducing import Reducing
 from pms.sim.shown import RISK, Shown
 from pms.venue import state as venue
 from pms.venue.rest.dispatch import Answer, Asked

@@ -1,7 +1,7 @@
 """What rests, may only reduce and is to stay is never for more than there is to be reduced.
 
-Judged in each entry that makes a position smaller or turns it, by the journal alone. An algo that runs sees to
-its own orders (`algo_exits`); of one that nobody has confirmed, the end may just have been taken back.
+Judged in each entry that makes a position smaller or turns it, by the journal alone. An algo that runs sees
+to its own orders (`algo_exits`); of one that nobody has confirmed, the end may just have been taken back.
 """
 
 from __future__ import annotations

@@ -58,6 +58,13 @@ def move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
         _follow(turn, slot, order, want, total=total)
 
 
+def keep(turn: Turn, slot: Slot, order: Order) -> None:
+    """Leave an order as it is, which nobody can say more of now; a cancel needs no price, though."""
+    rests = order.price is not None and order.amend is None and not order.cancel_wanted
+    if rests and order.spec.reduce_only and order.leaves > _reducible(turn, slot, order):
+        cancel_child(turn.draft, slot, order)
+
+
 def _reducible(turn: Turn, slot: Slot, order: Order) -> Decimal:
     """What there is to be reduced by an order, beside the other orders of its algo."""
     desk, algo, spec = turn.desk, turn.algo, order.spec

@@ -210,6 +210,20 @@ def test_a_chase_that_only_reduces_shrinks_with_the_position_and_fails_once_ther
     assert (algo.reason or "").startswith("REDUCE_ONLY")
 
 
+def test_without_a_price_it_cannot_shrink_and_is_cancelled() -> None:
+    world = held()
+    world, algo, order = chasing(world, side="SELL", reduceOnly=True)
+    fields = {"symbol": SYMBOL, "side": "SELL", "quantity": "0.03", "leverage": 10}
+    sold = world.ask("pms.trade", **fields).entry.rows.orders[0].client_order_id
+    world.ack(sold)
+    del world.desk.tops[SYMBOL]
+    world.conduct(algo.id)
+    assert not order.cancel_wanted
+    world.trade(sold, D("0.03"))
+    world.conduct(algo.id)
+    assert order.cancel_wanted
+
+
 def test_what_she_lets_rest_gives_way_to_a_chase_and_a_take_profit_to_her() -> None:
     """Of what only reduces and no longer fits: an algo's order is its algo's to make smaller."""
     world = held()
