@@ -39,6 +39,7 @@ from pms.domain.orders import (
 from pms.domain.position_sides import parts_of
 from pms.domain.positions import Move, Place, Position
 from pms.domain.posting import Draft, Posting, Unsent, Unused
+from pms.domain.reducing import fit_to
 from pms.domain.rows import order_row, position_id, position_row, position_view
 from pms.domain.superseding import give_way
 from pms.domain.treasury import WALLET, signed
@@ -322,7 +323,10 @@ def apply_move(
     at: int,
     paid: Decimal = ZERO,
 ) -> Move:
-    """Move a position by a signed quantity at a price; its P&L and the fee are the caller's to post."""
+    """Move a position by a signed quantity at a price; its P&L and the fee are the caller's to post.
+
+    Orders that may only reduce it, and are more now than that, are unwanted from this entry on.
+    """
     move = position.trade(signed, price)
     if move.opened:
         # What crosses zero pays for both positions, each its part.
@@ -334,6 +338,8 @@ def apply_move(
     position.updated_at = at
     desk.touch_position(position)
     draft.positions[position.place] = position_row(position)
+    if move.closed:
+        fit_to(desk, draft, position)
     return move
 
 

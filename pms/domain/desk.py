@@ -87,6 +87,8 @@ class Desk:
     live: dict[str, Order] = field(default_factory=dict)
     live_of: dict[str, dict[str, Order]] = field(default_factory=dict)
     #: the same by sub-account
+    reducing: dict[Place, dict[str, Order]] = field(default_factory=dict)
+    #: those that may only reduce, by the position that they are for
     by_exchange: dict[tuple[str, int], str] = field(default_factory=dict)
     by_parent: dict[str, str] = field(default_factory=dict)
     #: the order that came of a command, by the part of its id that names the command
@@ -160,7 +162,17 @@ class Desk:
 
     def price(self, symbol: str, top: Top) -> None:
         """Take a symbol's best bid and ask as they now are."""
+        known = symbol in self.last_tops
         self.tops[symbol] = self.last_tops[symbol] = top
+        if not known:
+            # What this life read of the journal before it had a price holds nothing yet.
+            for order in self.orders_of(None, symbol):
+                if order.price is None:
+                    self.reserve(order)
+
+    def last_top(self, symbol: str) -> Top | None:
+        """A symbol's best bid and ask as last seen, in sync or not."""
+        return self.tops.get(symbol) or self.last_tops.get(symbol)
 
     # --- accounts ---
 
@@ -211,7 +223,7 @@ class Desk:
         )
 
     def snapshot(self, account: str) -> Account:
-        """The account as a trader sees it, valued at mid; at entry where there is no price."""
+        """The account as a trader sees it."""
         held = self.held.get(account, {})
         balance, equity = self.accounts[account].balance, self.equity(account)
         margin, lines = self.margin_used(account), self._liquidation_prices(account, held.values())
@@ -236,10 +248,13 @@ class Desk:
         return self.equity(account) - self.margin_used(account)
 
     def equity(self, account: str) -> Decimal:
-        """Balance and unrealised profit, valued at mid; at entry where there is no price."""
+        """Balance and unrealised profit at the last mid, in sync or not; none where there never was a price.
+
+        Trap: a price goes just when it falls. A loss that is not seen any more is there all the same.
+        """
         equity = self.accounts[account].balance
         for position in self.held.get(account, {}).values():
-            top = self.tops.get(position.symbol)
+            top = self.last_top(position.symbol)
             if top is not None:
                 equity += position.unrealized(top.mid)
         return booked(equity)
@@ -262,7 +277,7 @@ class Desk:
 
     def valued_at(self, exposure: Exposure) -> Decimal:
         """The last mid of its symbol, in sync or not; its entry where there never was a price."""
-        top = self.tops.get(exposure.symbol) or self.last_tops.get(exposure.symbol)
+        top = self.last_top(exposure.symbol)
         return top.mid if top else exposure.cost / exposure.quantity
 
     def snapshots(self, draft: Draft) -> tuple[tuple[str, Account], ...]:
@@ -343,6 +358,9 @@ class Desk:
         if known is not None and known.spec.place != order.spec.place:
             # Read again behind a liquidation: it is the house's now, and its owner's sums end
             self.release(known)
+        if known is not None:
+            # Its wish may have been taken back, and the count with it.
+            self.resting.remove(amend_id(coid, known.amends))
         self.orders[coid] = order
         self.by_parent[coid[-PARENT_LENGTH:]] = coid
         self.algos.adopted.note(order.spec)
@@ -388,6 +406,7 @@ class Desk:
             self.headroom.uncounted.pop(coid, None)
             self.live.pop(coid, None)
             self.live_of.get(spec.sub_account_id, {}).pop(coid, None)
+            self._note_reducing(order)
             account.open_orders -= was_live
             pending.orders -= was_live
             self.order_leverages.drop(spec)
@@ -395,6 +414,7 @@ class Desk:
         else:
             self.live[coid] = self.live_of.setdefault(spec.sub_account_id, {})[coid] = order
             self.reserved[coid] = (spec.side, leaves, notional)
+            self._note_reducing(order)
             account.open_orders += not was_live
             pending.orders += not was_live
             if not was_live:
@@ -419,7 +439,20 @@ class Desk:
         if self.live.pop(coid, None) is not None:
             self.order_leverages.drop(spec)
             self.live_of[spec.sub_account_id].pop(coid, None)
+            self._note_reducing(order)
             self.accounts[spec.sub_account_id].open_orders -= 1
+
+    def _note_reducing(self, order: Order) -> None:
+        """Keep the index of live orders that may only reduce in step with `live`."""
+        coid, place = order.spec.client_order_id, order.spec.place
+        if not order.spec.reduce_only:
+            return
+        if coid in self.live:
+            self.reducing.setdefault(place, {})[coid] = order
+        elif place in self.reducing:
+            self.reducing[place].pop(coid, None)
+            if not self.reducing[place]:
+                del self.reducing[place]
 
     def forget_order(self, order: Order) -> None:
         """Take back an order that was never journaled."""
@@ -445,7 +478,8 @@ class Desk:
                 self.resting.put(key, symbol=spec.symbol, side=spec.side, price=price)
 
     def _assumed_price(self, spec: OrderSpec) -> Decimal:
-        top = self.tops.get(spec.symbol)
+        """What a market order is held at: no less of it because a price went."""
+        top = self.last_top(spec.symbol)
         if top is None:
             return ZERO
         return top.ask if spec.side == "BUY" else top.bid

@@ -26,6 +26,7 @@ from pms.sim.liquidations import Liquidations
 from pms.sim.redis.commands import Reply
 from pms.sim.redis.keyspace import Stream
 from pms.sim.redis.server import Server, Words
+from pms.sim.reducing import Reducing
 from pms.sim.shown import RISK, Shown
 from pms.venue import state as venue
 from pms.venue.rest.dispatch import Answer, Asked
@@ -66,6 +67,7 @@ class Invariants:
         self._liquidations = Liquidations(self.fail, self._count)
         self.bounds = Bounds(exchange, self.fail, self._count)
         self.shown = Shown(server, self.fail, self._count)
+        self._reducing = Reducing(self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
         #: decided, and lost with the tail of Redis before anything was sent
@@ -143,11 +145,13 @@ class Invariants:
             self._noted(order, before.get((order.client_order_id,)))
         self.bounds.journaled(self.journal, entry)
         self._liquidations.before(self.journal, entry)
+        self._reducing.before(self.journal, entry)
         try:
             self.journal.take(entry)
         except Contradiction as error:
             self.fail("rows are written once", str(error))
         self._liquidations.after(self.journal, entry)
+        self._reducing.after(self.journal, entry)
         self.shown.journaled(entry)
         for cursor in entry.rows.cursors:
             self._proven(cursor.symbol, cursor.trade_id)

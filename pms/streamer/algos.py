@@ -81,6 +81,9 @@ class Algos:
         for algo in desk.algos.by_account.get(spec.sub_account_id, {}).values():
             if algo.terms.follows_position and algo.symbol == spec.symbol:
                 self.ask(algo.id)
+        for reducing in desk.reducing.get(spec.place, {}).values():
+            if reducing.spec.parent_id in desk.algos.every:
+                self.ask(reducing.spec.parent_id)
 
     def ask(self, algo_id: str) -> None:
         """Ask an algo with the next turn."""

@@ -346,9 +346,13 @@ class Engine:
             self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
 
     def tell_algos(self, posting: Posting) -> None:
-        """Let the algos that a command's entry names be asked."""
+        """Let the algos be asked that a command's entry names, and those whose position it moved."""
         for row in posting.entry.rows.algos:
             self.algo_told(row.id)
+        for moved in posting.entry.rows.positions:
+            for algo in list(self.desk.algos.by_symbol.get(moved.symbol, {}).values()):
+                if algo.account == moved.sub_account_id:
+                    self.algo_told(algo.id)
 
     def unwanted(self, posting: Posting, *, held: bool) -> None:
         """Send cancels for the orders that an entry wants gone; only now that it is journaled."""
@@ -491,7 +495,9 @@ class Engine:
         posting = book(self.desk, trade, fact=seen)
         order = self.order_of(trade.symbol, trade.exchange_order_id, trade.client_order_id)
         if posting is not None:
-            self.outbox.add(posting)
+            # Beside the order's own row: those of others that no longer fit into the position.
+            others = len(posting.entry.rows.orders) > 1
+            self.outbox.add(posting, (lambda held: self.unwanted(posting, held=held)) if others else None)
             if order is not None:
                 self.found(order)
                 self.moved(order)

@@ -71,6 +71,7 @@ class LocalCommands:
                 self.engine.algo_begun(row.id)
         answered = any(result.request_id == asked.request_id for result in posting.results)
         held = await journaled
+        self.engine.unwanted(posting, held=held)
         if held:
             self.engine.tell_algos(posting)
         if held and not answered:

@@ -21,7 +21,7 @@ from pms.domain.algos.algo import Algo, Slot, SlotState, Status
 from pms.domain.algos.children import Turn, cancel_child, place_child, take_back
 from pms.domain.algos.clearing import clear, made_way
 from pms.domain.algos.machine import Machine, Parted, Plan, Sparing, Want
-from pms.domain.algos.moving import move
+from pms.domain.algos.moving import keep, move
 from pms.domain.algos.sizing import quantity_of, room_of
 from pms.domain.algos.telling import tell
 from pms.domain.algos.throttle import Throttle
@@ -98,6 +98,8 @@ def _conducted(turn: Turn) -> Conducted:
         slots.setdefault(number, slot.mark())
         if number not in plan.kept:
             _bring(turn, slot, plan.wants.get(number))
+        elif (order := desk.orders.get(slot.order_id or "")) is not None:
+            keep(turn, slot, order)
     if algo.status is Status.ENDING and not algo.busy:
         algo.status, algo.ended_at = algo.outcome or Status.CANCELLED, asked.now
         desk.algos.put(algo)

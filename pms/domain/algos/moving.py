@@ -14,10 +14,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from pms.contract.codes import Code, Refusal
-from pms.domain.algos.algo import Slot
+from pms.domain.algos.algo import ZERO, Slot
 from pms.domain.algos.children import Turn, amend_child, cancel_child
 from pms.domain.algos.machine import Want
 from pms.domain.algos.sizing import total_of
+from pms.domain.algos.viewing import leaves_of
 from pms.domain.orders import AmendEnd, Order
 
 MOST_MOVES = 9_000
@@ -30,6 +31,9 @@ def move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
     Trap: while the exchange counts trades that nobody has booked, what is left of a slot is less than it
     seems. The order stays as it is until they are: they are asked for at once.
     """
+    if order.spec.reduce_only:
+        quantity = min(want.quantity, _reducible(turn, slot, order))
+        want = want._replace(quantity=quantity, reduce_only=True)
     left = order.leaves
     if want.price == slot.price and want.quantity == left:
         return
@@ -52,6 +56,24 @@ def move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
         cancel_child(turn.draft, slot, order)
     else:
         _follow(turn, slot, order, want, total=total)
+
+
+def keep(turn: Turn, slot: Slot, order: Order) -> None:
+    """Leave an order as it is, which nobody can say more of now; a cancel needs no price, though."""
+    rests = order.price is not None and order.amend is None and not order.cancel_wanted
+    if rests and order.spec.reduce_only and order.leaves > _reducible(turn, slot, order):
+        cancel_child(turn.draft, slot, order)
+
+
+def _reducible(turn: Turn, slot: Slot, order: Order) -> Decimal:
+    """What there is to be reduced by an order, beside the other orders of its algo."""
+    desk, algo, spec = turn.desk, turn.algo, order.spec
+    held = desk.quantity(spec.place) if spec.side == "SELL" else -desk.quantity(spec.place)
+    for number in algo.busy - {slot.number}:
+        other = desk.orders.get(algo.slots[number].order_id or "")
+        if other is not None and (other.spec.place, other.spec.side) == (spec.place, spec.side):
+            held -= leaves_of(desk, algo.slots[number])
+    return max(held, ZERO)
 
 
 def _shrink(turn: Turn, slot: Slot, order: Order, want: Want, *, total: Decimal) -> None:

@@ -83,4 +83,4 @@ def desk_at(price: str = "60000", *, wallet: str = "100000") -> Desk:
 
 def move_price(desk: Desk, price: str) -> None:
     """Put the market at a price, a tick wide."""
-    desk.tops["BTCUSDT"] = Top(D(price), D(1), D(price) + D("0.1"), D(1), 1)
+    desk.price("BTCUSDT", Top(D(price), D(1), D(price) + D("0.1"), D(1), 1))

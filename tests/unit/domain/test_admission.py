@@ -14,7 +14,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.reading import read_command
 from pms.domain.booking import Trade, book, observe
 from pms.domain.decisions import Asked, client_order_id, kind_of
-from pms.domain.desk import Desk
+from pms.domain.desk import Desk, Top
 from pms.domain.orders import Seen
 from pms.domain.posting import Undecided
 from pms.domain.recalling import met_again
@@ -130,6 +130,29 @@ def test_a_command_that_redis_forgot_meets_its_order_whatever_else_forbids_it() 
 def test_a_parent_that_looks_like_a_kind_is_none() -> None:
     assert kind_of("PMS_alice_M_xx_C_yyyyyyyyyyyyyyy") == "M"
     assert kind_of("PMS_alice_C_xx_M_yyyyyyyyyyyyyyy") == "C"
+
+
+def test_a_loss_counts_as_it_was_last_seen_while_its_symbol_has_no_price() -> None:
+    desk = desk_at()
+    desk.instruments["ETHUSDT"] = replace(desk.instruments["BTCUSDT"], symbol="ETHUSDT", base_asset="ETH")
+    desk.price("ETHUSDT", Top(D(3000), D(1), D("3000.1"), D(1), 1))
+    fill(desk, trade(desk, quantity="1", leverage=100), price="60000")
+    opening = {"symbol": "ETHUSDT", "type": "LIMIT", "price": "3000", "quantity": "10"}
+    bid = trade(desk, **{**opening, "quantity": "1"}).entry.rows.orders[0].client_order_id
+    desk.orders[bid].receive(Seen(9, "NEW", D(0)))
+    move_price(desk, "52000")
+    seen = desk.snapshot("alice").equity
+    assert seen == D("2000.05")
+    for lost in (False, True):
+        if lost:
+            del desk.tops["BTCUSDT"]
+        with pytest.raises(Refusal) as refused:
+            trade(desk, **opening)
+        assert refused.value.code is Code.MARGIN
+        with pytest.raises(Refusal) as refused:
+            decide(desk, "pms.amend", orderId=bid, quantity="10")
+        assert refused.value.code is Code.MARGIN
+        assert desk.snapshot("alice").equity == seen
 
 
 def test_open_orders_hold_their_margin_back() -> None:

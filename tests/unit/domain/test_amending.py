@@ -9,7 +9,7 @@ import pytest
 from desk_maker import D, decide, desk_at, trade
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.journal import OrderRow, decode_entry, encode_entry
+from pms.contract.journal import OrderRow, Rows, decode_entry, encode_entry
 from pms.domain.amending import withdraw_amend
 from pms.domain.booking import Trade, book, observe
 from pms.domain.desk import Desk
@@ -192,6 +192,17 @@ def test_a_wish_that_there_is_no_margin_for_stands_in_nobodys_way() -> None:
     assert refused.value.code is Code.MARGIN
     assert desk.resting.best("BTCUSDT", "BUY") == D(59_000)
     trade(desk, "bob", side="SELL", type="LIMIT", price="59400", quantity="0.01")
+
+
+def test_a_wish_taken_back_leaves_no_price_behind_the_next_start_either() -> None:
+    desk = desk_at()
+    order = resting(desk)
+    wished = amend(desk, order, price="59500").entry.rows
+    withdraw_amend(desk, order, number=1)
+    again = desk_at()
+    again.load(wished)
+    again.load(Rows(orders=(order_row(order),)))
+    assert again.resting.best("BTCUSDT", "BUY") == D(59_000)
 
 
 def test_the_journal_brings_the_wish_back() -> None:

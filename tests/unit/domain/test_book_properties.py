@@ -24,6 +24,7 @@ from pms.domain.booking import book, observe
 from pms.domain.desk import Desk
 from pms.domain.orders import Seen
 from pms.domain.pending import Pending
+from pms.domain.positions import Place
 from pms.domain.posting import Posting
 from pms.domain.rows import position_row
 
@@ -119,6 +120,16 @@ class World:
             wish["positionSide"] = which
         self.ask("pms.trade", **wish)
 
+    def target(self, account: str, which: str, lots: int, away: int) -> None:
+        """An order that may only reduce what is held rests behind the market."""
+        hedge = self.desk.accounts[account].hedge
+        held = self.desk.position(account, SYMBOL, which if hedge else "BOTH").quantity
+        side, bid = ("SELL" if held > 0 else "BUY"), self.desk.tops[SYMBOL].bid
+        wish: dict[str, Any] = {"positionSide": which} if hedge else {}
+        wish |= {"side": side, "quantity": D(lots) / 1000, "type": "LIMIT", "reduceOnly": True}
+        price = bid + (away if held > 0 else -away)
+        self.ask("pms.trade", subAccountId=account, symbol=SYMBOL, price=price, **wish)
+
     def close(self, account: str) -> None:
         self.ask("pms.close_all", subAccountId=account)
 
@@ -170,6 +181,7 @@ class World:
             assert position.position_side != SHORT or position.quantity <= 0
         self._ledger()
         self._reservations()
+        self._promises()
 
     def _ledger(self) -> None:
         """Each balance is the sum of its lines; lines of one reason between accounts cancel out."""
@@ -198,6 +210,16 @@ class World:
             for (symbol, side), pending in pendings.items()
         }
         assert held == sums
+
+    def _promises(self) -> None:
+        """What rests, may only reduce and is to stay is never for more than there is to be reduced."""
+        resting: dict[tuple[Place, str], Decimal] = defaultdict(Decimal)
+        for order in self.desk.live.values():
+            if order.spec.reduce_only and not (order.momentary or order.cancel_wanted):
+                resting[order.spec.place, order.spec.side] += order.leaves
+        for (place, side), leaves in resting.items():
+            held = self.desk.quantity(place)
+            assert leaves <= max(held if side == "SELL" else -held, ZERO)
 
     def recomputed(self) -> None:
         """Brute force: every position and its P&L anew from the fills, and memory anew from the journal."""
@@ -264,6 +286,7 @@ place = st.tuples(
     st.integers(1, 900),
     st.sampled_from([None, None, 5, 10, 20, 50]),
 )
+target = st.tuples(st.just("target"), accounts, st.sampled_from([LONG, SHORT]), lots, st.integers(1, 900))
 fill = st.tuples(st.just("fill"), newest, lots, prices)
 money = st.one_of(
     st.tuples(st.just("deposit"), accounts, amounts),
@@ -278,7 +301,7 @@ others = st.one_of(
     st.tuples(st.just("mode"), accounts, st.booleans()),
     st.tuples(st.just("price"), prices),
 )
-KINDS = (place, place, fill, fill, fill, money, others)
+KINDS = (place, place, target, fill, fill, fill, money, others)
 # Of equal alternatives `one_of` takes one, and of nested ones each alike: most steps shall place and fill
 steps = st.integers(0, len(KINDS) - 1).flatmap(KINDS.__getitem__)
 
@@ -291,6 +314,8 @@ def test_the_books_add_up_whatever_happens(taken: list[tuple[Any, ...]]) -> None
         match kind, rest:
             case "place", _:
                 world.place(*rest)
+            case "target", _:
+                world.target(*rest)
             case "fill", _:
                 world.fill(*rest)
             case "cancel", _:

@@ -45,6 +45,7 @@ BOUNDS = {
     "Forgotten._missing": LIVE,
     "Desk.live": LIVE,
     "Desk.live_of": LIVE,
+    "Desk.reducing": LIVE,
     "Desk.reserved": LIVE,
     "OrderLeverages._live": LIVE,
     "Desk.legs": LIVE,

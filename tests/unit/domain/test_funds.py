@@ -7,9 +7,12 @@ from desk_maker import BTC, D, decide, desk_at, move_price, trade
 from filling import fill
 
 from pms.contract.codes import Code, Refusal
+from pms.contract.journal import Rows
+from pms.domain.booking import observe
 from pms.domain.custody import open_books
 from pms.domain.desk import Desk
 from pms.domain.handing import hand_position
+from pms.domain.orders import Seen
 
 
 def refused(desk: Desk, name: str, **fields: object) -> Refusal:
@@ -75,6 +78,27 @@ def test_an_open_order_s_margin_stays() -> None:
     desk = desk_at()
     trade(desk, type="LIMIT", price="59000", quantity="1", leverage=10)
     assert refused(desk, "pms.withdraw", subAccountId="alice", amount="4100.01").limit == "4100"
+
+
+def test_the_margin_of_an_order_in_flight_stays_while_its_symbol_has_no_price() -> None:
+    desk = desk_at()
+    posting = trade(desk, quantity="1", leverage=10)
+    order = desk.orders[posting.entry.rows.orders[0].client_order_id]
+    used = desk.margin_used("alice")
+    del desk.tops["BTCUSDT"]
+    observe(desk, order, Seen(7, "NEW", D(0)), at=2000)
+    assert desk.margin_used("alice") == used == D("6000.01")
+    refusal = refused(desk, "pms.withdraw", subAccountId="alice", amount="10000")
+    assert refusal.limit == "3999.99"
+
+
+def test_the_margin_of_an_order_in_flight_is_held_behind_a_start_from_the_first_price_on() -> None:
+    desk, again = desk_at(), Desk(epoch="e2")
+    posting = trade(desk, quantity="1", leverage=10)
+    again.load(Rows(sub_accounts=tuple(account.row() for account in desk.accounts.values())))
+    again.load(posting.entry.rows)
+    again.price("BTCUSDT", desk.tops["BTCUSDT"])
+    assert again.margin_used("alice") == desk.margin_used("alice") == D("6000.01")
 
 
 def test_nothing_leaves_a_frozen_account_and_everything_may_come() -> None:

@@ -607,3 +607,20 @@ def test_the_whole_is_told_in_one_event() -> None:
     assert told["slippageBps"] == round(told["figures"]["cost"] * 10_000 / D("2400.003"), 8)
     assert (told["makerShare"], told["account"]["balance"]) == (1, world.desk.accounts["alice"].balance)
     assert [leg["makerShare"] for leg in legs] == [1, 1]
+
+
+def test_a_leg_that_only_reduces_does_not_outlive_its_position() -> None:
+    world = BasketWorld()
+    trading = {"symbol": "BTCUSDT", "quantity": "0.01", "leverage": 10}
+    world.fill(world.ask("pms.trade", side="BUY", **trading).entry.rows.orders[0].client_order_id)
+    selling = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.01", "algo": "limit", "price": "61000"}
+    algo = world.basket({**selling, "reduceOnly": True})
+    (coid,) = world.live(algo.id, 0)
+    world.ack(coid)
+    world.fill(world.ask("pms.trade", side="SELL", **trading).entry.rows.orders[0].client_order_id)
+    world.conduct(algo.id)
+    world.cancel(coid)
+    world.conduct(algo.id)
+    world.conduct(algo.id)
+    assert world.leg(algo.id, 0).state == "failed"
+    assert not world.live(algo.id, 0)

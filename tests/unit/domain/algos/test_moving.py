@@ -193,6 +193,56 @@ def test_a_slice_that_only_reduces_shrinks_with_the_position() -> None:
     assert (algo.status, algo.reason) == (Status.FINISHED, told)
 
 
+def test_a_chase_that_only_reduces_shrinks_with_the_position_and_fails_once_there_is_nothing() -> None:
+    world = held()
+    world, algo, order = chasing(world, side="SELL", reduceOnly=True, repriceMs=60_000)
+    world.by_hand("SELL", "0.03")
+    world.conduct(algo.id)
+    assert order.amend is not None
+    assert order.amend.quantity == D("0.02")
+    world.amend(order.spec.client_order_id)
+    world.by_hand("SELL", "0.02")
+    world.conduct(algo.id)
+    assert order.cancel_wanted
+    world.end(order.spec.client_order_id, "CANCELED")
+    world.conduct(algo.id)
+    assert algo.status is Status.FAILED
+    assert (algo.reason or "").startswith("REDUCE_ONLY")
+
+
+def test_without_a_price_it_cannot_shrink_and_is_cancelled() -> None:
+    world = held()
+    world, algo, order = chasing(world, side="SELL", reduceOnly=True)
+    fields = {"symbol": SYMBOL, "side": "SELL", "quantity": "0.03", "leverage": 10}
+    sold = world.ask("pms.trade", **fields).entry.rows.orders[0].client_order_id
+    world.ack(sold)
+    del world.desk.tops[SYMBOL]
+    world.conduct(algo.id)
+    assert not order.cancel_wanted
+    world.trade(sold, D("0.03"))
+    world.conduct(algo.id)
+    assert order.cancel_wanted
+
+
+def test_what_she_lets_rest_gives_way_to_a_chase_and_a_take_profit_to_her() -> None:
+    """Of what only reduces and no longer fits: an algo's order is its algo's to make smaller."""
+    world = held()
+    hers = {"type": "LIMIT", "price": "62000", "reduceOnly": True}
+    target = world.desk.orders[world.by_hand("SELL", "0.02", **hers) or ""]
+    algo, order = protecting(world)
+    world.by_hand("SELL", "0.02")
+    assert (target.cancel_wanted, order.cancel_wanted) == (False, False)
+    world.conduct(algo.id)
+    assert (order.amend or order).quantity == D("0.01")
+    world.amend(order.spec.client_order_id)
+    world.ask("pms.algo", None, algoId=algo.id, action="cancel")
+    world.conduct(algo.id)
+    world.end(order.spec.client_order_id, "CANCELED")
+    world, algo, order = chasing(world, side="SELL", reduceOnly=True, quantity="0.01")
+    world.by_hand("SELL", "0.01")
+    assert (target.cancel_wanted, order.cancel_wanted) == (True, False)
+
+
 def test_a_size_that_may_not_grow_is_asked_for_ever_more_seldom() -> None:
     world = held()
     algo, order = protecting(world)

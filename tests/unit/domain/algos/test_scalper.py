@@ -493,6 +493,23 @@ def test_somebody_else_closed_what_it_holds_and_it_fails_rather_than_open_the_op
     assert algo.reason.startswith("REDUCE_ONLY")
 
 
+def test_somebody_else_closed_what_its_resting_exits_are_for_and_they_go() -> None:
+    world, algo = working(legs="long", takeProfitPct="2")
+    fill(world, algo, LONG_ENTRY)
+    fill(world, algo, NEXT_ENTRY)
+    exits = [alive(world, algo)[slot] for slot in (LONG_EXIT, NEXT_EXIT)]
+    assert all(each.row.reduce_only for each in exits)
+    posting = world.ask("pms.trade", symbol="BTCUSDT", side="SELL", quantity="0.02", leverage=10)
+    (row,) = posting.entry.rows.orders
+    world.ack(row.client_order_id)
+    world.trade(row.client_order_id, D("0.02"))
+    world.conduct(algo.id)
+    assert all(world.desk.orders[each.row.client_order_id].cancel_wanted for each in exits)
+    settle(world, algo)
+    assert algo.status is Status.FAILED
+    assert not alive(world, algo)
+
+
 @pytest.mark.parametrize("on_end", ["flatten", "keep"])
 def test_when_its_time_is_over_it_closes_what_it_holds_or_keeps_it(on_end: str) -> None:
     world, algo = working(hedge=True, duration=600, onEnd=on_end)
