@@ -123,11 +123,11 @@ def _check_spare(desk: Desk, asked: Asked, payer: str, amount: Decimal, *, field
 
 
 def _worth_of_house(desk: Desk) -> Decimal:
-    """The house's equity; where a symbol is out of sync, less what was lost there by its last price."""
+    """The house's equity; where a symbol is out of sync, without what was won there by its last price."""
     worth = desk.equity(HOUSE)
     for position in desk.held.get(HOUSE, {}).values():
         if position.symbol not in desk.tops:
-            worth += min(position.unrealized(desk.valued_at(desk.exposure(position))), ZERO)
+            worth -= max(position.unrealized(desk.valued_at(desk.exposure(position))), ZERO)
     return booked(worth)
 
 
