@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -21,6 +22,7 @@ from pms.domain.orders import Order
 from pms.streamer.attention import seen_from, trade_from
 from pms.streamer.engine import Engine
 from pms.streamer.forgotten import Forgotten
+from pms.streamer.start import given_room
 
 log = structlog.get_logger()
 PAGE = 1000
@@ -49,27 +51,31 @@ class CatchUp:
         self.forgotten = Forgotten(self.engine, self.client)
 
     async def run(self) -> int:
-        """Close the gap; returns how many trades were booked by it. Raises what REST raises."""
+        """Close the gap; returns how many trades were booked by it. Raises what REST raises.
+
+        Each step waits for room in the rate budget by itself: all of them together may not fit into a minute,
+        and what was read is not read again.
+        """
         async with self.alone:
             return await self._run()
 
     async def _run(self) -> int:
-        listed = await self.forgotten.open_orders()
+        listed = await given_room(self.forgotten.open_orders)
         for order in listed:
             self.take(order)
         booked = 0
-        for symbol in sorted(self._symbols()):
-            booked += await self.trades(symbol)
+        for symbol in self._symbols():
+            booked += await given_room(partial(self.trades, symbol))
         await self._ask_unlisted({order.client_order_id for order in listed})
-        await self.account()
+        await given_room(self.account)
         return booked
 
     async def all_orders(self) -> None:
         """Take in every order of the last day, finished ones too: a repeat of a command that Redis forgot
         must meet the order that came of it."""
         since = self.client.exchange_now_ms() - DAY_MS
-        for symbol in sorted(self._symbols()):
-            for order in await self.client.orders_since(symbol, since):
+        for symbol in self._symbols():
+            for order in await given_room(partial(self.client.orders_since, symbol, since)):
                 if ours(order.client_order_id) and not self._forgotten(order):
                     self.take(order)
 
@@ -106,7 +112,8 @@ class CatchUp:
         if all(order.unproven for order in self.engine.desk.live.values()):
             return
         async with self.alone:
-            await self._ask_unlisted({order.client_order_id for order in await self.forgotten.open_orders()})
+            listed = await given_room(self.forgotten.open_orders)
+            await self._ask_unlisted({order.client_order_id for order in listed})
 
     async def account(self) -> None:
         """Read the wallets and the net positions, to be compared with our own sums.
@@ -187,7 +194,7 @@ class CatchUp:
             if order.unproven:
                 self.engine.agenda.put(order.spec.client_order_id, in_s=0)
             else:
-                await self._ask(order)
+                await given_room(partial(self._ask, order))
 
     async def _ask(self, order: Order) -> None:
         try:
@@ -220,7 +227,12 @@ class CatchUp:
                     how = "its order is over" if order is None else f"it is {order.state}"
                     self.engine.settle_incident(kind, row.subject, how)
 
-    def _symbols(self) -> set[str]:
+    def _symbols(self) -> list[str]:
+        """Every symbol with a history here; first those with orders, positions or unproven trades."""
         desk = self.engine.desk
-        positions = {symbol for held in desk.held.values() for symbol, _ in held}
-        return set(desk.cursors) | positions | {order.spec.symbol for order in desk.live.values()}
+        first = {symbol for held in desk.held.values() for symbol, _ in held}
+        first |= {order.spec.symbol for order in desk.live.values()}
+        first |= {
+            symbol for symbol, newest in desk.newest_trades.items() if newest > desk.cursors.get(symbol, 0)
+        }
+        return [*sorted(first), *sorted(desk.cursors.keys() - first)]

@@ -533,7 +533,7 @@ class Streamer:
         """Page each symbol that traded since its cursor, so that recovery need not look far back."""
         for symbol, trade_id in list(self._desk.newest_trades.items()):
             if trade_id > self._desk.cursors.get(symbol, 0):
-                await self._catch_up.trades(symbol)
+                await given_room(partial(self._catch_up.trades, symbol))
 
     async def _prepare_symbol(self, symbol: str) -> None:
         """Before a symbol's first price: know where our history in it begins."""
