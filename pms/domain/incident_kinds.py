@@ -138,6 +138,13 @@ KINDS: dict[str, Kind] = {
         "The exchange account is set up otherwise than we reckon in a symbol: nothing is opened there.",
         "Set its margin type and leverage at the exchange as the detail says.",
     ),
+    "symbol_refused": Kind(
+        "The exchange answers nothing about a symbol that was traded here: it is delisted, or closed. What "
+        "is not known of its orders and trades stays unknown; all else goes on.",
+        "See at the exchange what became of it. An order that still lives here: `pms resolve ORDER --as "
+        "cancelled --reason …`. A position that is no more there: `pms reassign` what settled it.",
+        "the exchange answers for it again",
+    ),
     "exchange_setting": Kind(
         "Somebody changed the exchange account's leverage or margin type in a symbol.",
         "Find out who did; put it back where it closes the symbol.",

@@ -22,6 +22,7 @@ from pms.domain.orders import Order
 from pms.streamer.attention import seen_from, trade_from
 from pms.streamer.engine import Engine
 from pms.streamer.forgotten import Forgotten
+from pms.streamer.refused_symbols import asked_about
 from pms.streamer.start import given_room
 
 log = structlog.get_logger()
@@ -75,9 +76,10 @@ class CatchUp:
         must meet the order that came of it."""
         since = self.client.exchange_now_ms() - DAY_MS
         for symbol in self._symbols():
-            for order in await given_room(partial(self.client.orders_since, symbol, since)):
-                if ours(order.client_order_id) and not self._forgotten(order):
-                    self.take(order)
+            with asked_about(self.engine, symbol):
+                for order in await given_room(partial(self.client.orders_since, symbol, since)):
+                    if ours(order.client_order_id) and not self._forgotten(order):
+                        self.take(order)
 
     async def trades(self, symbol: str, *, prove: bool = True, take: bool = True) -> int:
         """Book a symbol's trades from the proven cursor on; returns how many were new.
@@ -88,7 +90,9 @@ class CatchUp:
         after = desk.cursors.get(symbol, 0)
         opened = desk.accounts[HOUSE].created_at
         while True:
-            page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=PAGE)
+            page: list[UserTrade] = []
+            with asked_about(self.engine, symbol):
+                page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=PAGE)
             self.weight += TRADES_WEIGHT
             for row in page:
                 # Without a cursor the pages begin with the account's first trade ever: before our books.
@@ -197,14 +201,12 @@ class CatchUp:
                 await given_room(partial(self._ask, order))
 
     async def _ask(self, order: Order) -> None:
-        try:
-            answer = await self.client.query_order(
-                symbol=order.spec.symbol, client_order_id=order.spec.client_order_id
-            )
-        except NotFound:
-            await self.vanished(order)
-            return
-        self.take(answer)
+        symbol, coid = order.spec.symbol, order.spec.client_order_id
+        with asked_about(self.engine, symbol):
+            try:
+                self.take(await self.client.query_order(symbol=symbol, client_order_id=coid))
+            except NotFound:
+                await self.vanished(order)
 
     async def vanished(self, order: Order) -> None:
         """An order that was live is not found: an alarm, until it is proven over or an operator ends it."""
