@@ -28,6 +28,7 @@ from pms.contract import names
 from pms.contract.codes import Code
 from pms.contract.journal import HaltRow
 from pms.domain.booking import Trade
+from pms.domain.desk import Desk
 from pms.domain.halts import halted_order
 from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen
 from pms.flows.amend import amend
@@ -317,6 +318,15 @@ def seen_from(answer: OrderAnswer) -> Seen:
         price=answer.price,
         at=answer.update_time,
     )
+
+
+def unbooked(desk: Desk, row: UserTrade) -> bool:
+    """Whether a row is of our books' time and not in them.
+
+    Trap: without a cursor the pages begin with the account's first trade ever, before our books.
+    """
+    opened = desk.accounts[names.HOUSE].created_at
+    return row.time > opened and (row.symbol, row.order_id, row.id) not in desk.trades
 
 
 def trade_from(row: UserTrade, client_order_id: str | None) -> Trade:

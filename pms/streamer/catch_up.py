@@ -7,19 +7,19 @@ think alive and it does not list is asked about by id. Running it twice changes 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
 from pms.binance.client import ExchangeClient, OrderAnswer, UserTrade
-from pms.binance.errors import NotFound
-from pms.contract.names import HOUSE
+from pms.binance.errors import ExchangeError, NotFound
 from pms.domain.adoption import adopt, ours
 from pms.domain.booking import prove_cursor
 from pms.domain.incidents import OF_ORDERS
 from pms.domain.orders import Order
-from pms.streamer.attention import seen_from, trade_from
+from pms.streamer.attention import seen_from, trade_from, unbooked
 from pms.streamer.engine import Engine
 from pms.streamer.forgotten import Forgotten
 from pms.streamer.refused_symbols import asked_about
@@ -35,6 +35,11 @@ MOST_READS = 3
 OVERLAP_MS = 10_000
 """A trade younger than this may still have an older one hidden behind it; the cursor stays before it."""
 
+FOUND_WITHIN_MS = 60_000
+"""GET order lags behind userTrades by seconds: "not found" says nothing of the order of a younger trade."""
+
+FIND_EVERY_S = 2.0
+
 
 @dataclass(slots=True)
 class CatchUp:
@@ -46,6 +51,8 @@ class CatchUp:
     #: held by whoever compares with the exchange, so that no two do at once
     weight: int = 0
     #: of the exchange's request budget, spent so far
+    waiting: set[str] = field(default_factory=set)
+    #: symbols with a trade whose order is not found yet
     forgotten: Forgotten = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,25 +95,45 @@ class CatchUp:
         """
         desk, booked = self.engine.desk, 0
         after = desk.cursors.get(symbol, 0)
-        opened = desk.accounts[HOUSE].created_at
-        while True:
-            page: list[UserTrade] = []
-            with asked_about(self.engine, symbol):
+        waits: dict[int, int] = {}  # the first trade of each order that is not found yet
+        with asked_about(self.engine, symbol):
+            while True:
                 page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=PAGE)
-            self.weight += TRADES_WEIGHT
-            for row in page:
-                # Without a cursor the pages begin with the account's first trade ever: before our books.
-                if row.time <= opened or (row.symbol, row.order_id, row.id) in desk.trades:
-                    continue
-                booked += await self._book(row) if take else 1
-            if not page:
-                return booked
-            safe = [row.id for row in page if self.client.exchange_now_ms() - row.time > OVERLAP_MS]
-            if safe and prove and take:
-                self.engine.outbox.add(prove_cursor(desk, symbol, max(safe), at=page[-1].time))
-            after = max(row.id for row in page)
-            if len(page) < PAGE:
-                return booked
+                self.weight += TRADES_WEIGHT
+                for row in page:
+                    if not unbooked(desk, row) or row.order_id in waits:
+                        continue
+                    new = await self._book(row) if take else True
+                    if new is None:
+                        waits[row.order_id] = row.id
+                        self.waiting.add(symbol)
+                    else:
+                        booked += new
+                if take and prove:
+                    self._prove(symbol, page, before=min(waits.values(), default=None))
+                after = max((row.id for row in page), default=after)
+                if len(page) < PAGE:
+                    break
+        if take and not waits:
+            self.waiting.discard(symbol)
+        return booked
+
+    def _prove(self, symbol: str, page: list[UserTrade], *, before: int | None) -> None:
+        """Move the proven cursor to the last of a page's trades that hides nothing and is not waited for."""
+        old = self.client.exchange_now_ms() - OVERLAP_MS
+        safe = [row.id for row in page if row.time < old and (before is None or row.id < before)]
+        if safe:
+            self.engine.outbox.add(prove_cursor(self.engine.desk, symbol, max(safe), at=page[-1].time))
+
+    async def place_waiting(self) -> None:
+        """Read again, for ever, where a trade waits for its order to be found: nobody else would."""
+        while True:
+            await asyncio.sleep(FIND_EVERY_S)
+            for symbol in sorted(self.waiting):
+                try:
+                    await self.trades(symbol)
+                except (ExchangeError, OSError) as error:
+                    log.warning("waiting_trades_not_read", symbol=symbol, error=str(error))
 
     async def unlisted(self) -> None:
         """Ask by id about every order that rests with us and not at the exchange: its last word was lost.
@@ -140,19 +167,42 @@ class CatchUp:
         venue.positions = {row.symbol: row.position_amt for row in positions}
         venue.wallets = {row.asset: row.balance for row in balances}
 
-    async def _book(self, row: UserTrade) -> int:
-        """Book one row; an order that we cannot place is asked for by its id first."""
-        desk = self.engine.desk
-        if (row.symbol, row.order_id) not in desk.by_exchange:
+    async def _book(self, row: UserTrade) -> bool | None:
+        """Book one row; an order that we cannot place is asked for by its id first.
+
+        None where nobody can say yet whose it is. Trap: booked to the house it is known, and the order that
+        is found later never gets it.
+        """
+        known = self.engine.desk.by_exchange
+        name = known.get((row.symbol, row.order_id))
+        if name is None:
             self.weight += 1
             try:
                 order = await self.client.query_order(symbol=row.symbol, order_id=row.order_id)
             except NotFound:
-                return self.engine.book(trade_from(row, None))
-            if not self._forgotten(order):
-                self.take(order)
-            return self.engine.book(trade_from(row, order.client_order_id))
-        return self.engine.book(trade_from(row, desk.by_exchange[row.symbol, row.order_id]))
+                await self._ask_unacknowledged(row)
+                name = known.get((row.symbol, row.order_id))
+                if name is None and self.client.exchange_now_ms() - row.time < FOUND_WITHIN_MS:
+                    return None
+            else:
+                name = order.client_order_id
+                if not self._forgotten(order):
+                    self.take(order)
+        return self.engine.book(trade_from(row, name))
+
+    async def _ask_unacknowledged(self, row: UserTrade) -> None:
+        """Ask by our id about the orders that may have traded this, and have no id of the exchange's yet."""
+        for order in list(self.engine.desk.live.values()):
+            spec = order.spec
+            fits = (spec.symbol, spec.side) == (row.symbol, row.side) and row.qty <= order.total
+            if order.exchange_order_id is None and fits:
+                self.weight += 1
+                with suppress(NotFound):
+                    self.take(
+                        await self.client.query_order(
+                            symbol=spec.symbol, client_order_id=spec.client_order_id
+                        )
+                    )
 
     def _forgotten(self, answer: OrderAnswer) -> bool:
         """Whether an order closed so long ago that only PostgreSQL may remember it.

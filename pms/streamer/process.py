@@ -368,6 +368,7 @@ class Streamer:
         keep("sweep", self._sweep)
         keep("halts", self._halts.run)
         keep("catch_up", self._keep_caught_up)
+        keep("waiting_trades", self._catch_up.place_waiting)
         keep("reconcile", self._reconciler.run)
         keep("outside", self._outside.run)
         keep("lifeline", self._lifeline.run)
