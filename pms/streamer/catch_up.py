@@ -19,14 +19,13 @@ from pms.domain.adoption import adopt, ours
 from pms.domain.booking import prove_cursor
 from pms.domain.incidents import OF_ORDERS
 from pms.domain.orders import Order
-from pms.streamer.attention import seen_from, trade_from, unbooked
+from pms.streamer.attention import TRADES_PAGE, seen_from, trade_from, unbooked
 from pms.streamer.engine import Engine
 from pms.streamer.forgotten import Forgotten
 from pms.streamer.refused_symbols import asked_about
 from pms.streamer.start import given_room
 
 log = structlog.get_logger()
-PAGE = 1000
 ENDS = frozenset(("FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"))
 DAY_MS = 86_400_000
 TRADES_WEIGHT = 5
@@ -38,7 +37,7 @@ OVERLAP_MS = 10_000
 FOUND_WITHIN_MS = 60_000
 """GET order lags behind userTrades by seconds: "not found" says nothing of the order of a younger trade."""
 
-FIND_EVERY_S = 2.0
+OWED_EVERY_S = 2.0
 
 
 @dataclass(slots=True)
@@ -51,8 +50,8 @@ class CatchUp:
     #: held by whoever compares with the exchange, so that no two do at once
     weight: int = 0
     #: of the exchange's request budget, spent so far
-    waiting: set[str] = field(default_factory=set)
-    #: symbols with a trade whose order is not found yet
+    owed: set[str] = field(default_factory=set)
+    #: symbols in which the exchange showed a trade that is not booked yet
     forgotten: Forgotten = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,7 +97,7 @@ class CatchUp:
         waits: dict[int, int] = {}  # the first trade of each order that is not found yet
         with asked_about(self.engine, symbol):
             while True:
-                page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=PAGE)
+                page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=TRADES_PAGE)
                 self.weight += TRADES_WEIGHT
                 for row in page:
                     if not unbooked(desk, row) or row.order_id in waits:
@@ -106,16 +105,16 @@ class CatchUp:
                     new = await self._book(row) if take else True
                     if new is None:
                         waits[row.order_id] = row.id
-                        self.waiting.add(symbol)
+                        self.owed.add(symbol)
                     else:
                         booked += new
                 if take and prove:
                     self._prove(symbol, page, before=min(waits.values(), default=None))
                 after = max((row.id for row in page), default=after)
-                if len(page) < PAGE:
+                if len(page) < TRADES_PAGE:
                     break
         if take and not waits:
-            self.waiting.discard(symbol)
+            self.owed.discard(symbol)
         return booked
 
     def _prove(self, symbol: str, page: list[UserTrade], *, before: int | None) -> None:
@@ -125,15 +124,15 @@ class CatchUp:
         if safe:
             self.engine.outbox.add(prove_cursor(self.engine.desk, symbol, max(safe), at=page[-1].time))
 
-    async def place_waiting(self) -> None:
-        """Read again, for ever, where a trade waits for its order to be found: nobody else would."""
+    async def read_owed(self) -> None:
+        """Read again, for ever, where a trade is owed: nothing else brings it soon."""
         while True:
-            await asyncio.sleep(FIND_EVERY_S)
-            for symbol in sorted(self.waiting):
+            await asyncio.sleep(OWED_EVERY_S)
+            for symbol in sorted(self.owed):
                 try:
                     await self.trades(symbol)
                 except (ExchangeError, OSError) as error:
-                    log.warning("waiting_trades_not_read", symbol=symbol, error=str(error))
+                    log.warning("owed_trades_not_read", symbol=symbol, error=str(error))
 
     async def unlisted(self) -> None:
         """Ask by id about every order that rests with us and not at the exchange: its last word was lost.

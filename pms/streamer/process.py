@@ -289,7 +289,7 @@ class Streamer:
             monotonic=monotonic,
             sleep=asyncio.sleep,
         )
-        self._attention.overtaken = self._lifeline.overtaken
+        self._attention.overtaken, self._attention.owed = self._lifeline.overtaken, self._catch_up.owed.add
         self._tasks.count("market frames", lambda: self._market.stream.failed_frames)
         self._tasks.count("user frames", lambda: self._user.failed_frames)
         self._watch = Watch(
@@ -368,7 +368,7 @@ class Streamer:
         keep("sweep", self._sweep)
         keep("halts", self._halts.run)
         keep("catch_up", self._keep_caught_up)
-        keep("waiting_trades", self._catch_up.place_waiting)
+        keep("owed_trades", self._catch_up.read_owed)
         keep("reconcile", self._reconciler.run)
         keep("outside", self._outside.run)
         keep("lifeline", self._lifeline.run)

@@ -129,7 +129,7 @@ async def test_it_is_its_owners_as_soon_as_the_order_is_found(way: str) -> None:
     assert (books.held(HOUSE), books.held(ALICE)) == (0, SPEC.quantity)
     assert books.order.state is State.FILLED
     assert books.proven == TRADE
-    assert not books.catch_up.waiting
+    assert not books.catch_up.owed
 
 
 async def test_what_our_id_finds_needs_no_second_look() -> None:
@@ -166,7 +166,7 @@ async def test_an_old_trade_of_an_order_that_is_not_found_is_the_houses() -> Non
     books.exchange.now = TRADED + FOUND_WITHIN_MS
     await books.catch_up.trades(SYMBOL)
     assert (books.held(HOUSE), books.held(ALICE), books.proven) == (SPEC.quantity, 0, TRADE)
-    assert not books.catch_up.waiting
+    assert not books.catch_up.owed
 
 
 async def test_it_is_looked_for_again_without_anybody_asking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,8 +175,8 @@ async def test_it_is_looked_for_again_without_anybody_asking(monkeypatch: pytest
     books = Books()
     await books.catch_up.trades(SYMBOL)
     books.exchange.by_number = True
-    looking = asyncio.create_task(books.catch_up.place_waiting())
-    while books.catch_up.waiting and not looking.done():
+    looking = asyncio.create_task(books.catch_up.read_owed())
+    while books.catch_up.owed and not looking.done():
         await real(0)
     looking.cancel()
     with suppress(asyncio.CancelledError):
