@@ -116,7 +116,7 @@ class Streamer:
         self._buffer: list[bytes] | None = []
         self._up = asyncio.Event()
         self._behind = asyncio.Event()
-        self._gap = False
+        self._gaps = self._gaps_closed = 0
         self._heard = 0
         self._opened = 0.0
         self._forgot = False
@@ -284,7 +284,7 @@ class Streamer:
             stream=self._user,
             client=self._client,
             told=self._engine.venue,
-            up=lambda: self._up.is_set() and not self._gap,
+            up=self._complete,
             busy=lambda: bool(self._desk.live),
             monotonic=monotonic,
             sleep=asyncio.sleep,
@@ -516,12 +516,13 @@ class Streamer:
                 await self._catch_up.unlisted()
                 continue
             self._behind.clear()
+            gaps = self._gaps
             try:
                 log.info("caught_up", trades=await self._close_gap())
             except BaseException:
                 self._behind.set()
                 raise
-            self._gap = self._behind.is_set()
+            self._gaps_closed = gaps
             self._outside.gap_closed()
 
     async def _close_gap(self) -> int:
@@ -582,7 +583,7 @@ class Streamer:
     async def _user_is_up(self, *, first: bool) -> None:
         self._up.set()
         if not first:
-            self._gap = True
+            self._gaps += 1
             self._behind.set()
 
     def _user_is_down(self) -> None:
@@ -590,7 +591,7 @@ class Streamer:
 
     def _complete(self) -> bool:
         """Whether the user stream is up and has no gap that is not closed."""
-        return self._up.is_set() and not self._gap
+        return self._up.is_set() and self._gaps == self._gaps_closed
 
     def _time_passed(self, _: int) -> None:
         self._watch.conservation.time_passed(
