@@ -150,6 +150,13 @@ KINDS: dict[str, Kind] = {
         "The detail says who. More margin: liquidation is judged by it from now on. A step: `pms reassign` "
         "hands what no order can close to the house. No more trading: the exchange will settle it.",
     ),
+    "symbol_refused": Kind(
+        "The exchange answers nothing about a symbol that was traded here: it is delisted, or closed. What "
+        "is not known of its orders and trades stays unknown; all else goes on.",
+        "See at the exchange what became of it. An order that still lives here: `pms resolve ORDER --as "
+        "cancelled --reason …`. A position that is no more there: `pms reassign` what settled it.",
+        "the exchange answers for it again",
+    ),
     "exchange_setting": Kind(
         "Somebody changed the exchange account's leverage or margin type in a symbol.",
         "Find out who did; put it back where it closes the symbol.",

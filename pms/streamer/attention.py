@@ -28,6 +28,7 @@ from pms.contract import names
 from pms.contract.codes import Code
 from pms.contract.journal import HaltRow
 from pms.domain.booking import Trade
+from pms.domain.desk import Desk
 from pms.domain.halts import halted_order
 from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen
 from pms.flows.amend import amend
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 
 ALARM_AFTER_MS = 30_000
 MOST_TAKE_OVERS_PER_S = 50
+TRADES_PAGE = 1000
 CANCEL_DELAYS = (0.25, 0.5, 1.0, 2.0, 5.0)
 QUERY_DELAYS = (0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0)
 
@@ -72,6 +74,8 @@ class Attention:
     cares: dict[str, Care] = field(default_factory=dict)
     overtaken: Callable[[int], None] = lambda at: None
     #: told when REST shows an order as of an exchange time, ms
+    owed: Callable[[str], None] = lambda symbol: None
+    #: told of a symbol in which REST shows a trade that is not booked
     sending: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
     #: by order or amendment, taken over, and waiting for room or for the exchange: nothing waits behind them
     take_overs: int = 0
@@ -193,19 +197,27 @@ class Attention:
             now_absent=absent.at,
         ):
             return 1.1
-        cursor = self.engine.desk.cursors.get(order.spec.symbol, 0)
-        trades = await self.client.user_trades(symbol=order.spec.symbol, from_id=cursor + 1)
-        if any(
-            (order.spec.symbol, trade.order_id, trade.id) not in self.engine.desk.trades for trade in trades
-        ):
-            # A trade that nobody has booked may be this order's: catch up first, then ask again.
-            return 2.0
+        if await self._unbooked_trade(order.spec.symbol):
+            # It may be this order's: it is booked first, then asked again.
+            self.owed(order.spec.symbol)
+            return None
         self.engine.observe(
             order,
             NotExecuted("proven: it never reached the exchange's engine", signed_at),
             code=Code.NOT_EXECUTED,
         )
         return None
+
+    async def _unbooked_trade(self, symbol: str) -> bool:
+        """Whether the exchange shows a trade behind the proven cursor that nobody has booked."""
+        after = self.engine.desk.cursors.get(symbol, 0)
+        while True:
+            page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=TRADES_PAGE)
+            if any(unbooked(self.engine.desk, row) for row in page):
+                return True
+            if len(page) < TRADES_PAGE:
+                return False
+            after = max(row.id for row in page)
 
     async def _cancel(self, order: Order, care: Care) -> float:
         coid = order.spec.client_order_id
@@ -317,6 +329,15 @@ def seen_from(answer: OrderAnswer) -> Seen:
         price=answer.price,
         at=answer.update_time,
     )
+
+
+def unbooked(desk: Desk, row: UserTrade) -> bool:
+    """Whether a row is of our books' time and not in them.
+
+    Trap: without a cursor the pages begin with the account's first trade ever, before our books.
+    """
+    opened = desk.accounts[names.HOUSE].created_at
+    return row.time > opened and (row.symbol, row.order_id, row.id) not in desk.trades
 
 
 def trade_from(row: UserTrade, client_order_id: str | None) -> Trade:

@@ -7,23 +7,25 @@ think alive and it does not list is asked about by id. Running it twice changes 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from pms.binance.client import ExchangeClient, OrderAnswer, UserTrade
-from pms.binance.errors import NotFound
-from pms.contract.names import HOUSE
+from pms.binance.errors import ExchangeError, NotFound
 from pms.domain.adoption import adopt, ours
 from pms.domain.booking import prove_cursor
 from pms.domain.incidents import OF_ORDERS
 from pms.domain.orders import Order
-from pms.streamer.attention import seen_from, trade_from
+from pms.streamer.attention import TRADES_PAGE, seen_from, trade_from, unbooked
 from pms.streamer.engine import Engine
 from pms.streamer.forgotten import Forgotten
+from pms.streamer.refused_symbols import asked_about
+from pms.streamer.start import given_room
 
 log = structlog.get_logger()
-PAGE = 1000
 ENDS = frozenset(("FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"))
 DAY_MS = 86_400_000
 TRADES_WEIGHT = 5
@@ -31,6 +33,11 @@ ACCOUNT_WEIGHT = 10
 MOST_READS = 3
 OVERLAP_MS = 10_000
 """A trade younger than this may still have an older one hidden behind it; the cursor stays before it."""
+
+FOUND_WITHIN_MS = 60_000
+"""GET order lags behind userTrades by seconds: "not found" says nothing of the order of a younger trade."""
+
+OWED_EVERY_S = 2.0
 
 
 @dataclass(slots=True)
@@ -43,35 +50,42 @@ class CatchUp:
     #: held by whoever compares with the exchange, so that no two do at once
     weight: int = 0
     #: of the exchange's request budget, spent so far
+    owed: set[str] = field(default_factory=set)
+    #: symbols in which the exchange showed a trade that is not booked yet
     forgotten: Forgotten = field(init=False)
 
     def __post_init__(self) -> None:
         self.forgotten = Forgotten(self.engine, self.client)
 
     async def run(self) -> int:
-        """Close the gap; returns how many trades were booked by it. Raises what REST raises."""
+        """Close the gap; returns how many trades were booked by it. Raises what REST raises.
+
+        Each step waits for room in the rate budget by itself: all of them together may not fit into a minute,
+        and what was read is not read again.
+        """
         async with self.alone:
             return await self._run()
 
     async def _run(self) -> int:
-        listed = await self.forgotten.open_orders()
+        listed = await given_room(self.forgotten.open_orders)
         for order in listed:
             self.take(order)
         booked = 0
-        for symbol in sorted(self._symbols()):
-            booked += await self.trades(symbol)
+        for symbol in self._symbols():
+            booked += await given_room(partial(self.trades, symbol))
         await self._ask_unlisted({order.client_order_id for order in listed})
-        await self.account()
+        await given_room(self.account)
         return booked
 
     async def all_orders(self) -> None:
         """Take in every order of the last day, finished ones too: a repeat of a command that Redis forgot
         must meet the order that came of it."""
         since = self.client.exchange_now_ms() - DAY_MS
-        for symbol in sorted(self._symbols()):
-            for order in await self.client.orders_since(symbol, since):
-                if ours(order.client_order_id) and not self._forgotten(order):
-                    self.take(order)
+        for symbol in self._symbols():
+            with asked_about(self.engine, symbol):
+                for order in await given_room(partial(self.client.orders_since, symbol, since)):
+                    if ours(order.client_order_id) and not self._forgotten(order):
+                        self.take(order)
 
     async def trades(self, symbol: str, *, prove: bool = True, take: bool = True) -> int:
         """Book a symbol's trades from the proven cursor on; returns how many were new.
@@ -80,23 +94,45 @@ class CatchUp:
         """
         desk, booked = self.engine.desk, 0
         after = desk.cursors.get(symbol, 0)
-        opened = desk.accounts[HOUSE].created_at
+        waits: dict[int, int] = {}  # the first trade of each order that is not found yet
+        with asked_about(self.engine, symbol):
+            while True:
+                page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=TRADES_PAGE)
+                self.weight += TRADES_WEIGHT
+                for row in page:
+                    if not unbooked(desk, row) or row.order_id in waits:
+                        continue
+                    new = await self._book(row) if take else True
+                    if new is None:
+                        waits[row.order_id] = row.id
+                        self.owed.add(symbol)
+                    else:
+                        booked += new
+                if take and prove:
+                    self._prove(symbol, page, before=min(waits.values(), default=None))
+                after = max((row.id for row in page), default=after)
+                if len(page) < TRADES_PAGE:
+                    break
+        if take and not waits:
+            self.owed.discard(symbol)
+        return booked
+
+    def _prove(self, symbol: str, page: list[UserTrade], *, before: int | None) -> None:
+        """Move the proven cursor to the last of a page's trades that hides nothing and is not waited for."""
+        old = self.client.exchange_now_ms() - OVERLAP_MS
+        safe = [row.id for row in page if row.time < old and (before is None or row.id < before)]
+        if safe:
+            self.engine.outbox.add(prove_cursor(self.engine.desk, symbol, max(safe), at=page[-1].time))
+
+    async def read_owed(self) -> None:
+        """Read again, for ever, where a trade is owed: nothing else brings it soon."""
         while True:
-            page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=PAGE)
-            self.weight += TRADES_WEIGHT
-            for row in page:
-                # Without a cursor the pages begin with the account's first trade ever: before our books.
-                if row.time <= opened or (row.symbol, row.order_id, row.id) in desk.trades:
-                    continue
-                booked += await self._book(row) if take else 1
-            if not page:
-                return booked
-            safe = [row.id for row in page if self.client.exchange_now_ms() - row.time > OVERLAP_MS]
-            if safe and prove and take:
-                self.engine.outbox.add(prove_cursor(desk, symbol, max(safe), at=page[-1].time))
-            after = max(row.id for row in page)
-            if len(page) < PAGE:
-                return booked
+            await asyncio.sleep(OWED_EVERY_S)
+            for symbol in sorted(self.owed):
+                try:
+                    await self.trades(symbol)
+                except (ExchangeError, OSError) as error:
+                    log.warning("owed_trades_not_read", symbol=symbol, error=str(error))
 
     async def unlisted(self) -> None:
         """Ask by id about every order that rests with us and not at the exchange: its last word was lost.
@@ -106,7 +142,8 @@ class CatchUp:
         if all(order.unproven for order in self.engine.desk.live.values()):
             return
         async with self.alone:
-            await self._ask_unlisted({order.client_order_id for order in await self.forgotten.open_orders()})
+            listed = await given_room(self.forgotten.open_orders)
+            await self._ask_unlisted({order.client_order_id for order in listed})
 
     async def account(self) -> None:
         """Read the wallets and the net positions, to be compared with our own sums.
@@ -129,19 +166,42 @@ class CatchUp:
         venue.positions = {row.symbol: row.position_amt for row in positions}
         venue.wallets = {row.asset: row.balance for row in balances}
 
-    async def _book(self, row: UserTrade) -> int:
-        """Book one row; an order that we cannot place is asked for by its id first."""
-        desk = self.engine.desk
-        if (row.symbol, row.order_id) not in desk.by_exchange:
+    async def _book(self, row: UserTrade) -> bool | None:
+        """Book one row; an order that we cannot place is asked for by its id first.
+
+        None where nobody can say yet whose it is. Trap: booked to the house it is known, and the order that
+        is found later never gets it.
+        """
+        known = self.engine.desk.by_exchange
+        name = known.get((row.symbol, row.order_id))
+        if name is None:
             self.weight += 1
             try:
                 order = await self.client.query_order(symbol=row.symbol, order_id=row.order_id)
             except NotFound:
-                return self.engine.book(trade_from(row, None))
-            if not self._forgotten(order):
-                self.take(order)
-            return self.engine.book(trade_from(row, order.client_order_id))
-        return self.engine.book(trade_from(row, desk.by_exchange[row.symbol, row.order_id]))
+                await self._ask_unacknowledged(row)
+                name = known.get((row.symbol, row.order_id))
+                if name is None and self.client.exchange_now_ms() - row.time < FOUND_WITHIN_MS:
+                    return None
+            else:
+                name = order.client_order_id
+                if not self._forgotten(order):
+                    self.take(order)
+        return self.engine.book(trade_from(row, name))
+
+    async def _ask_unacknowledged(self, row: UserTrade) -> None:
+        """Ask by our id about the orders that may have traded this, and have no id of the exchange's yet."""
+        for order in list(self.engine.desk.live.values()):
+            spec = order.spec
+            fits = (spec.symbol, spec.side) == (row.symbol, row.side) and row.qty <= order.total
+            if order.exchange_order_id is None and fits:
+                self.weight += 1
+                with suppress(NotFound):
+                    self.take(
+                        await self.client.query_order(
+                            symbol=spec.symbol, client_order_id=spec.client_order_id
+                        )
+                    )
 
     def _forgotten(self, answer: OrderAnswer) -> bool:
         """Whether an order closed so long ago that only PostgreSQL may remember it.
@@ -187,17 +247,15 @@ class CatchUp:
             if order.unproven:
                 self.engine.agenda.put(order.spec.client_order_id, in_s=0)
             else:
-                await self._ask(order)
+                await given_room(partial(self._ask, order))
 
     async def _ask(self, order: Order) -> None:
-        try:
-            answer = await self.client.query_order(
-                symbol=order.spec.symbol, client_order_id=order.spec.client_order_id
-            )
-        except NotFound:
-            await self.vanished(order)
-            return
-        self.take(answer)
+        symbol, coid = order.spec.symbol, order.spec.client_order_id
+        with asked_about(self.engine, symbol):
+            try:
+                self.take(await self.client.query_order(symbol=symbol, client_order_id=coid))
+            except NotFound:
+                await self.vanished(order)
 
     async def vanished(self, order: Order) -> None:
         """An order that was live is not found: an alarm, until it is proven over or an operator ends it."""
@@ -220,7 +278,12 @@ class CatchUp:
                     how = "its order is over" if order is None else f"it is {order.state}"
                     self.engine.settle_incident(kind, row.subject, how)
 
-    def _symbols(self) -> set[str]:
+    def _symbols(self) -> list[str]:
+        """Every symbol with a history here; first those with orders, positions or unproven trades."""
         desk = self.engine.desk
-        positions = {symbol for held in desk.held.values() for symbol, _ in held}
-        return set(desk.cursors) | positions | {order.spec.symbol for order in desk.live.values()}
+        first = {symbol for held in desk.held.values() for symbol, _ in held}
+        first |= {order.spec.symbol for order in desk.live.values()}
+        first |= {
+            symbol for symbol, newest in desk.newest_trades.items() if newest > desk.cursors.get(symbol, 0)
+        }
+        return [*sorted(first), *sorted(desk.cursors.keys() - first)]

@@ -116,7 +116,7 @@ class Streamer:
         self._buffer: list[bytes] | None = []
         self._up = asyncio.Event()
         self._behind = asyncio.Event()
-        self._gap = False
+        self._gaps = self._gaps_closed = 0
         self._heard = 0
         self._opened = 0.0
         self._forgot = False
@@ -284,12 +284,12 @@ class Streamer:
             stream=self._user,
             client=self._client,
             told=self._engine.venue,
-            up=lambda: self._up.is_set() and not self._gap,
+            up=self._complete,
             busy=lambda: bool(self._desk.live),
             monotonic=monotonic,
             sleep=asyncio.sleep,
         )
-        self._attention.overtaken = self._lifeline.overtaken
+        self._attention.overtaken, self._attention.owed = self._lifeline.overtaken, self._catch_up.owed.add
         self._tasks.count("market frames", lambda: self._market.stream.failed_frames)
         self._tasks.count("user frames", lambda: self._user.failed_frames)
         self._watch = Watch(
@@ -368,6 +368,7 @@ class Streamer:
         keep("sweep", self._sweep)
         keep("halts", self._halts.run)
         keep("catch_up", self._keep_caught_up)
+        keep("owed_trades", self._catch_up.read_owed)
         keep("reconcile", self._reconciler.run)
         keep("outside", self._outside.run)
         keep("lifeline", self._lifeline.run)
@@ -515,12 +516,13 @@ class Streamer:
                 await self._catch_up.unlisted()
                 continue
             self._behind.clear()
+            gaps = self._gaps
             try:
                 log.info("caught_up", trades=await self._close_gap())
             except BaseException:
                 self._behind.set()
                 raise
-            self._gap = self._behind.is_set()
+            self._gaps_closed = gaps
             self._outside.gap_closed()
 
     async def _close_gap(self) -> int:
@@ -533,7 +535,7 @@ class Streamer:
         """Page each symbol that traded since its cursor, so that recovery need not look far back."""
         for symbol, trade_id in list(self._desk.newest_trades.items()):
             if trade_id > self._desk.cursors.get(symbol, 0):
-                await self._catch_up.trades(symbol)
+                await given_room(partial(self._catch_up.trades, symbol))
 
     async def _prepare_symbol(self, symbol: str) -> None:
         """Before a symbol's first price: know where our history in it begins."""
@@ -581,7 +583,7 @@ class Streamer:
     async def _user_is_up(self, *, first: bool) -> None:
         self._up.set()
         if not first:
-            self._gap = True
+            self._gaps += 1
             self._behind.set()
 
     def _user_is_down(self) -> None:
@@ -589,7 +591,7 @@ class Streamer:
 
     def _complete(self) -> bool:
         """Whether the user stream is up and has no gap that is not closed."""
-        return self._up.is_set() and not self._gap
+        return self._up.is_set() and self._gaps == self._gaps_closed
 
     def _time_passed(self, _: int) -> None:
         self._watch.conservation.time_passed(

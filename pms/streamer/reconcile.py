@@ -31,6 +31,7 @@ from pms.domain.rows import order_row, position_row
 from pms.streamer.catch_up import CatchUp
 from pms.streamer.conservation import differences
 from pms.streamer.engine import Engine
+from pms.streamer.refused_symbols import asked_about
 
 log = structlog.get_logger()
 LISTING_WEIGHT = 40
@@ -139,7 +140,8 @@ class Reconciler:
         shown = {(answer.symbol, answer.order_id) for answer in listed}
         for order in live:
             if not order.state.terminal and (order.spec.symbol, order.exchange_order_id) not in shown:
-                found += await self._unlisted(order, take=take)
+                with asked_about(self.engine, order.spec.symbol):
+                    found += await self._unlisted(order, take=take)
         if take:
             for order in self.engine.desk.live.values():
                 if order.unproven:
@@ -198,13 +200,14 @@ class Reconciler:
             if not number.isdecimal() or (symbol, int(number)) in shown:
                 continue
             self.catch_up.weight += 1
-            try:
-                answer = await self.client.query_order(symbol=symbol, order_id=int(number))
-                word = answer.status
-            except NotFound:
-                word = "not found any more"
-            if word not in _LIVE_WORDS:
-                self.engine.settle_incident("foreign_order", row.subject, f"the exchange says: {word}")
+            with asked_about(self.engine, symbol):
+                try:
+                    answer = await self.client.query_order(symbol=symbol, order_id=int(number))
+                    word = answer.status
+                except NotFound:
+                    word = "not found any more"
+                if word not in _LIVE_WORDS:
+                    self.engine.settle_incident("foreign_order", row.subject, f"the exchange says: {word}")
 
     # --- sums ---
 

@@ -43,7 +43,7 @@ async def given_room(ask: Callable[[], Awaitable[T]]) -> T:
         try:
             return await ask()
         except Throttled as fault:
-            log.warning("start_waits_for_room", error=str(fault))
+            log.warning("waits_for_room", error=str(fault))
             await asyncio.sleep(max(fault.retry_after, LEAST_WAIT_S))
 
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from pms.bus.inbox import Attend
-from pms.config import Settings
-from pms.streamer.process import Streamer
-from pms.streamer.world import open_world
 
 FILL = (
     b'{"e":"ORDER_TRADE_UPDATE","E":1,"T":1,"o":{"s":"BTCUSDT","c":"PMS_alice_M_x","S":"BUY","o":"LIMIT",'
@@ -19,24 +14,6 @@ FILL = (
     b'"t":0,"b":"0","a":"0","m":false,"R":false,"wt":"CONTRACT_PRICE","ot":"LIMIT","ps":"BOTH","cp":false,'
     b'"rp":"0","pP":false,"si":0,"ss":0,"V":"NONE","pm":"NONE","gtd":0}}'
 )
-
-
-@pytest_asyncio.fixture
-async def streamer(redis_url: str) -> AsyncIterator[Any]:
-    """A streamer that is put together and not running."""
-    settings = Settings(
-        redis_url=redis_url,
-        database_url="postgresql://nowhere",
-        binance_rest_url="http://127.0.0.1:1",
-        binance_ws_url="ws://127.0.0.1:1",
-        binance_api_key="k",  # type: ignore[arg-type]
-        binance_api_secret="s",  # type: ignore[arg-type]
-    )
-    world = open_world(settings)
-    one: Any = Streamer(settings, world)
-    one._buffer = one._early = None
-    yield one
-    await world.close()
 
 
 def broken(*_: object, **__: object) -> None:
