@@ -22,7 +22,6 @@ from redis.exceptions import RedisError
 
 from pms.binance.client import ExchangeClient, OrderAnswer, UserTrade
 from pms.binance.errors import ExchangeError
-from pms.bus.inbox import Inbox
 from pms.bus.rights import Rights
 from pms.contract import names
 from pms.contract.codes import Code
@@ -31,7 +30,6 @@ from pms.domain.booking import Trade
 from pms.domain.halts import halted_order
 from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen
 from pms.flows.amend import amend
-from pms.flows.cancel import cancel
 from pms.flows.place import Placing, place
 from pms.flows.resolve import PROOF_MARGIN_MS, Absent, look_up, proves_absence
 from pms.streamer.engine import SILENCE_S, TAKE_OVER_S, Engine
@@ -64,7 +62,6 @@ class Attention:
     engine: Engine
     client: ExchangeClient
     rights: Rights
-    inbox: Inbox
     placing: Placing
     same_redis: bool
     """Redis has the same life as in the epoch before: what has no right there was never sent."""
@@ -208,8 +205,16 @@ class Attention:
         return None
 
     async def _cancel(self, order: Order, care: Care) -> float:
-        coid = order.spec.client_order_id
-        sent = await cancel(self.client, self.inbox, symbol=order.spec.symbol, client_order_id=coid)
+        """Send one cancel; what it proves nothing about is asked for in the same breath.
+
+        Trap: the agenda is asked for nothing sooner, or an order that is not found is looked at without end.
+        """
+        coid, sent = order.spec.client_order_id, True
+        try:
+            await self.client.cancel(symbol=order.spec.symbol, client_order_id=coid)
+        except ExchangeError as error:
+            log.info("cancel_unproven", order=coid, error=str(error))
+            sent = False
         care.cancels += 1
         if not sent or care.cancels > 2:
             await self._ask(order, care)
