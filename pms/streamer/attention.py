@@ -49,6 +49,8 @@ class Care:
 
     queries: int = 0
     cancels: int = 0
+    shown_at: int | None = None
+    #: exchange ms, if the newest query showed the order
     first_absent: int | None = None
     alarmed: bool = False
     first_unamended: tuple[int, int] | None = None
@@ -160,11 +162,12 @@ class Attention:
         care.queries += 1
         delay = QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
         if isinstance(answer, Absent):
+            care.shown_at = None
             sooner = await self._absent(order, care, answer, signed_at=signed_at)
             if sooner is None and order.state.terminal and not order.trades_missing:
                 return None
             return sooner or delay
-        care.first_absent = None
+        care.first_absent, care.shown_at = None, self.client.exchange_now_ms()
         self.overtaken(answer.order.update_time)
         # Terms before trades: Redis may have lost an amendment, and by the old total it would be full.
         self.engine.observe(order, seen_from(answer.order), at=answer.order.update_time)
@@ -261,8 +264,14 @@ class Attention:
         return max(delay or 0.0, 1.1)
 
     def _unamended(self, care: Care, wish: Amendment, sent_at: int) -> bool:
-        """Whether the old terms, seen twice behind the signature's life, prove that it was never executed."""
-        at, window = self.client.exchange_now_ms(), self.placing.recv_window_ms
+        """Whether the old terms, seen twice behind the signature's life, prove that it was never executed.
+
+        An order that is not found shows no terms: the count begins anew, and another word must end the wish.
+        """
+        at, window = care.shown_at, self.placing.recv_window_ms
+        if at is None:
+            care.first_unamended = None
+            return False
         number, first = care.first_unamended or (0, 0)
         if number == wish.number:
             return proves_absence(signed_at=sent_at, recv_window_ms=window, first_absent=first, now_absent=at)
