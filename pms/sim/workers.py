@@ -166,7 +166,7 @@ class Worker:
                     args,
                     fields,
                     task_id=headers["id"],
-                    stale=headers["id"] in self._found,
+                    waited_ms=None if headers["id"] in self._found else 0,
                     want_result=not headers["ignore_result"],
                 )
 
