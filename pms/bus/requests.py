@@ -69,10 +69,11 @@ class Requests:
         return await self.submit_text(str(fields["requestId"]), command, text, door=door, wake=wake)
 
     async def submit_text(
-        self, request_id: str, command: str, text: bytes, *, door: str, wake: bool = True
+        self, request_id: str, command: str, text: bytes, *, door: str, wake: bool = True, waited_ms: int = 0
     ) -> Submission:
         """Record a command's text as it came; whoever decides will say what is wrong with it.
 
+        What it waited before (`waited_ms`) is part of its time to live.
         A command that needs no worker (accounts, transfers) wakes none: the streamer serves it alone.
         """
         queue = names.COMMAND_QUEUE.get(command)
@@ -82,8 +83,9 @@ class Requests:
                 command, queue=queue, task_id=request_id, args=[request_id], new_tag=self._new_id
             )
         keys = [names.request_key(request_id), names.OPEN_REQUESTS, names.INBOX, queue or names.INBOX]
+        left_ms = max(ttl_ms(text) - waited_ms, 1)
         reply = await self._scripts.call(
-            "submit", keys, request_id, command, text, _ttl_ms(text), names.REQUEST_TTL_S, message, door
+            "submit", keys, request_id, command, text, left_ms, names.REQUEST_TTL_S, message, door
         )
         kind = reply[0].decode()
         return Submission(kind, (reply[1] or None) if kind == "repeat" else None)
@@ -219,7 +221,7 @@ def _unproven(record: Record | None) -> str:
     return words.get(record.command, "placing") if record is not None else "placing"
 
 
-def _ttl_ms(text: bytes) -> int:
+def ttl_ms(text: bytes) -> int:
     """The command's own time to live; a wrong one is refused later, by whoever decides."""
     try:
         wished = decode_object(text).get("ttlMs")

@@ -1,4 +1,4 @@
-"""Refusing commands that waited nobody knows how long: a market order of an hour ago is not wanted now."""
+"""Refusing commands that waited too long, or nobody knows how long: an old market order is not wanted now."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pms.contract.results import Result
 
 
 class Stale:
-    """The refusal of undated commands."""
+    """The refusal of commands that are too old, or of unknown age."""
 
     def __init__(self, redis: Redis) -> None:
         self._scripts = Scripts(redis)
@@ -44,7 +44,7 @@ def _answer(request_id: str, command: str, echoed: dict[str, Any]) -> bytes:
         side=_word(echoed.get("side")),
         quantity=quantity if isinstance(quantity, int | Decimal) else None,
         code=Code.STALE,
-        error="the command waited while nobody served its list, nobody knows how long; send it anew",
+        error="the command waited longer than it has to live, or nobody knows for how long; send it anew",
     )
     return encode(result)
 

@@ -19,7 +19,7 @@ from decimal import Decimal
 from typing import Final, TypeVar
 
 from pms.binance.client import ExchangeClient, PlaceOrder, PositionRisk
-from pms.binance.errors import ExchangeError, NotFound, Throttled
+from pms.binance.errors import ExchangeError, NotFound, Refused, Throttled
 from pms.contract.money import plain
 
 T = TypeVar("T")
@@ -32,6 +32,8 @@ QUIET_S: Final = 2.5
 MOST_LOOKS: Final = 12
 RECV_WINDOW_MS: Final = 5000
 LONGEST_WAIT_S: Final = 10.0
+NO_SUCH_SYMBOL: Final = frozenset((-1121, -4141))
+"""Codes that say that a symbol is not traded: unknown, closed. Nothing rests there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +51,18 @@ async def cancel_everything(deps: Panic, known: Collection[str]) -> bool:
 
     `known` are symbols in which an order may be that no list shows: openOrders is stale for up to 30 s.
     """
-    symbols, quiet = set(known), 0
-    symbols |= {position.symbol for position in await _asked(deps, deps.client.position_risk) or ()}
+    symbols, held, quiet = set(known), None, 0
     for _ in range(MOST_LOOKS):
+        if held is None:
+            held = await _asked(deps, deps.client.position_risk)
         orders = await _asked(deps, deps.client.open_orders)
         algos = await _asked(deps, deps.client.open_algo_orders)
-        if orders is not None:
-            symbols |= {order.symbol for order in orders}
-            if orders:
-                deps.say(f"open orders: {len(orders)} in {', '.join(sorted({o.symbol for o in orders}))}")
-        sure = [await _cancel_symbol(deps, symbol) for symbol in sorted(symbols)]
+        if orders:
+            deps.say(f"open orders: {len(orders)} in {', '.join(sorted({o.symbol for o in orders}))}")
+        shown = {row.symbol for row in (*(held or ()), *(orders or ()))}
+        symbols |= shown
+        unshown = symbols - shown if held is not None and orders is not None else set()
+        sure = [await _cancel_symbol(deps, symbol, unshown=symbol in unshown) for symbol in sorted(symbols)]
         for algo in algos or ():
             await _cancel_algo(deps, algo.client_algo_id)
         quiet = quiet + 1 if orders == [] and algos == [] and all(sure) else 0
@@ -85,11 +89,22 @@ async def flatten(deps: Panic, largest: Callable[[str], Decimal]) -> bool:
     return False
 
 
-async def _cancel_symbol(deps: Panic, symbol: str) -> bool:
+async def _cancel_symbol(deps: Panic, symbol: str, *, unshown: bool) -> bool:
+    """Cancel a symbol's orders; whether none was there, or all are being cancelled.
+
+    `unshown`: both lists came, and show nothing of the symbol. Trap: no other refusal says that much, for the
+    lists may be older than an order.
+    """
     try:
         await deps.client.cancel_all(symbol)
     except NotFound:
         return True
+    except Refused as error:
+        if unshown and error.code in NO_SUCH_SYMBOL:
+            deps.say(f"cancel all {symbol}: {error}; the exchange shows no order and no position in it")
+            return True
+        await _told(deps, f"cancel all {symbol}", error)
+        return False
     except ExchangeError as error:
         await _told(deps, f"cancel all {symbol}", error)
         return False

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from pms.bus.decisions import Decisions
 from pms.bus.journal import Announced
-from pms.bus.requests import SETTLE_GRACE_MS, Record, Requests
+from pms.bus.requests import SETTLE_GRACE_MS, Record, Requests, ttl_ms
 from pms.bus.stale import Stale
 from pms.contract import names
 from pms.contract.codes import Code
@@ -102,7 +102,7 @@ async def serve_message(
     fields: dict[str, object],
     *,
     task_id: str,
-    stale: bool,
+    waited_ms: int | None,
     want_result: bool,
 ) -> bytes | None:
     """Serve a task, whichever of the two messages it is: a recorded command's id, or the command itself."""
@@ -111,15 +111,18 @@ async def serve_message(
     carried: object = fields
     if args:
         carried = args[0] if len(args) == 1 and not fields else args
-    return await serve_plain(deps, command, carried, task_id=task_id, stale=stale, want_result=want_result)
+    return await serve_plain(
+        deps, command, carried, task_id=task_id, waited_ms=waited_ms, want_result=want_result
+    )
 
 
 async def serve_plain(
-    deps: Serving, command: str, fields: object, *, task_id: str, stale: bool, want_result: bool
+    deps: Serving, command: str, fields: object, *, task_id: str, waited_ms: int | None, want_result: bool
 ) -> bytes | None:
     """Serve a plain task, whose message carries the command itself: write its record first.
 
-    `stale` marks a message of unknown age that may have waited; what lets orders out is refused.
+    What lets orders out is refused if it waited for longer than it has to live, or (`waited_ms` None) nobody
+    knows for how long; else it has left to live what is left. A cancel is always wanted.
     """
     if not isinstance(fields, dict):
         what = f"the command is not a JSON object, but {type(fields).__name__}"
@@ -140,10 +143,14 @@ async def serve_plain(
         whole = encode_canonical({**fields, "requestId": request_id})
     except BadJson as error:
         return _refused(request_id, command, Code.BAD_JSON, str(error), field=None)
-    if stale and (names.COMMAND_QUEUE.get(command) == names.Queue.COMMANDS or command == Task.RESUME):
+    ages = names.COMMAND_QUEUE.get(command) == names.Queue.COMMANDS
+    if ages and (waited_ms is None or waited_ms >= ttl_ms(whole)):
         kind = await deps.stale.refuse(request_id, command, whole, door="task")
     else:
-        kind = (await deps.requests.submit_text(request_id, command, whole, door="task", wake=False)).kind
+        submitted = await deps.requests.submit_text(
+            request_id, command, whole, door="task", wake=False, waited_ms=(waited_ms or 0) if ages else 0
+        )
+        kind = submitted.kind
     if kind == "conflict":
         text = "this requestId was used for another command, which stands"
         return _refused(request_id, command, Code.REQUEST_ID_REUSED, text)

@@ -25,7 +25,7 @@ from pms.contract.money import exact
 from pms.contract.names import Queue, Task
 from pms.flows.amend import amend
 from pms.flows.drain import drain
-from pms.flows.place import place
+from pms.flows.place import place, synced
 from pms.flows.serve import serve_message
 from pms.flows.sweep import sweep_requests
 from pms.sim.loop import Process
@@ -86,15 +86,10 @@ async def work(role: str, world: Surroundings, process: Process) -> None:
     if role in ("orders", "urgent"):
         decisions.task = asyncio.get_running_loop().create_task(decisions.run())
     if role != "ledger":
-        await _synced(wired)
+        await synced(wired.serving.placing)
     found = await _found_waiting(redis, ROLES[role]) if role in ("orders", "urgent") else set()
     worker = Worker(world, wired, world.redis(process, timeout_s=5.0), found)
     await worker.consume(ROLES[role])
-
-
-async def _synced(wired: Wired) -> None:
-    """A worker does not start before it knows the exchange's clock; its supervisor starts it again."""
-    await wired.client.sync_time()
 
 
 async def _found_waiting(redis: Any, queues: tuple[str, ...]) -> set[str]:
@@ -171,7 +166,7 @@ class Worker:
                     args,
                     fields,
                     task_id=headers["id"],
-                    stale=headers["id"] in self._found,
+                    waited_ms=None if headers["id"] in self._found else 0,
                     want_result=not headers["ignore_result"],
                 )
 

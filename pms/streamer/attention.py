@@ -22,7 +22,6 @@ from redis.exceptions import RedisError
 
 from pms.binance.client import ExchangeClient, OrderAnswer, UserTrade
 from pms.binance.errors import ExchangeError
-from pms.bus.inbox import Inbox
 from pms.bus.rights import Rights
 from pms.contract import names
 from pms.contract.codes import Code
@@ -32,7 +31,6 @@ from pms.domain.desk import Desk
 from pms.domain.halts import halted_order
 from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen
 from pms.flows.amend import amend
-from pms.flows.cancel import cancel
 from pms.flows.place import Placing, place
 from pms.flows.resolve import PROOF_MARGIN_MS, Absent, look_up, proves_absence
 from pms.streamer.engine import SILENCE_S, TAKE_OVER_S, Engine
@@ -53,6 +51,8 @@ class Care:
 
     queries: int = 0
     cancels: int = 0
+    shown_at: int | None = None
+    #: exchange ms, if the newest query showed the order
     first_absent: int | None = None
     alarmed: bool = False
     first_unamended: tuple[int, int] | None = None
@@ -66,7 +66,6 @@ class Attention:
     engine: Engine
     client: ExchangeClient
     rights: Rights
-    inbox: Inbox
     placing: Placing
     same_redis: bool
     """Redis has the same life as in the epoch before: what has no right there was never sent."""
@@ -167,11 +166,12 @@ class Attention:
         care.queries += 1
         delay = QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
         if isinstance(answer, Absent):
+            care.shown_at = None
             sooner = await self._absent(order, care, answer, signed_at=signed_at)
             if sooner is None and order.state.terminal and not order.trades_missing:
                 return None
             return sooner or delay
-        care.first_absent = None
+        care.first_absent, care.shown_at = None, self.client.exchange_now_ms()
         self.overtaken(answer.order.update_time)
         # Terms before trades: Redis may have lost an amendment, and by the old total it would be full.
         self.engine.observe(order, seen_from(answer.order), at=answer.order.update_time)
@@ -220,8 +220,16 @@ class Attention:
             after = max(row.id for row in page)
 
     async def _cancel(self, order: Order, care: Care) -> float:
-        coid = order.spec.client_order_id
-        sent = await cancel(self.client, self.inbox, symbol=order.spec.symbol, client_order_id=coid)
+        """Send one cancel; what it proves nothing about is asked for in the same breath.
+
+        Trap: the agenda is asked for nothing sooner, or an order that is not found is looked at without end.
+        """
+        coid, sent = order.spec.client_order_id, True
+        try:
+            await self.client.cancel(symbol=order.spec.symbol, client_order_id=coid)
+        except ExchangeError as error:
+            log.info("cancel_unproven", order=coid, error=str(error))
+            sent = False
         care.cancels += 1
         if not sent or care.cancels > 2:
             await self._ask(order, care)
@@ -268,8 +276,14 @@ class Attention:
         return max(delay or 0.0, 1.1)
 
     def _unamended(self, care: Care, wish: Amendment, sent_at: int) -> bool:
-        """Whether the old terms, seen twice behind the signature's life, prove that it was never executed."""
-        at, window = self.client.exchange_now_ms(), self.placing.recv_window_ms
+        """Whether the old terms, seen twice behind the signature's life, prove that it was never executed.
+
+        An order that is not found shows no terms: the count begins anew, and another word must end the wish.
+        """
+        at, window = care.shown_at, self.placing.recv_window_ms
+        if at is None:
+            care.first_unamended = None
+            return False
         number, first = care.first_unamended or (0, 0)
         if number == wish.number:
             return proves_absence(signed_at=sent_at, recv_window_ms=window, first_absent=first, now_absent=at)

@@ -416,7 +416,9 @@ class Engine:
             )
             self.moved(order)
         if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
-            self.agenda.put(order.spec.client_order_id, in_s=0.5)
+            # It is on the agenda; what tells nothing new does not hurry whoever asks ever more seldom.
+            if posting is not None:
+                self.agenda.put(order.spec.client_order_id, in_s=0.5)
         elif order.momentary and not order.state.terminal:
             self.agenda.put(order.spec.client_order_id, in_s=SILENCE_S)
 

@@ -166,7 +166,6 @@ class Streamer:
             engine=self._engine,
             client=self._client,
             rights=rights,
-            inbox=inbox,
             placing=placing,
             same_redis=False,
             redis_now_ms=self._clock.now_ms,

@@ -18,7 +18,7 @@ from pms.flows.place import place
 from pms.flows.serve import serve_message
 from pms.tasks.app import app
 from pms.tasks.runtime import runtime
-from pms.tasks.waiting import found_waiting
+from pms.tasks.waiting import waiting
 
 
 def _served(task: CeleryTask, args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
@@ -26,7 +26,6 @@ def _served(task: CeleryTask, args: tuple[Any, ...], fields: dict[str, Any]) -> 
     deps = runtime()
     want_result = not task.request.ignore_result
     task_id = str(task.request.id)
-    redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
     answer = deps.run(
         serve_message(
             deps.serving,
@@ -34,7 +33,7 @@ def _served(task: CeleryTask, args: tuple[Any, ...], fields: dict[str, Any]) -> 
             args,
             fields,
             task_id=task_id,
-            stale=redelivered or found_waiting(task_id),
+            waited_ms=waiting.waited_ms(task_id),
             want_result=want_result,
         )
     )

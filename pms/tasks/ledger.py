@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from pms.archive.reader import Reader
 from pms.archive.writer import Writer
 from pms.contract.names import Task
 from pms.flows.drain import Archive, drain
 from pms.tasks.app import app
+from pms.tasks.once import once
 from pms.tasks.runtime import database, runtime
 
 
@@ -19,7 +18,7 @@ def fold_journal() -> int:
     return deps.run(drain(deps.redis, database(), archive=archive()))
 
 
-@cache
+@once
 def archive() -> Archive:
     """This process's archive."""
     directory = runtime().settings.archive_dir

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -28,7 +27,9 @@ from pms.binance.limits import RateBudget
 from pms.bus.connection import connect
 from pms.config import ConfigError, Settings, load_settings
 from pms.db.engine import create
+from pms.flows.place import synced
 from pms.flows.serve import Serving
+from pms.tasks.once import once
 from pms.tasks.wiring import wire
 
 log = structlog.get_logger()
@@ -65,7 +66,7 @@ class Runtime:
         await self.redis.aclose()
 
 
-@cache
+@once
 def database() -> AsyncEngine:
     """This process's PostgreSQL, for the roles that use it; belongs to the flows' loop."""
     address = runtime().settings.database_url
@@ -74,15 +75,24 @@ def database() -> AsyncEngine:
     return create(address, name="pms-worker")
 
 
-@cache
+@once
 def runtime() -> Runtime:
     """This process's runtime, made on first use: after any fork, and never twice."""
     loop = uvloop.new_event_loop()
     threading.Thread(target=loop.run_forever, name="flows", daemon=True).start()
-    return asyncio.run_coroutine_threadsafe(_build(loop), loop).result(timeout=30)
+    try:
+        return asyncio.run_coroutine_threadsafe(build(loop), loop).result(timeout=30)
+    except BaseException:
+        loop.call_soon_threadsafe(loop.stop)
+        raise
 
 
-async def _build(loop: asyncio.AbstractEventLoop) -> Runtime:
+async def build(loop: asyncio.AbstractEventLoop) -> Runtime:
+    """Make a runtime on this loop, whether or not the exchange can be reached.
+
+    Its clock is learnt at once if it can be, and else by the first request whose timestamp it refuses: what
+    is signed by a wrong clock executes nothing, or dies by the very time that its send right tells.
+    """
     settings = load_settings()
     if settings.redis_url is None:
         raise ConfigError("PMS_REDIS_URL is not set: is `pms up` running?")
@@ -100,5 +110,5 @@ async def _build(loop: asyncio.AbstractEventLoop) -> Runtime:
     )
     decisions = wired.serving.decisions
     decisions.task = loop.create_task(decisions.run())
-    await wired.client.sync_time()
+    await synced(wired.serving.placing)
     return Runtime(settings, loop, redis, session, wired.client, wired.budget, wired.serving)

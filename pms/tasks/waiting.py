@@ -1,35 +1,136 @@
-"""Messages that were waiting when this worker started: nobody knows for how long.
+"""How long a plain message has waited: it carries no date, so it is dated when somebody first sees it.
 
-A command of ours is dated by its record. A plain message is not, so one that was found waiting is
-refused `STALE` if it would place an order: forty market orders that waited an hour must not be sent.
+A command of ours is dated by its record. A plain one is recorded when a thread takes it, and forty market
+orders that waited for a thread, or for a worker, must not be sent. It is seen
+
+    in its queue, by a look each second    dated at that look; at the first of all, of unknown age
+    as it is taken off unseen              dated then: Celery holds it until a thread is free
+
+Where nobody had looked for a while, it may be as old as the last look, and is dated by that.
 """
 
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
+import structlog
+from celery.signals import task_postrun, task_received
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
-_found: set[str] = set()
+log = structlog.get_logger()
+EVERY_S: Final = 1.0
+BLIND_S: Final = 2.0
+"""After so long without a look, what is seen may have come just behind it."""
+
+CHUNK: Final = 100
+NOBODY_KNOWS: Final = float("-inf")
 
 
-def note_waiting(url: str, queues: list[str]) -> int:
-    """Note the ids of all messages that wait now; call before the worker consumes."""
-    redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=5, client_name="waiting")
-    with redis:
+class Waiting:
+    """Dates of the messages that lie in this worker's queues, and of those that it has taken."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._lying: dict[str, float] = {}
+        self._taken: dict[str, float] = {}
+        self._unclaimed: set[str] = set()
+        #: still here at the last look, which found nothing: other workers took them
+        self._looked_at = NOBODY_KNOWS
+
+    def watch(self, url: str, queues: list[str]) -> None:
+        """Look now and for ever, and at each message that is taken; call before the worker consumes."""
+        task_received.connect(self._received, weak=False)
+        task_postrun.connect(self._ended, weak=False)
+        redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=5, client_name="waiting")
+        self._try(redis, queues)
+        threading.Thread(target=self._look_on, args=(redis, queues), name="waiting", daemon=True).start()
+
+    def look(self, redis: Redis, queues: list[str]) -> None:
+        """Date what has come into the queues since the last look.
+
+        The newest come first, so that of a long queue only these are read. Trap: who pushes meanwhile lets a
+        part be read twice; only messages that an earlier look has dated end this one.
+        """
+        at, lay, new = self._monotonic(), False, set[str]()
         for queue in queues:
-            for raw in redis.lrange(queue, 0, -1):
-                task_id = _task_id(raw)
-                if task_id is not None:
-                    _found.add(task_id)
-    return len(_found)
+            first = 0
+            while raws := redis.lrange(queue, first, first + CHUNK - 1):
+                lay, first = True, first + CHUNK
+                task_ids = _task_ids(raws)
+                new |= self._dated(task_ids, at=at)
+                if new.isdisjoint(task_ids):
+                    break
+        with self._lock:
+            if lay:
+                self._unclaimed = set()
+            else:
+                for task_id in self._unclaimed:
+                    self._lying.pop(task_id, None)
+                self._unclaimed = set(self._lying)
+            self._looked_at = at
+
+    def take(self, task_id: str) -> None:
+        """A message is taken off its queue; a thread will come to it."""
+        with self._lock:
+            at = self._lying.pop(task_id, self._date(self._monotonic()))
+            self._taken.setdefault(task_id, at)
+
+    def end(self, task_id: str) -> None:
+        """It was served."""
+        with self._lock:
+            self._taken.pop(task_id, None)
+
+    def waited_ms(self, task_id: str) -> int | None:
+        """How long a message that was taken has waited by now; None if nobody knows."""
+        with self._lock:
+            at = self._taken.get(task_id, NOBODY_KNOWS)
+        return None if at == NOBODY_KNOWS else int((self._monotonic() - at) * 1000)
+
+    def _dated(self, task_ids: Iterable[str], *, at: float) -> set[str]:
+        """Date what is new among these, and tell which."""
+        with self._lock:
+            new = {task_id for task_id in task_ids if task_id not in self._lying}
+            for task_id in new:
+                # One that was taken and put back is as old as it was.
+                self._lying[task_id] = self._taken.get(task_id, self._date(at))
+        return new
+
+    def _date(self, now: float) -> float:
+        """When what is unseen until now may have come."""
+        return now if now - self._looked_at <= BLIND_S else self._looked_at
+
+    def _look_on(self, redis: Redis, queues: list[str]) -> None:
+        while True:
+            time.sleep(EVERY_S)
+            self._try(redis, queues)
+
+    def _try(self, redis: Redis, queues: list[str]) -> None:
+        try:
+            self.look(redis, queues)
+        except (RedisError, OSError) as error:
+            log.warning("queues_not_read", error=str(error))
+
+    def _received(self, request: Any = None, **_: Any) -> None:
+        self.take(str(request.id))
+
+    def _ended(self, task_id: str = "", **_: Any) -> None:
+        self.end(task_id)
 
 
-def found_waiting(task_id: str) -> bool:
-    """Whether a message lay in its queue before this worker started."""
-    return task_id in _found
+waiting = Waiting(time.monotonic)
+"""This process's."""
+
+
+def _task_ids(raws: list[Any]) -> list[str]:
+    return [task_id for raw in raws if (task_id := _task_id(raw)) is not None]
 
 
 def _task_id(raw: bytes | str) -> str | None:

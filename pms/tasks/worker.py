@@ -16,7 +16,7 @@ from pms.log import configure
 from pms.tasks.consumption import Consumption
 from pms.tasks.exact_json import register_exact_json
 from pms.tasks.runtime import runtime
-from pms.tasks.waiting import note_waiting
+from pms.tasks.waiting import waiting
 
 
 def main(role: str) -> None:
@@ -55,7 +55,7 @@ def main(role: str) -> None:
 
     if role in celeryconfig.ON_THE_ORDER_PATH:
         register_exact_json()
-        note_waiting(url, celeryconfig.ROLE_QUEUES[role])
+        waiting.watch(url, celeryconfig.ROLE_QUEUES[role])
     app.worker_main(
         [
             "worker",

@@ -54,7 +54,6 @@ class Place:
             engine=self.engine,
             client=cast(Any, None),
             rights=cast(Any, NoRights()),
-            inbox=cast(Any, None),
             placing=cast(Any, SimpleNamespace(redis=redis)),
             same_redis=True,
             redis_now_ms=lambda: self.now,
@@ -156,18 +155,15 @@ async def test_a_stop_waits_behind_no_take_overs_of_others(here: Place) -> None:
     assert await here.looks(Queue.URGENT) == [here.of[Queue.URGENT]]
 
 
-async def test_nothing_waits_behind_an_amendment_that_waits_for_room(
-    here: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_waits_behind_an_amendment_that_waits_for_room(here: Place) -> None:
     coid = here.world.by_hand("SELL", "0.02", type="LIMIT", price="61000")
     assert coid is not None
     cancelled: list[str] = []
 
-    async def cancel(*_: object, client_order_id: str, **__: object) -> bool:
+    async def cancel(*, client_order_id: str, **_: object) -> None:
         cancelled.append(client_order_id)
-        return True
 
-    monkeypatch.setattr(attention, "cancel", cancel)
+    here.attention.client = cast(Any, SimpleNamespace(cancel=cancel))
     here.world.ask("pms.amend", None, orderId=coid, price="61100")
     here.now = here.world.now + int(TAKE_OVER_S * 1000)
     for _ in range(3):
