@@ -7,6 +7,8 @@ import subprocess
 import time
 from contextlib import suppress
 
+from rich.text import Text
+
 from pms.stack import state
 from pms.stack.errors import StackError
 from pms.stack.logs import last_lines
@@ -62,7 +64,10 @@ class Child:
         return True
 
     def died(self) -> str | None:
-        """How it ended, if it ended by itself since the last look; None if it did not."""
+        """How it ended, if it ended by itself since the last look; None if it did not.
+
+        What ends with a code has said why in its last line: alone, the code sends an operator to search.
+        """
         if self._process is None or self.restart_at is not None:
             return None
         if self.status.state == "starting" and self.alive:
@@ -71,7 +76,10 @@ class Child:
             self.kill()
             return f"was not ready within {READY_WITHIN_S:g} s"
         code = self._process.poll()
-        return None if code is None else ended(code)
+        if code is None:
+            return None
+        said = self.last_words(1) if code > 0 else []
+        return ": ".join([ended(code), *(Text.from_ansi(line).plain for line in said)])
 
     def plan_restart(self, why: str) -> float:
         """Set when it starts again, later each time in a row; the pause in seconds."""

@@ -41,7 +41,7 @@ def test_a_death_is_told_once_with_its_cause(tmp_path: Path) -> None:
     some = child(tmp_path, "print('going'); raise SystemExit(3)")
     some.launch()
     wait(some)
-    assert some.died() == "ended with code 3"
+    assert some.died() == "ended with code 3: going"
     some.plan_restart("ended with code 3")
     assert some.died() is None
     assert some.last_words() == ["going"]
