@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 
 from pms.config import Settings
 from pms.db.migrate import check, head
-from pms.stack import supervisor
+from pms.stack import state, supervisor
 from pms.stack.errors import StackError
 from pms.stack.places import Places
 from pms.stack.plan import Plan
@@ -37,6 +38,15 @@ while '"phase": "ready"' not in open(sys.argv[4]).read(): time.sleep(0.01)
 """
 INTERRUPT = "os.kill(os.getppid(), signal.SIGINT)\n" + STAY
 STOPS_ITS_PARENT = NOTE_AND_END + READY + WHEN_ALL_IS_READY + INTERRUPT
+DIES_ONCE = f"""
+if os.path.exists(sys.argv[3]):
+    open(sys.argv[2], "a").write("again ")
+else:
+    {READY.strip()}
+{textwrap.indent(WHEN_ALL_IS_READY, "    ")}
+    os.remove(os.path.join(os.path.dirname(sys.argv[4]), "..", "logs", "engine.log"))
+    os._exit(7)
+"""
 NEEDS_ITS_SCHEMA = """
 import os
 from pms.db.errors import DatabaseError
@@ -202,6 +212,28 @@ while "engine: migrate it" not in open(sys.argv[4]).read(): time.sleep(0.01)
     trial.add("door", DOORS, NOTE_AND_END + READY + WHEN_ALL_IS_READY + watching + INTERRUPT)
     trial.run()
     assert "engine ended with code 1: engine: migrate it; starting it again" in capsys.readouterr().out
+
+
+def test_a_full_disk_ends_no_part_and_not_the_order_of_their_end(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A part dies, the state cannot be written, a log is gone: all else goes on, and ends in order."""
+    write = state.write
+
+    def full(path: Path, stack: state.Stack) -> None:
+        if any(part.restarts for part in stack.parts):
+            raise OSError(28, "No space left on device")
+        write(path, stack)
+
+    monkeypatch.setattr(state, "write", full)
+    trial.add("server", SERVERS)
+    trial.add("engine", ENGINE, NOTE_AND_END + DIES_ONCE + READY + STAY)
+    engine_is_back = "while not os.path.exists(sys.argv[2]): time.sleep(0.01)\n"
+    trial.add("door", DOORS, NOTE_AND_END + READY + engine_is_back + INTERRUPT)
+    trial.run()
+    assert trial.ends.read_text().split() == ["again", "door", "engine", "server"]
+    assert trial.leftovers() == []
+    assert capsys.readouterr().out.count("cannot be written: [Errno 28] No space left on device") == 1
 
 
 def test_a_database_that_cannot_be_migrated_is_one_line(trial: Trial) -> None:
