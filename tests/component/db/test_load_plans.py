@@ -1,4 +1,4 @@
-"""Loading reads what is recent by its indexes, however long the history: a snapshot a minute, and every start."""
+"""Loading reads what is recent by its indexes, however long the history: each minute, and at every start."""
 
 from __future__ import annotations
 
