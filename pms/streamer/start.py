@@ -84,7 +84,8 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             piece = slice(begin, begin + AT_ONCE)
             desk.load(Rows(orders=tuple(state.orders[piece]), commands=tuple(state.commands[piece])))
             await asyncio.sleep(0)
-    for key in state.fill_keys:
+    # What memory has no room for is forgotten in this order, and only a proven trade is known without its key.
+    for key in sorted(state.fill_keys, key=lambda key: key[2] > desk.cursors.get(key[0], 0)):
         desk.first_sight(*key)
     seq = state.applied
     for number, entry in enumerate(state.tail):
