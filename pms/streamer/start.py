@@ -84,7 +84,7 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             piece = slice(begin, begin + AT_ONCE)
             desk.load(Rows(orders=tuple(state.orders[piece]), commands=tuple(state.commands[piece])))
             await asyncio.sleep(0)
-    # What memory has no room for is forgotten in this order, and only a proven trade is known without its key.
+    # What memory has no room for is forgotten in this order; only proven trades are known without their keys.
     for key in sorted(state.fill_keys, key=lambda key: key[2] > desk.cursors.get(key[0], 0)):
         desk.first_sight(*key)
     seq = state.applied
