@@ -171,6 +171,12 @@ KINDS: dict[str, Kind] = {
         "Find out who wrote to Redis: nobody but the streamer's script may.",
         "Redis shows the same as memory",
     ),
+    "ledger_behind": Kind(
+        "PostgreSQL has taken in nothing of the journal for half a minute. Trading goes on and nothing is "
+        "lost, for the archive has it. What reads PostgreSQL shows the past; no state snapshot is made.",
+        "`pms logs worker-ledger` says why, `pms doctor` whether PostgreSQL answers. Is its disk full?",
+        "it takes in the journal again",
+    ),
     "ledger_drift": Kind(
         "A row in PostgreSQL is not what the journal made of it. It was journaled anew.",
         "Find out who wrote to the database: nobody but the fold may. Then `pms audit`.",
