@@ -190,6 +190,12 @@ KINDS: dict[str, Kind] = {
         "orders meanwhile.",
         "the freshest price is younger than half of that",
     ),
+    "snapshot_missing": Kind(
+        "No state snapshot could be made for five minutes. Nothing is lost, for the archive has it all; but "
+        "a start reads everything since the last one, and takes longer with each minute.",
+        "The detail says why: PostgreSQL is away or too slow, or the disk is full. `pms logs worker-recon`.",
+        "a snapshot can be made again",
+    ),
     "risk_limit": Kind(
         "A limit on VaR, expected shortfall, stress loss or margin is crossed (`pms limits`, `risk.…`).",
         "`pms risk --account NAME` shows by what. Reduce, or move money; nothing is closed by itself.",
