@@ -48,7 +48,7 @@ class Snapshots:
             log.warning("no_snapshot", reason=reason, missed=self._missed)
             if self._missed >= MISSED_IN_A_ROW:
                 self._told = True
-                detail = f"{self._missed} state snapshots in a row could not be made: {reason}"
+                detail = f"no state snapshot could be made {MISSED_IN_A_ROW} times in a row: {reason}"
                 await self.inbox.put(Noticed(KIND, "warning", SUBJECT, detail))
             return None
         self._missed = 0
