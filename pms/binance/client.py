@@ -114,6 +114,8 @@ class ExchangeClient:
         self._clock_ms = clock_ms
         self._budget = budget
         self._ahead_ms = 0
+        self.turned_away = 0
+        """How many requests found no room: whoever waits for it does not hang."""
         self._paths: dict[str, URL] = {}
 
     def __repr__(self) -> str:
@@ -512,9 +514,13 @@ class ExchangeClient:
     async def _exchange(self, request: Request, answer: type[T], *, grant: Grant | None = None) -> T:
         """Ask the budget, write the request once, and read what it means."""
         if grant is None:
-            grant = await self._budget.acquire(
-                weight=request.weight, orders=request.orders, lane=request.lane, account=request.account
-            )
+            try:
+                grant = await self._budget.acquire(
+                    weight=request.weight, orders=request.orders, lane=request.lane, account=request.account
+                )
+            except Throttled:
+                self.turned_away += 1
+                raise
         status, headers, body = await self._write(request)
         self._budget.observe(grant, headers)
         if status != 200:
@@ -545,6 +551,7 @@ class ExchangeClient:
 
     def _wrong(self, error: ExchangeError) -> ExchangeError:
         """Pass on to all processes for how long the exchange turned us away."""
+        self.turned_away += isinstance(error, Throttled)
         if isinstance(error, Throttled) and not isinstance(error, Overloaded):
             if error.banned_until_ms is not None:
                 left = (error.banned_until_ms - self.exchange_now_ms()) / 1000

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 import click
 
 from pms.cli.amounts import AMOUNT
+from pms.cli.attempts import attempts
 from pms.cli.confirming import actor, confirm, correcting
 from pms.cli.output import print_result
 from pms.cli.session import Failed, Session, run
@@ -137,7 +139,10 @@ def reassign(
 
 
 async def _one(session: Session, fill: FillRow, fields: dict[str, Any], *, reason: str) -> dict[str, Any]:
-    """Reassign one trade; the same trade between the same accounts has the same id, and is done once."""
+    """Reassign one trade, unless it was: for it to go once more the same way it must have come back.
+
+    It is whose it was booked to, or the house's, before the first time.
+    """
     key = f"{fill.symbol}:{fill.exchange_order_id}:{fill.trade_id}"
     signed = fill.quantity if fill.side == "BUY" else -fill.quantity
     command = {
@@ -150,8 +155,19 @@ async def _one(session: Session, fill: FillRow, fields: dict[str, Any], *, reaso
         "actor": actor(),
         "reason": reason,
     }
-    name = f"reassign:{key}:{fields['fromAccountId']}:{fields['toAccountId']}"
-    return await session.send("pms.reassign", command, request_id=str(uuid5(NAMESPACE_OID, name)))
+    giver, taker = fields["fromAccountId"], fields["toAccountId"]
+    there = await attempts(session, partial(_request_id, f"reassign:{key}:{giver}:{taker}"))
+    back = await attempts(session, partial(_request_id, f"reassign:{key}:{taker}:{giver}"))
+    first = fill.sub_account_id if fill.sub_account_id in {giver, taker} else HOUSE
+    taken = there.admitted - back.admitted + (first == taker)
+    if there.answer is not None and taken > 0:
+        return {**there.answer, "state": "was done"}
+    return await session.send("pms.reassign", command, request_id=there.open_id)
+
+
+def _request_id(name: str, attempt: int) -> str:
+    """The first one has no number: so older releases named theirs."""
+    return str(uuid5(NAMESPACE_OID, f"{name}:{attempt}" if attempt else name))
 
 
 def _send(

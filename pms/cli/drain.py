@@ -15,8 +15,10 @@ from rich.table import Table
 
 from pms.cli.output import console
 from pms.cli.session import Failed
-from pms.config import load_settings
+from pms.config import Settings, load_settings
 from pms.contract.money import encode
+from pms.db.errors import DatabaseError
+from pms.db.migrate import upgrade
 from pms.stack import state
 from pms.stack.places import Places
 from pms.stack.processes import ROLES
@@ -38,9 +40,12 @@ _LAST = "streamer"
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; progress goes to stderr.")
 def drain(role: str, as_json: bool) -> None:
     """Restart parts of the running system one after the other, losing nothing: for an upgrade."""
-    places = Places.of(load_settings())
+    settings = load_settings()
+    places = Places.of(settings)
     names = [*(f"worker-{each}" for each in ROLES), _LAST]
     wanted = names if role == "all" else [role if role == _LAST else f"worker-{role}"]
+    _process(places, wanted[0])
+    _migrate(settings)
     done: dict[str, tuple[float, float]] = {}
     for name in wanted:
         click.secho(f"draining {name}", dim=True, err=True)
@@ -55,6 +60,19 @@ def drain(role: str, as_json: bool) -> None:
     for name, (drained_s, ready_s) in done.items():
         table.add_row(name, f"{drained_s:.1f}", f"{ready_s:.1f}")
     console().print(table)
+
+
+def _migrate(settings: Settings) -> None:
+    """Bring the database to the schema of the code that lies there now. Raises Failed."""
+    if settings.database_url is None:
+        raise Failed(f"no running system found under {settings.home}: start it with `pms up`")
+    try:
+        revision = upgrade(settings.database_url)
+    except DatabaseError as fault:
+        raise Failed(
+            f"the database cannot be brought up to date, so nothing was restarted: {fault}"
+        ) from None
+    click.secho(f"the database is at {revision}", dim=True, err=True)
 
 
 def _restart(places: Places, name: str) -> tuple[float, float]:
@@ -73,7 +91,9 @@ def _restart(places: Places, name: str) -> tuple[float, float]:
         if part.state == "ready" and part.process not in (None, before):
             return ended - began, time.monotonic() - ended
         time.sleep(LOOK_EVERY_S)
-    raise Failed(f"{name} was not ready again within {READY_WITHIN_S:g} s: `pms logs {name}` tells why")
+    note = _part(places, name).note
+    why = f" ({note})" if note else ""
+    raise Failed(f"{name} was not ready again within {READY_WITHIN_S:g} s{why}: `pms logs {name}` tells why")
 
 
 def _process(places: Places, name: str) -> state.ProcessId:

@@ -7,14 +7,13 @@ a fault goes on where it stopped, and a file that was imported imports nothing a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import NAMESPACE_OID, uuid4, uuid5
+from uuid import NAMESPACE_OID, uuid5
 
 import click
 
-from pms.bus.requests import Requests
+from pms.cli.attempts import attempts
 from pms.cli.import_file import ImportedAccount, ImportedPosition, read_accounts
 from pms.cli.output import Column, number, print_list, refused
 from pms.cli.session import Session, run, warn_if_live
@@ -108,34 +107,16 @@ async def carry_out(session: Session, steps: list[Step]) -> list[dict[str, Any]]
             done.append({**step.shown, "state": "not tried"})
         elif step.command == "pms.create_account" and account in existing:
             done.append({**step.shown, "state": "exists"})
-        elif (request_id := await _open_attempt(session, step)) is None:
+        elif (tried := await attempts(session, step.request_id)).admitted:
             done.append({**step.shown, "state": "was done"})
         else:
-            result = await session.send(step.command, step.fields, request_id=request_id)
+            result = await session.send(step.command, step.fields, request_id=tried.open_id)
             if result["success"]:
                 done.append({**step.shown, "state": "done"})
             else:
                 stopped.add(account)
                 done.append({**step.shown, "state": "refused", "error": refused(result)})
     return done
-
-
-async def _open_attempt(session: Session, step: Step) -> str | None:
-    """The requestId under which to try a step: the first that was not refused; None if one was admitted.
-
-    An attempt without a decision is tried under its own id again, so that it cannot happen twice.
-    """
-    requests = Requests(session.redis, new_id=lambda: str(uuid4()))
-    for attempt in count():
-        request_id = step.request_id(attempt)
-        journaled = await queries.find_command(session.database, request_id)
-        recorded = await requests.read(request_id)
-        decision = journaled.decision if journaled else recorded.decision if recorded else None
-        if decision == "admitted":
-            return None
-        if decision is None:
-            return request_id
-    raise AssertionError("count() has no end")
 
 
 def _position_step(account: ImportedAccount, position: ImportedPosition) -> Step:

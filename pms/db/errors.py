@@ -31,7 +31,8 @@ class SchemaBehind(DatabaseError):
 
     def __init__(self, *, database: str | None, code: str) -> None:
         super().__init__(
-            f"the database is at schema {database or 'none'}, this code needs {code}: migrate it"
+            f"the database is at schema {database or 'none'}, this code needs {code}:"
+            " `pms up` brings it there, `pms drain` while the system runs"
         )
         self.database = database
         self.code = code

@@ -190,6 +190,12 @@ KINDS: dict[str, Kind] = {
         "Find out who wrote to Redis: nobody but the streamer's script may.",
         "Redis shows the same as memory",
     ),
+    "ledger_behind": Kind(
+        "PostgreSQL has taken in nothing of the journal for half a minute. Trading goes on and nothing is "
+        "lost, for the archive has it. What reads PostgreSQL shows the past; no state snapshot is made.",
+        "`pms logs worker-ledger` says why, `pms doctor` whether PostgreSQL answers. Is its disk full?",
+        "it takes in the journal again",
+    ),
     "ledger_drift": Kind(
         "A row in PostgreSQL is not what the journal made of it. It was journaled anew.",
         "Find out who wrote to the database: nobody but the fold may. Then `pms audit`.",
@@ -202,6 +208,12 @@ KINDS: dict[str, Kind] = {
         "own, fewer symbols or fewer algos. Else the line or the clock is bad. A limit `price.age` refuses "
         "orders meanwhile.",
         "the freshest price is younger than half of that",
+    ),
+    "snapshot_missing": Kind(
+        "No state snapshot could be made for five minutes. Nothing is lost, for the archive has it all; but "
+        "a start reads everything since the last one, and takes longer with each minute.",
+        "The detail says why: PostgreSQL is away or too slow, or the disk is full. `pms logs worker-recon`.",
+        "a snapshot can be made again",
     ),
     "risk_limit": Kind(
         "A limit on VaR, expected shortfall, stress loss or margin is crossed (`pms limits`, `risk.…`).",

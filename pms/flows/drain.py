@@ -10,7 +10,8 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.archive.errors import ArchiveError, Broken, Busy
@@ -39,18 +40,22 @@ class Archive:
 async def drain(redis: Redis, engine: AsyncEngine, *, archive: Archive | None = None) -> int:
     """Archive and fold one turn; returns how many entries PostgreSQL took.
 
-    An entry that does not apply is told to the streamer, which closes admission. While PostgreSQL is
-    away entries are archived all the same, so that Redis may forget them. Without an archive
-    PostgreSQL alone keeps what Redis forgets.
+    An entry that does not apply, and a PostgreSQL that refuses its work, are told to the streamer, which
+    closes admission until a turn succeeds. While PostgreSQL is away entries are archived all the same, so
+    that Redis may forget them, and nothing is closed. Without an archive PostgreSQL alone keeps what
+    Redis forgets.
     """
     untyped: Any = redis
     try:
         archived = None if archive is None else await archive_journal(redis, archive.writer)
         reader = None if archive is None else archive.reader
         folded = await fold(redis, engine, most=MOST_PER_TURN, archive=reader, archived=archived)
-    except OperationalError as error:
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
         log.warning("postgres_unreachable", error=_first_line(error))
         return 0
+    except SQLAlchemyError as error:
+        await untyped.set(names.LEDGER_STOPPED, f"PostgreSQL: {_first_line(error)}")
+        raise
     except (FoldStopped, ArchiveError) as error:
         await untyped.set(names.LEDGER_STOPPED, str(error))
         raise
@@ -116,5 +121,7 @@ async def _newest(redis: Any) -> int:
     return int(stream["last-generated-id"].split(b"-")[0])
 
 
-def _first_line(error: OperationalError) -> str:
-    return (str(error.orig).strip().splitlines() or ["no reason given"])[0]
+def _first_line(error: SQLAlchemyError) -> str:
+    """What the server said, without the statement."""
+    said = getattr(error, "orig", None) or error
+    return (str(said).strip().splitlines() or ["no reason given"])[0]

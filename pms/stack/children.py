@@ -7,6 +7,8 @@ import subprocess
 import time
 from contextlib import suppress
 
+from rich.text import Text
+
 from pms.stack import state
 from pms.stack.errors import StackError
 from pms.stack.logs import last_lines
@@ -28,6 +30,8 @@ class Child:
         self.restart_at: float | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._launched = 0.0
+        self._waits: object = None
+        self._waited_at = 0.0
         self._ready: float | None = None
         self._deaths_in_a_row = 0
 
@@ -44,7 +48,8 @@ class Child:
         """Start the process. Raises StackError."""
         self.restart_at = None
         self._ready = None
-        self._launched = time.monotonic()
+        self._launched = self._waited_at = time.monotonic()
+        self._waits = None
         try:
             self._process = self.part.launch()
         except OSError as error:
@@ -62,16 +67,29 @@ class Child:
         return True
 
     def died(self) -> str | None:
-        """How it ended, if it ended by itself since the last look; None if it did not."""
+        """How it ended, if it ended by itself since the last look; None if it did not.
+
+        What ends with a code has said why in its last line: alone, the code sends an operator to search.
+        """
         if self._process is None or self.restart_at is not None:
             return None
         if self.status.state == "starting" and self.alive:
-            if time.monotonic() - self._launched < READY_WITHIN_S:
+            if self._has_patience(self._process.pid):
                 return None
             self.kill()
             return f"was not ready within {READY_WITHIN_S:g} s"
         code = self._process.poll()
-        return None if code is None else ended(code)
+        if code is None:
+            return None
+        said = self.last_words(1) if code > 0 else []
+        return ": ".join([ended(code), *(Text.from_ansi(line).plain for line in said)])
+
+    def _has_patience(self, pid: int) -> bool:
+        """Whether it may still become ready; one that waits for room and is ended spends it again."""
+        waits = self.part.waits(pid)
+        if waits is not None and waits != self._waits:
+            self._waits, self._waited_at = waits, time.monotonic()
+        return time.monotonic() - self._waited_at < READY_WITHIN_S
 
     def plan_restart(self, why: str) -> float:
         """Set when it starts again, later each time in a row; the pause in seconds."""

@@ -6,6 +6,7 @@ somebody pauses the terminal.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import deque
 from collections.abc import Iterator
@@ -33,13 +34,26 @@ class Tail:
         return cls(path, path.stat().st_size if path.exists() else 0)
 
     def lines(self) -> Iterator[str]:
-        """Whole lines written since the last call."""
+        """Whole lines written since the last call; of a file that was removed, what it still held."""
+        yield from self._new_lines()
+        if self._file is not None and not self._is_there(self._file):
+            self._file.close()
+            self._file, self._offset, self._rest = None, 0, b""
+            yield from self._new_lines()
+
+    def _is_there(self, file: BinaryIO) -> bool:
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(file.fileno()))
+        except FileNotFoundError:
+            return False
+
+    def _new_lines(self) -> Iterator[str]:
         if self._file is None:
             try:
                 self._file = self.path.open("rb")
             except FileNotFoundError:
                 return
-        if self.path.stat().st_size < self._offset:
+        if os.fstat(self._file.fileno()).st_size < self._offset:
             self._offset, self._rest = 0, b""
         self._file.seek(self._offset)
         while chunk := self._file.read(_CHUNK):
@@ -50,11 +64,11 @@ class Tail:
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """The end of a log."""
+    """The end of a log; nothing where it cannot be read."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return [line.rstrip("\n") for line in deque(file, maxlen=count)]
-    except FileNotFoundError:
+    except OSError:
         return []
 
 
@@ -62,7 +76,8 @@ def cut(path: Path, most_bytes: int = MOST_BYTES) -> bool:
     """Move a log that has grown too long to `.1` and empty it; True if it did.
 
     Its writer keeps the file open and only ever appends, so the file itself must stay; what is
-    written between the copy and the cut is lost.
+    written between the copy and the cut is lost. Where no copy can be made, as on a full disk, all of it
+    is lost: there the room is worth more.
     """
     try:
         if path.stat().st_size <= most_bytes:
@@ -73,7 +88,11 @@ def cut(path: Path, most_bytes: int = MOST_BYTES) -> bool:
         older = _numbered(path, number)
         if older.exists():
             older.rename(_numbered(path, number + 1))
-    shutil.copyfile(path, _numbered(path, 1))
+    copy = _numbered(path, 1)
+    try:
+        shutil.copyfile(path, copy)
+    except OSError:
+        copy.unlink(missing_ok=True)
     with path.open("r+b") as file:
         file.truncate(0)
     return True

@@ -66,6 +66,10 @@ class Runnable(Protocol):
         """Whether this very process serves."""
         ...
 
+    def waits(self, pid: int) -> object:
+        """What differs from look to look while it rightly waits before it serves; None: nothing tells."""
+        ...
+
 
 @dataclass(slots=True)
 class ServerPart:
@@ -105,6 +109,10 @@ class ServerPart:
             self._settled = True
         return True
 
+    def waits(self, pid: int) -> object:
+        del pid
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessPart:
@@ -117,6 +125,7 @@ class ProcessPart:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     probe: Callable[[int], bool]
+    waiting: Callable[[int], object] = lambda _pid: None
     stop_signal: signal.Signals = signal.SIGTERM
 
     def launch(self) -> subprocess.Popen[bytes]:
@@ -126,6 +135,9 @@ class ProcessPart:
 
     def ready(self, pid: int) -> bool:
         return self.probe(pid)
+
+    def waits(self, pid: int) -> object:
+        return self.waiting(pid)
 
 
 @dataclass(slots=True)
@@ -143,6 +155,17 @@ class Heartbeats:
             return beat is not None and beat.get("pid") == pid and not beat.get("recovering")
 
         return ready
+
+    def room(self, name: str) -> Callable[[int], object]:
+        """A count: how often the process with this id has found no room at the exchange while it recovers."""
+
+        def turned_away(pid: int) -> object:
+            beat = self._beat(name)
+            if beat is None or beat.get("pid") != pid or not beat.get("recovering"):
+                return None
+            return beat.get("turnedAway")
+
+        return turned_away
 
     def _beat(self, name: str) -> dict[str, Any] | None:
         """The last heartbeat under a name; None if nobody beats, or Redis does not answer."""
@@ -193,6 +216,7 @@ def engine(
             command=(sys.executable, "-m", *arguments),
             environment=environment,
             probe=heartbeats.of(name),
+            waiting=heartbeats.room(name),
         )
 
     yield beating("streamer", ENGINE, "the exchange's streams, inbox pms:inbox", "pms.streamer")

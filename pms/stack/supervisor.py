@@ -36,6 +36,7 @@ TERM_S = 6.0
 SERVER_GRACE_S = 3.0
 TICK_S = 0.1
 CUT_EVERY_S = 10.0
+_STATE = "what `pms status` reads cannot be written"
 
 
 class AlreadyRunning(StackError):
@@ -59,6 +60,7 @@ class Supervisor:
         self._wake, self._waker = socket.socketpair()
         self._tails: dict[str, Tail] = {}
         self._cut_due = 0.0
+        self._faults: dict[str, str] = {}
         self._stack = state.Stack(
             supervisor=state.me(),
             started=time.time(),
@@ -133,6 +135,8 @@ class Supervisor:
             if self._follow:
                 self._show_logs()
             self._cut_logs()
+            if _STATE in self._faults:
+                self._publish()
             self._doze(TICK_S)
 
     def _look_after(self, child: Child) -> None:
@@ -243,17 +247,35 @@ class Supervisor:
 
     def _show_logs(self) -> None:
         for name, tail in self._tails.items():
-            for line in tail.lines():
-                self._screen.log(name, line)
+            with self._not_worth_a_stop(f"the log of {name} cannot be followed"):
+                for line in tail.lines():
+                    self._screen.log(name, line)
 
     def _cut_logs(self) -> None:
         if time.monotonic() >= self._cut_due:
             self._cut_due = time.monotonic() + CUT_EVERY_S
             for child in self._children:
-                cut(child.part.log)
+                with self._not_worth_a_stop(f"{child.part.log} cannot be cut"):
+                    cut(child.part.log)
 
     def _publish(self) -> None:
-        state.write(self._places.state, self._stack)
+        with self._not_worth_a_stop(_STATE):
+            state.write(self._places.state, self._stack)
+
+    @contextmanager
+    def _not_worth_a_stop(self, what: str) -> Iterator[None]:
+        """Go on without what no part needs, such as on a full disk; each fault is said once until it is over.
+
+        If it were raised, we would end, and every part with us.
+        """
+        try:
+            yield
+        except OSError as fault:
+            if self._faults.get(what) != str(fault):
+                self._screen.say(f"{what}: {fault}", style="bold red")
+            self._faults[what] = str(fault)
+        else:
+            self._faults.pop(what, None)
 
     def _doze(self, seconds: float) -> None:
         """Wait for a signal, a child's death among them, or for the time to pass."""

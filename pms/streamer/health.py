@@ -18,6 +18,7 @@ from pms.domain.halts import views
 from pms.streamer.conservation import Conservation
 from pms.streamer.engine import Engine
 from pms.streamer.feed_lag import FeedLag
+from pms.streamer.ledger_lag import LedgerLag
 from pms.streamer.memory import Memory
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ class Watch:
     conservation: Conservation = field(default_factory=Conservation)
     lags: deque[float] = field(default_factory=lambda: deque([0.0] * 5, maxlen=5))
     memory: Memory = field(default_factory=Memory)
+    ledger_lag: LedgerLag = field(default_factory=LedgerLag)
     ledger_stopped: str | None = None
     recovered: bool = False
 
@@ -148,7 +150,9 @@ class Watch:
         )
         self.memory.take(await untyped.info("memory"))
         gate.algos_stopped = self.memory.algos_stopped
-        stopped = await untyped.get(names.LEDGER_STOPPED)
+        stopped, applied = await untyped.mget(names.LEDGER_STOPPED, names.APPLIED)
+        if self.recovered:
+            self.ledger_lag.look(self.engine, int(applied or 0))
         self.ledger_stopped = stopped.decode() if stopped else None
         budget = await self.budget()
         async with untyped.pipeline(transaction=False) as pipe:

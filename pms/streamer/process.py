@@ -670,7 +670,12 @@ class Streamer:
         await beat_forever(self._redis, SENDER, os.getpid(), every_s=BEAT_EVERY_S, more=self._progress)
 
     def _progress(self) -> dict[str, Any]:
-        return {"recovering": not self._watch.recovered, "heard": self._heard, "lagMs": self._watch.lag_ms}
+        return {
+            "recovering": not self._watch.recovered,
+            "turnedAway": self._client.turned_away,
+            "heard": self._heard,
+            "lagMs": self._watch.lag_ms,
+        }
 
     def _alarm(self, detail: str) -> None:
         """Tell that a task failed; what fails before the books are loaded has no place in the journal yet."""

@@ -27,6 +27,7 @@ from pms.streamer.symbol_rules import read_symbols
 log = structlog.get_logger()
 AT_ONCE = 1000
 LEAST_WAIT_S = 0.5
+MOST_WAIT_S = 30.0
 T = TypeVar("T")
 
 
@@ -37,14 +38,15 @@ class CannotStart(Exception):
 async def given_room(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask the exchange, waiting for as long as the rate budget has no room.
 
-    A streamer that ended instead would be started again, and spend again what it had read already.
+    A streamer that ended instead would be started again, and spend again what it had read already. It asks
+    anew within half a minute, which costs nothing: the heartbeat tells by it that we wait and do not hang.
     """
     while True:
         try:
             return await ask()
         except Throttled as fault:
             log.warning("waits_for_room", error=str(fault))
-            await asyncio.sleep(max(fault.retry_after, LEAST_WAIT_S))
+            await asyncio.sleep(min(max(fault.retry_after, LEAST_WAIT_S), MOST_WAIT_S))
 
 
 async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us: int) -> int:
@@ -82,7 +84,8 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
             piece = slice(begin, begin + AT_ONCE)
             desk.load(Rows(orders=tuple(state.orders[piece]), commands=tuple(state.commands[piece])))
             await asyncio.sleep(0)
-    for key in state.fill_keys:
+    # What memory has no room for is forgotten in this order; only proven trades are known without their keys.
+    for key in sorted(state.fill_keys, key=lambda key: key[2] > desk.cursors.get(key[0], 0)):
         desk.first_sight(*key)
     seq = state.applied
     for number, entry in enumerate(state.tail):

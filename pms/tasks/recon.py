@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
 import structlog
 
 from pms.binance.errors import ExchangeError
-from pms.bus.inbox import AskAlgos
+from pms.bus.inbox import AskAlgos, Inbox
 from pms.config import ConfigError
 from pms.contract.money import BadJson, decode_object
 from pms.contract.names import Task
 from pms.db.errors import DatabaseError
 from pms.flows.push_incidents import Webhook, push
 from pms.flows.reconcile import Deps, NoReport, reconcile
-from pms.flows.snapshot import pack_finished, snapshot
+from pms.flows.snapshot import Snapshots, pack_finished
 from pms.flows.sweep import sweep_requests
 from pms.tasks.app import app
 from pms.tasks.runtime import database, runtime
@@ -80,7 +81,14 @@ def keep_snapshot() -> int | None:
     deps = runtime()
     directory = deps.settings.archive_dir
     deps.run(pack_finished(directory))
-    return deps.run(snapshot(database(), directory))
+    return deps.run(snapshots().keep())
+
+
+@cache
+def snapshots() -> Snapshots:
+    """This process's snapshots: they count how many it has missed."""
+    deps = runtime()
+    return Snapshots(database(), deps.settings.archive_dir, Inbox(deps.redis))
 
 
 @app.task(name=Task.RISK)

@@ -169,6 +169,7 @@ async def test_a_throttle_stops_everything_until_it_is_over(serve: Serve, client
         assert ours.value.http is None
         assert 15 < ours.value.retry_after <= 17
     assert len(server.requests) == 1
+    assert client.turned_away == 3, "a supervisor sees that we wait: each request counts, sent or not"
 
 
 async def test_an_overloaded_engine_stops_nobody(serve: Serve, client_of: MakeClient) -> None:

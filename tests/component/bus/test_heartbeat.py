@@ -16,6 +16,7 @@ from redis import Redis
 from pms.bus import heartbeat
 from pms.bus.connection import connect
 from pms.bus.heartbeat import TTL_S, beat_forever, ready_key, start_heartbeat
+from pms.stack.processes import Heartbeats
 from pms.stack.servers.redis import EmbeddedRedis
 
 WITHIN_S = 10
@@ -71,3 +72,15 @@ def test_it_goes_on_when_redis_comes_back(servers_dir: Path) -> None:
         wait_for(lambda: beats(server.url))
         stop.set()
         wait_for(lambda: not any(thread.name == "heartbeat" for thread in threading.enumerate()))
+
+
+def test_a_supervisor_reads_of_its_own_process_alone_that_it_waits_for_room(redis_url: str) -> None:
+    room = Heartbeats(redis_url).room("part")
+    assert room(os.getpid()) is None
+    told = {"recovering": True, "turnedAway": 3}
+    stop = start_heartbeat(redis_url, "part", os.getpid(), more=lambda: told)
+    wait_for(lambda: room(os.getpid()) == 3)
+    assert room(os.getpid() + 1) is None
+    told["recovering"] = False
+    wait_for(lambda: room(os.getpid()) is None)
+    stop.set()

@@ -11,6 +11,7 @@ import pytest
 from entries import D, entry, journal, line
 from redis.asyncio import Redis
 from sqlalchemy import text
+from sqlalchemy.exc import InternalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.archive.errors import Broken, Unwritable
@@ -189,6 +190,23 @@ async def test_nothing_is_folded_that_is_not_on_disk(
     assert await drain(redis, engine, archive=archive) == 3
     assert await redis.exists(names.LEDGER_STOPPED) == 0
     await whole(engine, 6)
+
+
+async def test_a_postgres_that_refuses_to_write_stops_it_until_it_writes_again(
+    redis: Redis, engine: AsyncEngine, archive: Archive, address: str
+) -> None:
+    await journal(redis, paying(1, 3))
+    joint = "&" if "?" in address else "?"
+    refusing = engines.create(
+        f"{address}{joint}options=-c%20default_transaction_read_only%3Don", name="refused"
+    )
+    with pytest.raises(InternalError):
+        await drain(redis, refusing, archive=archive)
+    await refusing.dispose()
+    assert b"read-only transaction" in (await redis.get(names.LEDGER_STOPPED) or b"")
+    assert await drain(redis, engine, archive=archive) == 3
+    assert await redis.exists(names.LEDGER_STOPPED) == 0
+    await whole(engine, 3)
 
 
 async def test_redis_that_forgot_what_is_archived_stops_it_and_the_archive_keeps_it(

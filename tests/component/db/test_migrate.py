@@ -58,7 +58,7 @@ def test_an_older_database_is_told_and_then_brought_up_with_its_rows(address: st
         f"UPDATE {SCHEMA}.alembic_version SET version_num = '0001'",
         "INSERT INTO pms.cursors VALUES ('BTCUSDT', 7, 1)",
     )
-    with pytest.raises(SchemaBehind, match=r"0001.*migrate it"):
+    with pytest.raises(SchemaBehind, match=r"0001.*`pms up` brings it"):
         migrate.check(address)
     assert migrate.upgrade(address) == migrate.head() == migrate.check(address)
     run(address, "DO $$ BEGIN ASSERT (SELECT count(*) FROM pms.cursors) = 1; END $$")

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pms.archive.reader import Reader
 from pms.archive.segments import segments
 from pms.archive.writer import Writer
+from pms.bus.inbox import Inbox, Noticed
 from pms.contract.journal import CursorRow
 from pms.db.errors import Unreachable
 from pms.db.fold import OlderThanArchive
@@ -23,7 +24,7 @@ from pms.db.load import LoadedState, applied_seq, load_state
 from pms.db.state_file import newest_seq, newest_state, read_state, write_state
 from pms.domain.treasury import Move
 from pms.flows.drain import Archive, drain
-from pms.flows.snapshot import pack_finished, snapshot
+from pms.flows.snapshot import MISSED_IN_A_ROW, Snapshots, pack_finished, snapshot
 from pms.streamer.books import Database, read_books
 
 FULL = {
@@ -183,3 +184,27 @@ async def test_finished_files_are_packed_and_still_read(books: Books) -> None:
 def test_moves_of_an_older_release_are_of_the_one_position_there_was() -> None:
     old = msgspec.msgpack.encode([101, "alice", "-0.5"])
     assert msgspec.msgpack.decode(old, type=Move) == Move(101, "alice", D("-0.5"), "BOTH")
+
+
+async def test_snapshots_that_do_not_come_are_told_until_one_comes(books: Books) -> None:
+    await journal(books.redis, [entry(1, **FULL)])
+    await books.drain()
+    inbox = Inbox(books.redis)
+
+    async def told() -> list[tuple[str, bool]]:
+        found = []
+        while isinstance(message := await inbox.wait(timeout_s=0.01), Noticed):
+            found.append((message.incident, message.over))
+        return found
+
+    kept = Snapshots(books.engine, books.home, inbox)
+    (books.home / "state").write_text("where the directory should be")
+    for _ in range(MISSED_IN_A_ROW - 1):
+        assert await kept.keep() is None
+    assert await told() == []
+    assert await kept.keep() is None
+    assert await told() == [("snapshot_missing", False)]
+    (books.home / "state").unlink()
+    assert await kept.keep() == 1
+    assert await kept.keep() is None, "nothing new"
+    assert await told() == [("snapshot_missing", True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ IGNORES_TERM = (
 )
 
 
-def child(tmp_path: Path, code: str, *, ready: bool = True) -> Child:
+def child(
+    tmp_path: Path, code: str, *, ready: bool = True, waiting: Callable[[int], object] = lambda _pid: None
+) -> Child:
     return Child(
         ProcessPart(
             name="part",
@@ -28,6 +31,7 @@ def child(tmp_path: Path, code: str, *, ready: bool = True) -> Child:
             command=(sys.executable, "-c", code),
             environment={},
             probe=lambda pid: ready and pid > 0,
+            waiting=waiting,
         )
     )
 
@@ -41,7 +45,7 @@ def test_a_death_is_told_once_with_its_cause(tmp_path: Path) -> None:
     some = child(tmp_path, "print('going'); raise SystemExit(3)")
     some.launch()
     wait(some)
-    assert some.died() == "ended with code 3"
+    assert some.died() == "ended with code 3: going"
     some.plan_restart("ended with code 3")
     assert some.died() is None
     assert some.last_words() == ["going"]
@@ -73,6 +77,24 @@ def test_a_child_that_is_never_ready_is_ended(tmp_path: Path, monkeypatch: pytes
     some.launch()
     assert not some.became_ready()
     assert some.died() == "was not ready within 0 s"
+    assert not some.alive
+
+
+def test_a_child_that_waits_for_room_is_not_ended_until_it_stands_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, turned_away = 1000.0, 0
+    monkeypatch.setattr(children.time, "monotonic", lambda: now)
+    some = child(
+        tmp_path, "import time; time.sleep(60)", ready=False, waiting=lambda pid: turned_away if pid else None
+    )
+    some.launch()
+    for _ in range(5):
+        assert some.died() is None
+        now, turned_away = now + children.READY_WITHIN_S - 1, turned_away + 1
+    assert some.died() is None
+    now += children.READY_WITHIN_S
+    assert some.died() == "was not ready within 90 s"
     assert not some.alive
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,28 @@ def test_a_small_log_stays(tmp_path: Path) -> None:
     assert not cut(path)
     assert last_lines(path, 1) == ["b"]
     assert last_lines(tmp_path / "none.log", 5) == []
+
+
+def test_a_follower_goes_on_behind_a_removed_log(tmp_path: Path) -> None:
+    path = tmp_path / "part.log"
+    tail = Tail.from_end(path)
+    path.write_text("one\ntwo and a half")
+    assert list(tail.lines()) == ["one"]
+    path.unlink()
+    assert list(tail.lines()) == []
+    assert list(tail.lines()) == []
+    path.write_text("a longer line than all before\n")
+    assert list(tail.lines()) == ["a longer line than all before"]
+
+
+def test_a_log_is_emptied_even_where_no_copy_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:2])
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "part.log"
+    path.write_text("one two three\n")
+    monkeypatch.setattr(shutil, "copyfile", half)
+    assert cut(path, most_bytes=5)
+    assert [each.name for each in tmp_path.iterdir()] == ["part.log"]
+    assert path.read_text() == ""
