@@ -11,6 +11,7 @@ from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.exits import on_tick
 from pms.domain.algos.machine import Beginning, Plan, View, Want
+from pms.domain.algos.reducing import bounded, nothing_left, reducible
 from pms.domain.algos.targets import check_target, too_little
 
 ONLY = 0
@@ -40,7 +41,7 @@ class OneOrderMachine:
         terms, slot = algo.terms, algo.slots[ONLY]
         assert isinstance(terms, OneOrder)
         instrument, top = view.instruments.get(algo.symbol), view.tops.get(algo.symbol)
-        order = view.orders.get(ONLY)
+        order, quantity = view.orders.get(ONLY), slot.remaining
         if instrument is None or (top is None and terms.price is None):
             return Plan(kept=frozenset({ONLY}))
         if order is None:
@@ -58,8 +59,14 @@ class OneOrderMachine:
                 return Plan(end=(Status.FAILED, f"{left} is not filled: {slot.note or 'it expired'}"))
         elif order.momentary:
             return Plan(kept=frozenset({ONLY}))
+        if terms.time_in_force == "GTC":
+            # What rests shrinks with its position; what has one try is for all of it, or refused.
+            most = reducible(terms, view, slot)
+            if order is None and most is not None and not most:
+                return Plan(end=(Status.FINISHED, nothing_left(algo)))
+            quantity = bounded(slot, most)
         want = Want(
-            quantity=slot.remaining,
+            quantity=quantity,
             price=terms.price,
             time_in_force=None if terms.price is None else terms.time_in_force,
             reduce_only=terms.reduce_only,

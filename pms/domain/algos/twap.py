@@ -20,6 +20,7 @@ from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.course import Course, Grid
 from pms.domain.algos.exits import on_tick
 from pms.domain.algos.machine import Beginning, Plan, View, Want
+from pms.domain.algos.reducing import bounded, nothing_left, reducible
 from pms.domain.algos.slices import HUNDRED, ZERO, moments, spread
 from pms.domain.algos.targets import check_target
 from pms.domain.desk import Top
@@ -150,15 +151,14 @@ class TwapMachine:
         slot = course.open
         if slot is None:
             return plan
-        reducible = _reducible(terms, view, slot)
-        if reducible is not None and not reducible and not view.orders:
-            left = plain(algo.target - algo.filled)
-            plan.end = (Status.FINISHED, f"there is nothing left to reduce, and {left} is not filled")
+        most = reducible(terms, view, slot)
+        if most is not None and not most and not view.orders:
+            plan.end = (Status.FINISHED, nothing_left(algo))
             return plan
-        self._want(plan, course, slot, view, reducible)
+        self._want(plan, course, slot, view, most)
         return plan
 
-    def _want(self, plan: Plan, course: Course, slot: Slot, view: View, reducible: Decimal | None) -> None:
+    def _want(self, plan: Plan, course: Course, slot: Slot, view: View, most: Decimal | None) -> None:
         terms, order = course.terms, view.orders.get(slot.number)
         if order is None and not course.grid.placeable(slot.remaining):
             return
@@ -172,14 +172,14 @@ class TwapMachine:
                 plan.wake_at = min(cross_at, plan.wake_at or cross_at)
         if crosses:
             if order is None:
-                plan.wants[slot.number] = _want(terms, slot, price, reducible)
+                plan.wants[slot.number] = _want(terms, slot, price, most)
             # A resting one goes first: to move it through the touch would be a refusal of what only makes.
             return
         if terms.passive:
             wanted = _resting(terms, top)
-            plan.wants[slot.number] = _want(terms, slot, wanted, reducible, time_in_force="GTX")
+            plan.wants[slot.number] = _want(terms, slot, wanted, most, time_in_force="GTX")
         elif terms.time_in_force == "GTC":
-            plan.wants[slot.number] = _want(terms, slot, terms.limit_price, reducible, time_in_force="GTC")
+            plan.wants[slot.number] = _want(terms, slot, terms.limit_price, most, time_in_force="GTC")
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Another total or limit price; the total may not fall below what is filled or under way."""
@@ -269,25 +269,16 @@ def _resting(terms: Twap, top: Top) -> Decimal:
     return top.ask if terms.limit_price is None else max(top.ask, terms.limit_price)
 
 
-def _reducible(terms: Twap, view: View, slot: Slot) -> Decimal | None:
-    """What is left for a slice to reduce beside what others have under way; None where it need not reduce."""
-    if not terms.reduce_only:
-        return None
-    held = view.held if terms.side == "SELL" else -view.held
-    others = (left for number, left in view.leaves.items() if number != slot.number)
-    return max(held - sum(others, ZERO), ZERO)
-
-
 def _want(
     terms: Twap,
     slot: Slot,
     price: Decimal | None,
-    reducible: Decimal | None,
+    most: Decimal | None,
     *,
     time_in_force: str | None = "IOC",
 ) -> Want:
     return Want(
-        quantity=slot.remaining if reducible is None else min(slot.remaining, reducible),
+        quantity=bounded(slot, most),
         price=price,
         time_in_force=None if price is None else time_in_force,
         reduce_only=terms.reduce_only,

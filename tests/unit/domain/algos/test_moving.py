@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from market_world import BTC, SYMBOL, D, MarketWorld
 from position_world import PositionWorld
 
+from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.bracket import PROFIT
 from pms.domain.algos.conduct import AS_MAKER_MS, BACK_OFF_MS
@@ -193,6 +194,58 @@ def test_a_slice_that_only_reduces_shrinks_with_the_position() -> None:
     assert (algo.status, algo.reason) == (Status.FINISHED, told)
 
 
+REDUCING = {"symbol": SYMBOL, "side": "SELL", "quantity": "0.05", "reduceOnly": True}
+RESTING_LIMIT = {**REDUCING, "algo": "limit", "price": "61000"}
+
+
+@pytest.mark.parametrize(
+    ("name", "terms", "told"),
+    [
+        ("pms.chase", REDUCING, "there is nothing left to reduce, and 0.05 is not filled"),
+        ("pms.basket", {"legs": [{**REDUCING, "algo": "chase"}]}, "legs[0]: there is nothing left to reduce"),
+        ("pms.basket", {"legs": [RESTING_LIMIT]}, "legs[0]: there is nothing left to reduce"),
+    ],
+)
+def test_whatever_rests_and_only_reduces_shrinks_with_the_position_and_is_over_with_it(
+    name: str, terms: dict[str, Any], told: str
+) -> None:
+    world = held()
+    algo = world.start(name, **terms)
+    world.conduct(algo.id)
+    order = only(world, algo)
+    world.ack(order.spec.client_order_id)
+    world.by_hand("SELL", "0.03")
+    world.conduct(algo.id)
+    assert order.amend is not None
+    assert order.amend.quantity == D("0.02")
+    world.amend(order.spec.client_order_id)
+    assert world.spare() == 0
+    world.by_hand("SELL", "0.02")
+    world.conduct(algo.id)
+    assert order.cancel_wanted
+    world.end(order.spec.client_order_id, "CANCELED")
+    for _ in range(2):
+        world.conduct(algo.id)
+    assert algo.status.over
+    assert (algo.reason or "").startswith(told)
+    assert world.spare() == 0
+
+
+def test_a_chase_that_only_reduces_is_for_what_there_is_to_reduce() -> None:
+    world = held()
+    algo = world.start("pms.chase", **{**REDUCING, "quantity": "0.08"})
+    world.conduct(algo.id)
+    assert only(world, algo).leaves == D("0.05")
+
+
+def test_a_leg_of_one_try_is_for_all_of_it_or_refused() -> None:
+    world = held()
+    legs = [{**RESTING_LIMIT, "price": "60000", "timeInForce": "FOK", "quantity": "0.08"}]
+    with pytest.raises(Refusal) as refused:
+        world.start("pms.basket", legs=legs)
+    assert (refused.value.code, refused.value.field) == (Code.REDUCE_ONLY, "legs[0].quantity")
+
+
 def test_a_size_that_may_not_grow_is_asked_for_ever_more_seldom() -> None:
     world = held()
     algo, order = protecting(world)
@@ -299,6 +352,9 @@ ALGOS: dict[str, tuple[str, dict[str, Any]]] = {
     "both exits": ("pms.bracket", {"takeProfit": "60002", "stopLoss": "59990"}),
     "slices": ("pms.twap", {"symbol": SYMBOL, "side": "SELL", "totalSize": "0.05", **SLICES}),
     "passive": ("pms.twap", {"symbol": SYMBOL, "side": "SELL", "totalSize": "0.05", **AT_TOUCH}),
+    "chase": ("pms.chase", REDUCING),
+    "chased leg": ("pms.basket", {"legs": [{**REDUCING, "algo": "chase"}]}),
+    "limit leg": ("pms.basket", {"legs": [RESTING_LIMIT]}),
 }
 
 

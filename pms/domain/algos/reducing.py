@@ -1,0 +1,38 @@
+"""What an order that only reduces may be for: never more than its position holds beside the algo's own orders."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pms.contract.algo_commands import Chase, Twap
+from pms.contract.basket import Basket, OneOrder
+from pms.contract.money import plain
+from pms.domain.algos.algo import ZERO, Algo, Slot
+from pms.domain.algos.machine import View
+
+
+def reducible(terms: Chase | OneOrder | Twap, view: View, slot: Slot) -> Decimal | None:
+    """What is left for a slot to reduce beside what others have under way; None where it need not reduce."""
+    if not terms.reduce_only:
+        return None
+    held = view.held if terms.side == "SELL" else -view.held
+    others = (left for number, left in view.leaves.items() if number != slot.number)
+    return max(held - sum(others, ZERO), ZERO)
+
+
+def bounded(slot: Slot, most: Decimal | None) -> Decimal:
+    """What is left of a slot, and no more than may be reduced."""
+    return slot.remaining if most is None else min(slot.remaining, most)
+
+
+def nothing_left(algo: Algo) -> str:
+    """The reason of an algo that ends because its position is gone."""
+    return f"there is nothing left to reduce, and {plain(algo.target - algo.filled)} is not filled"
+
+
+def works_on(algo: Algo, symbol: str) -> bool:
+    """Whether what an algo wants depends on what its account holds of a symbol."""
+    terms = algo.terms
+    if isinstance(terms, Basket):
+        return any(leg.reduce_only and leg.symbol == symbol for leg in terms.legs)
+    return algo.symbol == symbol and (terms.follows_position or getattr(terms, "reduce_only", False))
