@@ -1,4 +1,4 @@
-"""What an order that only reduces may be for: never more than its position holds beside the algo's own orders."""
+"""What an order that only reduces may be for: no more than its position holds beside the algo's others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An order that moved concerns the algo that it is of, and all that work on the position it may have taken from."""
+"""An order that moved concerns its own algo, and all that work on the position it may have taken from."""
 
 from __future__ import annotations
 
