@@ -9,11 +9,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from pms.contract.codes import Code
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot
 from pms.domain.algos.children import Turn
 from pms.domain.algos.machine import Plan, Want
+from pms.domain.algos.targets import too_little_by
 from pms.domain.checks import touch
 from pms.domain.incidents import note_incident, note_settled
 from pms.domain.orders import Order
@@ -30,9 +30,6 @@ REFUSED = "stop_refused"
 
 MOST = "orderMost"
 """Under which name an algo remembers how large a slot's next order may be."""
-
-TOO_LITTLE = (Code.MIN_NOTIONAL, "-4164")
-"""How the note begins of what is worth less than the least order: by our refusal, and by the exchange's."""
 
 
 def closes(thing: Order | Want) -> bool:
@@ -77,7 +74,7 @@ def tell_refused(turn: Turn, slot: Slot) -> None:
     What is too little for an order is left, and told by its machine.
     Trap: what changes with each try must not be told, or each try is an entry more.
     """
-    if slot.tries < TOLD_FROM or (slot.note or "").startswith(TOO_LITTLE):
+    if slot.tries < TOLD_FROM or too_little_by(slot.note):
         return
     algo, left = turn.algo, plain(slot.remaining)
     told = f"{algo.kind} {algo.id} of {algo.account} cannot close {left} {slot.symbol}"

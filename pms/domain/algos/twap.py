@@ -79,17 +79,18 @@ class TwapMachine:
                 limit="profile participation",
                 actual=plain(terms.participation),
             )
-        count = min(terms.lots, int(total / grid.least()))
+        least = grid.least(total)
+        count = min(terms.lots, int(total / least))
         weights = _weights(terms, view, count)
         if count < min(terms.lots, 2):
             raise Refusal(
                 Code.QUANTITY_MIN,
-                f"{plain(total)} is too little for two slices of {plain(grid.least())}",
+                f"{plain(total)} is too little for two slices of {plain(least)}",
                 field="totalSize",
-                limit=plain(2 * grid.least() if terms.lots > 1 else grid.least()),
+                limit=plain(2 * least if terms.lots > 1 else least),
                 actual=plain(total),
             )
-        sizes = spread(total, weights, step=grid.step, least=grid.least())
+        sizes = spread(total, weights, step=grid.step, least=least)
         due = moments(
             str(terms.request_id),
             start=view.now,
