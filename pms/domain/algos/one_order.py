@@ -12,7 +12,7 @@ from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.exits import on_tick
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.algos.reducing import bounded, nothing_left, reducible
-from pms.domain.algos.targets import check_target, too_little
+from pms.domain.algos.targets import check_target, rounded, too_little
 
 ONLY = 0
 ONE_TRY = frozenset({"IOC", "FOK"})
@@ -67,7 +67,7 @@ class OneOrderMachine:
             quantity = bounded(slot, most)
         want = Want(
             quantity=quantity,
-            price=terms.price,
+            price=None if terms.price is None else rounded(instrument, terms.price, down=terms.side == "BUY"),
             time_in_force=None if terms.price is None else terms.time_in_force,
             reduce_only=terms.reduce_only,
             position_side=terms.position_side,

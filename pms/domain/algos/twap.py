@@ -22,7 +22,7 @@ from pms.domain.algos.exits import on_tick
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.algos.reducing import bounded, nothing_left, reducible
 from pms.domain.algos.slices import HUNDRED, ZERO, moments, spread
-from pms.domain.algos.targets import check_target
+from pms.domain.algos.targets import check_target, rounded
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 
@@ -163,8 +163,8 @@ class TwapMachine:
         terms, order = course.terms, view.orders.get(slot.number)
         if order is None and not course.grid.placeable(slot.remaining):
             return
-        top = view.tops[slot.symbol]
-        crosses, price = _crossing(terms, top)
+        top, limit = view.tops[slot.symbol], _limit(terms, course.grid.instrument)
+        crosses = _crosses(terms, limit, top)
         if terms.passive:
             begins = slot.due_at or 0
             cross_at = begins + int((course.ends_at(slot.number) - begins) * terms.cross_at / HUNDRED)
@@ -173,14 +173,14 @@ class TwapMachine:
                 plan.wake_at = min(cross_at, plan.wake_at or cross_at)
         if crosses:
             if order is None:
-                plan.wants[slot.number] = _want(terms, slot, price, most)
+                plan.wants[slot.number] = _want(terms, slot, limit, most)
             # A resting one goes first: to move it through the touch would be a refusal of what only makes.
             return
         if terms.passive:
-            wanted = _resting(terms, top)
+            wanted = _resting(terms, limit, top)
             plan.wants[slot.number] = _want(terms, slot, wanted, most, time_in_force="GTX")
         elif terms.time_in_force == "GTC":
-            plan.wants[slot.number] = _want(terms, slot, terms.limit_price, most, time_in_force="GTC")
+            plan.wants[slot.number] = _want(terms, slot, limit, most, time_in_force="GTC")
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Another total or limit price; the total may not fall below what is filled or under way."""
@@ -254,20 +254,25 @@ def _no_volume(terms: Twap) -> Refusal:
     )
 
 
-def _crossing(terms: Twap, top: Top) -> tuple[bool, Decimal | None]:
-    """Whether an order that takes is wanted, and at which price; None is at market."""
-    limit = terms.limit_price
+def _limit(terms: Twap, instrument: Instrument) -> Decimal | None:
+    """The limit on the tick that the symbol has by now, never worse than asked."""
+    price = terms.limit_price
+    return None if price is None else rounded(instrument, price, down=terms.side == "BUY")
+
+
+def _crosses(terms: Twap, limit: Decimal | None, top: Top) -> bool:
+    """Whether an order that takes is wanted, at the limit; at market without one."""
     if limit is None:
-        return True, None
+        return True
     within = top.ask <= limit if terms.side == "BUY" else top.bid >= limit
-    return within and terms.time_in_force == "IOC", limit
+    return within and terms.time_in_force == "IOC"
 
 
-def _resting(terms: Twap, top: Top) -> Decimal:
+def _resting(terms: Twap, limit: Decimal | None, top: Top) -> Decimal:
     """The touch of its own side, within the limit."""
     if terms.side == "BUY":
-        return top.bid if terms.limit_price is None else min(top.bid, terms.limit_price)
-    return top.ask if terms.limit_price is None else max(top.ask, terms.limit_price)
+        return top.bid if limit is None else min(top.bid, limit)
+    return top.ask if limit is None else max(top.ask, limit)
 
 
 def _want(
