@@ -22,6 +22,7 @@ from pms.domain.algos.children import Turn, cancel_child, place_child, take_back
 from pms.domain.algos.clearing import clear, made_way
 from pms.domain.algos.machine import Machine, Parted, Plan, Sparing, Want
 from pms.domain.algos.moving import move
+from pms.domain.algos.put_back import bring_to
 from pms.domain.algos.refused import closes, grow, halve, settle_refused, tell_refused
 from pms.domain.algos.sizing import quantity_of, room_of
 from pms.domain.algos.telling import tell
@@ -92,13 +93,17 @@ def _conducted(turn: Turn) -> Conducted:
     mark = algo.mark()
     slots = {number: algo.slots[number].mark() for number in algo.busy}
     for number in sorted(algo.busy):
+        bring_to(algo.slots[number], asked.now, longest=BACK_OFF_MS[-1])
         _settle(turn, algo.slots[number])
     plan = _plan(turn)
     for number in sorted({*algo.busy, *plan.wants}):
         slot = algo.slots[number]
         slots.setdefault(number, slot.mark())
+        want = plan.wants.get(number)
+        stops = want is not None and closes(want)
+        bring_to(slot, asked.now, longest=(STOP_BACK_OFF_MS if stops else BACK_OFF_MS)[-1])
         if number not in plan.kept:
-            _bring(turn, slot, plan.wants.get(number))
+            _bring(turn, slot, want)
     if algo.status is Status.ENDING and not algo.busy:
         algo.status, algo.ended_at = algo.outcome or Status.CANCELLED, asked.now
         desk.algos.put(algo)

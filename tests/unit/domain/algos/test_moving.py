@@ -344,6 +344,53 @@ def test_a_post_only_order_that_its_own_move_ended_would_have_taken(leg: bool) -
     assert algo.status is Status.RUNNING
 
 
+# --- a clock that is put back ---
+
+HOUR = 3_600_000
+
+
+def test_a_clock_that_is_put_back_stops_no_move_and_no_news() -> None:
+    world = MarketWorld(now=2 * HOUR)
+    _, algo, order = chasing(world)
+    world.amend(moves(world, algo))
+    world.conduct(algo.id)
+    world.pass_time(-HOUR)
+    world.conduct(algo.id)
+    told = len(world.postings)
+    world.move(5)
+    world.pass_time(1_000)
+    world.conduct(algo.id)
+    assert order.amend is not None
+    assert [each for posting in world.postings[told:] for each in posting.events]
+
+
+def test_a_clock_that_is_put_back_neither_counts_a_refused_move_twice_nor_makes_its_pause_longer() -> None:
+    world = MarketWorld(now=2 * HOUR)
+    _, algo, order = chasing(world)
+    slot = algo.slots[0]
+    world.refuse_amend(moves(world, algo))
+    world.conduct(algo.id)
+    for _ in range(3):
+        world.pass_time(-HOUR // 4)
+        world.conduct(algo.id)
+        assert (slot.tries, order.amend) == (1, None)
+    world.pass_time(BACK_OFF_MS[-1])
+    world.conduct(algo.id)
+    assert order.amend is not None
+
+
+def test_a_move_that_was_refused_while_the_clock_was_put_back_is_counted_once() -> None:
+    world = MarketWorld(now=2 * HOUR)
+    _, algo, _ = chasing(world)
+    slot = algo.slots[0]
+    coid = moves(world, algo)
+    world.pass_time(-HOUR)
+    world.refuse_amend(coid)
+    for _ in range(3):
+        world.conduct(algo.id)
+    assert (slot.tries, slot.resume_at) == (1, world.now + BACK_OFF_MS[0])
+
+
 # --- whatever happens ---
 
 

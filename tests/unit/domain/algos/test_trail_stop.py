@@ -287,6 +287,20 @@ def test_one_that_no_smaller_order_would_cure_stays_whole_and_is_told_until_it_i
     ]
 
 
+def test_a_clock_that_is_put_back_makes_a_refused_stop_wait_no_longer_than_any() -> None:
+    world, algo_id = stopped()
+    world.pass_time(7_200_000)
+    at(world, algo_id, "58000")
+    (order,) = world.of(algo_id)
+    world.refuse(order.row.client_order_id, LARGE)
+    world.conduct(algo_id)
+    world.pass_time(-3_600_000)
+    world.conduct(algo_id)
+    world.pass_time(STOP_BACK_OFF_MS[-1])
+    world.conduct(algo_id)
+    assert [each.row.quantity for each in world.of(algo_id) if not each.over] == [D("0.025")]
+
+
 def test_one_that_is_paused_is_not_told_of_as_refused() -> None:
     world, algo_id = stopped()
     at(world, algo_id, "58000")
