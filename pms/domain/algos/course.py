@@ -283,7 +283,7 @@ class Course:
         from_carried = min(self.carried, max(-change - from_missed, ZERO))
         rest = sum((slot.target for slot in coming), ZERO) + change + from_missed + from_carried
         parts, excess = self._parts(coming, max(rest, ZERO), total)
-        if excess and change > 0 and self.terms.on_missed == "skip" and not self.takes_part:
+        if excess and self.terms.on_missed == "skip" and not self.takes_part:
             raise Refusal(
                 Code.QUANTITY_MAX,
                 f"the slices to come take {plain(excess)} less, by mostCatchUp",
@@ -303,14 +303,17 @@ class Course:
         self.algo.target = total
 
     def _parts(self, coming: list[Slot], rest: Decimal, total: Decimal) -> tuple[list[Decimal], Decimal]:
-        """What each slice to come is for, and what none of them may take."""
+        """What each slice to come is for, and what none of them may take.
+
+        One that was planned larger than the multiple, by volume, may stay as large: it is no burst.
+        """
         if not coming:
             return [], rest
         weights = [slot.target or self.grid.step for slot in coming]
         parts = spread(rest, weights, step=self.grid.step, least=self.grid.least(rest))
         even = up(total / int(self.algo.memory["planned"]), self.grid.step)
         most = down(even * self.terms.most_catch_up, self.grid.step)
-        capped = [min(part, most) for part in parts]
+        capped = [min(part, max(most, slot.target)) for part, slot in zip(parts, coming, strict=True)]
         return capped, rest - sum(capped, ZERO)
 
     def _cut(self, excess: Decimal, live: Mapping[int, Decimal]) -> None:

@@ -39,6 +39,31 @@ def test_slices_by_volume_are_as_large_as_their_minutes() -> None:
     assert (algo.status, algo.filled) == (Status.FINISHED, D("0.05"))
 
 
+@pytest.mark.parametrize("busiest", [0, 4])
+@pytest.mark.parametrize("policy", ["skip", "catch_up"])
+@pytest.mark.parametrize("total", ["0.99", "0.5", "1.2"])
+def test_another_total_leaves_a_busy_minute_its_part(busiest: int, policy: str, total: str) -> None:
+    world = MarketWorld(now=0)
+    world.move(0)
+    found = day_volumes(day(**{f"m{busiest}": 100}).items())
+    assert found is not None
+    world.desk.volumes["BTCUSDT", 3] = found
+    planned = {"totalSize": "0.998", "lots": 10, "duration": 600, "profile": "volume", "onMissed": policy}
+    algo = world.start("pms.twap", **{**TWAP, **planned})
+    sizes = [slot.target for slot in algo.slots.values()]
+    assert max(sizes) == sizes[busiest] > D("0.9")
+    if total == "1.2" and policy == "skip":
+        with pytest.raises(Refusal) as refused:
+            amend(world, algo.id, totalSize=total)
+        assert refused.value.code is Code.QUANTITY_MAX
+        assert [slot.target for slot in algo.slots.values()] == sizes
+        return
+    amend(world, algo.id, totalSize=total)
+    missed = algo.memory["missed"]
+    assert sum(slot.target for slot in algo.slots.values()) + missed == algo.target == D(total)
+    assert missed == 0 or total == "1.2"
+
+
 def test_a_slice_over_several_minutes_has_its_part_of_each() -> None:
     found = day_volumes(day(m0=10, m1=20).items())
     assert found is not None
