@@ -254,6 +254,9 @@ class Course:
         if left <= 0:
             return "filled"
         slot = self.open
+        if slot is not None and self.takes_part and not self.algo.memory["drawn"]:
+            # What traded is not known yet, as behind a restart.
+            return None
         if slot is not None and (self.grid.placeable(slot.remaining) or self._will_catch_up()):
             return None
         if not self.grid.placeable(left):

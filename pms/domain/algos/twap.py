@@ -114,6 +114,14 @@ class TwapMachine:
             raise Refusal(
                 Code.MISSING_FIELD, "the profile participation needs a participation", field="participation"
             )
+        if terms.lots < 2:
+            raise Refusal(
+                Code.BAD_FIELD,
+                "the first slice opens before anything has traded: there must be another",
+                field="lots",
+                limit=2,
+                actual=terms.lots,
+            )
         traded = view.traded.get(terms.symbol)
         if traded is None or view.now - traded.read_at > FRESH_VOLUME_MS:
             # What traded in this minute before the start would be taken for what traded since.

@@ -133,6 +133,34 @@ def test_it_takes_its_part_of_what_traded_since_its_start() -> None:
     assert algo.reason == "its time is over, and 0.03 is not filled"
 
 
+def test_one_slice_alone_would_open_before_anything_has_traded() -> None:
+    with pytest.raises(Refusal) as refused:
+        taking_part(lots=1)
+    told = refused.value
+    assert (told.code, told.field, told.limit, told.actual) == (Code.BAD_FIELD, "lots", "2", "1")
+
+
+def test_behind_a_restart_its_last_slice_waits_for_what_traded() -> None:
+    world, algo = taking_part(lots=2, duration=20)
+    world.conduct(algo.id)
+    world.restart()
+    after(world, algo.id, SLICE_MS)
+    assert world.desk.algos.every[algo.id].status is Status.RUNNING
+    heard(world, {MINUTE_MS: "4.1"})
+    world.conduct(algo.id)
+    assert fill(world, algo.id) == D("0.01")
+
+
+def test_what_traded_and_is_never_told_ends_with_its_time() -> None:
+    world, algo = taking_part(lots=2, duration=20)
+    world.conduct(algo.id)
+    world.restart()
+    after(world, algo.id, SLICE_MS)
+    after(world, algo.id, SLICE_MS)
+    algo = world.desk.algos.every[algo.id]
+    assert (algo.status, algo.reason) == (Status.FINISHED, "its time is over, and 0.05 is not filled")
+
+
 def test_a_burst_of_volume_is_followed_by_the_multiple_at_most() -> None:
     world, algo = taking_part()
     heard(world, {2 * MINUTE_MS: "1000"})
