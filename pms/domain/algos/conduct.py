@@ -277,8 +277,12 @@ def _place(turn: Turn, slot: Slot, want: Want) -> None:
 
 
 def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
-    """A refused order touches its own slot alone, unless nothing can cure it."""
-    passes = refusal.code in PASSING or (want.follows and refusal.code is Code.REDUCE_ONLY)
+    """A refused order touches its own slot alone, unless nothing can cure it.
+
+    What rests already was found to reduce: that it may not grow or move beside others ends nothing.
+    """
+    may_wait = want.follows or slot.order_id is not None
+    passes = refusal.code in PASSING or (may_wait and refusal.code is Code.REDUCE_ONLY)
     if refusal.code in HOPELESS and not passes and isinstance(turn.machine, Parted):
         turn.machine.hopeless(turn.algo, slot, f"{refusal.code}: {refusal.error}")
         turn.wake(turn.asked.now + CLOSED_MS)

@@ -25,9 +25,19 @@ def bounded(slot: Slot, most: Decimal | None) -> Decimal:
     return slot.remaining if most is None else min(slot.remaining, most)
 
 
-def nothing_left(algo: Algo) -> str:
-    """The reason of an algo that ends because its position is gone."""
-    return f"there is nothing left to reduce, and {plain(algo.target - algo.filled)} is not filled"
+def follows(slot: Slot, most: Decimal | None) -> bool:
+    """Whether a slot's size follows its position: it was found to reduce, so what is in its way passes."""
+    return most is not None and slot.steps > 0
+
+
+def nothing_left(algo: Algo, most: Decimal = ZERO) -> str:
+    """The reason of an algo that ends because its position is gone, but for what no order could be for."""
+    what = (
+        f"{plain(most)} is left to reduce, too little for an order"
+        if most
+        else "there is nothing left to reduce"
+    )
+    return f"{what}, and {plain(algo.target - algo.filled)} is not filled"
 
 
 def works_on(algo: Algo, symbol: str) -> bool:

@@ -238,6 +238,62 @@ def test_a_chase_that_only_reduces_is_for_what_there_is_to_reduce() -> None:
     assert only(world, algo).leaves == D("0.05")
 
 
+def test_a_rest_that_no_order_could_be_for_ends_a_chase_that_only_reduces() -> None:
+    world = held()
+    world.desk.instruments[SYMBOL] = replace(BTC, min_quantity=D("0.01"))
+    algo = world.start("pms.chase", **REDUCING)
+    world.by_hand("SELL", "0.045")
+    world.conduct(algo.id)
+    told = "0.005 is left to reduce, too little for an order, and 0.05 is not filled"
+    assert (algo.status, algo.reason) == (Status.FINISHED, told)
+
+
+def test_a_chase_that_may_not_move_beside_what_others_close_waits_until_it_may() -> None:
+    world = held()
+    algo = world.start("pms.chase", **{**REDUCING, "quantity": "0.02"})
+    world.conduct(algo.id)
+    order = only(world, algo)
+    world.ack(order.spec.client_order_id)
+    beside = world.by_hand("SELL", "0.03", type="LIMIT", price="61000", reduceOnly=True)
+    world.by_hand("SELL", "0.03")
+    for _ in range(3):
+        world.move(-5)
+        world.pass_time(1_000)
+        world.conduct(algo.id)
+    assert (algo.status, order.amend, order.cancel_wanted) == (Status.RUNNING, None, False)
+    assert (algo.slots[0].note or "").startswith(Code.REDUCE_ONLY)
+    world.cancel_by_hand(beside or "")
+    world.conduct(algo.id)
+    assert order.amend is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [
+        ("pms.chase", {**REDUCING, "quantity": "0.04"}),
+        ("pms.basket", {"legs": [{**RESTING_LIMIT, "quantity": "0.04"}]}),
+    ],
+)
+def test_one_that_cannot_shrink_beside_what_others_close_is_placed_anew_when_it_may(
+    name: str, terms: dict[str, Any]
+) -> None:
+    world = held()
+    algo = world.start(name, **terms)
+    world.conduct(algo.id)
+    order = only(world, algo)
+    world.ack(order.spec.client_order_id)
+    beside = world.by_hand("SELL", "0.01", type="LIMIT", price="61500", reduceOnly=True)
+    world.by_hand("SELL", "0.03")
+    world.conduct(algo.id)
+    assert order.cancel_wanted
+    world.end(order.spec.client_order_id, "CANCELED")
+    world.conduct(algo.id)
+    assert (algo.status, len(world.of(algo.id)), world.spare()) == (Status.RUNNING, 1, D("0.01"))
+    world.cancel_by_hand(beside or "")
+    world.conduct(algo.id)
+    assert only(world, algo).leaves == D("0.02")
+
+
 def test_a_leg_of_one_try_is_for_all_of_it_or_refused() -> None:
     world = held()
     legs = [{**RESTING_LIMIT, "price": "60000", "timeInForce": "FOK", "quantity": "0.08"}]
