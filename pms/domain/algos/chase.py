@@ -56,7 +56,7 @@ class ChaseMachine:
         most = reducible(terms, view, slot)
         if most is not None and ONLY not in view.orders and not instrument.floor_quantity(most, market=False):
             return Plan(end=(Status.FINISHED, nothing_left(algo, most)))
-        want = self._want(terms, bounded(slot, most), follows=follows(slot, most))
+        want = self._want(terms, bounded(terms, view, slot, most), follows=follows(slot, most))
         if self._too_far(terms, algo.arrival, top):
             if terms.on_max_distance == "cancel":
                 return Plan(end=(Status.CANCELLED, f"mid is further than {plain(self._most(terms))} % away"))

@@ -64,7 +64,7 @@ class OneOrderMachine:
             most = reducible(terms, view, slot)
             if most is not None and order is None and not instrument.floor_quantity(most, market=False):
                 return Plan(end=(Status.FINISHED, nothing_left(algo, most)))
-            quantity, may_wait = bounded(slot, most), follows(slot, most)
+            quantity, may_wait = bounded(terms, view, slot, most), follows(slot, most)
         want = Want(
             quantity=quantity,
             price=None if terms.price is None else rounded(instrument, terms.price, down=terms.side == "BUY"),

@@ -20,9 +20,17 @@ def reducible(terms: Chase | OneOrder | Twap, view: View, slot: Slot) -> Decimal
     return max(held - sum(others, ZERO), ZERO)
 
 
-def bounded(slot: Slot, most: Decimal | None) -> Decimal:
-    """What is left of a slot, and no more than may be reduced."""
-    return slot.remaining if most is None else min(slot.remaining, most)
+def bounded(terms: Chase | OneOrder | Twap, view: View, slot: Slot, most: Decimal | None) -> Decimal:
+    """What is left of a slot, and no more than may be reduced.
+
+    Trap: algos that close the same position would each be for all of it once that has shrunk. The first order
+    of a slot is admission's to judge, so that its refusal is told.
+    """
+    if most is None:
+        return slot.remaining
+    if follows(slot, most):
+        most = max(most - view.beside.get((terms.place, terms.side), ZERO), ZERO)
+    return min(slot.remaining, most)
 
 
 def follows(slot: Slot, most: Decimal | None) -> bool:

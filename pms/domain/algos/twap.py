@@ -172,7 +172,7 @@ class TwapMachine:
         if order is None and not course.grid.placeable(slot.remaining):
             return
         top, limit = view.tops[slot.symbol], _limit(terms, course.grid.instrument)
-        crosses = _crosses(terms, limit, top)
+        crosses, quantity = _crosses(terms, limit, top), bounded(terms, view, slot, most)
         if terms.passive:
             begins = slot.due_at or 0
             cross_at = begins + int((course.ends_at(slot.number) - begins) * terms.cross_at / HUNDRED)
@@ -181,14 +181,14 @@ class TwapMachine:
                 plan.wake_at = min(cross_at, plan.wake_at or cross_at)
         if crosses:
             if order is None:
-                plan.wants[slot.number] = _want(terms, slot, limit, most)
+                plan.wants[slot.number] = _want(terms, slot, limit, quantity)
             # A resting one goes first: to move it through the touch would be a refusal of what only makes.
             return
         if terms.passive:
             wanted = _resting(terms, limit, top)
-            plan.wants[slot.number] = _want(terms, slot, wanted, most, time_in_force="GTX")
+            plan.wants[slot.number] = _want(terms, slot, wanted, quantity, time_in_force="GTX")
         elif terms.time_in_force == "GTC":
-            plan.wants[slot.number] = _want(terms, slot, limit, most, time_in_force="GTC")
+            plan.wants[slot.number] = _want(terms, slot, limit, quantity, time_in_force="GTC")
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Another total or limit price; the total may not fall below what is filled or under way."""
@@ -287,12 +287,12 @@ def _want(
     terms: Twap,
     slot: Slot,
     price: Decimal | None,
-    most: Decimal | None,
+    quantity: Decimal,
     *,
     time_in_force: str | None = "IOC",
 ) -> Want:
     return Want(
-        quantity=bounded(slot, most),
+        quantity=quantity,
         price=price,
         time_in_force=None if price is None else time_in_force,
         reduce_only=terms.reduce_only,

@@ -294,6 +294,39 @@ def test_one_that_cannot_shrink_beside_what_others_close_is_placed_anew_when_it_
     assert only(world, algo).leaves == D("0.02")
 
 
+HALF = {**REDUCING, "quantity": "0.025"}
+HALF_SLICE = {**{key: HALF[key] for key in ("symbol", "side")}, **SLICES, "totalSize": "0.025"}
+
+
+@pytest.mark.parametrize("left", ["0.03", "0.02", "0.002"])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        [("pms.chase", HALF), ("pms.chase", HALF)],
+        [("pms.chase", HALF), ("pms.twap", HALF_SLICE)],
+        [("pms.basket", {"legs": [{**HALF, "algo": "chase"}]}), ("pms.chase", HALF)],
+        [("pms.basket", {"legs": [{**HALF, "algo": "chase"}, {**RESTING_LIMIT, **HALF}]})],
+    ],
+)
+def test_those_that_close_the_same_position_shrink_beside_each_other(
+    pair: list[tuple[str, dict[str, Any]]], left: str
+) -> None:
+    world = held()
+    algos = [world.start(name, **terms) for name, terms in pair]
+    for algo in algos:
+        world.conduct(algo.id)
+        take_all(world, algo.id)
+    assert world.spare() == 0
+    world.by_hand("SELL", world.holds - D(left))
+    for _ in range(8):
+        for algo in algos:
+            world.conduct(algo.id)
+            take_all(world, algo.id)
+        world.pass_time(1_000)
+    assert {algo.status for algo in algos} == {Status.RUNNING}
+    assert world.spare() == 0
+
+
 def test_a_leg_of_one_try_is_for_all_of_it_or_refused() -> None:
     world = held()
     legs = [{**RESTING_LIMIT, "price": "60000", "timeInForce": "FOK", "quantity": "0.08"}]
