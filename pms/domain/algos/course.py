@@ -314,10 +314,19 @@ class Course:
             return [], rest
         weights = [slot.target or self.grid.step for slot in coming]
         parts = spread(rest, weights, step=self.grid.step, least=self.grid.least(rest))
+        before, most = self._most(self.algo.target), self._most(total)
+        caps = [max(most, slot.target) if slot.target > before else most for slot in coming]
+        parts = [min(part, cap) for part, cap in zip(parts, caps, strict=True)]
+        excess = rest - sum(parts, ZERO)
+        for number, (part, cap) in enumerate(zip(parts, caps, strict=True)):
+            more = min(cap - part, excess) if part else ZERO
+            parts[number], excess = part + more, excess - more
+        return parts, excess
+
+    def _most(self, total: Decimal) -> Decimal:
+        """The most that a slice may come to be for, of a total."""
         even = up(total / int(self.algo.memory["planned"]), self.grid.step)
-        most = down(even * self.terms.most_catch_up, self.grid.step)
-        capped = [min(part, max(most, slot.target)) for part, slot in zip(parts, coming, strict=True)]
-        return capped, rest - sum(capped, ZERO)
+        return down(even * self.terms.most_catch_up, self.grid.step)
 
     def _cut(self, excess: Decimal, live: Mapping[int, Decimal]) -> None:
         """Take from what is under way what it has not sent yet."""

@@ -9,7 +9,7 @@ from any_order import step, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from market_world import D, MarketWorld
-from twap_world import DAY_MS, MODES, SLICE_MS, TWAP, Judge, after, amend, fill, live
+from twap_world import DAY_MS, MODES, SLICE_MS, TWAP, Judge, after, amend, fill, live, started
 
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Algo, Status
@@ -52,16 +52,21 @@ def test_another_total_leaves_a_busy_minute_its_part(busiest: int, policy: str, 
     algo = world.start("pms.twap", **{**TWAP, **planned})
     sizes = [slot.target for slot in algo.slots.values()]
     assert max(sizes) == sizes[busiest] > D("0.9")
-    if total == "1.2" and policy == "skip":
-        with pytest.raises(Refusal) as refused:
-            amend(world, algo.id, totalSize=total)
-        assert refused.value.code is Code.QUANTITY_MAX
-        assert [slot.target for slot in algo.slots.values()] == sizes
-        return
     amend(world, algo.id, totalSize=total)
-    missed = algo.memory["missed"]
-    assert sum(slot.target for slot in algo.slots.values()) + missed == algo.target == D(total)
-    assert missed == 0 or total == "1.2"
+    assert algo.memory["missed"] == 0
+    assert sum(slot.target for slot in algo.slots.values()) == algo.target == D(total)
+    # None but the one that was planned so is larger than three even slices
+    rest = [slot.target for number, slot in algo.slots.items() if number != busiest]
+    assert max(rest) <= D(total) * 3 / 10 + D("0.001")
+    assert algo.slots[busiest].target <= sizes[busiest]
+
+
+def test_a_total_that_was_raised_and_lowered_again_makes_no_slice_larger_than_the_multiple() -> None:
+    world, algo_id = started(mostCatchUp="1", onMissed="skip")
+    for total in ("0.051", "0.05"):
+        amend(world, algo_id, totalSize=total)
+    algo = world.desk.algos.every[algo_id]
+    assert [slot.target for slot in algo.slots.values()] == [D("0.010")] * 5
 
 
 def test_a_slice_over_several_minutes_has_its_part_of_each() -> None:
