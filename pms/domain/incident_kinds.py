@@ -84,6 +84,13 @@ KINDS: dict[str, Kind] = {
         "`pms algo show ID` tells what it did; its position is the sub-account's and nobody works on it now. "
         "Report the line `algo_failed` of the streamer's log.",
     ),
+    "stop_refused": Kind(
+        "An algo's order at market that only reduces, as a stop's that has fired, comes to nothing again and "
+        "again: what it should close is still held.",
+        "`pms algo show ID` tells what is left, and why. Where smaller orders may be taken they are tried by "
+        "themselves; else close by hand with reduceOnly, or cure what the reason names.",
+        "an order of it was taken, or it is not tried any more",
+    ),
     "liquidation_waits": Kind(
         "A sub-account has crossed a line, and a price of its symbols may not be acted on.",
         "See that the symbol's book is in sync and near its mark price; `pms halt ACCOUNT` meanwhile.",

@@ -21,6 +21,7 @@ from pms.contract import names
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.conduct import conduct, end
 from pms.domain.algos.machines import MACHINES, TIMED
+from pms.domain.algos.reducing import works_on
 from pms.domain.algos.throttle import Throttle
 from pms.domain.algos.together import Foreseeing
 from pms.domain.decisions import Asked
@@ -79,7 +80,7 @@ class Algos:
         if spec.parent_id in desk.algos.every:
             self.ask(spec.parent_id)
         for algo in desk.algos.by_account.get(spec.sub_account_id, {}).values():
-            if algo.terms.follows_position and algo.symbol == spec.symbol:
+            if works_on(algo, spec.symbol):
                 self.ask(algo.id)
         for reducing in desk.reducing.get(spec.place, {}).values():
             if reducing.spec.parent_id in desk.algos.every:

@@ -88,7 +88,15 @@ class AlgoBook:
                 continue
             slot = algo.slots.get(number) or Slot(number, algo.symbol, algo.side, target=Decimal(0))
             steps = range(slot.steps + 1, slot.steps + 1 + EXPECTED_STEPS)
-            step = step_of(client_order_id, algo.account, letter, algo.id, slot=number, steps=steps)
+            step = step_of(
+                client_order_id,
+                algo.account,
+                letter,
+                algo.id,
+                slot=number,
+                steps=steps,
+                started_at=algo.started_at,
+            )
             if step is not None:
                 return algo, slot, step
         return None

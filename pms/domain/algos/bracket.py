@@ -25,6 +25,7 @@ from pms.domain.algos.algo import Algo, Slot, SlotState, Status
 from pms.domain.algos.bracket_terms import check_exits, enter, protect
 from pms.domain.algos.exits import best, better, opposite, too_small
 from pms.domain.algos.machine import Beginning, Plan, View, Want
+from pms.domain.algos.targets import rounded
 from pms.domain.checks import touch
 
 ZERO = Decimal(0)
@@ -75,7 +76,7 @@ class BracketMachine:
         _close_entry(algo, view)
         plan = Plan(end=_end(algo, view, standing))
         if plan.end is None:
-            self._want_entry(algo, plan)
+            self._want_entry(algo, view, plan)
             self._want_exits(algo, view, plan, standing)
         plan.wrote = {
             number
@@ -145,14 +146,14 @@ class BracketMachine:
             # It followed the position up to here; what is opened from now on is not what it fired for.
             algo.memory["size"] = standing.left + _exited(algo)
 
-    def _want_entry(self, algo: Algo, plan: Plan) -> None:
+    def _want_entry(self, algo: Algo, view: View, plan: Plan) -> None:
         terms, entry = algo.terms, algo.slots.get(ENTRY)
         assert isinstance(terms, Bracket)
         if entry is None or entry.state in OVER:
             return
         plan.wants[ENTRY] = Want(
             quantity=entry.remaining,
-            price=terms.price,
+            price=_on_tick(view, entry, terms.price),
             time_in_force=None if terms.price is None else terms.time_in_force or "GTC",
             position_side=terms.position_side,
             leverage=terms.leverage,
@@ -282,5 +283,11 @@ def _profit_price(algo: Algo, view: View) -> Decimal | None:
     terms, slot, top = algo.terms, algo.slots[PROFIT], view.tops.get(algo.symbol)
     assert isinstance(terms, Bracket)
     if terms.take_profit is None or top is None or PROFIT in view.orders:
-        return terms.take_profit
-    return best(slot.side, terms.take_profit, touch(top, slot.side))
+        return _on_tick(view, slot, terms.take_profit)
+    return _on_tick(view, slot, best(slot.side, terms.take_profit, touch(top, slot.side)))
+
+
+def _on_tick(view: View, slot: Slot, price: Decimal | None) -> Decimal | None:
+    """A price on the tick that the symbol has by now, never worse than asked."""
+    instrument = view.instruments[slot.symbol]
+    return None if price is None else rounded(instrument, price, down=slot.side == "BUY")

@@ -18,6 +18,7 @@ from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.machine import Beginning, Plan, View, Want
+from pms.domain.algos.reducing import bounded, follows, nothing_left, reducible
 from pms.domain.algos.targets import check_target, rounded, too_little
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
@@ -52,12 +53,16 @@ class ChaseMachine:
         ):
             left = f", {plain(slot.remaining)} is below the symbol's least" if slot.remaining else ""
             return Plan(end=(Status.FINISHED, f"filled{left}"))
+        most = reducible(terms, view, slot)
+        if most is not None and ONLY not in view.orders and not instrument.floor_quantity(most, market=False):
+            return Plan(end=(Status.FINISHED, nothing_left(algo, most)))
+        want = self._want(terms, bounded(terms, view, slot, most), follows=follows(slot, most))
         if self._too_far(terms, algo.arrival, top):
             if terms.on_max_distance == "cancel":
                 return Plan(end=(Status.CANCELLED, f"mid is further than {plain(self._most(terms))} % away"))
-            return Plan({ONLY: self._want(terms, slot, None)})
+            return Plan({ONLY: want})
         price = self._price(terms, slot, instrument, top)
-        return Plan({ONLY: self._want(terms, slot, price)})
+        return Plan({ONLY: want._replace(price=price, time_in_force="GTX" if terms.post_only else "GTC")})
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Another total, offset or distance; the total may not fall below what is filled."""
@@ -90,16 +95,16 @@ class ChaseMachine:
             slot.target = algo.target = changed["quantity"] = quantity
         algo.terms = algo.terms.model_copy(update=changed)
 
-    def _want(self, terms: Chase, slot: Slot, price: Decimal | None) -> Want:
-        resting = "GTX" if terms.post_only else "GTC"
+    def _want(self, terms: Chase, quantity: Decimal, *, follows: bool) -> Want:
+        """What is left at market; it rests at a price."""
         return Want(
-            quantity=slot.remaining,
-            price=price,
-            time_in_force=None if price is None else resting,
+            quantity=quantity,
+            price=None,
             reduce_only=terms.reduce_only,
             position_side=terms.position_side,
             leverage=terms.leverage,
             every_ms=terms.reprice_ms,
+            follows=follows,
         )
 
     def _price(self, terms: Chase, slot: Slot, instrument: Instrument, top: Top) -> Decimal:

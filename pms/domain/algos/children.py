@@ -69,11 +69,11 @@ def place_child(turn: Turn, slot: Slot, want: Want, *, quantity: Decimal) -> Ord
     leverages = Leverages(desk)
     leverages.before(judged)
     step = slot.steps + 1
-    coid = child_id(algo.account, machine.letter, algo.id, slot.number, step)
+    coid = _name(algo, machine, slot, step)
     while coid in desk.orders:
         # Lost with Redis and found again at the exchange: that step was taken.
         step += 1
-        coid = child_id(algo.account, machine.letter, algo.id, slot.number, step)
+        coid = _name(algo, machine, slot, step)
     order = register(
         desk,
         asked,
@@ -90,6 +90,10 @@ def place_child(turn: Turn, slot: Slot, want: Want, *, quantity: Decimal) -> Ord
     draft.orders[coid] = order_row(order)
     leverages.note(draft)
     return order
+
+
+def _name(algo: Algo, machine: Machine, slot: Slot, step: int) -> str:
+    return child_id(algo.account, machine.letter, algo.id, slot.number, step, started_at=algo.started_at)
 
 
 def amend_child(turn: Turn, slot: Slot, order: Order, want: Want, *, total: Decimal) -> None:

@@ -22,6 +22,8 @@ from pms.domain.algos.children import Turn, cancel_child, place_child, take_back
 from pms.domain.algos.clearing import clear, made_way
 from pms.domain.algos.machine import Machine, Parted, Plan, Sparing, Want
 from pms.domain.algos.moving import keep, move
+from pms.domain.algos.put_back import bring_to
+from pms.domain.algos.refused import closes, grow, halve, settle_refused, tell_refused
 from pms.domain.algos.sizing import quantity_of, room_of
 from pms.domain.algos.telling import tell
 from pms.domain.algos.throttle import Throttle
@@ -91,13 +93,17 @@ def _conducted(turn: Turn) -> Conducted:
     mark = algo.mark()
     slots = {number: algo.slots[number].mark() for number in algo.busy}
     for number in sorted(algo.busy):
+        bring_to(algo.slots[number], asked.now, longest=BACK_OFF_MS[-1])
         _settle(turn, algo.slots[number])
     plan = _plan(turn)
     for number in sorted({*algo.busy, *plan.wants}):
         slot = algo.slots[number]
         slots.setdefault(number, slot.mark())
+        want = plan.wants.get(number)
+        stops = want is not None and closes(want)
+        bring_to(slot, asked.now, longest=(STOP_BACK_OFF_MS if stops else BACK_OFF_MS)[-1])
         if number not in plan.kept:
-            _bring(turn, slot, plan.wants.get(number))
+            _bring(turn, slot, want)
         elif (order := desk.orders.get(slot.order_id or "")) is not None:
             keep(turn, slot, order)
     if algo.status is Status.ENDING and not algo.busy:
@@ -112,10 +118,11 @@ def _conducted(turn: Turn) -> Conducted:
     if changed:
         algo.untold = True
         draft.algos[algo.id] = algo.row(at=asked.now)
+    settle_refused(turn, plan)
     tell_at = tell(desk, draft, algo, machine, wake_at=turn.wake_at)
     if tell_at is not None:
         turn.wake(tell_at)
-    if not changed and not draft.events:
+    if not changed and not draft.events and not draft.incidents:
         return Conducted(None, turn.wake_at)
     return Conducted(Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events)), turn.wake_at)
 
@@ -165,6 +172,8 @@ def _over(turn: Turn, slot: Slot, order: Order) -> None:
     _vacate(turn.algo, slot)
     if asked_for or order.filled_qty:
         slot.tries = 0
+    if order.filled_qty and closes(order):
+        grow(turn, slot)
     if asked_for:
         # What a resting order's refusals earned is over with it: a stop may be next.
         slot.resume_at = 0
@@ -189,7 +198,9 @@ def _ended(turn: Turn, slot: Slot, order: Order) -> None:
     if maker and (order.state is State.EXPIRED or CROSSED in (why or "") or moving):
         slot.resume_at, slot.note = turn.asked.now + AS_MAKER_MS, "it would have taken"
         return
-    _back_off(turn, slot, why, stops=order.spec.reduce_only and order.price is None)
+    if closes(order):
+        halve(turn, slot, order)
+    _back_off(turn, slot, why, stops=closes(order))
 
 
 def _back_off(turn: Turn, slot: Slot, why: str | None, *, stops: bool) -> None:
@@ -198,6 +209,8 @@ def _back_off(turn: Turn, slot: Slot, why: str | None, *, stops: bool) -> None:
     slot.tries += 1
     slot.resume_at = turn.asked.now + delay
     slot.note = why or slot.note
+    if stops:
+        tell_refused(turn, slot)
 
 
 def _plan(turn: Turn) -> Plan:
@@ -266,8 +279,12 @@ def _place(turn: Turn, slot: Slot, want: Want) -> None:
 
 
 def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
-    """A refused order touches its own slot alone, unless nothing can cure it."""
-    passes = refusal.code in PASSING or (want.follows and refusal.code is Code.REDUCE_ONLY)
+    """A refused order touches its own slot alone, unless nothing can cure it.
+
+    What rests already was found to reduce: that it may not grow or move beside others ends nothing.
+    """
+    may_wait = want.follows or slot.order_id is not None
+    passes = refusal.code in PASSING or (may_wait and refusal.code is Code.REDUCE_ONLY)
     if refusal.code in HOPELESS and not passes and isinstance(turn.machine, Parted):
         turn.machine.hopeless(turn.algo, slot, f"{refusal.code}: {refusal.error}")
         turn.wake(turn.asked.now + CLOSED_MS)
@@ -275,7 +292,7 @@ def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
     if refusal.code in HOPELESS and not passes:
         end(turn.algo, Status.FAILED, f"{refusal.code}: {refusal.error}")
         return
-    told, stops = f"{refusal.code}: {refusal.error}", want.reduce_only and want.price is None
+    told, stops = f"{refusal.code}: {refusal.error}", closes(want)
     if passes:
         if slot.note is None or not slot.note.startswith(refusal.code):
             slot.note = told

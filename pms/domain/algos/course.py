@@ -2,7 +2,8 @@
 
     a slice's time has come         it is open until the next one's; several at once: the last of them alone
     its time is over                its order goes, and then what it did not fill is taken off its target:
-                                    `missed` where an order could have been for it, else `carried`
+                                    `missed` where an order could have been for it, else `carried`: too
+                                    little by the grid, or found to be where the exchange's net is not reduced
     a slice opens                   it takes all that is carried, and by `catch_up` its part of what is missed
                                     and of one that takes part in the market, its part of what traded
     the last one's time is over     by `catch_up` one more slice, while something is missed, and overtime left
@@ -22,7 +23,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, SlotState
 from pms.domain.algos.slices import HUNDRED, ZERO, down, spread, up
-from pms.domain.algos.targets import too_little
+from pms.domain.algos.targets import too_little, too_little_by
 from pms.domain.algos.volumes import TradedVolumes
 from pms.domain.instrument import Instrument
 
@@ -50,13 +51,16 @@ class Grid:
             self.instrument, quantity, price=self.price, reduce_only=self.reduce_only, market=self.market
         )
 
-    def least(self) -> Decimal:
-        """The least slice that is planned."""
+    def least(self, total: Decimal) -> Decimal:
+        """The least slice that is planned of a total.
+
+        The exchange exempts what only reduces from the least notional while its own net is reduced, and that
+        may turn: so it is kept to here as well, where it leaves two slices.
+        """
         found = self.instrument
         least = max(found.min_quantity, found.market_min_quantity if self.market else ZERO, self.step)
-        if not self.reduce_only:
-            least = max(least, found.min_notional * NOTIONAL_ROOM / self.price)
-        return up(least, self.step)
+        worth = up(max(least, found.min_notional * NOTIONAL_ROOM / self.price), self.step)
+        return up(least, self.step) if self.reduce_only and total < 2 * worth else worth
 
 
 @dataclass(slots=True)
@@ -178,7 +182,7 @@ class Course:
             left = slot.remaining
             slot.target -= left
             slot.state = SlotState.DONE if slot.steps else SlotState.SKIPPED
-            if self.grid.placeable(left):
+            if self.grid.placeable(left) and not too_little_by(slot.note):
                 missed += left
             else:
                 carried += left
@@ -250,6 +254,9 @@ class Course:
         if left <= 0:
             return "filled"
         slot = self.open
+        if slot is not None and self.takes_part and not self.algo.memory["drawn"]:
+            # What traded is not known yet, as behind a restart.
+            return None
         if slot is not None and (self.grid.placeable(slot.remaining) or self._will_catch_up()):
             return None
         if not self.grid.placeable(left):
@@ -279,7 +286,7 @@ class Course:
         from_carried = min(self.carried, max(-change - from_missed, ZERO))
         rest = sum((slot.target for slot in coming), ZERO) + change + from_missed + from_carried
         parts, excess = self._parts(coming, max(rest, ZERO), total)
-        if excess and change > 0 and self.terms.on_missed == "skip" and not self.takes_part:
+        if excess and self.terms.on_missed == "skip" and not self.takes_part:
             raise Refusal(
                 Code.QUANTITY_MAX,
                 f"the slices to come take {plain(excess)} less, by mostCatchUp",
@@ -299,15 +306,27 @@ class Course:
         self.algo.target = total
 
     def _parts(self, coming: list[Slot], rest: Decimal, total: Decimal) -> tuple[list[Decimal], Decimal]:
-        """What each slice to come is for, and what none of them may take."""
+        """What each slice to come is for, and what none of them may take.
+
+        One that was planned larger than the multiple, by volume, may stay as large: it is no burst.
+        """
         if not coming:
             return [], rest
         weights = [slot.target or self.grid.step for slot in coming]
-        parts = spread(rest, weights, step=self.grid.step, least=self.grid.least())
+        parts = spread(rest, weights, step=self.grid.step, least=self.grid.least(rest))
+        before, most = self._most(self.algo.target), self._most(total)
+        caps = [max(most, slot.target) if slot.target > before else most for slot in coming]
+        parts = [min(part, cap) for part, cap in zip(parts, caps, strict=True)]
+        excess = rest - sum(parts, ZERO)
+        for number, (part, cap) in enumerate(zip(parts, caps, strict=True)):
+            more = min(cap - part, excess) if part else ZERO
+            parts[number], excess = part + more, excess - more
+        return parts, excess
+
+    def _most(self, total: Decimal) -> Decimal:
+        """The most that a slice may come to be for, of a total."""
         even = up(total / int(self.algo.memory["planned"]), self.grid.step)
-        most = down(even * self.terms.most_catch_up, self.grid.step)
-        capped = [min(part, most) for part in parts]
-        return capped, rest - sum(capped, ZERO)
+        return down(even * self.terms.most_catch_up, self.grid.step)
 
     def _cut(self, excess: Decimal, live: Mapping[int, Decimal]) -> None:
         """Take from what is under way what it has not sent yet."""

@@ -209,7 +209,17 @@ class Leg:
             held=_held(self.terms, view),
             orders={number - first: view.orders[number] for number in busy if number in view.orders},
             leaves={number - first: view.leaves[number] for number in busy},
+            beside=self._beside(view),
         )
+
+    def _beside(self, view: View) -> dict[tuple[Place, str], Decimal]:
+        """What other algos and the basket's other legs may still take from the leg's position."""
+        key = self.place, self.terms.side
+        taken = view.beside.get(key, ZERO)
+        for number in view.leaves.keys() - self.busy if self.terms.reduce_only else ():
+            if (leg_at(self.algo, number).place, self.algo.slots[number].side) == key:
+                taken += view.leaves[number]
+        return {key: taken}
 
 
 def seen_by(terms: OneOrder | Chase | Twap, view: View) -> View:

@@ -81,6 +81,8 @@ class View:
     traded: Mapping[str, TradedVolumes] = field(default_factory=dict)
     positions: Mapping[Place, Position] = field(default_factory=dict)
     #: all there are, for an algo that is for several
+    beside: Mapping[tuple[Place, str], Decimal] = field(default_factory=dict)
+    #: by position and side, what other algos' orders may still take, for one that only reduces
 
 
 class Whole(NamedTuple):

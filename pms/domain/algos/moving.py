@@ -101,7 +101,7 @@ def _too_little(turn: Turn, order: Order, want: Want, total: Decimal) -> bool:
 def _follow(turn: Turn, slot: Slot, order: Order, want: Want, *, total: Decimal) -> None:
     """Move an order, if its time has come and its turn; raises Refusal."""
     now, algo = turn.asked.now, turn.algo
-    turns = turn.throttle.of(guards=want.follows)
+    turns = turn.throttle.of(guards=want.follows and algo.terms.follows_position)
     may_at = max(slot.moved_at + want.every_ms, slot.resume_at)
     if now >= may_at:
         may_at = now + turns.wait_ms(algo.id, now=now)

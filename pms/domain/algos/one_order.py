@@ -11,7 +11,8 @@ from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.exits import on_tick
 from pms.domain.algos.machine import Beginning, Plan, View, Want
-from pms.domain.algos.targets import check_target, too_little
+from pms.domain.algos.reducing import bounded, follows, nothing_left, reducible
+from pms.domain.algos.targets import check_target, rounded, too_little
 
 ONLY = 0
 ONE_TRY = frozenset({"IOC", "FOK"})
@@ -40,7 +41,7 @@ class OneOrderMachine:
         terms, slot = algo.terms, algo.slots[ONLY]
         assert isinstance(terms, OneOrder)
         instrument, top = view.instruments.get(algo.symbol), view.tops.get(algo.symbol)
-        order = view.orders.get(ONLY)
+        order, quantity, may_wait = view.orders.get(ONLY), slot.remaining, False
         if instrument is None or (top is None and terms.price is None):
             return Plan(kept=frozenset({ONLY}))
         if order is None:
@@ -58,13 +59,20 @@ class OneOrderMachine:
                 return Plan(end=(Status.FAILED, f"{left} is not filled: {slot.note or 'it expired'}"))
         elif order.momentary:
             return Plan(kept=frozenset({ONLY}))
+        if terms.time_in_force == "GTC":
+            # What rests shrinks with its position; what has one try is for all of it, or refused.
+            most = reducible(terms, view, slot)
+            if most is not None and order is None and not instrument.floor_quantity(most, market=False):
+                return Plan(end=(Status.FINISHED, nothing_left(algo, most)))
+            quantity, may_wait = bounded(terms, view, slot, most), follows(slot, most)
         want = Want(
-            quantity=slot.remaining,
-            price=terms.price,
+            quantity=quantity,
+            price=None if terms.price is None else rounded(instrument, terms.price, down=terms.side == "BUY"),
             time_in_force=None if terms.price is None else terms.time_in_force,
             reduce_only=terms.reduce_only,
             position_side=terms.position_side,
             leverage=terms.leverage,
+            follows=may_wait,
         )
         return Plan({ONLY: want})
 

@@ -1,4 +1,4 @@
-"""How much an order of an algo may be for: what its bounds leave, and what the symbol takes in one order."""
+"""How much an order of an algo may be for: what its bounds leave, and what is taken in one order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from decimal import Decimal
 from pms.domain.algos.algo import ZERO, Slot
 from pms.domain.algos.children import Turn
 from pms.domain.algos.machine import Parted, Want
+from pms.domain.algos.refused import closes, most_of
 from pms.domain.algos.viewing import leaves_of
 from pms.domain.orders import Order
 
@@ -35,6 +36,9 @@ def quantity_of(turn: Turn, slot: Slot, want: Want, *, room: Decimal) -> Decimal
     market = want.price is None
     most = instrument.market_max_quantity if market else instrument.max_quantity
     quantity = min(want.quantity, room)
+    taken = most_of(turn.algo, slot) if closes(want) else None
+    if taken is not None:
+        quantity = min(quantity, taken)
     return instrument.floor_quantity(min(quantity, most) if most else quantity, market=market)
 
 

@@ -15,10 +15,10 @@ from pms.contract.basket import Basket
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command
 from pms.contract.money import plain
-from pms.domain.algos.algo import Algo, Status
+from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.book import EXPECTED_STEPS
 from pms.domain.algos.conduct import end
-from pms.domain.algos.ids import child_id
+from pms.domain.algos.ids import DAY_MS, child_ids
 from pms.domain.algos.machine import View, WindsDown
 from pms.domain.algos.machines import MACHINES
 from pms.domain.algos.naming import of_leg
@@ -54,6 +54,14 @@ def command_algo(desk: Desk, asked: Asked, command: Command) -> Posting:
 
 def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
     """The algo that a command would start, not yet taken in; raises Refusal."""
+    if asked.request_id in desk.algos.every:
+        # Its command is forgotten after a day; the algo may run for longer, and late fills are counted to it.
+        raise Refusal(
+            Code.REQUEST_ID_REUSED,
+            "an algo was started by this requestId, and stands",
+            field="requestId",
+            actual=asked.request_id,
+        )
     check_open(asked)
     account = trading_account(desk, command.sub_account_id)
     refuse_halted(desk, account.id, reduce_only=getattr(command, "reduce_only", False))
@@ -146,32 +154,34 @@ def _find_orders(desk: Desk, algo: Algo) -> list[Order]:
     However many: a ledger that was behind loses more than a second. Some may never have been sent.
     """
     letter, found = MACHINES[algo.kind].letter, []
+    starts = algo.started_at, algo.started_at - DAY_MS
     for slot in algo.slots.values():
         adopted = desk.algos.adopted.of(algo.account, letter, slot.number)
         step = 0
         while adopted and step < slot.steps + EXPECTED_STEPS:
             step += 1
-            coid = child_id(algo.account, letter, algo.id, slot.number, step)
-            order = desk.orders.get(coid) if coid in adopted else None
-            if order is None or order.spec.sub_account_id != algo.account:
-                continue
-            order.spec = replace(order.spec, parent_id=algo.id)
-            slot.steps = step
-            slot.filled += order.filled_qty
-            slot.quote += order.filled_quote
-            slot.fees += order.fees
-            slot.maker_qty += order.maker_qty
-            algo.fees += order.fees
-            algo.maker_qty += order.maker_qty if algo.counts(slot) else ZERO
-            if not order.state.terminal:
-                # It was adopted, and is being cancelled
-                slot.order_id, slot.sent_price, slot.cancelling = (
-                    order.spec.client_order_id,
-                    order.price,
-                    True,
-                )
-            found.append(order)
+            for coid in child_ids(algo.account, letter, algo.id, slot.number, step, starts=starts):
+                order = desk.orders.get(coid) if coid in adopted else None
+                if order is None or order.spec.sub_account_id != algo.account:
+                    continue
+                slot.steps = step
+                _count_again(algo, slot, order)
+                found.append(order)
     return found
+
+
+def _count_again(algo: Algo, slot: Slot, order: Order) -> None:
+    """Take a forgotten order back into its slot, with what it traded."""
+    order.spec = replace(order.spec, parent_id=algo.id)
+    slot.filled += order.filled_qty
+    slot.quote += order.filled_quote
+    slot.fees += order.fees
+    slot.maker_qty += order.maker_qty
+    algo.fees += order.fees
+    algo.maker_qty += order.maker_qty if algo.counts(slot) else ZERO
+    if not order.state.terminal:
+        # It was adopted, and is being cancelled
+        slot.order_id, slot.sent_price, slot.cancelling = order.spec.client_order_id, order.price, True
 
 
 def _control(desk: Desk, asked: Asked, command: Command, action: str) -> Posting:

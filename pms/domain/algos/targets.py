@@ -17,6 +17,11 @@ def too_little(
     return not on_step or (not reduce_only and on_step * price < instrument.min_notional)
 
 
+def too_little_by(note: str | None) -> bool:
+    """Whether an order's refusal says that it was worth too little: ours, or the exchange's."""
+    return (note or "").startswith((Code.MIN_NOTIONAL, "-4164"))
+
+
 def check_target(
     instrument: Instrument, quantity: Decimal, *, price: Decimal, reduce_only: bool, field: str = "quantity"
 ) -> Decimal:

@@ -21,7 +21,7 @@ def tell(desk: Desk, draft: Draft, algo: Algo, machine: Machine, *, wake_at: int
     if not algo.untold:
         return None
     urgent = algo.status is not Status.RUNNING or not algo.told_at
-    if not urgent and draft.at < algo.told_at + EVERY_MS:
+    if not urgent and algo.told_at <= draft.at < algo.told_at + EVERY_MS:
         return algo.told_at + EVERY_MS
     algo.untold, algo.told_at = False, draft.at
     draft.events.append(progress(desk, draft, algo, machine, wake_at=wake_at))

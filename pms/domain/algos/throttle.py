@@ -34,9 +34,12 @@ class Turns:
     #: when each of the last `most` was made, or may be; never falling
     _waiting: dict[str, int] = field(default_factory=dict)
     #: by algo, when its turn comes; in the order in which they were given
+    _now: int = 0
+    #: when it was asked last
 
     def wait_ms(self, algo_id: str, *, now: int) -> int:
         """How long an algo has to wait for its next move; zero if it need not."""
+        self._keep_time(now)
         turn = self._waiting.get(algo_id)
         if turn is not None and now <= turn + LATE_MS:
             return max(turn - now, 0)
@@ -50,6 +53,7 @@ class Turns:
 
     def free(self, algo_id: str, *, now: int) -> bool:
         """Whether an algo's next move need not wait; gives no turn to one that would not use it."""
+        self._keep_time(now)
         turn = self._waiting.get(algo_id)
         if turn is not None and now <= turn + LATE_MS:
             return now >= turn
@@ -58,8 +62,17 @@ class Turns:
 
     def note(self, algo_id: str, *, now: int) -> None:
         """Count a move that need not wait."""
+        self._keep_time(now)
         if self._waiting.pop(algo_id, None) is None:
             self._give(now)
+
+    def _keep_time(self, now: int) -> None:
+        """Put back with the clock what was given: else all would wait for as long as it was put back."""
+        back = self._now - now
+        self._now = now
+        if back > LATE_MS:
+            self._given = deque(at - back for at in self._given)
+            self._waiting = {algo_id: turn - back for algo_id, turn in self._waiting.items()}
 
     def _next(self, now: int) -> int:
         """When the next may move: a window behind the one that many before it, were that used late."""

@@ -20,8 +20,9 @@ from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.course import Course, Grid
 from pms.domain.algos.exits import on_tick
 from pms.domain.algos.machine import Beginning, Plan, View, Want
+from pms.domain.algos.reducing import bounded, nothing_left, reducible
 from pms.domain.algos.slices import HUNDRED, ZERO, moments, spread
-from pms.domain.algos.targets import check_target
+from pms.domain.algos.targets import check_target, rounded
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 
@@ -78,17 +79,18 @@ class TwapMachine:
                 limit="profile participation",
                 actual=plain(terms.participation),
             )
-        count = min(terms.lots, int(total / grid.least()))
+        least = grid.least(total)
+        count = min(terms.lots, int(total / least))
         weights = _weights(terms, view, count)
         if count < min(terms.lots, 2):
             raise Refusal(
                 Code.QUANTITY_MIN,
-                f"{plain(total)} is too little for two slices of {plain(grid.least())}",
+                f"{plain(total)} is too little for two slices of {plain(least)}",
                 field="totalSize",
-                limit=plain(2 * grid.least() if terms.lots > 1 else grid.least()),
+                limit=plain(2 * least if terms.lots > 1 else least),
                 actual=plain(total),
             )
-        sizes = spread(total, weights, step=grid.step, least=grid.least())
+        sizes = spread(total, weights, step=grid.step, least=least)
         due = moments(
             str(terms.request_id),
             start=view.now,
@@ -111,6 +113,14 @@ class TwapMachine:
         if terms.participation is None:
             raise Refusal(
                 Code.MISSING_FIELD, "the profile participation needs a participation", field="participation"
+            )
+        if terms.lots < 2:
+            raise Refusal(
+                Code.BAD_FIELD,
+                "the first slice opens before anything has traded: there must be another",
+                field="lots",
+                limit=2,
+                actual=terms.lots,
             )
         traded = view.traded.get(terms.symbol)
         if traded is None or view.now - traded.read_at > FRESH_VOLUME_MS:
@@ -150,20 +160,19 @@ class TwapMachine:
         slot = course.open
         if slot is None:
             return plan
-        reducible = _reducible(terms, view, slot)
-        if reducible is not None and not reducible and not view.orders:
-            left = plain(algo.target - algo.filled)
-            plan.end = (Status.FINISHED, f"there is nothing left to reduce, and {left} is not filled")
+        most = reducible(terms, view, slot)
+        if most is not None and not most and not view.orders:
+            plan.end = (Status.FINISHED, nothing_left(algo))
             return plan
-        self._want(plan, course, slot, view, reducible)
+        self._want(plan, course, slot, view, most)
         return plan
 
-    def _want(self, plan: Plan, course: Course, slot: Slot, view: View, reducible: Decimal | None) -> None:
+    def _want(self, plan: Plan, course: Course, slot: Slot, view: View, most: Decimal | None) -> None:
         terms, order = course.terms, view.orders.get(slot.number)
         if order is None and not course.grid.placeable(slot.remaining):
             return
-        top = view.tops[slot.symbol]
-        crosses, price = _crossing(terms, top)
+        top, limit = view.tops[slot.symbol], _limit(terms, course.grid.instrument)
+        crosses, quantity = _crosses(terms, limit, top), bounded(terms, view, slot, most)
         if terms.passive:
             begins = slot.due_at or 0
             cross_at = begins + int((course.ends_at(slot.number) - begins) * terms.cross_at / HUNDRED)
@@ -172,14 +181,14 @@ class TwapMachine:
                 plan.wake_at = min(cross_at, plan.wake_at or cross_at)
         if crosses:
             if order is None:
-                plan.wants[slot.number] = _want(terms, slot, price, reducible)
+                plan.wants[slot.number] = _want(terms, slot, limit, quantity)
             # A resting one goes first: to move it through the touch would be a refusal of what only makes.
             return
         if terms.passive:
-            wanted = _resting(terms, top)
-            plan.wants[slot.number] = _want(terms, slot, wanted, reducible, time_in_force="GTX")
+            wanted = _resting(terms, limit, top)
+            plan.wants[slot.number] = _want(terms, slot, wanted, quantity, time_in_force="GTX")
         elif terms.time_in_force == "GTC":
-            plan.wants[slot.number] = _want(terms, slot, terms.limit_price, reducible, time_in_force="GTC")
+            plan.wants[slot.number] = _want(terms, slot, limit, quantity, time_in_force="GTC")
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Another total or limit price; the total may not fall below what is filled or under way."""
@@ -253,41 +262,37 @@ def _no_volume(terms: Twap) -> Refusal:
     )
 
 
-def _crossing(terms: Twap, top: Top) -> tuple[bool, Decimal | None]:
-    """Whether an order that takes is wanted, and at which price; None is at market."""
-    limit = terms.limit_price
+def _limit(terms: Twap, instrument: Instrument) -> Decimal | None:
+    """The limit on the tick that the symbol has by now, never worse than asked."""
+    price = terms.limit_price
+    return None if price is None else rounded(instrument, price, down=terms.side == "BUY")
+
+
+def _crosses(terms: Twap, limit: Decimal | None, top: Top) -> bool:
+    """Whether an order that takes is wanted, at the limit; at market without one."""
     if limit is None:
-        return True, None
+        return True
     within = top.ask <= limit if terms.side == "BUY" else top.bid >= limit
-    return within and terms.time_in_force == "IOC", limit
+    return within and terms.time_in_force == "IOC"
 
 
-def _resting(terms: Twap, top: Top) -> Decimal:
+def _resting(terms: Twap, limit: Decimal | None, top: Top) -> Decimal:
     """The touch of its own side, within the limit."""
     if terms.side == "BUY":
-        return top.bid if terms.limit_price is None else min(top.bid, terms.limit_price)
-    return top.ask if terms.limit_price is None else max(top.ask, terms.limit_price)
-
-
-def _reducible(terms: Twap, view: View, slot: Slot) -> Decimal | None:
-    """What is left for a slice to reduce beside what others have under way; None where it need not reduce."""
-    if not terms.reduce_only:
-        return None
-    held = view.held if terms.side == "SELL" else -view.held
-    others = (left for number, left in view.leaves.items() if number != slot.number)
-    return max(held - sum(others, ZERO), ZERO)
+        return top.bid if limit is None else min(top.bid, limit)
+    return top.ask if limit is None else max(top.ask, limit)
 
 
 def _want(
     terms: Twap,
     slot: Slot,
     price: Decimal | None,
-    reducible: Decimal | None,
+    quantity: Decimal,
     *,
     time_in_force: str | None = "IOC",
 ) -> Want:
     return Want(
-        quantity=slot.remaining if reducible is None else min(slot.remaining, reducible),
+        quantity=quantity,
         price=price,
         time_in_force=None if price is None else time_in_force,
         reduce_only=terms.reduce_only,

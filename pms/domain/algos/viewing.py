@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pms.contract.algo_commands import AlgoStart
+from pms.contract.algo_commands import AlgoStart, Chase, Twap
+from pms.contract.basket import Basket, OneOrder
 from pms.domain.algos.algo import ZERO, Algo, Slot
+from pms.domain.algos.legs import legs_of
 from pms.domain.algos.machine import View
 from pms.domain.checks import closing
 from pms.domain.desk import Desk
@@ -29,6 +31,7 @@ def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
         sides=desk.accounts[algo.account].sides,
         traded=desk.traded,
         positions=desk.positions,
+        beside={key: _beside(desk, algo, *key) for key in _reduced(algo)},
     )
 
 
@@ -48,6 +51,27 @@ def _elsewhere(desk: Desk, algo: Algo, place: Place) -> Decimal:
     """What orders of others may still take from a position."""
     held = desk.quantity(place)
     return others_close(desk, algo, place, "SELL" if held > 0 else "BUY") if held else ZERO
+
+
+def _reduced(algo: Algo) -> set[tuple[Place, str]]:
+    """The positions that an algo's orders only reduce, and from which side."""
+    parts = [leg.terms for leg in legs_of(algo)] if isinstance(algo.terms, Basket) else [algo.terms]
+    return {
+        (part.place, part.side)
+        for part in parts
+        if isinstance(part, Chase | OneOrder | Twap) and part.reduce_only
+    }
+
+
+def _beside(desk: Desk, algo: Algo, place: Place, side: str) -> Decimal:
+    """What orders of the account's other algos may still take from a position on a side."""
+    taken = ZERO
+    for other in desk.algos.by_account.get(algo.account, {}).values():
+        for number in other.busy if other is not algo else ():
+            order = desk.orders.get(other.slots[number].order_id or "")
+            if order is not None and (order.spec.place, order.spec.side) == (place, side):
+                taken += leaves_of(desk, other.slots[number])
+    return taken
 
 
 def others_close(desk: Desk, algo: Algo, place: Place, side: str) -> Decimal:

@@ -87,7 +87,6 @@ class Asking:
             engine=engine,
             client=cast(Any, self.exchange),
             rights=cast(Any, SimpleNamespace(taken=taken)),
-            inbox=nobody,
             placing=cast(Any, SimpleNamespace(recv_window_ms=5000)),
             same_redis=True,
             redis_now_ms=self.exchange.exchange_now_ms,

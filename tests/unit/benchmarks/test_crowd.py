@@ -19,7 +19,7 @@ from pms.domain.algos.machines import LETTERS
 from pms.venue.symbols import SymbolTable
 
 ALGO = "6f7a5a0e-0000-4000-8000-000000000001"
-ENTRY, EXIT = (child_id("alice", LETTERS["bracket"], ALGO, slot, 1) for slot in (0, 1))
+ENTRY, EXIT = (child_id("alice", LETTERS["bracket"], ALGO, slot, 1, started_at=1) for slot in (0, 1))
 
 
 def test_two_hundred_have_each_a_place_of_its_own_and_every_kind_is_among_them(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_leg_of_slices_is_held_to_the_plan_that_it_begins_with() -> None:
 
 def test_a_slot_is_read_from_an_orders_id_as_it_was_written() -> None:
     for slot in (0, 9, 35, 36, 1295):
-        coid = child_id("alice", "T", "an algo", slot, 3)
+        coid = child_id("alice", "T", "an algo", slot, 3, started_at=1)
         assert slot_in(coid) == slot_of(coid) == slot
 
 

@@ -43,7 +43,8 @@ def hedged(position_side: str | None) -> tuple[MarketWorld, str | None]:
 def adopted(world: MarketWorld, algo_id: str, *, slot: int, side: str) -> Order:
     """The first order of an algo's slot is found at the exchange, and nobody remembers it."""
     algo = world.desk.algos.every[algo_id]
-    coid = child_id(algo.account, LETTERS[algo.kind], algo.id, slot, algo.slots[slot].steps + 1)
+    step = algo.slots[slot].steps + 1
+    coid = child_id(algo.account, LETTERS[algo.kind], algo.id, slot, step, started_at=algo.started_at)
     order, _ = adopt(
         world.desk,
         client_order_id=coid,

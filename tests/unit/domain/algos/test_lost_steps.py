@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from market_world import D, MarketWorld
 from position_world import PositionWorld
 
+from pms.contract.codes import Code, Refusal
 from pms.domain.adoption import adopt
 from pms.domain.algos.algo import Status
 from pms.domain.algos.book import EXPECTED_STEPS
@@ -120,7 +123,7 @@ def test_started_again_by_the_same_request_it_counts_what_its_forgotten_order_tr
     (coid,) = [order.row.client_order_id for order in world.of(request)]
     world.ack(coid)
     world.trade_silently(coid, D("0.01"))
-    forgotten(world, entries=3)
+    forgotten(world, entries=len(world.postings))
     found(world, coid, word="PARTIALLY_FILLED")
     world.tell(coid)
     world.restart()
@@ -253,12 +256,87 @@ def test_started_again_it_counts_the_order_behind_many_that_were_refused() -> No
     assert world.exposed(request) == D("0.05")
 
 
+DAY = 86_400_000
+
+
+def without_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders are named as they were before the day of the start was part of it."""
+
+    def named(*known: Any, started_at: int | None) -> str:
+        return child_id(*known, started_at=None)
+
+    monkeypatch.setattr("pms.domain.algos.children.child_id", named)
+
+
+def test_a_request_that_is_repeated_when_it_is_forgotten_leaves_the_algo_that_runs_alone() -> None:
+    world = PositionWorld()
+    world.touch("60000", "60000.1")
+    world.by_hand("BUY", "0.05")
+    request = "7d4c1f1e-0000-4000-8000-00000000a153"
+    terms = {"positionId": world.position_id, "takeProfit": "61000", "requestId": request}
+    algo = world.start("pms.bracket", **terms)
+    world.conduct(algo.id)
+    (order,) = world.of(algo.id)
+    world.ack(order.row.client_order_id)
+    world.desk.requests.clear()
+    with pytest.raises(Refusal) as refused:
+        world.start("pms.bracket", **terms)
+    assert (refused.value.code, refused.value.field) == (Code.REQUEST_ID_REUSED, "requestId")
+    assert world.desk.algos.every[request] is algo
+    assert algo.slots[1].order_id == order.row.client_order_id
+
+
+def test_a_request_id_that_is_used_again_another_day_gives_its_orders_other_ids() -> None:
+    request, ids = "7d4c1f1e-0000-4000-8000-00000000a154", []
+    for now in (1_000, 1_000 + DAY):
+        world = MarketWorld(now=now)
+        world.move(0)
+        algo = world.start("pms.chase", **CHASE, requestId=request)
+        world.conduct(algo.id)
+        ids += [order.row.client_order_id for order in world.of(algo.id)]
+    assert len(set(ids)) == 2
+
+
+@pytest.mark.parametrize(("later", "named_before"), [(DAY // 2, False), (DAY, False), (0, True), (DAY, True)])
+def test_started_again_it_finds_its_orders_of_yesterday_and_those_that_were_named_without_a_day(
+    later: int, named_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = MarketWorld(now=DAY - 1_000)
+    world.move(0)
+    request = "7d4c1f1e-0000-4000-8000-00000000a155"
+    with monkeypatch.context() as before:
+        if named_before:
+            without_a_day(before)
+        world.ask("pms.chase", **CHASE, requestId=request)
+        coid = refused_and_then_resting(world, request, refused=0)
+    forgotten(world, entries=len(world.postings))
+    found(world, coid)
+    world.pass_time(later)
+    world.move(0)
+    world.ask("pms.chase", **CHASE, requestId=request)
+    assert world.desk.algos.every[request].slots[0].order_id == coid
+
+
+def test_an_order_that_was_named_without_a_day_is_its_slots_over_the_upgrade(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = MarketWorld()
+    world.move(0)
+    algo_id = world.start("pms.chase", **CHASE).id
+    with monkeypatch.context() as before:
+        without_a_day(before)
+        coid = refused_and_then_resting(world, algo_id, refused=0)
+    forgotten(world, entries=1)
+    assert found(world, coid).spec.parent_id == algo_id
+    assert world.desk.algos.every[algo_id].slots[0].order_id == coid
+
+
 @pytest.mark.parametrize("word", ["M", "H", "H0", "H0.", "h00", "H000", "B12"])
 def test_an_id_of_another_form_is_no_algo_s(word: str) -> None:
     world = MarketWorld()
     world.move(0)
     algo_id = world.start("pms.chase", **CHASE).id
-    parent = child_id("alice", "H", algo_id, 0, 1).removeprefix("PMS_alice_H00_")
+    parent = child_id("alice", "H", algo_id, 0, 1, started_at=world.now).removeprefix("PMS_alice_H00_")
     book = world.desk.algos
     assert book.expecting(f"PMS_alice_H00_{parent}", LETTERS) is not None
     assert book.expecting(f"PMS_alice_{word}_{parent}", LETTERS) is None

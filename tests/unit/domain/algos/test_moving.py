@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from market_world import BTC, SYMBOL, D, MarketWorld
 from position_world import PositionWorld
 
+from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.bracket import PROFIT
 from pms.domain.algos.conduct import AS_MAKER_MS, BACK_OFF_MS
@@ -193,21 +194,145 @@ def test_a_slice_that_only_reduces_shrinks_with_the_position() -> None:
     assert (algo.status, algo.reason) == (Status.FINISHED, told)
 
 
-def test_a_chase_that_only_reduces_shrinks_with_the_position_and_fails_once_there_is_nothing() -> None:
+REDUCING = {"symbol": SYMBOL, "side": "SELL", "quantity": "0.05", "reduceOnly": True}
+RESTING_LIMIT = {**REDUCING, "algo": "limit", "price": "61000"}
+
+
+@pytest.mark.parametrize(
+    ("name", "terms", "told"),
+    [
+        ("pms.chase", REDUCING, "there is nothing left to reduce, and 0.05 is not filled"),
+        ("pms.basket", {"legs": [{**REDUCING, "algo": "chase"}]}, "legs[0]: there is nothing left to reduce"),
+        ("pms.basket", {"legs": [RESTING_LIMIT]}, "legs[0]: there is nothing left to reduce"),
+    ],
+)
+def test_whatever_rests_and_only_reduces_shrinks_with_the_position_and_is_over_with_it(
+    name: str, terms: dict[str, Any], told: str
+) -> None:
     world = held()
-    world, algo, order = chasing(world, side="SELL", reduceOnly=True, repriceMs=60_000)
+    algo = world.start(name, **terms)
+    world.conduct(algo.id)
+    order = only(world, algo)
+    world.ack(order.spec.client_order_id)
     world.by_hand("SELL", "0.03")
     world.conduct(algo.id)
     assert order.amend is not None
     assert order.amend.quantity == D("0.02")
     world.amend(order.spec.client_order_id)
+    assert world.spare() == 0
     world.by_hand("SELL", "0.02")
     world.conduct(algo.id)
     assert order.cancel_wanted
     world.end(order.spec.client_order_id, "CANCELED")
+    for _ in range(2):
+        world.conduct(algo.id)
+    assert algo.status.over
+    assert (algo.reason or "").startswith(told)
+    assert world.spare() == 0
+
+
+def test_a_chase_that_only_reduces_is_for_what_there_is_to_reduce() -> None:
+    world = held()
+    algo = world.start("pms.chase", **{**REDUCING, "quantity": "0.08"})
     world.conduct(algo.id)
-    assert algo.status is Status.FAILED
-    assert (algo.reason or "").startswith("REDUCE_ONLY")
+    assert only(world, algo).leaves == D("0.05")
+
+
+def test_a_rest_that_no_order_could_be_for_ends_a_chase_that_only_reduces() -> None:
+    world = held()
+    world.desk.instruments[SYMBOL] = replace(BTC, min_quantity=D("0.01"))
+    algo = world.start("pms.chase", **REDUCING)
+    world.by_hand("SELL", "0.045")
+    world.conduct(algo.id)
+    told = "0.005 is left to reduce, too little for an order, and 0.05 is not filled"
+    assert (algo.status, algo.reason) == (Status.FINISHED, told)
+
+
+def test_a_chase_that_may_not_move_beside_what_others_close_waits_until_it_may() -> None:
+    world = held()
+    algo = world.start("pms.chase", **{**REDUCING, "quantity": "0.02"})
+    world.conduct(algo.id)
+    order = only(world, algo)
+    world.ack(order.spec.client_order_id)
+    beside = world.by_hand("SELL", "0.03", type="LIMIT", price="61000", reduceOnly=True)
+    world.by_hand("SELL", "0.03")
+    for _ in range(3):
+        world.move(-5)
+        world.pass_time(1_000)
+        world.conduct(algo.id)
+    assert (algo.status, order.amend, order.cancel_wanted) == (Status.RUNNING, None, False)
+    assert (algo.slots[0].note or "").startswith(Code.REDUCE_ONLY)
+    world.cancel_by_hand(beside or "")
+    world.conduct(algo.id)
+    assert order.amend is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [
+        ("pms.chase", {**REDUCING, "quantity": "0.04"}),
+        ("pms.basket", {"legs": [{**RESTING_LIMIT, "quantity": "0.04"}]}),
+    ],
+)
+def test_one_that_cannot_shrink_beside_what_others_close_is_placed_anew_when_it_may(
+    name: str, terms: dict[str, Any]
+) -> None:
+    world = held()
+    algo = world.start(name, **terms)
+    world.conduct(algo.id)
+    order = only(world, algo)
+    world.ack(order.spec.client_order_id)
+    beside = world.by_hand("SELL", "0.01", type="LIMIT", price="61500", reduceOnly=True)
+    world.by_hand("SELL", "0.03")
+    world.conduct(algo.id)
+    assert order.cancel_wanted
+    world.end(order.spec.client_order_id, "CANCELED")
+    world.conduct(algo.id)
+    assert (algo.status, len(world.of(algo.id)), world.spare()) == (Status.RUNNING, 1, D("0.01"))
+    world.cancel_by_hand(beside or "")
+    world.conduct(algo.id)
+    assert only(world, algo).leaves == D("0.02")
+
+
+HALF = {**REDUCING, "quantity": "0.025"}
+HALF_SLICE = {**{key: HALF[key] for key in ("symbol", "side")}, **SLICES, "totalSize": "0.025"}
+
+
+@pytest.mark.parametrize("left", ["0.03", "0.02", "0.002"])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        [("pms.chase", HALF), ("pms.chase", HALF)],
+        [("pms.chase", HALF), ("pms.twap", HALF_SLICE)],
+        [("pms.basket", {"legs": [{**HALF, "algo": "chase"}]}), ("pms.chase", HALF)],
+        [("pms.basket", {"legs": [{**HALF, "algo": "chase"}, {**RESTING_LIMIT, **HALF}]})],
+    ],
+)
+def test_those_that_close_the_same_position_shrink_beside_each_other(
+    pair: list[tuple[str, dict[str, Any]]], left: str
+) -> None:
+    world = held()
+    algos = [world.start(name, **terms) for name, terms in pair]
+    for algo in algos:
+        world.conduct(algo.id)
+        take_all(world, algo.id)
+    assert world.spare() == 0
+    world.by_hand("SELL", world.holds - D(left))
+    for _ in range(8):
+        for algo in algos:
+            world.conduct(algo.id)
+            take_all(world, algo.id)
+        world.pass_time(1_000)
+    assert {algo.status for algo in algos} == {Status.RUNNING}
+    assert world.spare() == 0
+
+
+def test_a_leg_of_one_try_is_for_all_of_it_or_refused() -> None:
+    world = held()
+    legs = [{**RESTING_LIMIT, "price": "60000", "timeInForce": "FOK", "quantity": "0.08"}]
+    with pytest.raises(Refusal) as refused:
+        world.start("pms.basket", legs=legs)
+    assert (refused.value.code, refused.value.field) == (Code.REDUCE_ONLY, "legs[0].quantity")
 
 
 def test_without_a_price_it_cannot_shrink_and_is_cancelled() -> None:
@@ -341,6 +466,53 @@ def test_a_post_only_order_that_its_own_move_ended_would_have_taken(leg: bool) -
     assert algo.status is Status.RUNNING
 
 
+# --- a clock that is put back ---
+
+HOUR = 3_600_000
+
+
+def test_a_clock_that_is_put_back_stops_no_move_and_no_news() -> None:
+    world = MarketWorld(now=2 * HOUR)
+    _, algo, order = chasing(world)
+    world.amend(moves(world, algo))
+    world.conduct(algo.id)
+    world.pass_time(-HOUR)
+    world.conduct(algo.id)
+    told = len(world.postings)
+    world.move(5)
+    world.pass_time(1_000)
+    world.conduct(algo.id)
+    assert order.amend is not None
+    assert [each for posting in world.postings[told:] for each in posting.events]
+
+
+def test_a_clock_that_is_put_back_neither_counts_a_refused_move_twice_nor_makes_its_pause_longer() -> None:
+    world = MarketWorld(now=2 * HOUR)
+    _, algo, order = chasing(world)
+    slot = algo.slots[0]
+    world.refuse_amend(moves(world, algo))
+    world.conduct(algo.id)
+    for _ in range(3):
+        world.pass_time(-HOUR // 4)
+        world.conduct(algo.id)
+        assert (slot.tries, order.amend) == (1, None)
+    world.pass_time(BACK_OFF_MS[-1])
+    world.conduct(algo.id)
+    assert order.amend is not None
+
+
+def test_a_move_that_was_refused_while_the_clock_was_put_back_is_counted_once() -> None:
+    world = MarketWorld(now=2 * HOUR)
+    _, algo, _ = chasing(world)
+    slot = algo.slots[0]
+    coid = moves(world, algo)
+    world.pass_time(-HOUR)
+    world.refuse_amend(coid)
+    for _ in range(3):
+        world.conduct(algo.id)
+    assert (slot.tries, slot.resume_at) == (1, world.now + BACK_OFF_MS[0])
+
+
 # --- whatever happens ---
 
 
@@ -349,6 +521,9 @@ ALGOS: dict[str, tuple[str, dict[str, Any]]] = {
     "both exits": ("pms.bracket", {"takeProfit": "60002", "stopLoss": "59990"}),
     "slices": ("pms.twap", {"symbol": SYMBOL, "side": "SELL", "totalSize": "0.05", **SLICES}),
     "passive": ("pms.twap", {"symbol": SYMBOL, "side": "SELL", "totalSize": "0.05", **AT_TOUCH}),
+    "chase": ("pms.chase", REDUCING),
+    "chased leg": ("pms.basket", {"legs": [{**REDUCING, "algo": "chase"}]}),
+    "limit leg": ("pms.basket", {"legs": [RESTING_LIMIT]}),
 }
 
 

@@ -86,6 +86,28 @@ def test_a_turn_that_nobody_uses_is_over_and_holds_nobody_up_for_ever() -> None:
     assert turns.wait_ms("a", now=second + 2) > WINDOW_MS - 2
 
 
+BACK_MS = 3_600_000
+
+
+def test_a_clock_that_is_put_back_makes_nobody_wait_longer_and_gives_nobody_more() -> None:
+    turns = Turns(2)
+    assert moved(turns, "a", BACK_MS)
+    assert moved(turns, "b", BACK_MS)
+    wait = turns.wait_ms("c", now=BACK_MS)
+    assert turns.wait_ms("c", now=0) == wait <= WINDOW_MS + LATE_MS
+    assert not turns.free("d", now=0)
+    assert moved(turns, "c", wait)
+    assert turns.free("d", now=wait)
+
+
+def test_who_waits_behind_many_keeps_his_turn_though_it_is_windows_away() -> None:
+    turns = Turns(1)
+    assert moved(turns, "a", 1_000)
+    waits = [turns.wait_ms(algo, now=1_000) for algo in "bcdef"]
+    assert waits[-1] > 3 * WINDOW_MS
+    assert [turns.wait_ms(algo, now=900) for algo in "bcdef"] == [wait + 100 for wait in waits]
+
+
 def test_what_guards_a_position_waits_behind_no_chase() -> None:
     throttle = Throttle()
     while moved(throttle.of(guards=False), "chase", 0):

@@ -16,6 +16,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.events import AlgoEvent
 from pms.contract.money import decode_object
 from pms.domain.algos.algo import Algo, Status
+from pms.domain.algos.conduct import STOP_BACK_OFF_MS
 from pms.domain.algos.exits import opposite
 
 
@@ -223,6 +224,94 @@ def test_a_stop_that_meets_an_empty_book_again_and_again_never_waits_long() -> N
         world.conduct(algo_id)
     assert len(world.of(algo_id)) == 7
     assert world.spare() == 0
+
+
+def told_of(world: PositionWorld) -> list[tuple[str, str, str]]:
+    """What was journaled of incidents: kind, state, and what is so."""
+    rows = [row for posting in world.postings for row in posting.entry.rows.incidents]
+    return [(row.kind, row.state, row.detail) for row in rows]
+
+
+def refused_again(world: PositionWorld, algo_id: str, why: str) -> Decimal:
+    """The order that lives is refused, and the next one is placed; how much that is for."""
+    (order,) = [each for each in world.of(algo_id) if not each.over]
+    world.refuse(order.row.client_order_id, why)
+    world.conduct(algo_id)
+    world.pass_time(STOP_BACK_OFF_MS[-1])
+    world.conduct(algo_id)
+    (order,) = [each for each in world.of(algo_id) if not each.over]
+    return order.row.quantity
+
+
+LARGE = "-4005: Quantity greater than max quantity."
+
+
+def test_a_stop_that_is_too_large_for_the_exchange_is_halved_told_and_grows_back() -> None:
+    world, algo_id = stopped()
+    at(world, algo_id, "58000")
+    assert refused_again(world, algo_id, LARGE) == D("0.025")
+    assert told_of(world) == []
+    assert refused_again(world, algo_id, LARGE) == D("0.012")
+    assert refused_again(world, algo_id, LARGE) == D("0.006")
+    told = f"trail_stop {algo_id} of alice cannot close 0.05 BTCUSDT: {LARGE}"
+    assert told_of(world) == [("stop_refused", "open", told)]
+    world.restart()
+    for quantity in ("0.006", "0.012", "0.024", "0.008"):
+        (order,) = [each for each in world.of(algo_id) if not each.over]
+        assert order.row.quantity == D(quantity)
+        world.ack(order.row.client_order_id)
+        world.trade(order.row.client_order_id, order.total)
+        world.conduct(algo_id)
+        world.pass_time(STOP_BACK_OFF_MS[-1])
+    world.conduct(algo_id)
+    assert [state for _, state, _ in told_of(world)] == ["open", "resolved"]
+    algo = world.desk.algos.every[algo_id]
+    assert (algo.status, world.holds) == (Status.FINISHED, 0)
+
+
+def test_one_that_no_smaller_order_would_cure_stays_whole_and_is_told_until_it_is_over() -> None:
+    world, algo_id = stopped()
+    at(world, algo_id, "58000")
+    for _ in range(3):
+        assert refused_again(world, algo_id, "-1000: unknown") == D("0.05")
+    world.ask("pms.cancel_algo", None, algoId=algo_id)
+    for _ in range(2):
+        world.conduct(algo_id)
+        for each in world.of(algo_id):
+            if not each.over:
+                world.refuse(each.row.client_order_id, "-1000: unknown")
+    world.conduct(algo_id)
+    assert [(kind, state) for kind, state, _ in told_of(world)] == [
+        ("stop_refused", "open"),
+        ("stop_refused", "resolved"),
+    ]
+
+
+def test_a_clock_that_is_put_back_makes_a_refused_stop_wait_no_longer_than_any() -> None:
+    world, algo_id = stopped()
+    world.pass_time(7_200_000)
+    at(world, algo_id, "58000")
+    (order,) = world.of(algo_id)
+    world.refuse(order.row.client_order_id, LARGE)
+    world.conduct(algo_id)
+    world.pass_time(-3_600_000)
+    world.conduct(algo_id)
+    world.pass_time(STOP_BACK_OFF_MS[-1])
+    world.conduct(algo_id)
+    assert [each.row.quantity for each in world.of(algo_id) if not each.over] == [D("0.025")]
+
+
+def test_one_that_is_paused_is_not_told_of_as_refused() -> None:
+    world, algo_id = stopped()
+    at(world, algo_id, "58000")
+    for _ in range(2):
+        refused_again(world, algo_id, LARGE)
+    world.ask("pms.algo", None, algoId=algo_id, action="pause")
+    for order in world.of(algo_id):
+        if not order.over:
+            world.refuse(order.row.client_order_id, LARGE)
+    world.conduct(algo_id)
+    assert [state for _, state, _ in told_of(world)] == ["open", "resolved"]
 
 
 def test_two_stops_on_one_position_sell_it_once() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from market_world import D
-from twap_world import SLICE_MS, after, algo_of, fill, live, started
+from dataclasses import replace
+
+import pytest
+from market_world import BTC, D
+from position_world import PositionWorld
+from twap_world import SLICE_MS, TWAP, after, algo_of, fill, live, started
 
 from pms.domain.algos.algo import SlotState, Status
 
@@ -199,3 +203,47 @@ def test_reduce_only_is_over_when_there_is_nothing_left_to_reduce() -> None:
     algo = algo_of(world, algo_id)
     assert (algo.status, len(world.of(algo_id))) == (Status.FINISHED, 0)
     assert algo.reason == "there is nothing left to reduce, and 0.05 is not filled"
+
+
+def reducing(net: str, **terms: object) -> tuple[PositionWorld, str]:
+    """A long of 3,000 USDT sold in slices of 120, where the least order is 400 and others hold the rest."""
+    world = PositionWorld()
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(400))
+    world.touch("60000", "60000.1")
+    world.by_hand("BUY", "0.05")
+    world.desk.treasury.net["BTCUSDT"] = D(net)
+    asked = {**TWAP, "side": "SELL", "lots": 25, "duration": 250, "reduceOnly": True, **terms}
+    return world, world.start("pms.twap", **asked).id
+
+
+def run_out(world: PositionWorld, algo_id: str) -> None:
+    """All of its time passes, and what it sends trades."""
+    for _ in range(40):
+        world.conduct(algo_id)
+        fill(world, algo_id)
+        after(world, algo_id, SLICE_MS)
+
+
+@pytest.mark.parametrize("policy", ["catch_up", "skip"])
+def test_slices_that_only_reduce_are_sold_where_the_exchanges_net_is_of_the_other_side(policy: str) -> None:
+    world, algo_id = reducing("-1", onMissed=policy)
+    run_out(world, algo_id)
+    algo = algo_of(world, algo_id)
+    assert (algo.status, algo.reason, algo.filled) == (Status.FINISHED, "filled", D("0.05"))
+    assert all(order.row.quantity * 60_000 >= 400 for order in world.of(algo_id))
+
+
+def test_slices_that_were_found_too_little_wait_for_each_other() -> None:
+    """Too little for two of the least, so that it was planned in lots."""
+    world, algo_id = reducing("-1", totalSize="0.014", lots=7, onMissed="skip")
+    assert [slot.target for slot in algo_of(world, algo_id).slots.values()] == [D("0.002")] * 7
+    run_out(world, algo_id)
+    assert [order.row.quantity for order in world.of(algo_id)] == [D("0.008")]
+    algo = algo_of(world, algo_id)
+    assert (algo.filled, algo.memory["carried"], algo.memory["missed"]) == (D("0.008"), D("0.006"), 0)
+
+
+def test_what_is_too_little_for_two_of_the_least_is_sold_in_lots_while_that_is_possible() -> None:
+    world, algo_id = reducing("1", totalSize="0.014", lots=7)
+    run_out(world, algo_id)
+    assert [order.row.quantity for order in world.of(algo_id)] == [D("0.002")] * 7

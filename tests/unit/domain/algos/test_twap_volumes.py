@@ -9,7 +9,7 @@ from any_order import step, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from market_world import D, MarketWorld
-from twap_world import DAY_MS, MODES, SLICE_MS, TWAP, Judge, after, amend, fill, live
+from twap_world import DAY_MS, MODES, SLICE_MS, TWAP, Judge, after, amend, fill, live, started
 
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Algo, Status
@@ -37,6 +37,36 @@ def test_slices_by_volume_are_as_large_as_their_minutes() -> None:
         fill(world, algo.id)
         world.pass_time(60_000)
     assert (algo.status, algo.filled) == (Status.FINISHED, D("0.05"))
+
+
+@pytest.mark.parametrize("busiest", [0, 4])
+@pytest.mark.parametrize("policy", ["skip", "catch_up"])
+@pytest.mark.parametrize("total", ["0.99", "0.5", "1.2"])
+def test_another_total_leaves_a_busy_minute_its_part(busiest: int, policy: str, total: str) -> None:
+    world = MarketWorld(now=0)
+    world.move(0)
+    found = day_volumes(day(**{f"m{busiest}": 100}).items())
+    assert found is not None
+    world.desk.volumes["BTCUSDT", 3] = found
+    planned = {"totalSize": "0.998", "lots": 10, "duration": 600, "profile": "volume", "onMissed": policy}
+    algo = world.start("pms.twap", **{**TWAP, **planned})
+    sizes = [slot.target for slot in algo.slots.values()]
+    assert max(sizes) == sizes[busiest] > D("0.9")
+    amend(world, algo.id, totalSize=total)
+    assert algo.memory["missed"] == 0
+    assert sum(slot.target for slot in algo.slots.values()) == algo.target == D(total)
+    # None but the one that was planned so is larger than three even slices
+    rest = [slot.target for number, slot in algo.slots.items() if number != busiest]
+    assert max(rest) <= D(total) * 3 / 10 + D("0.001")
+    assert algo.slots[busiest].target <= sizes[busiest]
+
+
+def test_a_total_that_was_raised_and_lowered_again_makes_no_slice_larger_than_the_multiple() -> None:
+    world, algo_id = started(mostCatchUp="1", onMissed="skip")
+    for total in ("0.051", "0.05"):
+        amend(world, algo_id, totalSize=total)
+    algo = world.desk.algos.every[algo_id]
+    assert [slot.target for slot in algo.slots.values()] == [D("0.010")] * 5
 
 
 def test_a_slice_over_several_minutes_has_its_part_of_each() -> None:
@@ -106,6 +136,34 @@ def test_it_takes_its_part_of_what_traded_since_its_start() -> None:
     after(world, algo.id, 2 * SLICE_MS)
     assert (algo.status, algo.filled) == (Status.FINISHED, D("0.020"))
     assert algo.reason == "its time is over, and 0.03 is not filled"
+
+
+def test_one_slice_alone_would_open_before_anything_has_traded() -> None:
+    with pytest.raises(Refusal) as refused:
+        taking_part(lots=1)
+    told = refused.value
+    assert (told.code, told.field, told.limit, told.actual) == (Code.BAD_FIELD, "lots", "2", "1")
+
+
+def test_behind_a_restart_its_last_slice_waits_for_what_traded() -> None:
+    world, algo = taking_part(lots=2, duration=20)
+    world.conduct(algo.id)
+    world.restart()
+    after(world, algo.id, SLICE_MS)
+    assert world.desk.algos.every[algo.id].status is Status.RUNNING
+    heard(world, {MINUTE_MS: "4.1"})
+    world.conduct(algo.id)
+    assert fill(world, algo.id) == D("0.01")
+
+
+def test_what_traded_and_is_never_told_ends_with_its_time() -> None:
+    world, algo = taking_part(lots=2, duration=20)
+    world.conduct(algo.id)
+    world.restart()
+    after(world, algo.id, SLICE_MS)
+    after(world, algo.id, SLICE_MS)
+    algo = world.desk.algos.every[algo.id]
+    assert (algo.status, algo.reason) == (Status.FINISHED, "its time is over, and 0.05 is not filled")
 
 
 def test_a_burst_of_volume_is_followed_by_the_multiple_at_most() -> None:

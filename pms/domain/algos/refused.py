@@ -1,0 +1,118 @@
+"""Orders at market that only reduce and are not taken: smaller where that helps, and an operator is told.
+
+How large the next of a slot may be is kept in the algo's memory, so that no life begins with the whole again.
+It grows back while orders trade, as the house's own does (`unwind_pace`).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from pms.contract.money import plain
+from pms.domain.algos.algo import Algo, Slot
+from pms.domain.algos.children import Turn
+from pms.domain.algos.machine import Plan, Want
+from pms.domain.algos.targets import too_little_by
+from pms.domain.checks import touch
+from pms.domain.incidents import note_incident, note_settled
+from pms.domain.least_order import least_quantity
+from pms.domain.orders import Order
+from pms.domain.unwind_pace import (
+    GROWS_AFTER_MS,
+    SMALLER_HELPS,
+    TOLD_FROM,
+    exchange_code,
+)
+
+REFUSED = "stop_refused"
+"""The incident that tells of a position that an algo cannot close."""
+
+MOST = "orderMost"
+"""Under which name an algo remembers how large a slot's next order may be."""
+
+
+def closes(thing: Order | Want) -> bool:
+    """Whether it closes at market."""
+    reduces = thing.reduce_only if isinstance(thing, Want) else thing.spec.reduce_only
+    return thing.price is None and reduces
+
+
+def most_of(algo: Algo, slot: Slot) -> Decimal | None:
+    """The largest order that the exchange may be asked for in a slot; None while it refused none."""
+    bound = _bounds(algo).get(str(slot.number))
+    return None if bound is None else Decimal(bound["quantity"])
+
+
+def halve(turn: Turn, slot: Slot, order: Order) -> None:
+    """Let the next order be for half of one that was refused, where a smaller one may be taken."""
+    instrument, top = turn.desk.instruments.get(slot.symbol), turn.desk.tops.get(slot.symbol)
+    if exchange_code(order) not in SMALLER_HELPS or instrument is None:
+        return
+    least = least_quantity(instrument, touch(top, slot.side) if top else None, market=True)
+    half = instrument.floor_quantity(order.quantity / 2, market=True)
+    bound = {"quantity": max(half, least), "at": turn.asked.now}
+    turn.algo.memory[MOST] = {**_bounds(turn.algo), str(slot.number): bound}
+
+
+def grow(turn: Turn, slot: Slot) -> None:
+    """An order was taken: the next may be twice as large, once the last refusal is a while ago."""
+    bounds, now = _bounds(turn.algo), turn.asked.now
+    bound = bounds.get(str(slot.number))
+    if bound is None or 0 <= now - int(bound["at"]) < GROWS_AFTER_MS:
+        return
+    doubled = Decimal(bound["quantity"]) * 2
+    kept = {number: each for number, each in bounds.items() if number != str(slot.number)}
+    if doubled < slot.remaining:
+        kept[str(slot.number)] = {"quantity": doubled, "at": now}
+    turn.algo.memory[MOST] = kept
+
+
+def tell_refused(turn: Turn, slot: Slot) -> None:
+    """Tell an operator, once it is more than one refusal in a row.
+
+    What is too little for an order is left, and told by its machine.
+    Trap: what changes with each try must not be told, or each try is an entry more.
+    """
+    if slot.tries < TOLD_FROM or too_little_by(slot.note):
+        return
+    algo, left = turn.algo, plain(slot.remaining)
+    told = f"{algo.kind} {algo.id} of {algo.account} cannot close {left} {slot.symbol}"
+    note_incident(
+        turn.draft,
+        kind=REFUSED,
+        severity="critical",
+        detail=f"{told}: {slot.note or 'its orders end without a trade'}",
+        subject=_subject(algo, slot),
+        evidence={"algoId": algo.id, "slot": slot.number, "left": left, "reason": slot.note},
+    )
+
+
+def settle_refused(turn: Turn, plan: Plan) -> None:
+    """Resolve what was told of slots that are refused no more, and of those that are not tried any more."""
+    algo = turn.algo
+    for row in turn.draft.open_incidents.of_kind(REFUSED):
+        algo_id, _, number = (row.subject or "").partition("/")
+        if algo_id != algo.id or not number.isdecimal():
+            continue
+        how = _over(algo, plan, algo.slots[int(number)])
+        if how is not None:
+            note_settled(turn.draft, kind=REFUSED, subject=row.subject or "", how=how)
+
+
+def _over(algo: Algo, plan: Plan, slot: Slot) -> str | None:
+    """Why a slot is refused no more; None while it is."""
+    if algo.status.over:
+        return "the algo is over"
+    if slot.tries < TOLD_FROM:
+        return "an order of it was taken, or it is tried anew"
+    tried = {*algo.busy, *plan.wants, *plan.kept}
+    return None if slot.number in tried else "it is not tried any more"
+
+
+def _bounds(algo: Algo) -> dict[str, Any]:
+    return dict(algo.memory.get(MOST, {}))
+
+
+def _subject(algo: Algo, slot: Slot) -> str:
+    return f"{algo.id}/{slot.number}"
