@@ -78,6 +78,7 @@ BOUNDS = {
     "AlgoBook._ended": "KEPT_ENDED",
     "AlgoBook._early": "algos of one entry",
     "Turns._given": "`most`",
+    "CatchUp.owed": SYMBOLS,
     "WakeUps._waiting": "orders whose entry was journaled while one push was on its way",
     "Turns._waiting": ALGOS,
     "Algos._due": ALGOS,
