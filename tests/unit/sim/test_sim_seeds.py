@@ -50,19 +50,19 @@ IN_STORMS = {
 """Planted bugs of liquidation, and from which seed on they are looked for: the first 60 find each."""
 
 OF_ALGOS = {
-    "both_exits_live": (59, TERMS),
+    "both_exits_live": (70, TERMS),
     "ended_still_places": (11, END),
     "fees_not_counted": (2, COUNTED),
     "fills_not_counted": (2, BOUND),
     "held_goes_on": (58, TERMS),
     "layer_armed_twice": (16, TERMS),
     "outage_made_up_at_once": (2, TERMS),
-    "past_volume_counted": (107, TERMS),
+    "past_volume_counted": (113, TERMS),
     "sequence_at_once": (20, TERMS),
     "slice_too_early": (2, MOMENT),
     "slots_order_forgotten": (35, BOUND),
     "stop_never_fires": (28, "all comes to rest"),
-    "unwound_twice": (20, TERMS),
+    "unwound_twice": (134, TERMS),
 }
 """Planted bugs of algos: from which seed on each is looked for, and what finds it."""
 
