@@ -44,10 +44,14 @@ def _fit(desk: Desk, draft: Draft, orders: Iterable[Order], *, room: Decimal) ->
     for order in orders:
         algo = desk.algos.every.get(order.spec.parent_id or "")
         conducted = algo is not None and not algo.status.over
-        if order.momentary or (conducted and algo is not None and not algo.terms.follows_position):
+        if order.momentary:
             room -= order.leaves
-        elif not (conducted or order.cancel_wanted):
+        elif order.cancel_wanted:
+            continue
+        elif not conducted:
             resting.append(order)
+        elif algo is not None and not algo.terms.follows_position:
+            room -= order.leaves
     beyond = sum((order.leaves for order in resting), ZERO) - room
     for order in sorted(resting, key=_age, reverse=True):
         if beyond <= 0:

@@ -497,9 +497,8 @@ class Engine:
         posting = book(self.desk, trade, fact=seen)
         order = self.order_of(trade.symbol, trade.exchange_order_id, trade.client_order_id)
         if posting is not None:
-            # Beside the order's own row: those of others that no longer fit into the position.
-            others = len(posting.entry.rows.orders) > 1
-            self.outbox.add(posting, (lambda held: self.unwanted(posting, held=held)) if others else None)
+            # Its rows may want others cancelled, which no longer fit into the position.
+            self.outbox.add(posting, lambda held: self.unwanted(posting, held=held))
             if order is not None:
                 self.found(order)
                 self.moved(order)

@@ -84,6 +84,15 @@ def test_behind_a_trade() -> None:
     assert world.due == [world.coid]
 
 
+def test_behind_a_trade_of_an_order_that_nobody_remembers() -> None:
+    world = Holding()
+    row = trade(world.desk, side="SELL", quantity="0.05").entry.rows.orders[0]
+    world.desk.forget_order(world.desk.orders[row.client_order_id])
+    world.engine.book(trade_of(row, 71, trade_id=71, quantity=D("0.05"), price=D(60_000), paid=D(0)))
+    world.outbox.journaled()
+    assert world.due == [world.coid]
+
+
 async def test_behind_a_correction_and_the_algos_of_the_position_are_asked() -> None:
     world = Holding()
     position = world.desk.position("alice", "BTCUSDT").id
