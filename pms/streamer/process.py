@@ -697,7 +697,11 @@ class Streamer:
         except (RedisError, OSError) as error:
             log.warning("repeat_not_answered", request=answer.request_id, error=str(error))
             return
-        forgotten = record is not None and record.decision is None and not len(self._outbox)
+        undecided = record is None or record.decision is None
+        # What is not journaled yet may still be refused: then it was no answer, and is remembered no more.
+        if undecided and (len(self._outbox) or answer.request_id not in self._desk.requests):
+            return
+        forgotten = record is not None and undecided
         if forgotten or answer.state not in {"placing", "amending"}:
             await self._give(recalled(self._desk, answer))
 

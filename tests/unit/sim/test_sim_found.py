@@ -81,6 +81,10 @@ WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
             Fault(2634, "redis_emptied", ms=2500),
         ],
     ),
+    "a repeat is not answered by what is not journaled yet": (
+        500003273,
+        [Fault(540, "queue_twice", "pms:inbox", ms=400), Fault(644, "redis_restarted", ms=60)],
+    ),
     "an order whose amendment Redis forgot is not full by its old total": (
         65007232,
         [Fault(1095, "redis_tail_lost", ms=309)],
