@@ -34,7 +34,11 @@ EARLY_MS = 50
 
 ZERO = Decimal(0)
 OVER = frozenset({"finished", "cancelled", "failed"})
-ENDED = OVER | {"ending"}
+ENDING = "ending"
+ENDED = OVER | {ENDING}
+BY_COMMAND = frozenset({"all orders were cancelled", "cancelled by command"})
+"""Reasons of an end that a cancel gives."""
+
 Place = tuple[str, str, str]
 
 
@@ -104,7 +108,11 @@ class Bounds:
             before = books.tables["algos"].get((algo.id,))
             self._count(END)
             if before is not None and not _follows(before.status, algo.status):
-                self._fail(END, f"{algo.kind} {algo.id} was {before.status} and is {algo.status}", algo.id)
+                if self._sentenced(before):
+                    self._fail(
+                        END, f"{algo.kind} {algo.id} was {before.status} and is {algo.status}", algo.id
+                    )
+                known.ended = None
             known.target = algo.target
             if algo.kind == "basket" and algo.status not in ENDED:
                 self._ruled(known, algo)
@@ -160,6 +168,13 @@ class Bounds:
             self._asked[request_id] = fields
         elif algo_id in self.known:
             self.known[algo_id].asked.amends.append(fields)
+
+    def _sentenced(self, algo: AlgoRow) -> bool:
+        """Whether what ends an algo stands: a trade's entry may tell of a cancel that was decided late."""
+        if algo.status != ENDING or algo.reason not in BY_COMMAND:
+            return True
+        swept = any(account in (None, algo.sub_account_id) for account in self.swept.values())
+        return swept or bool(self.cancelled[algo.id])
 
     def _begun(self, algo: AlgoRow, entry: Entry) -> Known:
         terms = self._asked.get(algo.id, {})
@@ -339,4 +354,4 @@ def slot_in(client_order_id: str) -> int:
 
 def _follows(before: str, after: str) -> bool:
     """Whether an algo may come from one status to another: nothing leads back from an end."""
-    return before == after or before not in ENDED or (before == "ending" and after in OVER)
+    return before == after or before not in ENDED or (before == ENDING and after in OVER)
