@@ -113,8 +113,9 @@ class CatchUp:
                 after = max((row.id for row in page), default=after)
                 if len(page) < TRADES_PAGE:
                     break
-            if take and not waits:
-                self.owed.discard(symbol)
+        # One that the exchange refuses is not read every two seconds for ever: the next pass asks again.
+        if take and not waits:
+            self.owed.discard(symbol)
         return booked
 
     def _prove(self, symbol: str, page: list[UserTrade], *, before: int | None) -> None:

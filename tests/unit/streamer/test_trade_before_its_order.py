@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pms.binance.client import OrderAnswer, UserTrade
-from pms.binance.errors import NotFound
+from pms.binance.errors import NotFound, Refused
 from pms.contract.names import HOUSE
 from pms.domain.custody import open_books
 from pms.domain.desk import Desk
@@ -52,6 +52,7 @@ class Exchange:
     now: int = TRADED + 20_000
     by_number: bool = False
     by_name: bool = False
+    listed: bool = True
     rows: list[UserTrade] = field(default_factory=lambda: [row(TRADE, NUMBER)])
     asked: list[object] = field(default_factory=list)
 
@@ -59,6 +60,8 @@ class Exchange:
         return self.now
 
     async def user_trades(self, *, from_id: int, **_: object) -> list[UserTrade]:
+        if not self.listed:
+            raise Refused("Invalid symbol.", code=-1121)
         return [each for each in self.rows if each.id >= from_id]
 
     async def query_order(
@@ -130,6 +133,19 @@ async def test_it_is_its_owners_as_soon_as_the_order_is_found(way: str) -> None:
     assert books.order.state is State.FILLED
     assert books.proven == TRADE
     assert not books.catch_up.owed
+
+
+async def test_a_symbol_that_is_refused_is_owed_no_more_and_read_by_the_next_pass() -> None:
+    books = Books()
+    await books.catch_up.trades(SYMBOL)
+    assert books.catch_up.owed == {SYMBOL}
+    books.exchange.listed = False
+    await books.catch_up.trades(SYMBOL)
+    assert not books.catch_up.owed
+    assert books.proven < TRADE
+    books.exchange.listed = books.exchange.by_number = True
+    await books.catch_up.trades(SYMBOL)
+    assert books.held(ALICE) == SPEC.quantity
 
 
 async def test_what_our_id_finds_needs_no_second_look() -> None:
