@@ -81,6 +81,10 @@ WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
             Fault(2634, "redis_emptied", ms=2500),
         ],
     ),
+    "a cancel of all that was decided too late takes no scalper with it": (
+        500003048,
+        [Fault(2922, "ws_lost", "private", ms=2000), Fault(3276, "paused", "streamer", ms=5500)],
+    ),
     "a repeat is not answered by what is not journaled yet": (
         500003273,
         [Fault(540, "queue_twice", "pms:inbox", ms=400), Fault(644, "redis_restarted", ms=60)],

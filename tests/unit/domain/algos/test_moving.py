@@ -349,6 +349,18 @@ def test_without_a_price_it_cannot_shrink_and_is_cancelled() -> None:
     assert order.cancel_wanted
 
 
+def test_a_chase_that_is_being_cancelled_takes_no_room_from_what_she_lets_rest() -> None:
+    world = held()
+    hers = {"type": "LIMIT", "price": "62000", "reduceOnly": True}
+    target = world.desk.orders[world.by_hand("SELL", "0.02", **hers) or ""]
+    world, algo, order = chasing(world, side="SELL", reduceOnly=True, quantity="0.03")
+    world.ask("pms.algo", None, algoId=algo.id, action="cancel")
+    world.conduct(algo.id)
+    assert order.cancel_wanted
+    world.by_hand("SELL", "0.01")
+    assert not target.cancel_wanted
+
+
 def test_what_she_lets_rest_gives_way_to_a_chase_and_a_take_profit_to_her() -> None:
     """Of what only reduces and no longer fits: an algo's order is its algo's to make smaller."""
     world = held()
