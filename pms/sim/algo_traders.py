@@ -29,11 +29,8 @@ STOPS = frozenset({"callbackPct", "stopLoss"})
 """Whoever has none of these may have nothing to do as long as another order closes all of his position."""
 
 PRICES = ("price", "takeProfit", "stopLoss", "activationPrice")
-BPS = 10_000
-BEYOND_BP, PUSH_S = 30, 0.5
+BEYOND_LEVELS, PUSH_S = 60, 0.5
 """Further than any callback of these worlds, and long enough to be heard of."""
-
-ZERO = Decimal(0)
 
 
 class Patience:
@@ -214,9 +211,11 @@ class AlgoTraders:
 
     async def _push(self, symbol: str, prices: Sequence[Decimal], *, sign: int) -> None:
         """Let the market go up, or down, through all that an algo may wait for."""
-        middle = self._exchange.middle(symbol)
-        furthest = max([ZERO, *(sign * (price - middle) * BPS / middle for price in prices)])
-        await self._exchange.shake(symbol, bp=sign * (int(furthest) + BEYOND_BP), moves=1, thin=False)
+        middle, spacing = self._exchange.middle(symbol), self._exchange.spacing(symbol)
+        # In levels, as the market moves: they are whole ticks, so that basis points would fall short of a
+        # price that is far away.
+        levels = [int(sign * (price - middle) / spacing) + BEYOND_LEVELS for price in prices]
+        self._exchange.move(symbol, sign * max([BEYOND_LEVELS, *levels]))
         await asyncio.sleep(PUSH_S)
 
     async def _wait(self, errand: Errand, share: float) -> None:

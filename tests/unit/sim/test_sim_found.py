@@ -89,6 +89,10 @@ WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
         500003273,
         [Fault(540, "queue_twice", "pms:inbox", ms=400), Fault(644, "redis_restarted", ms=60)],
     ),
+    "a push reaches an entry that a crash has left far behind": (
+        500004514,
+        [Fault(1854, "killed", "streamer", ms=60)],
+    ),
     "an order whose amendment Redis forgot is not full by its old total": (
         65007232,
         [Fault(1095, "redis_tail_lost", ms=309)],
