@@ -39,6 +39,10 @@ ENDED = OVER | {ENDING}
 BY_COMMAND = frozenset({"all orders were cancelled", "cancelled by command"})
 """Reasons of an end that a cancel gives."""
 
+FIRED = '"fired"'
+"""What a stop remembers once it has begun to close. One whose firing Redis forgot fires anew, for what is
+held then."""
+
 Place = tuple[str, str, str]
 
 
@@ -246,6 +250,8 @@ class Bounds:
             row = books.tables["algos"].get((algo_id,))
             if row is None or row.status not in ENDED:
                 known.ended = None
+            if row is None or FIRED not in row.memory:
+                known.guarded = None
 
     def ended(self, algo_id: str) -> bool:
         """Whether an algo began to end, as the journal has it."""

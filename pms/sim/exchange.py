@@ -170,6 +170,10 @@ class SimExchange:
         """Around which price a symbol is quoted."""
         return self.venue.exchange.markets[name].symbol.price(self._middle[name])
 
+    def quoted(self, name: str, levels: int) -> int:
+        """The price so many levels above the middle, ticks."""
+        return self._middle[name] + levels * max(2, self._middle[name] // 20_000)
+
     def spacing(self, name: str) -> Decimal:
         """How far apart its levels are."""
         return self.venue.exchange.markets[name].symbol.price(max(2, self._middle[name] // 20_000))

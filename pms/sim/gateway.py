@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -125,7 +125,7 @@ class Gateway:
             case "transfer":
                 return await self._move_money(step)
             case _:
-                return await self._trade(step)
+                return await (self._reduce(step) if step.part else self._trade(step))
 
     async def _move_money(self, step: Step) -> dict[str, Any] | None:
         """One of the commands that move money, or what is held back of it."""
@@ -175,6 +175,27 @@ class Gateway:
             return await self._trade(step)
         position = positions[step.target % len(positions)]
         return await self._ask(step, Task.CLOSE, {"positionId": position["id"]})
+
+    async def _reduce(self, step: Step) -> dict[str, Any] | None:
+        """Let an order rest, or trade, that may only reduce: others may close what it is for."""
+        found = [each for each in await self.positions(step.account) if each["symbol"] == step.symbol]
+        if not found:
+            return await self._trade(step)
+        position = found[step.target % len(found)]
+        market = self._exchange.venue.exchange.markets[step.symbol]
+        closing = replace(step, side="SELL" if position["side"] == "LONG" else "BUY")
+        fields = {
+            "subAccountId": step.account,
+            "symbol": step.symbol,
+            "side": closing.side,
+            "positionSide": position["positionSide"],
+            "quantity": Decimal(position["quantity"]) / step.part // market.symbol.step * market.symbol.step,
+            "leverage": LEVERAGE if step.account in EXPOSED else 20,
+            "type": "LIMIT",
+            "price": self._price(closing),
+            "reduceOnly": True,
+        }
+        return await self._ask(step, Task.TRADE, fields)
 
     async def positions(self, account: str) -> list[dict[str, Any]]:
         """An account's positions, as they are shown; none where nothing can be read."""

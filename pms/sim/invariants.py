@@ -22,6 +22,7 @@ from pms.domain.orders import State
 from pms.sim.algos import Bounds
 from pms.sim.books import Fold
 from pms.sim.exchange import SimExchange
+from pms.sim.income import Incomes
 from pms.sim.liquidations import Liquidations
 from pms.sim.redis.commands import Reply
 from pms.sim.redis.keyspace import Stream
@@ -68,6 +69,7 @@ class Invariants:
         self.bounds = Bounds(exchange, self.fail, self._count)
         self.shown = Shown(server, self.fail, self._count)
         self._reducing = Reducing(self.fail, self._count)
+        self.incomes = Incomes(exchange, self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
         #: decided, and lost with the tail of Redis before anything was sent
@@ -132,6 +134,7 @@ class Invariants:
         self._greatest_seq = max(self._greatest_seq, entry.seq)
         for fill in entry.rows.fills:
             self._booked(fill)
+        self.incomes.before(self.journal, entry)
         self._paid(entry)
         for command in entry.rows.commands:
             self.checked["one decision a command"] += 1
@@ -196,11 +199,12 @@ class Invariants:
         return HOUSE if order and order.sub_account_id == HOUSE else self.owner_of(client_order_id)
 
     def _paid(self, entry: Entry) -> None:
-        """What the exchange paid for the entry's trades is what our balances moved."""
+        """What the exchange paid for the entry's trades, or beside them, is what our balances moved."""
         self.checked["money is conserved"] += 1
         moved = sum((line.amount for line in entry.rows.ledger), ZERO)
         paid = sum((fill.venue_realized_pnl - fill.commission for fill in entry.rows.fills), ZERO)
-        if entry.kind != "wallet" and moved != paid:
+        paid += self.incomes.moved(entry)
+        if moved != paid:
             self.fail("money is conserved", f"entry {entry.seq} moved {moved}, the exchange paid {paid}")
 
     def _noted(self, order: OrderRow, before: OrderRow | None) -> None:
@@ -399,6 +403,12 @@ class Invariants:
             if trade.trade_id == trade_id and trade.order_id == order_id:
                 return trade
         return None
+
+    def disturbed(self, symbol: str) -> bool:
+        """Whether somebody else has traded a symbol with the same account."""
+        return any(
+            not trade.client_order_id.startswith("PMS_") for trade in self._exchange.account.trades[symbol]
+        )
 
     def owner_of(self, client_order_id: str) -> str:
         """Whom an order's id names."""

@@ -30,6 +30,11 @@ from pms.streamer.start import load_desk
 ZERO = Decimal(0)
 
 
+@mutant("what may only reduce stays, whatever becomes of its position")
+def left_to_open() -> Sequence[Patch]:
+    return [(booking, "fit_to", lambda *_: None)]
+
+
 # --- sending ---
 
 

@@ -23,6 +23,8 @@ class Mutant:
     """It shows only where somebody is liquidated: it is looked for in stormy worlds alone."""
     algos: bool = False
     """It shows only where algos run."""
+    hands: bool = False
+    """It shows only where others trade with the same account, or the exchange acts of its own accord."""
     only: str | None = None
     """It shows only under faults that begin so, and seldom enough to be looked for under no others."""
 
@@ -54,12 +56,12 @@ MUTANTS: list[Mutant] = []
 
 
 def mutant(
-    what: str, *, storms: bool = False, algos: bool = False, only: str | None = None
+    what: str, *, storms: bool = False, algos: bool = False, hands: bool = False, only: str | None = None
 ) -> Callable[[Callable[[], Sequence[Patch]]], Callable[[], Sequence[Patch]]]:
     """Enter a bug under its function's name."""
 
     def enter(patches: Callable[[], Sequence[Patch]]) -> Callable[[], Sequence[Patch]]:
-        MUTANTS.append(Mutant(patches.__name__, what, patches, storms, algos, only))
+        MUTANTS.append(Mutant(patches.__name__, what, patches, storms, algos, hands, only))
         return patches
 
     return enter

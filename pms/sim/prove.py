@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import count, islice
 from typing import Any
 
-from pms.sim import algo_mutants, mutants, storm_mutants
+from pms.sim import algo_mutants, hands, hands_mutants, mutants, storm_mutants
 from pms.sim.campaign import cores
 from pms.sim.errands import works
 from pms.sim.planting import MUTANTS
@@ -17,7 +17,7 @@ from pms.sim.run import run
 from pms.sim.timeline import logs
 
 MOST_SEEDS = 2000
-ENTERED = (mutants, storm_mutants, algo_mutants)
+ENTERED = (mutants, storm_mutants, algo_mutants, hands_mutants)
 """Where bugs are entered: by being imported."""
 
 
@@ -47,7 +47,11 @@ def find(name: str, *, first: int = 0, most: int = MOST_SEEDS) -> Proof:
     """Plant one bug and run seeds until it is found."""
     mutant = next(each for each in MUTANTS if each.name == name)
     with logs(None), mutant.planted():
-        seeds = (seed for seed in count(first) if works(seed) or not mutant.algos)
+        seeds = (
+            seed
+            for seed in count(first)
+            if (works(seed) or not mutant.algos) and (hands.draw(seed) or not mutant.hands)
+        )
         for tried, seed in enumerate(islice(seeds, most), start=1):
             violation = run(seed, storms=mutant.storms or None, only=mutant.only).violation
             if violation is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pms.contract.names import Task
-from pms.sim import errands, faults, settled, standing, storm, workload
+from pms.sim import errands, faults, hands, settled, standing, storm, workload
 from pms.sim.algo_scene import Errand
 from pms.sim.algo_traders import AlgoTraders
 from pms.sim.faults import Fault
@@ -69,7 +69,7 @@ def run(
     if wishes and plan is None:
         faulty = errands.retarget(seed, faulty)
     spare = faults.reserves(seed, only=only) if plan is None else []
-    world = World(seed, note=note or _nobody, storm=weather, algos=bool(wishes))
+    world = World(seed, note=note or _nobody, storm=weather, algos=bool(wishes), hands=hands.draw(seed))
     invariants = Invariants(world.server, world.exchange, world.opening, now=lambda: world.loop.now)
     ticks = Ticks(invariants)
     world.before_tick, world.after_tick = ticks.before, ticks.after

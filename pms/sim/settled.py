@@ -25,6 +25,7 @@ from pms.sim import algos_settled, tasks_settled
 from pms.sim.books import Fold
 from pms.sim.gateway import Asked, Gateway
 from pms.sim.invariants import WORDS, Invariants
+from pms.sim.opening import BEGAN_MS
 from pms.sim.world import World
 from pms.streamer.process import Streamer
 
@@ -80,6 +81,7 @@ def check(world: World, invariants: Invariants) -> None:
     _fills(world, invariants)
     _sums(world, invariants)
     _own_money(invariants)
+    invariants.incomes.settled(invariants.journal, since=BEGAN_MS)
     _memory(desk, invariants)
     algos_settled.check(world, invariants, desk)
     tasks_settled.check(invariants)
@@ -180,7 +182,7 @@ def _own_money(invariants: Invariants) -> None:
             worth = taken.quantity * taken.price
             computed[taken.sub_account_id] = computed.get(taken.sub_account_id, ZERO) + worth
     for line in tables["ledger"].values():
-        if line.reason in ("OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW", "INSURANCE"):
+        if line.reason in ("OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW", "INSURANCE", "FUNDING"):
             computed[line.sub_account_id] = computed.get(line.sub_account_id, ZERO) + line.amount
     for fill in tables["fills"].values():
         signed = fill.quantity if fill.side == "BUY" else -fill.quantity

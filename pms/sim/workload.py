@@ -38,6 +38,10 @@ _REST: tuple[tuple[Kind, int], ...] = (
     ("transfer", 1),
 )
 _TTLS = (5000, 5000, 3000, 1500, 600)
+_RESTING = ("near", "far")
+REDUCING = 0.35
+"""How many of the orders that may rest only reduce, in every other seed."""
+_PARTS = (1, 1, 2, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Step:
     door: Door
     target: int
     """Which earlier order a cancel or repeat is about, counted back from this step."""
+    part: int = 0
+    """Where something is held: an order that only reduces, for one part of so many of it; 0: a plain one."""
 
 
 def draw(seed: int, *, exposed: Sequence[str] = ()) -> list[Step]:
@@ -67,6 +73,8 @@ def draw(seed: int, *, exposed: Sequence[str] = ()) -> list[Step]:
     lists = rng.random() < 0.25
     times = sorted(BEGIN_MS + rng.randrange(LENGTH_MS) for _ in kinds)
     rng.shuffle(kinds)
+    reducing = Random(f"{seed}:reducing")
+    share = REDUCING if reducing.random() < 0.5 else 0.0
     return [
         Step(
             number=number,
@@ -80,6 +88,7 @@ def draw(seed: int, *, exposed: Sequence[str] = ()) -> list[Step]:
             ttl_ms=rng.choice(_TTLS),
             door=_door(rng, lists=lists),
             target=rng.randrange(1, 12),
+            part=reducing.choice(_PARTS) if kind in _RESTING and reducing.random() < share else 0,
         )
         for number, (at_ms, kind) in enumerate(zip(times, kinds, strict=True))
     ]

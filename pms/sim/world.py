@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from pms.sim.algo_scene import OWN
 from pms.sim.books import Books
 from pms.sim.exchange import KEY, SECRET, SYMBOLS, SimExchange
 from pms.sim.gateway import Gateway
+from pms.sim.hands import Act, Hands
 from pms.sim.http import Session
 from pms.sim.loop import Loop, Process
 from pms.sim.network import Network
@@ -63,11 +64,18 @@ class World:
     """Everything of one seed."""
 
     def __init__(
-        self, seed: int, *, note: Callable[[str, str], None], storm: Storm | None = None, algos: bool = False
+        self,
+        seed: int,
+        *,
+        note: Callable[[str, str], None],
+        storm: Storm | None = None,
+        algos: bool = False,
+        hands: Sequence[Act] = (),
     ) -> None:
         self.seed = seed
         self.storm = storm
         self.algos = algos
+        self.hands = hands
         self.opening = opening(storm, OWN if algos else ())
         self.note = note
         self.settings = settings()
@@ -204,6 +212,7 @@ class World:
             group.create_task(self.exchange.trade_on())
             if self.storm is not None:
                 group.create_task(self._rage(self.storm))
+            group.create_task(Hands(self.exchange, self.note).play(self.hands))
 
     async def _rage(self, storm: Storm) -> None:
         """Let the shocks of a storm come, each at its time."""

@@ -69,7 +69,8 @@ class FundingReader:
             waited = over and due is not None and due + GRACE_MS <= now
             if everything or due is None or waited or symbol in self._hardly_over:
                 await self._tried(symbol, now)
-            if not over or self._listed(symbol, due or 0, now):
+            # Hardly over, nothing was read yet: books that have just begun would pass for funded.
+            if not over or (waited and self._listed(symbol, due or 0, now)):
                 self.next_at[symbol] = upcoming.get(symbol, 0)
 
     def _due(self, symbols: list[str], now: int) -> bool:

@@ -20,7 +20,7 @@ from pms.contract.names import HOUSE
 from pms.domain.booking import Trade, book
 from pms.domain.custody import open_books
 from pms.domain.desk import Desk
-from pms.domain.treasury import INCOME
+from pms.domain.treasury import INCOME, funding_name
 from pms.streamer import income as reading
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.funding import GRACE_MS, MISSING_AFTER_MS, FundingReader
@@ -155,6 +155,24 @@ async def test_a_funding_is_allotted_after_its_grace_and_only_once(both: Both) -
     seq = both.desk.last_seq
     await reader.poll(everything=True)
     assert both.desk.last_seq == seq
+
+
+async def test_a_funding_right_behind_the_books_beginning_is_no_later_than_others(both: Both) -> None:
+    both.desk.instruments |= parse_instruments(await both.client.exchange_info())
+    reader, venue = FundingReader(both.engine, both.client, lambda: True), both.venue.venue
+    both.hold(1, "2")
+    # Books that never funded the symbol begin at the moment of the first reading.
+    del both.desk.treasury.progress[funding_name("BTCUSDT")]
+    venue.fundings.set("BTCUSDT", D("0.0001"), in_ms=1000)
+    await reader.poll()
+    at = both.fund("0.0001")
+    venue.fundings.set("BTCUSDT", D("0.0001"), in_ms=3_600_000)
+    both.ahead_ms = 2000
+    await reader.poll()
+    assert both.desk.treasury.funded_until("BTCUSDT") < at
+    both.ahead_ms += GRACE_MS
+    await reader.poll()
+    assert both.desk.treasury.funded_until("BTCUSDT") == at
 
 
 async def test_fundings_that_were_missed_are_read_in_their_order(both: Both) -> None:
