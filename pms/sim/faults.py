@@ -169,7 +169,8 @@ KINDS: dict[str, tuple[Draw, float]] = {
 }
 """Every kind of fault: how it is drawn, and how often."""
 
-_RESERVES = ("ws_cut", "market_cut", "killed", "paused", "listen_key_expired")
+_SURE = "listen_key_expired"
+_RESERVES = ("ws_cut", "market_cut", "killed", "paused", _SURE)
 
 
 def draw(seed: int, *, only: str | None = None, shaken: Sequence[int] = ()) -> list[Fault]:
@@ -199,7 +200,8 @@ def draw(seed: int, *, only: str | None = None, shaken: Sequence[int] = ()) -> l
 
 
 def reserves(seed: int, *, only: str | None = None) -> list[Fault]:
-    """Faults that need no message to hit, for a seed whose rules met too few."""
+    """Faults that need no message to hit, for a seed whose rules met too few; the last of them always do."""
     rng = Random(f"{seed}:reserves")
     kinds = [kind for kind in _RESERVES if only is None or kind.startswith(only)] or list(_RESERVES[2:4])
-    return [KINDS[kind][0](rng, kind, RESERVES_MS) for kind in rng.choices(kinds, k=2 * LEAST)]
+    chosen = rng.choices(kinds, k=2 * LEAST) + [_SURE] * LEAST * (only is None)
+    return [KINDS[kind][0](rng, kind, RESERVES_MS) for kind in chosen]

@@ -17,7 +17,7 @@ from pms.sim.redis.server import Words
 from pms.sim.world import World
 
 LEASE_S = 6.2
-MAKE_UP_EVERY_S = 0.09
+MAKE_UP_EVERY_S = 0.06
 FORGETFUL_MS = 14_000
 _PUSHES = (b"LPUSH", b"RPUSH")
 _SLOWS_ANSWERS = ("redis_", "queue_", "killed", "paused", "postgres", "commit")
