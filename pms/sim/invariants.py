@@ -22,6 +22,7 @@ from pms.domain.orders import State
 from pms.sim.algos import Bounds
 from pms.sim.books import Fold
 from pms.sim.exchange import SimExchange
+from pms.sim.halts import Halts
 from pms.sim.income import Incomes
 from pms.sim.liquidations import Liquidations
 from pms.sim.redis.commands import Reply
@@ -69,6 +70,7 @@ class Invariants:
         self.bounds = Bounds(exchange, self.fail, self._count)
         self.shown = Shown(server, self.fail, self._count)
         self._reducing = Reducing(self.fail, self._count)
+        self.halts = Halts(self.fail, self._count)
         self.incomes = Incomes(exchange, self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
@@ -295,7 +297,11 @@ class Invariants:
                 self.shown.written(self.journal, key)
 
     def _permitted(self, coid: str) -> None:
-        """A right is of the present epoch, and in time."""
+        """A right is of the present epoch, in time, and of nobody who is halted."""
+        order_id = coid.partition("~")[0]
+        meant, row = self.admitted.get(order_id), self.journal.tables["orders"].get((order_id,))
+        if meant is not None:
+            self.halts.permitted(meant, row.sub_account_id if row else meant.sub_account_id)
         keys = self._server.keys
         order: dict[bytes, bytes] = keys.of_kind(names.order_key(coid).encode(), dict) or {}
         epoch: dict[bytes, bytes] = keys.of_kind(names.EPOCH.encode(), dict) or {}
@@ -368,6 +374,7 @@ class Invariants:
         self.given_back |= taken - self._taken()
         self._decided = {row.request_id: row for row in self.journal.tables["commands"].values()}
         self.bounds.forgotten(self.journal)
+        self.halts.forgotten(self.journal)
         for written, name in ((self._decisions, b"decision"), (self._results, b"result")):
             for key in list(written):
                 fields_now = self._server.keys.of_kind(key, dict) or {}

@@ -38,6 +38,16 @@ def left_to_open() -> Sequence[Patch]:
 # --- sending ---
 
 
+@mutant("the send right looks at no halt")
+def halts_not_looked_at() -> Sequence[Patch]:
+    return script("take_right", "return 'halted'", "break")
+
+
+@mutant("the send right looks at the halt of the account, and not at that of everything")
+def halt_of_all_ignored() -> Sequence[Patch]:
+    return script("take_right", "if halt and not (", "if halt and key ~= KEYS[4] and not (")
+
+
 @mutant("a placement whose outcome is unknown is sent again")
 def double_send() -> Sequence[Patch]:
     send = client.ExchangeClient.send

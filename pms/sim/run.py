@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pms.contract.names import Task
-from pms.sim import errands, faults, hands, settled, standing, storm, workload
+from pms.sim import errands, faults, halts, hands, settled, standing, storm, workload
 from pms.sim.algo_scene import Errand
 from pms.sim.algo_traders import AlgoTraders
 from pms.sim.faults import Fault
@@ -77,8 +77,9 @@ def run(
     injector = Injector(world, invariants, faulty, spare)
     if started is not None:
         started(world)
+    wanted = Wanted(steps, wishes, halts.draw(seed, exposed=exposed))
     try:
-        world.loop.run(_play(world, invariants, injector, steps, wishes), until=BOUND_S + 5)
+        world.loop.run(_play(world, invariants, injector, wanted), until=BOUND_S + 5)
     except _Stopped:
         pass
     except TimeoutError as error:
@@ -99,6 +100,15 @@ def run(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What people want of a world: single commands, algos, and that trading is halted."""
+
+    steps: list[workload.Step]
+    errands: list[Errand]
+    halts: list[halts.Wish]
+
+
 class _Stopped(Exception):
     """A violation was found: nothing that follows matters."""
 
@@ -107,12 +117,11 @@ async def _play(
     world: World,
     invariants: Invariants,
     injector: Injector,
-    steps: list[workload.Step],
-    wishes: list[Errand],
+    wanted: Wanted,
 ) -> None:
     loop = asyncio.get_running_loop()
     exchange = loop.create_task(world.run_exchange())
-    world.start_all(lists=any(step.door == "list" for step in steps))
+    world.start_all(lists=any(step.door == "list" for step in wanted.steps))
     traders = AlgoTraders(
         world.gateway,
         world.exchange,
@@ -122,8 +131,9 @@ async def _play(
         away=lambda: not world.server.up,
     )
     playing = [
-        loop.create_task(world.gateway.play(steps)),
-        loop.create_task(traders.play(wishes)),
+        loop.create_task(world.gateway.play(wanted.steps)),
+        loop.create_task(traders.play(wanted.errands)),
+        loop.create_task(invariants.halts.play(wanted.halts, world.gateway)),
     ]
     calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
     quiet_since: float | None = None

@@ -32,6 +32,8 @@ QUICK = {
     "absent_once_is_proof": 340,
     "commission_forgotten": 0,
     "double_send": 0,
+    "halt_of_all_ignored": 60,
+    "halts_not_looked_at": 60,
     "left_to_open": 0,
     "lost_is_unsent": 0,
     "netting_forgotten": 0,
