@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from decimal import Decimal
 from uuid import uuid4
 
 import click
@@ -13,15 +11,13 @@ from redis.exceptions import RedisError
 
 from pms.binance.alone import Alone
 from pms.binance.client import ExchangeClient, open_session
-from pms.binance.errors import ExchangeError
-from pms.binance.instruments import parse_instruments
 from pms.bus.connection import connect
 from pms.bus.requests import Requests
 from pms.cli.halt import me
 from pms.cli.session import Failed
 from pms.config import Settings, load_settings
 from pms.contract.names import Task
-from pms.flows.panic import Panic, cancel_everything, flatten
+from pms.flows.panic import Panic, stop_everything
 
 HALT_WITHIN_S = 2.0
 
@@ -71,14 +67,7 @@ async def _panic(settings: Settings, *, flat: bool, reason: str) -> bool:
     )
     deps = Panic(client=client, sleep=asyncio.sleep, new_id=lambda: uuid4().hex[:24], say=click.echo)
     try:
-        await _learn_time(client)
-        gone = await cancel_everything(deps, settings.symbol_list)
-        click.echo("no order is open" if gone else "orders may still be open")
-        if not flat:
-            return gone
-        closed = await flatten(deps, await _largest(client))
-        click.echo("nothing is held" if closed else "positions are still held")
-        return gone and closed
+        return await stop_everything(deps, settings.symbol_list, flat=flat)
     finally:
         await session.close()
 
@@ -104,25 +93,3 @@ async def _halt(settings: Settings, *, reason: str) -> None:
         click.echo("trading is halted (`pms resume --reason …` lifts it)")
     finally:
         await redis.aclose()
-
-
-async def _learn_time(client: ExchangeClient) -> None:
-    try:
-        await client.sync_time()
-    except ExchangeError as error:
-        click.echo(f"the exchange's clock was not learnt ({error}); ours must do")
-
-
-async def _largest(client: ExchangeClient) -> Callable[[str], Decimal]:
-    """The most that one market order may carry, by symbol; nothing limits where it cannot be learnt."""
-    try:
-        instruments = parse_instruments(await client.exchange_info())
-    except ExchangeError as error:
-        click.echo(f"the symbols' limits were not learnt ({error}); whole positions are sent")
-        instruments = {}
-
-    def largest(symbol: str) -> Decimal:
-        known = instruments.get(symbol)
-        return known.market_max_quantity if known else Decimal(0)
-
-    return largest

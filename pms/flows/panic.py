@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 
 from pms.binance.client import ExchangeClient, PlaceOrder, PositionRisk
 from pms.binance.errors import ExchangeError, NotFound, Refused, Throttled
+from pms.binance.instruments import parse_instruments
 from pms.contract.money import plain
 
 T = TypeVar("T")
@@ -44,6 +45,36 @@ class Panic:
     sleep: Callable[[float], Awaitable[None]]
     new_id: Callable[[], str]
     say: Callable[[str], None]
+
+
+async def stop_everything(deps: Panic, known: Collection[str], *, flat: bool) -> bool:
+    """Cancel all orders and, if wished, close all positions; True once the exchange has none left."""
+    try:
+        await deps.client.sync_time()
+    except ExchangeError as error:
+        deps.say(f"the exchange's clock was not learnt ({error}); ours must do")
+    gone = await cancel_everything(deps, known)
+    deps.say("no order is open" if gone else "orders may still be open")
+    if not flat:
+        return gone
+    closed = await flatten(deps, await _largest(deps))
+    deps.say("nothing is held" if closed else "positions are still held")
+    return gone and closed
+
+
+async def _largest(deps: Panic) -> Callable[[str], Decimal]:
+    """The most that one market order may carry, by symbol; nothing limits where it cannot be learnt."""
+    try:
+        instruments = parse_instruments(await deps.client.exchange_info())
+    except ExchangeError as error:
+        deps.say(f"the symbols' limits were not learnt ({error}); whole positions are sent")
+        instruments = {}
+
+    def largest(symbol: str) -> Decimal:
+        known = instruments.get(symbol)
+        return known.market_max_quantity if known else Decimal(0)
+
+    return largest
 
 
 async def cancel_everything(deps: Panic, known: Collection[str]) -> bool:

@@ -75,12 +75,24 @@ class Halts:
             words = {**scope, "actor": "an operator", "reason": "to see that it holds"}
             answer = await gateway.insist(Task.HALT, {**words, "mode": wish.mode})
             if answer["success"]:
-                self._modes[wish.scope] = wish.mode
+                self.begin(wish.scope, wish.mode)
             await asyncio.sleep(wish.lasts_ms / 1000)
-            self._modes.pop(wish.scope, None)
+            self.end(wish.scope)
             await gateway.insist(Task.RESUME, words)
         finally:
             gateway.waiting -= 1
+
+    def begin(self, scope: str, mode: str) -> None:
+        """Somebody knows that a scope is halted."""
+        self._modes[scope] = mode
+
+    def end(self, scope: str) -> None:
+        """He is about to lift it."""
+        self._modes.pop(scope, None)
+
+    def stands(self, scope: str) -> bool:
+        """Whether it still holds, for all that is known."""
+        return scope in self._modes
 
     def permitted(self, order: OrderRow, owner: str) -> None:
         """A right to send is given for an order that is `owner`'s now."""

@@ -19,6 +19,7 @@ from pms.contract.names import HOUSE
 from pms.db.upsert import Contradiction
 from pms.domain.algos.clearing import MAKES_WAY
 from pms.domain.orders import State
+from pms.flows.panic import PREFIX as PANICKED
 from pms.sim.algos import Bounds
 from pms.sim.books import Fold
 from pms.sim.exchange import SimExchange
@@ -329,6 +330,8 @@ class Invariants:
         if not amended and asked.method != PLACE[0]:
             return
         coid, stamp = fields["origClientOrderId" if amended else "newClientOrderId"], fields["timestamp"]
+        if coid.startswith(PANICKED):
+            return
         if given.status != 200:
             if b"-1021" in given.body or b"-5028" in given.body:
                 self._refused_stamps.add((coid, stamp))

@@ -23,6 +23,7 @@ from pms.domain.orders import Order, Refused, Seen, State
 from pms.domain.position_sides import side_for
 from pms.domain.positions import Position
 from pms.domain.sub_accounts import SubAccount
+from pms.flows import panic
 from pms.sim.planting import Patch, mutant, script
 from pms.streamer import attention, engine, process
 from pms.streamer.start import load_desk
@@ -33,6 +34,14 @@ ZERO = Decimal(0)
 @mutant("what may only reduce stays, whatever becomes of its position")
 def left_to_open() -> Sequence[Patch]:
     return [(booking, "fit_to", lambda *_: None)]
+
+
+@mutant("panic takes what it sent for done")
+def panic_believes() -> Sequence[Patch]:
+    async def flatten(*_: Any) -> bool:
+        return True
+
+    return [(panic, "flatten", flatten)]
 
 
 # --- sending ---

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pms.contract.names import Task
-from pms.sim import errands, faults, halts, hands, settled, standing, storm, workload
+from pms.sim import errands, faults, halts, hands, panicking, settled, standing, storm, workload
 from pms.sim.algo_scene import Errand
 from pms.sim.algo_traders import AlgoTraders
 from pms.sim.faults import Fault
 from pms.sim.injector import Injector
 from pms.sim.invariants import Invariants, Violation
+from pms.sim.panicking import Operator
 from pms.sim.ticks import Ticks
 from pms.sim.world import World
 
@@ -68,8 +69,13 @@ def run(
     faulty = list(faults.draw(seed, only=only, shaken=shaken) if plan is None else plan)
     if wishes and plan is None:
         faulty = errands.retarget(seed, faulty)
+    panic = panicking.draw(seed)
+    if panic is not None and plan is None:
+        faulty = panicking.retarget(seed, faulty)
     spare = faults.reserves(seed, only=only) if plan is None else []
-    world = World(seed, note=note or _nobody, storm=weather, algos=bool(wishes), hands=hands.draw(seed))
+    world = World(
+        seed, note=note or _nobody, storm=weather, algos=bool(wishes), hands=() if panic else hands.draw(seed)
+    )
     invariants = Invariants(world.server, world.exchange, world.opening, now=lambda: world.loop.now)
     ticks = Ticks(invariants)
     world.before_tick, world.after_tick = ticks.before, ticks.after
@@ -77,7 +83,7 @@ def run(
     injector = Injector(world, invariants, faulty, spare)
     if started is not None:
         started(world)
-    wanted = Wanted(steps, wishes, halts.draw(seed, exposed=exposed))
+    wanted = Wanted(steps, wishes, [] if panic else halts.draw(seed, exposed=exposed), panic)
     try:
         world.loop.run(_play(world, invariants, injector, wanted), until=BOUND_S + 5)
     except _Stopped:
@@ -102,11 +108,12 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What people want of a world: single commands, algos, and that trading is halted."""
+    """What people want of a world: single commands, algos, and that trading is halted, or all is over."""
 
     steps: list[workload.Step]
     errands: list[Errand]
     halts: list[halts.Wish]
+    panic: panicking.Wish | None
 
 
 class _Stopped(Exception):
@@ -134,6 +141,7 @@ async def _play(
         loop.create_task(world.gateway.play(wanted.steps)),
         loop.create_task(traders.play(wanted.errands)),
         loop.create_task(invariants.halts.play(wanted.halts, world.gateway)),
+        loop.create_task(Operator(world, invariants).play(wanted.panic)),
     ]
     calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
     quiet_since: float | None = None

@@ -37,6 +37,7 @@ QUICK = {
     "left_to_open": 0,
     "lost_is_unsent": 0,
     "netting_forgotten": 0,
+    "panic_believes": 60,
     "trade_lite_booked": 0,
 }
 """Planted bugs, and from which seed on they are looked for; `make prove` looks for all."""

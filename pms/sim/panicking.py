@@ -1,0 +1,148 @@
+"""Panic in one seed: an operator takes everything off the exchange while all else goes on.
+
+Nothing that he does goes through the streamer: he halts at the door and speaks to the exchange alone. Once he
+is told that nothing is left, there is nothing, until he lets trading go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+from redis.exceptions import RedisError
+
+from pms.binance.alone import Alone
+from pms.binance.client import ExchangeClient
+from pms.bus.requests import Requests
+from pms.contract.names import EVERYTHING, Task
+from pms.flows.panic import Panic, stop_everything
+from pms.sim.exchange import KEY, SECRET, SYMBOLS
+from pms.sim.faults import Fault
+from pms.sim.invariants import Invariants
+from pms.sim.loop import Process
+
+if TYPE_CHECKING:
+    from pms.sim.world import World
+
+SHARE = 0.06
+BEGIN_MS, LENGTH_MS = 900, 2500
+NAME = "operator"
+TARGETED = 0.4
+"""So many of the faults at the exchange's door befall him."""
+HALT_WITHIN_S, LOOKS_S = 2.0, 0.5
+TRIES = 4
+NOTHING_LEFT = "panic leaves nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One panic."""
+
+    at_ms: int
+    flat: bool
+    stays_ms: int
+
+
+def draw(seed: int) -> Wish | None:
+    """The panic of a seed; none in nearly all."""
+    rng = Random(f"{seed}:panic")
+    if rng.random() >= SHARE:
+        return None
+    return Wish(
+        BEGIN_MS + rng.randrange(LENGTH_MS), flat=rng.random() < 0.7, stays_ms=rng.choice((300, 2000, 4000))
+    )
+
+
+def retarget(seed: int, plan: list[Fault]) -> list[Fault]:
+    """Let some of what goes wrong at the exchange's door befall the operator's requests."""
+    rng = Random(f"{seed}:panicked")
+    return [
+        replace(fault, target=NAME, word="")
+        if fault.kind.startswith("rest_") and rng.random() < TARGETED
+        else fault
+        for fault in plan
+    ]
+
+
+class Operator:
+    """Plays a panic, and looks at what it leaves."""
+
+    def __init__(self, world: World, invariants: Invariants) -> None:
+        self._world, self._invariants = world, invariants
+        self._process = Process(NAME)
+        world.loop.admit(self._process)
+
+    async def play(self, wish: Wish | None) -> None:
+        """Panic until nothing is left; then let trading go on."""
+        if wish is None:
+            return
+        world, halts = self._world, self._invariants.halts
+        world.gateway.waiting += 1
+        try:
+            await asyncio.sleep(wish.at_ms / 1000)
+            for _ in range(TRIES):
+                gone, halted = await world.loop.run_in(self._process, self._panic(wish))
+                if halted:
+                    halts.begin(EVERYTHING, "HALTED")
+                if gone:
+                    break
+            if gone and halted:
+                self._nothing_left(wish)
+            await asyncio.sleep(wish.stays_ms / 1000)
+            if gone and halted and halts.stands(EVERYTHING):
+                self._nothing_left(wish)
+            halts.end(EVERYTHING)
+            await world.gateway.insist(Task.RESUME, {"actor": NAME, "reason": "it is over"})
+        finally:
+            world.gateway.waiting -= 1
+
+    async def _panic(self, wish: Wish) -> tuple[bool, bool]:
+        """Do what `pms panic` does, as a process of its own; is nothing left, and is trading halted?"""
+        world, process = self._world, self._process
+        halted = await self._halt()
+        client = ExchangeClient(
+            base_url=world.settings.binance_rest_url or "",
+            api_key=SecretStr(KEY),
+            api_secret=SecretStr(SECRET),
+            session=world.session(process),
+            clock_ms=self._clock,
+            budget=Alone(clock_ms=self._clock),
+        )
+        deps = Panic(client=client, sleep=asyncio.sleep, new_id=self._new_id, say=self._say)
+        return await stop_everything(deps, SYMBOLS, flat=wish.flat), halted
+
+    async def _halt(self) -> bool:
+        world = self._world
+        fields = {"requestId": world.new_id(), "reason": "panic", "actor": NAME}
+        requests = Requests(world.redis(self._process, timeout_s=1.0), new_id=world.new_id)
+        try:
+            async with asyncio.timeout(HALT_WITHIN_S):
+                await requests.submit(Task.HALT, fields, door="panic")
+        except (RedisError, TimeoutError):
+            return False
+        return True
+
+    def _nothing_left(self, wish: Wish) -> None:
+        """No order rests and, after flattening, nothing is held; but the house goes on in a storm."""
+        self._invariants.checked[NOTHING_LEFT] += 1
+        account = self._world.exchange.account
+        resting = [each.client_order_id for orders in account.open.values() for each in orders.values()]
+        held = {name: account.position(name).lots for name in SYMBOLS}
+        if self._world.storm is not None:
+            return
+        if resting:
+            self._invariants.fail(NOTHING_LEFT, f"{resting} rest", *resting)
+        if wish.flat and any(held.values()):
+            self._invariants.fail(NOTHING_LEFT, f"{held} is held")
+
+    def _clock(self) -> int:
+        return self._world.now_ms(self._process)
+
+    def _new_id(self) -> str:
+        return self._world.new_id().replace("-", "")[:24]
+
+    def _say(self, text: str) -> None:
+        self._world.note("panic", text)
