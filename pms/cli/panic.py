@@ -7,19 +7,14 @@ import time
 from uuid import uuid4
 
 import click
-from redis.exceptions import RedisError
 
 from pms.binance.alone import Alone
 from pms.binance.client import ExchangeClient, open_session
 from pms.bus.connection import connect
-from pms.bus.requests import Requests
 from pms.cli.halt import me
 from pms.cli.session import Failed
 from pms.config import Settings, load_settings
-from pms.contract.names import Task
-from pms.flows.panic import Panic, stop_everything
-
-HALT_WITHIN_S = 2.0
+from pms.flows.panic import Door, Panic, stop_everything
 
 
 @click.command()
@@ -55,8 +50,8 @@ def _require(settings: Settings, *, flat: bool) -> None:
 
 
 async def _panic(settings: Settings, *, flat: bool, reason: str) -> bool:
-    await _halt(settings, reason=reason)
     session = open_session()
+    redis = settings.redis_url and connect(settings.redis_url, name="pms-panic", timeout_s=1.0, connections=2)
     client = ExchangeClient(
         base_url=settings.binance_rest_url or "",
         api_key=settings.binance_api_key,
@@ -66,30 +61,14 @@ async def _panic(settings: Settings, *, flat: bool, reason: str) -> bool:
         budget=Alone(clock_ms=_now_ms),
     )
     deps = Panic(client=client, sleep=asyncio.sleep, new_id=lambda: uuid4().hex[:24], say=click.echo)
+    door = Door(redis or None, new_id=lambda: str(uuid4()), say=click.echo, actor=me(), reason=reason[:200])
     try:
-        return await stop_everything(deps, settings.symbol_list, flat=flat)
+        return await stop_everything(deps, door, settings.symbol_list, flat=flat)
     finally:
         await session.close()
+        if redis:
+            await redis.aclose()
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-async def _halt(settings: Settings, *, reason: str) -> None:
-    """Halt at the send right, where there is a Redis; the door does it, whoever else hangs."""
-    if settings.redis_url is None:
-        click.secho("no Redis is known: trading is not halted, an engine that lives may send", fg="yellow")
-        return
-    redis = connect(settings.redis_url, name="pms-panic", timeout_s=1.0, connections=2)
-    fields = {"requestId": str(uuid4()), "reason": reason[:200], "actor": me()}
-    try:
-        async with asyncio.timeout(HALT_WITHIN_S):
-            await Requests(redis, new_id=lambda: str(uuid4())).submit(Task.HALT, fields, door="panic")
-    except (RedisError, OSError) as error:
-        told = str(error) or type(error).__name__
-        click.secho(f"Redis does not answer ({told}): trading is not halted", fg="yellow")
-    else:
-        click.echo("trading is halted (`pms resume --reason …` lifts it)")
-    finally:
-        await redis.aclose()

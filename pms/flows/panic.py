@@ -1,5 +1,9 @@
 """Panic: every order off the exchange and, if wished, the net to nothing; straight REST, nothing else.
 
+Trading is halted first, where a Redis answers, and whoever is told that nothing is left is told so of a
+system that is still halted: a Redis that was restarted meanwhile may have forgotten it, one that was away
+may be back, and then all begins anew.
+
 Each step may fail, be lost or happen twice, and none is believed: what counts is what the exchange says
 when it is asked afterwards. Run again, it does only what is left to do.
 
@@ -13,15 +17,21 @@ fills are the house's; the sub-accounts keep what they hold, against the house, 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, TypeVar
 
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
 from pms.binance.client import ExchangeClient, PlaceOrder, PositionRisk
 from pms.binance.errors import ExchangeError, NotFound, Refused, Throttled
 from pms.binance.instruments import parse_instruments
+from pms.bus.requests import Requests
 from pms.contract.money import plain
+from pms.contract.names import HALT, Task
 
 T = TypeVar("T")
 PREFIX: Final = "PANIC-"
@@ -31,6 +41,8 @@ QUIET_S: Final = 2.5
 """Between two looks; longer than the recvWindow of a placement that was on its way."""
 
 MOST_LOOKS: Final = 12
+MOST_ROUNDS: Final = 3
+DOOR_S: Final = 2.0
 RECV_WINDOW_MS: Final = 5000
 LONGEST_WAIT_S: Final = 10.0
 NO_SUCH_SYMBOL: Final = frozenset((-1121, -4141))
@@ -47,8 +59,57 @@ class Panic:
     say: Callable[[str], None]
 
 
-async def stop_everything(deps: Panic, known: Collection[str], *, flat: bool) -> bool:
-    """Cancel all orders and, if wished, close all positions; True once the exchange has none left."""
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where trading is halted, whoever else hangs; `redis` None: nobody knows of one."""
+
+    redis: Redis | None
+    new_id: Callable[[], str]
+    say: Callable[[str], None]
+    actor: str
+    reason: str
+
+    async def halt(self) -> None:
+        """Halt everything at the send right."""
+        if self.redis is None:
+            self.say("no Redis is known: trading is not halted, an engine that lives may send")
+            return
+        fields = {"requestId": self.new_id(), "reason": self.reason, "actor": self.actor}
+        try:
+            async with asyncio.timeout(DOOR_S):
+                await Requests(self.redis, new_id=self.new_id).submit(Task.HALT, fields, door="panic")
+        except (RedisError, OSError) as error:
+            told = str(error) or type(error).__name__
+            self.say(f"Redis does not answer ({told}): trading is not halted")
+        else:
+            self.say("trading is halted (`pms resume --reason …` lifts it)")
+
+    async def open(self) -> bool:
+        """Whether a Redis answers, and trading is not halted there."""
+        if self.redis is None:
+            return False
+        try:
+            async with asyncio.timeout(DOOR_S):
+                return await self.redis.get(HALT) is None
+        except (RedisError, OSError):
+            return False
+
+
+async def stop_everything(deps: Panic, door: Door, known: Collection[str], *, flat: bool) -> bool:
+    """Halt, cancel all orders and, if wished, close all positions; True once the exchange has none left.
+
+    Where trading is found open at the end, all of it once more: whatever was let out meanwhile goes, too.
+    """
+    for _ in range(MOST_ROUNDS):
+        await door.halt()
+        gone = await _stop(deps, known, flat=flat)
+        if not await door.open():
+            return gone
+        deps.say("trading is not halted any more: once more from the beginning")
+    return False
+
+
+async def _stop(deps: Panic, known: Collection[str], *, flat: bool) -> bool:
     try:
         await deps.client.sync_time()
     except ExchangeError as error:

@@ -12,13 +12,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
-from redis.exceptions import RedisError
 
 from pms.binance.alone import Alone
 from pms.binance.client import ExchangeClient
-from pms.bus.requests import Requests
 from pms.contract.names import EVERYTHING, Task
-from pms.flows.panic import Panic, stop_everything
+from pms.flows.panic import Door, Panic, stop_everything
 from pms.sim.exchange import KEY, SECRET, SYMBOLS
 from pms.sim.faults import Fault
 from pms.sim.invariants import Invariants
@@ -32,7 +30,8 @@ BEGIN_MS, LENGTH_MS = 900, 2500
 NAME = "operator"
 TARGETED = 0.4
 """So many of the faults at the exchange's door befall him."""
-HALT_WITHIN_S, LOOKS_S = 2.0, 0.5
+TOLD = "trading is halted"
+"""What he believes as soon as he reads it."""
 TRIES = 4
 NOTHING_LEFT = "panic leaves nothing"
 
@@ -84,25 +83,21 @@ class Operator:
         try:
             await asyncio.sleep(wish.at_ms / 1000)
             for _ in range(TRIES):
-                gone, halted = await world.loop.run_in(self._process, self._panic(wish))
-                if halted:
-                    halts.begin(EVERYTHING, "HALTED")
-                if gone:
+                if gone := await world.loop.run_in(self._process, self._panic(wish)):
                     break
-            if gone and halted:
+            if gone:
                 self._nothing_left(wish)
             await asyncio.sleep(wish.stays_ms / 1000)
-            if gone and halted and halts.stands(EVERYTHING):
+            if gone:
                 self._nothing_left(wish)
             halts.end(EVERYTHING)
             await world.gateway.insist(Task.RESUME, {"actor": NAME, "reason": "it is over"})
         finally:
             world.gateway.waiting -= 1
 
-    async def _panic(self, wish: Wish) -> tuple[bool, bool]:
-        """Do what `pms panic` does, as a process of its own; is nothing left, and is trading halted?"""
+    async def _panic(self, wish: Wish) -> bool:
+        """Do what `pms panic` does, as a process of its own; whether nothing is left."""
         world, process = self._world, self._process
-        halted = await self._halt()
         client = ExchangeClient(
             base_url=world.settings.binance_rest_url or "",
             api_key=SecretStr(KEY),
@@ -112,27 +107,21 @@ class Operator:
             budget=Alone(clock_ms=self._clock),
         )
         deps = Panic(client=client, sleep=asyncio.sleep, new_id=self._new_id, say=self._say)
-        return await stop_everything(deps, SYMBOLS, flat=wish.flat), halted
-
-    async def _halt(self) -> bool:
-        world = self._world
-        fields = {"requestId": world.new_id(), "reason": "panic", "actor": NAME}
-        requests = Requests(world.redis(self._process, timeout_s=1.0), new_id=world.new_id)
-        try:
-            async with asyncio.timeout(HALT_WITHIN_S):
-                await requests.submit(Task.HALT, fields, door="panic")
-        except (RedisError, TimeoutError):
-            return False
-        return True
+        redis = world.redis(process, timeout_s=1.0)
+        door = Door(redis, new_id=world.new_id, say=self._say, actor=NAME, reason="panic")
+        return await stop_everything(deps, door, SYMBOLS, flat=wish.flat)
 
     def _nothing_left(self, wish: Wish) -> None:
-        """No order rests and, after flattening, nothing is held; but the house goes on in a storm."""
+        """No order rests and, after flattening, nothing is held; but the house goes on in a storm.
+
+        Where Redis was away, or forgot the halt once more, trading goes on as well.
+        """
+        if self._world.storm is not None or not self._invariants.halts.stands(EVERYTHING):
+            return
         self._invariants.checked[NOTHING_LEFT] += 1
         account = self._world.exchange.account
         resting = [each.client_order_id for orders in account.open.values() for each in orders.values()]
         held = {name: account.position(name).lots for name in SYMBOLS}
-        if self._world.storm is not None:
-            return
         if resting:
             self._invariants.fail(NOTHING_LEFT, f"{resting} rest", *resting)
         if wish.flat and any(held.values()):
@@ -145,4 +134,6 @@ class Operator:
         return self._world.new_id().replace("-", "")[:24]
 
     def _say(self, text: str) -> None:
+        if text.startswith(TOLD):
+            self._invariants.halts.begin(EVERYTHING, "HALTED")
         self._world.note("panic", text)
