@@ -12,6 +12,7 @@ from pms.contract.names import Task
 from pms.sim.algo_kinds import KINDS
 from pms.sim.algo_scene import GUARDED, Errand, Fields, Scene, Side, opening
 from pms.sim.exchange import SimExchange
+from pms.sim.faults import CALM_MS
 from pms.sim.gateway import Gateway
 
 LOOKS, LOOK_S = 8, 0.15
@@ -164,7 +165,7 @@ class AlgoTraders:
         """
         errand, first = scene.errand, 1 if scene.chance(0.5) else -1
         late, patience = errand.again, Patience()
-        while not self._ended(algo_id):
+        while await self._goes_on(algo_id):
             await self._push(errand.symbol, prices, sign=first)
             if late and not self._ended(algo_id):
                 # Once: what is opened against a resting exit expires it, and too often lets it wait a minute.
@@ -181,9 +182,12 @@ class AlgoTraders:
             group.create_task(self._gateway.insist(Task.ALGO, {**algo, "action": "resume"}))
 
     async def _see_to(self, algo_id: str, lost: int) -> None:
-        """Cancel an algo again whose cancel Redis has forgotten after it was answered."""
-        looks = 0
-        while looks < LOOKS:
+        """Cancel an algo again whose cancel Redis has forgotten after it was answered.
+
+        While PostgreSQL is away all of it can be forgotten: so he looks as long as anything can go wrong.
+        """
+        looks, loop = 0, asyncio.get_running_loop()
+        while looks < LOOKS or loop.time() < CALM_MS / 1000:
             await asyncio.sleep(LOOK_S)
             looks += not self._away()
             if self._lost() > lost:
@@ -197,12 +201,21 @@ class AlgoTraders:
         that would close the same position keeps a basket's unwinding waiting: he takes that back.
         """
         patience = Patience()
-        while not self._ended(algo_id):
+        while await self._goes_on(algo_id):
             await asyncio.sleep(SEE_OUT_S)
             if self._paused(algo_id):
                 await self._gateway.insist(Task.CANCEL_ALGO, {"algoId": algo_id})
             elif KINDS[errand.kind].unwinds and patience.over():
                 await self._take_back(errand)
+
+    async def _goes_on(self, algo_id: str) -> bool:
+        """Whether an algo runs; one that has ended is looked at as long as its end can be forgotten."""
+        loop = asyncio.get_running_loop()
+        while self._ended(algo_id):
+            if loop.time() >= CALM_MS / 1000 and not self._away():
+                return False
+            await asyncio.sleep(LOOK_S)
+        return True
 
     async def _take_back(self, errand: Errand) -> None:
         """Cancel the orders by hand of an account."""

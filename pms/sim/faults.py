@@ -43,6 +43,7 @@ class Fault:
 
 Draw = Callable[[Random, str, int], Fault]
 PLACE, ANY = "POST /fapi/v1/order", ""
+BATCH, AMEND = "POST /fapi/v1/batchOrders", "PUT /fapi/v1/order"
 
 
 def _rest(rng: Random, kind: str, at_ms: int) -> Fault:
@@ -195,6 +196,17 @@ def draw(seed: int, *, only: str | None = None, shaken: Sequence[int] = ()) -> l
         return plan
     return [
         replace(fault, target="urgent") if fault.word == PLACE and rng.random() < HOUSES else fault
+        for fault in plan
+    ]
+
+
+def spread(seed: int, plan: Sequence[Fault]) -> list[Fault]:
+    """Let some of what befalls an order befall a batch or an amendment instead."""
+    rng = Random(f"{seed}:spread")
+    return [
+        replace(fault, word=rng.choice((PLACE, BATCH, AMEND)))
+        if (fault.word, fault.target) == (PLACE, "orders")
+        else fault
         for fault in plan
     ]
 

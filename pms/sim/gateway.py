@@ -24,10 +24,17 @@ from pms.contract import names
 from pms.contract.money import encode_canonical
 from pms.contract.names import Task
 from pms.domain.decisions import client_order_id
-from pms.sim.exchange import SimExchange
+from pms.sim.exchange import SYMBOLS, SimExchange
 from pms.sim.storm import EXPOSED, LEVERAGE, TWO_SIDED
-from pms.sim.workload import HEDGED, Step
+from pms.sim.workload import HEDGED, Kind, Step
 
+_LEGS: tuple[tuple[Kind, str], ...] = (
+    ("near", SYMBOLS[0]),
+    ("market", SYMBOLS[1]),
+    ("far", SYMBOLS[0]),
+    ("ioc", SYMBOLS[1]),
+    ("post", SYMBOLS[1]),
+)
 TRIES = 6
 PAUSE_S = 0.6
 SLACK_S = 0.3
@@ -120,8 +127,14 @@ class Gateway:
             case "cancel":
                 return await self._cancel(step)
             case "cancel_all":
-                fields: dict[str, Any] = {"subAccountId": step.account}
-                return await self._ask(step, Task.CANCEL_ALL, fields)
+                return await self._ask(step, Task.CANCEL_ALL, {"subAccountId": step.account})
+            case "amend":
+                return await self._amend(step)
+            case "batch":
+                return await self._batch(step)
+            case "close_all":
+                fields: dict[str, Any] = {"symbol": step.symbol} if step.number % 2 else {}
+                return await self._ask(step, Task.CLOSE_ALL, {"subAccountId": step.account, **fields})
             case "transfer":
                 return await self._move_money(step)
             case _:
@@ -143,9 +156,12 @@ class Gateway:
                 return await self._ask(step, "pms.leverage", change)
 
     async def _trade(self, step: Step) -> dict[str, Any] | None:
+        return await self._ask(step, Task.TRADE, {"subAccountId": step.account, **self._terms(step)})
+
+    def _terms(self, step: Step) -> dict[str, Any]:
+        """What an order is to be."""
         market = self._exchange.venue.exchange.markets[step.symbol]
         fields: dict[str, Any] = {
-            "subAccountId": step.account,
             "symbol": step.symbol,
             "side": step.side,
             "quantity": market.symbol.quantity(step.lots),
@@ -159,7 +175,34 @@ class Gateway:
             fields["timeInForce"] = "IOC"
         if step.kind == "post":
             fields["timeInForce"] = "GTX"
-        return await self._ask(step, Task.TRADE, fields)
+        return fields
+
+    async def _batch(self, step: Step) -> dict[str, Any] | None:
+        """Several orders under one command, of every kind, in both symbols."""
+        legs = [
+            replace(step, kind=kind, symbol=symbol, away=1 + (step.away + number) % 5)
+            for number, (kind, symbol) in enumerate(_LEGS[: 2 + step.target % 4])
+        ]
+        orders = [self._terms(leg) for leg in legs]
+        return await self._ask(step, Task.BATCH, {"subAccountId": step.account, "orders": orders})
+
+    async def _amend(self, step: Step) -> dict[str, Any] | None:
+        """Other terms for an order that rests, or did: a price, a total, or both."""
+        resting = [each for each in self._orders if each[2].fields.get("type") == "LIMIT"]
+        if step.number % 4:
+            shown = set(self._exchange.resting("PMS_"))
+            resting = [each for each in resting if each[1] in shown] or resting
+        if not resting:
+            return None
+        _, order, first = resting[-min(step.target, len(resting))]
+        symbol, side = first.fields["symbol"], first.fields["side"]
+        fields: dict[str, Any] = {"orderId": order}
+        if step.number % 3:
+            fields["price"] = self._price(replace(step, symbol=symbol, side=side, kind="near"))
+        if step.number % 3 != 1:
+            lot = self._exchange.venue.exchange.markets[symbol].symbol.step
+            fields["quantity"] = max(first.fields["quantity"] * (1 + step.away) // 3 // lot * lot, lot)
+        return await self._ask(step, Task.AMEND, fields)
 
     def _price(self, step: Step) -> Decimal:
         """Near: about the touch, on either side of it; far: where nobody comes soon."""

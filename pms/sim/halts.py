@@ -22,6 +22,7 @@ SHARE = 0.2
 BEGIN_MS, LENGTH_MS = 800, 2600
 LASTS_MS = (150, 500, 1500, 3000)
 HALTED = "nothing is sent under a halt"
+LOOK_S = 0.3
 LIQUIDATION = "LIQUIDATION"
 """Of orders that are never stopped, for they take risk away."""
 
@@ -59,7 +60,11 @@ class Halts:
 
     fail: Callable[..., None]
     checked: Callable[[str], None]
+    books: Callable[[], Fold]
+    #: the fold of the journal
     _modes: dict[str, str] = field(default_factory=dict)
+    _lifted: dict[str, dict[str, str]] = field(default_factory=dict)
+    #: by scope, in whose words
 
     async def play(self, wishes: Sequence[Wish], gateway: Gateway) -> None:
         """Halt and lift all that is wished for, each at its time."""
@@ -77,8 +82,7 @@ class Halts:
             if answer["success"]:
                 self.begin(wish.scope, wish.mode)
             await asyncio.sleep(wish.lasts_ms / 1000)
-            self.end(wish.scope)
-            await gateway.insist(Task.RESUME, words)
+            await self.lift(wish.scope, words, gateway)
         finally:
             gateway.waiting -= 1
 
@@ -86,9 +90,24 @@ class Halts:
         """Somebody knows that a scope is halted."""
         self._modes[scope] = mode
 
-    def end(self, scope: str) -> None:
-        """He is about to lift it."""
+    async def lift(self, scope: str, words: dict[str, str], gateway: Gateway) -> None:
+        """Lift a halt; from now on it is lifted again whenever it is found in force."""
         self._modes.pop(scope, None)
+        self._lifted[scope] = words
+        await gateway.insist(Task.RESUME, words)
+
+    async def keep_lifted(self, gateway: Gateway) -> None:
+        """For ever: lift what was lifted already, and is in force again.
+
+        A Redis that forgot the lifting, or was asked for it in vain, halts: in doubt nothing is sent.
+        """
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for scope, words in list(self._lifted.items()):
+                if _halted(self.books(), scope):
+                    gateway.waiting += 1
+                    await gateway.insist(Task.RESUME, words)
+                    gateway.waiting -= 1
 
     def stands(self, scope: str) -> bool:
         """Whether it still holds, for all that is known."""
@@ -107,5 +126,9 @@ class Halts:
 
     def forgotten(self, books: Fold) -> None:
         """Redis lost its tail: what is in force is what the books still have."""
-        kept = {name for (name,), row in books.tables["halts"].items() if row.mode != "RESUMED"}
-        self._modes = {scope: mode for scope, mode in self._modes.items() if scope in kept}
+        self._modes = {scope: mode for scope, mode in self._modes.items() if _halted(books, scope)}
+
+
+def _halted(books: Fold, scope: str) -> bool:
+    row = books.tables["halts"].get((scope,))
+    return row is not None and row.mode != "RESUMED"

@@ -6,6 +6,7 @@ The exchange's books are ahead of ours by definition, so whatever we journal can
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pms.domain.algos.clearing import MAKES_WAY
 from pms.domain.orders import State
 from pms.flows.panic import PREFIX as PANICKED
 from pms.sim.algos import Bounds
+from pms.sim.amendments import Amendments
 from pms.sim.books import Fold
 from pms.sim.exchange import SimExchange
 from pms.sim.halts import Halts
@@ -37,7 +39,8 @@ from pms.venue.rest.dispatch import Answer, Asked
 ZERO = Decimal(0)
 REQUEST, RIGHT = b"pms:request:", b"pms:right:"
 JOURNAL, EVENTS, RESULT = names.JOURNAL.encode(), names.EVENTS_STREAM.encode(), b"pms:result:"
-PLACE = ("POST", "/fapi/v1/order")
+PLACE, BATCH = "/fapi/v1/order", "/fapi/v1/batchOrders"
+DOORS = frozenset((PLACE, BATCH))
 WORDS = {"FILLED": State.FILLED, "CANCELED": State.CANCELLED, "EXPIRED": State.EXPIRED}
 WORDS |= {"EXPIRED_IN_MATCH": State.EXPIRED, "NEW": State.ACTIVE, "PARTIALLY_FILLED": State.PARTIALLY_FILLED}
 
@@ -71,7 +74,8 @@ class Invariants:
         self.bounds = Bounds(exchange, self.fail, self._count)
         self.shown = Shown(server, self.fail, self._count)
         self._reducing = Reducing(self.fail, self._count)
-        self.halts = Halts(self.fail, self._count)
+        self.amendments = Amendments(exchange, self.fail, self._count)
+        self.halts = Halts(self.fail, self._count, lambda: self.journal)
         self.incomes = Incomes(exchange, self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
@@ -214,6 +218,7 @@ class Invariants:
         """No terminal state without the exchange's evidence, and none is left but for a late fill."""
         self.checked["no end without evidence"] += 1
         coid = order.client_order_id
+        self.amendments.wished(order)
         if before is None:
             self._intend(coid, order)
         state = State(order.state)
@@ -323,21 +328,35 @@ class Invariants:
     # --- the exchange's door ---
 
     def _asked(self, asked: Asked, given: Answer) -> None:
-        if asked.path != PLACE[1]:
+        if asked.path not in DOORS or asked.method not in ("POST", "PUT"):
             return
         fields = dict(parse_qsl(asked.body))
-        amended = asked.method == "PUT"
-        if not amended and asked.method != PLACE[0]:
+        stamp = fields["timestamp"]
+        if asked.path == PLACE:
+            self._asked_one(asked.method, fields, stamp, accepted=given.status == 200, body=given.body)
             return
-        coid, stamp = fields["origClientOrderId" if amended else "newClientOrderId"], fields["timestamp"]
+        elements = json.loads(fields["batchOrders"])
+        whole = given.status == 200
+        answers = json.loads(given.body) if whole else [{}] * len(elements)
+        for element, answer in zip(elements, answers, strict=True):
+            taken, body = whole and "orderId" in answer, json.dumps(answer).encode() if whole else given.body
+            self._asked_one(asked.method, element, stamp, accepted=taken, body=body)
+
+    def _asked_one(
+        self, method: str, fields: dict[str, str], stamp: str, *, accepted: bool, body: bytes
+    ) -> None:
+        """An order, or an amendment of one, came to the exchange."""
+        amended = method == "PUT"
+        coid = fields["origClientOrderId" if amended else "newClientOrderId"]
         if coid.startswith(PANICKED):
             return
-        if given.status != 200:
-            if b"-1021" in given.body or b"-5028" in given.body:
+        if not accepted:
+            if b"-1021" in body or b"-5028" in body:
                 self._refused_stamps.add((coid, stamp))
             return
         if amended:
             self.bounds.accepted(coid)
+            self.amendments.carried_out(coid, Decimal(fields["quantity"]), Decimal(fields["price"]))
             return
         self.checked["one order an intent"] += 1
         self.placed[coid] += 1

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
+from msgspec.structs import replace
+
 import pms.domain.placing as admitting
 import pms.flows.place as placing
 from pms.binance import client, errors
@@ -16,6 +18,7 @@ from pms.binance.frames import decode_user
 from pms.binance.user_messages import TradeLite
 from pms.bus import journal
 from pms.contract.commands import Trade
+from pms.contract.journal import OrderRow
 from pms.contract.names import BOTH, HOUSE
 from pms.domain import booking, decisions, recalling
 from pms.domain.desk import Desk
@@ -68,6 +71,18 @@ def double_send() -> Sequence[Patch]:
             return await send(self, signed)
 
     return [(client.ExchangeClient, "send", twice)]
+
+
+@mutant("an amendment carries what is left, and not the total")
+def amend_carries_remainder() -> Sequence[Patch]:
+    real = journal._send_text
+
+    def text(order: OrderRow, *, amended: bool = False) -> str:
+        if amended and order.amend_quantity is not None:
+            order = replace(order, amend_quantity=order.amend_quantity - order.filled_qty)
+        return real(order, amended=amended)
+
+    return [(journal, "_send_text", text)]
 
 
 @mutant("the send right is given to whoever asks")

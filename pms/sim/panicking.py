@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from pms.binance.alone import Alone
 from pms.binance.client import ExchangeClient
-from pms.contract.names import EVERYTHING, Task
+from pms.contract.names import EVERYTHING
 from pms.flows.panic import Door, Panic, stop_everything
 from pms.sim.exchange import KEY, SECRET, SYMBOLS
 from pms.sim.faults import Fault
@@ -90,8 +90,7 @@ class Operator:
             await asyncio.sleep(wish.stays_ms / 1000)
             if gone:
                 self._nothing_left(wish)
-            halts.end(EVERYTHING)
-            await world.gateway.insist(Task.RESUME, {"actor": NAME, "reason": "it is over"})
+            await halts.lift(EVERYTHING, {"actor": NAME, "reason": "it is over"}, world.gateway)
         finally:
             world.gateway.waiting -= 1
 

@@ -69,6 +69,8 @@ def run(
     faulty = list(faults.draw(seed, only=only, shaken=shaken) if plan is None else plan)
     if wishes and plan is None:
         faulty = errands.retarget(seed, faulty)
+    if plan is None and any(step.number >= workload.MORE_FROM for step in steps):
+        faulty = faults.spread(seed, faulty)
     panic = panicking.draw(seed)
     if panic is not None and plan is None:
         faulty = panicking.retarget(seed, faulty)
@@ -127,7 +129,10 @@ async def _play(
     wanted: Wanted,
 ) -> None:
     loop = asyncio.get_running_loop()
-    exchange = loop.create_task(world.run_exchange())
+    serving = [
+        loop.create_task(world.run_exchange()),
+        loop.create_task(invariants.halts.keep_lifted(world.gateway)),
+    ]
     world.start_all(lists=any(step.door == "list" for step in wanted.steps))
     traders = AlgoTraders(
         world.gateway,
@@ -149,8 +154,9 @@ async def _play(
         await asyncio.sleep(EXTRA_S)
         if invariants.violation is not None:
             raise _Stopped
-        if exchange.done():
-            exchange.result()
+        for task in (*serving, *playing):
+            if task.done():
+                task.result()
         _punctual(world, invariants, injector)
         why = (
             settled.unquiet(world, invariants)
@@ -171,7 +177,8 @@ async def _play(
         elif world.loop.now > BOUND_S:
             invariants.fail("all comes to rest", why)
     await asyncio.gather(*playing)
-    exchange.cancel()
+    for task in serving:
+        task.cancel()
 
 
 def _punctual(world: World, invariants: Invariants, injector: Injector) -> None:

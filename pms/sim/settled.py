@@ -6,6 +6,7 @@ Memory, journal, database and exchange tell the same, and no answer lied.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -30,7 +31,10 @@ from pms.sim.world import World
 from pms.streamer.process import Streamer
 
 ZERO = Decimal(0)
-ON_THE_EXCHANGE = {Task.TRADE, Task.CLOSE}
+ON_THE_EXCHANGE = {Task.TRADE, Task.CLOSE, Task.AMEND, Task.BATCH, Task.CLOSE_ALL}
+SEVERAL = {Task.BATCH, Task.CLOSE_ALL}
+"""Commands whose answer tells of each order by itself."""
+
 QUEUES = (*names.Queue.ALL, names.INBOX)
 
 
@@ -82,6 +86,7 @@ def check(world: World, invariants: Invariants) -> None:
     _sums(world, invariants)
     _own_money(invariants)
     invariants.incomes.settled(invariants.journal, since=BEGAN_MS)
+    invariants.amendments.settled(invariants.journal)
     _memory(desk, invariants)
     algos_settled.check(world, invariants, desk)
     tasks_settled.check(invariants)
@@ -288,17 +293,27 @@ def _answered(gateway: Gateway, invariants: Invariants, asked: Asked) -> None:
         return
     for text in sorted(texts):
         answer = json.loads(text)
-        fault = _lie(invariants, asked, answer)
-        if fault is not None:
+        for fault in _lies(invariants, asked, answer):
             order = answer.get("orderId") or _expected_order(asked)
             invariants.fail("answers are true", f"{request} {fault}", request, order)
 
 
-def _lie(invariants: Invariants, asked: Asked, answer: dict[str, Any]) -> str | None:
+def _lies(invariants: Invariants, asked: Asked, answer: dict[str, Any]) -> Iterator[str]:
     """What an answer says that is not so."""
     if answer["requestId"] != asked.request_id or answer["command"] != asked.command:
-        return f"was answered as {answer['requestId']} {answer['command']}"
-    coid = answer.get("orderId") or _expected_order(asked)
+        yield f"was answered as {answer['requestId']} {answer['command']}"
+    if asked.command == Task.AMEND:
+        yield from filter(None, [invariants.amendments.lie(asked.request_id, answer)])
+    elif asked.command in SEVERAL:
+        for leg in (answer.get("details") or {}).get("orders", ()):
+            if leg.get("orderId"):
+                yield from filter(None, [_lie(invariants, leg["orderId"], leg)])
+    else:
+        yield from filter(None, [_lie(invariants, answer.get("orderId") or _expected_order(asked), answer)])
+
+
+def _lie(invariants: Invariants, coid: str, answer: dict[str, Any]) -> str | None:
+    """What is said of one order that is not so."""
     theirs = next(
         (
             order

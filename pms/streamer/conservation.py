@@ -57,6 +57,8 @@ class Conservation:
     now: dict[str, Decimal] = field(default_factory=dict)
     #: the differences at the last check, by symbol and asset
     _since: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
+    _looked: set[str] = field(default_factory=set)
+    #: assets whose difference the income history was asked about
     _asked: int = 0
     _checks: int = 0
 
@@ -72,11 +74,17 @@ class Conservation:
                 engine.settle_incident(DRIFT, row.subject, "our sum and the exchange's agree again")
         for name in [name for name in self._since if name not in differing]:
             del self._since[name]
+        self._looked &= differing.keys()
         for name, each in differing.items():
             seen, since = self._since.get(name, (None, now))
             if seen != each.amount:
                 self._since[name] = (each.amount, now)
-            elif now - since >= self._patience(each, venue, now):
+                continue
+            if name in venue.wallets and name not in self._looked and now - since >= self.lasting_ms // 2:
+                # The word of an income may have been lost, and nothing else tells of it: its history does.
+                self._looked.add(name)
+                engine.income()
+            if now - since >= self._patience(each, venue, now):
                 engine.raise_incident(
                     DRIFT,
                     "critical",

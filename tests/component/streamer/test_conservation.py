@@ -29,6 +29,8 @@ class Watched:
         open_books(self.engine.desk, at=1, wallet=D(100), positions=[], cursors={})
         self.engine.venue.wallets = {"USDT": D(100)}
         self.conservation = Conservation()
+        self.looked: list[int] = []
+        self.engine.income = lambda: self.looked.append(self.now)
 
     def at(self, now: int) -> list[IncidentRow]:
         """Check at a time; the incidents' rows that were journaled by it."""
@@ -55,6 +57,22 @@ async def test_a_trade_in_flight_is_no_drift(watched: Watched) -> None:
     assert watched.at(1000) == watched.at(3900) == []
     watched.engine.venue.positions["BTCUSDT"] = D(0)
     assert watched.at(4100) == []
+
+
+async def test_money_whose_word_was_lost_is_looked_for_once_before_it_is_told(watched: Watched) -> None:
+    wallets = watched.engine.venue.wallets
+    wallets["USDT"] = D(90)
+    told = [row.subject for now in range(1000, 80_000, 500) for row in watched.at(now)]
+    assert (watched.looked, told) == ([2500], ["USDT"])
+    wallets["USDT"] = D(100)
+    watched.at(80_000)
+    wallets["USDT"] = D(80)
+    assert watched.at(80_500) == watched.at(82_000) == []
+    assert watched.looked == [2500, 82_000]
+    watched.engine.venue.positions["BTCUSDT"] = D("0.1")
+    watched.at(90_000)
+    watched.at(93_000)
+    assert watched.looked == [2500, 82_000], "a position is no money"
 
 
 async def test_drift_is_told_once_updated_when_it_changes_and_ended_when_it_is_gone(watched: Watched) -> None:

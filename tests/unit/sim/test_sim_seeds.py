@@ -29,11 +29,12 @@ from pms.sim.timeline import logs, tell
 from pms.sim.world import World
 
 QUICK = {
-    "absent_once_is_proof": 340,
+    "absent_once_is_proof": 680,
+    "amend_carries_remainder": 0,
     "commission_forgotten": 0,
     "double_send": 0,
-    "halt_of_all_ignored": 60,
-    "halts_not_looked_at": 60,
+    "halt_of_all_ignored": 505,
+    "halts_not_looked_at": 505,
     "left_to_open": 0,
     "lost_is_unsent": 0,
     "netting_forgotten": 0,
