@@ -83,7 +83,7 @@ class Conservation:
             if name in venue.wallets and name not in self._looked and now - since >= self.lasting_ms // 2:
                 # The word of an income may have been lost, and nothing else tells of it: its history does.
                 self._looked.add(name)
-                engine.income()
+                engine.money_missed()
             if now - since >= self._patience(each, venue, now):
                 engine.raise_incident(
                     DRIFT,

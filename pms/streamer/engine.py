@@ -165,6 +165,8 @@ class Engine:
         self.reconcile: Callable[[Reconcile], None]
         self.income: Callable[[], None]
         #: the exchange's income history has something new
+        self.money_missed: Callable[[], None] = lambda: None
+        #: a wallet is not what we make it, and nothing has told why
         self.margin_called: Callable[[], None]
         #: the exchange warns that it is about to liquidate
         self.reconfigured: Callable[[], None]

@@ -78,6 +78,7 @@ class Outside:
         self.incomes = IncomeReader(self.engine, self.client)
         self.fundings = FundingReader(self.engine, self.client, self.ready)
         self.engine.income = self.income_heard
+        self.engine.money_missed = self.money_missed
         self.engine.reconfigured = self.reconfigured
         self.engine.margin_called = self.margin_called
         self.engine.rules_doubted = self.rules_doubted
@@ -88,6 +89,11 @@ class Outside:
         self._missing_at = self._funding_at = 0.0
         self._missing_tries = 0
         self._all_fundings = True
+        self._woken.set()
+
+    def money_missed(self) -> None:
+        """A wallet differs, and nobody has told why: read the income history now."""
+        self._missing_at, self._missing_tries = 0.0, 0
         self._woken.set()
 
     def margin_called(self) -> None:

@@ -30,7 +30,7 @@ class Watched:
         self.engine.venue.wallets = {"USDT": D(100)}
         self.conservation = Conservation()
         self.looked: list[int] = []
-        self.engine.income = lambda: self.looked.append(self.now)
+        self.engine.money_missed = lambda: self.looked.append(self.now)
 
     def at(self, now: int) -> list[IncidentRow]:
         """Check at a time; the incidents' rows that were journaled by it."""
