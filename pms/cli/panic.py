@@ -51,7 +51,8 @@ def _require(settings: Settings, *, flat: bool) -> None:
 
 async def _panic(settings: Settings, *, flat: bool, reason: str) -> bool:
     session = open_session()
-    redis = settings.redis_url and connect(settings.redis_url, name="pms-panic", timeout_s=1.0, connections=2)
+    url = settings.redis_url
+    redis = connect(url, name="pms-panic", timeout_s=1.0, connections=2) if url else None
     client = ExchangeClient(
         base_url=settings.binance_rest_url or "",
         api_key=settings.binance_api_key,
@@ -61,7 +62,7 @@ async def _panic(settings: Settings, *, flat: bool, reason: str) -> bool:
         budget=Alone(clock_ms=_now_ms),
     )
     deps = Panic(client=client, sleep=asyncio.sleep, new_id=lambda: uuid4().hex[:24], say=click.echo)
-    door = Door(redis or None, new_id=lambda: str(uuid4()), say=click.echo, actor=me(), reason=reason[:200])
+    door = Door(redis, new_id=lambda: str(uuid4()), say=click.echo, actor=me(), reason=reason[:200])
     try:
         return await stop_everything(deps, door, settings.symbol_list, flat=flat)
     finally:
