@@ -73,6 +73,8 @@ class Known:
     born: int
     ended: int | None = None
     #: the entry in which it began to end
+    forgotten: bool = False
+    #: Redis lost it with its start: there is no such algo
     slots: dict[int, Decimal] = field(default_factory=dict)
     due: dict[int, int | None] = field(default_factory=dict)
     children: dict[str, Child] = field(default_factory=dict)
@@ -109,6 +111,7 @@ class Bounds:
             known = self.known.get(algo.id)
             if known is None:
                 known = self.known[algo.id] = self._begun(algo, entry)
+            known.forgotten = False
             before = books.tables["algos"].get((algo.id,))
             self._count(END)
             if before is not None and not _follows(before.status, algo.status):
@@ -248,14 +251,16 @@ class Bounds:
                 remembered = books.tables["algo_slots"].get((algo_id, slot))
                 known.slots[slot] = ZERO if remembered is None else remembered.target
             row = books.tables["algos"].get((algo_id,))
+            known.forgotten = row is None
             if row is None or row.status not in ENDED:
                 known.ended = None
             if row is None or FIRED not in row.memory:
                 known.guarded = None
 
     def ended(self, algo_id: str) -> bool:
-        """Whether an algo began to end, as the journal has it."""
-        return algo_id in self.known and self.known[algo_id].ended is not None
+        """Whether an algo began to end, as the journal has it, or is gone from it altogether."""
+        known = self.known.get(algo_id)
+        return known is not None and (known.ended is not None or known.forgotten)
 
     def held(self, algo_id: str) -> Decimal:
         """What the layers of a scalper hold, both legs added up."""
