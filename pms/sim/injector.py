@@ -169,6 +169,8 @@ class Injector:
         self._disturb(FORGETFUL_MS)
         self._world.note("life", f"redis lives again{', without its tail' if keys else ''}")
         if keys is not None:
+            # What was lost once does not come back with the next loss.
+            self._kept = {fault: self._world.server.keys.copy() for fault in self._kept}
             self._invariants.forget_lost()
 
     def _database_away(self, fault: Fault) -> bool:
