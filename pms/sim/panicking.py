@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from pms.binance.alone import Alone
 from pms.binance.client import ExchangeClient
-from pms.contract.names import EVERYTHING
+from pms.contract.names import EVERYTHING, HALT
 from pms.flows.panic import Door, Panic, stop_everything
 from pms.sim.exchange import KEY, SECRET, SYMBOLS
 from pms.sim.faults import Fault
@@ -86,6 +86,7 @@ class Operator:
                 if gone := await world.loop.run_in(self._process, self._panic(wish)):
                     break
             if gone:
+                self._halted()
                 self._nothing_left(wish)
             await asyncio.sleep(wish.stays_ms / 1000)
             if gone:
@@ -109,6 +110,12 @@ class Operator:
         redis = world.redis(process, timeout_s=1.0)
         door = Door(redis, new_id=world.new_id, say=self._say, actor=NAME, reason="panic")
         return await stop_everything(deps, door, SYMBOLS, flat=wish.flat)
+
+    def _halted(self) -> None:
+        """Whoever is told that nothing is left leaves a system that is halted, if there is a Redis."""
+        server = self._world.server
+        if server.up and not server.paused and server.keys.get(HALT.encode()) is None:
+            self._invariants.fail(NOTHING_LEFT, "panic is over, and trading is not halted")
 
     def _nothing_left(self, wish: Wish) -> None:
         """No order rests and, after flattening, nothing is held; but the house goes on in a storm.

@@ -143,6 +143,8 @@ def test_faulty_seeds_hold_too() -> None:
     "seed",
     [
         pytest.param(50001247, id="a void that did not hold left its reason in the journal"),
+        pytest.param(930003901, id="Redis forgot the halt in the middle of panic"),
+        pytest.param(700016788, id="the word of a withdrawal at the exchange was lost"),
         pytest.param(50004636, id="a sender's refusal came behind the proof that nothing was executed"),
     ],
 )
