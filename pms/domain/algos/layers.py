@@ -20,6 +20,7 @@ from typing import Any
 
 from pms.contract.names import LONG, SHORT
 from pms.domain.algos.algo import ZERO, Algo, Slot, SlotState
+from pms.domain.algos.targets import too_little_by
 from pms.domain.instrument import Instrument
 
 SIDES = (LONG, SHORT)
@@ -107,8 +108,19 @@ class Layer:
             return False
         if not self.tradable(instrument):
             return True
-        little = self.exit.order_id is None and self.held * mid < instrument.min_notional
-        return little and (not self.stopped or self.exit.tries >= TRIES)
+        if self.exit.order_id is not None:
+            return False
+        if self.stopped:
+            return self.given_up(instrument, mid=mid)
+        return self.held * mid < instrument.min_notional
+
+    def given_up(self, instrument: Instrument, *, mid: Decimal) -> bool:
+        """Whether the exchange takes no order for what it holds; known once some were tried.
+
+        Trap: what it holds may be much, and what others have left of its position too little.
+        """
+        little = self.held * mid < instrument.min_notional or too_little_by(self.exit.note)
+        return little and self.exit.tries >= TRIES
 
     def begin_round(self, *, size: Decimal) -> None:
         """Let it enter again, as far as its size: what is left of the last round counts."""

@@ -21,7 +21,6 @@ from pms.contract.money import plain
 from pms.domain.algos.algo import ZERO, Algo, Slot, Status
 from pms.domain.algos.layers import (
     SIDES,
-    TRIES,
     Layer,
     Leg,
     first_memory,
@@ -170,4 +169,4 @@ def _given_up(layer: Layer, instrument: Instrument, top: Top) -> bool:
     """Nothing is held that an order at market could be for, or none that the exchange takes."""
     if not instrument.floor_quantity(layer.held, market=True):
         return True
-    return layer.held * top.mid < instrument.min_notional and layer.exit.tries >= TRIES
+    return layer.given_up(instrument, mid=top.mid)

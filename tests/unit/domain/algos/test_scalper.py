@@ -295,6 +295,20 @@ def test_what_a_stop_left_is_too_little_to_be_stopped_again_and_the_end_does_not
     assert (algo.status, algo.reason) == (Status.CANCELLED, "cancelled by command, 0.001 LONG kept")
 
 
+def test_an_end_does_not_wait_for_a_position_of_which_others_left_too_little() -> None:
+    """What the layer entered is worth an order; what its order may be for, by the position, is not."""
+    world, algo = working(hedge=True, stopLossPct="0.5", legs="long")
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
+    fill(world, algo, LONG_ENTRY)
+    tried = len(world.of(algo.id))
+    world.ask("pms.cancel_algo", None, algoId=algo.id)
+    settle(world, algo)
+    world.end(alive(world, algo)[LONG_EXIT].row.client_order_id, "EXPIRED")
+    refused(world, algo, times=8)
+    assert len(world.of(algo.id)) - tried <= TRIES + 1
+    assert (algo.status, algo.reason) == (Status.CANCELLED, "cancelled by command, 0.01 LONG kept")
+
+
 @pytest.mark.parametrize("how", ["placed", "moved"])
 @pytest.mark.parametrize("why", ["stop", "end"])
 def test_what_closes_at_market_waits_for_nothing_that_a_resting_exit_earned(how: str, why: str) -> None:
