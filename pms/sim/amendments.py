@@ -51,12 +51,14 @@ class Amendments:
 
     def lie(self, request_id: str, answer: dict[str, Any]) -> str | None:
         """What an answer says of an amendment that is not so."""
-        order = answer.get("orderId")
-        wishes = [wish for wish in self._wishes.get(str(order), ()) if wish[3] == request_id]
-        carried = any(self._carried.get(str(order), Counter())[wish[1:3]] for wish in wishes)
-        if answer["success"] and answer["state"] != "amending" and not carried:
+        order = str(answer.get("orderId"))
+        known, carried = self._wishes.get(order, set()), self._carried.get(order, Counter())
+        mine = {wish[1:3] for wish in known if wish[3] == request_id}
+        if answer["success"] and answer["state"] != "amending" and not any(carried[each] for each in mine):
             return f"was told to be amended, and {order} never was"
-        if not answer["success"] and answer.get("code") != Code.ORDER_CLOSED and carried:
+        # Whoever is told that it came to nothing may wish the same again: then one of two was carried out.
+        all_were = any(carried[each] >= len({w[0] for w in known if w[1:3] == each}) for each in mine)
+        if not answer["success"] and answer.get("code") != Code.ORDER_CLOSED and all_were:
             return f"was told {answer['code']}, and {order} was amended"
         return None
 
