@@ -55,7 +55,8 @@ async def test_a_loop_beats_until_it_is_cancelled(redis_url: str) -> None:
     await asyncio.to_thread(wait_for, lambda: beats(redis_url))
     beating.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await beating
+        async with asyncio.timeout(20):
+            await beating
     await redis.aclose()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -165,6 +166,7 @@ async def test_a_funding_right_behind_the_books_beginning_is_no_later_than_other
     del both.desk.treasury.progress[funding_name("BTCUSDT")]
     venue.fundings.set("BTCUSDT", D("0.0001"), in_ms=1000)
     await reader.poll()
+    await asyncio.sleep(0.01)  # another moment
     at = both.fund("0.0001")
     venue.fundings.set("BTCUSDT", D("0.0001"), in_ms=3_600_000)
     both.ahead_ms = 2000

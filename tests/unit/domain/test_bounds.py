@@ -137,6 +137,7 @@ BOUNDS = {
     "Watch.lags": "its maxlen",
     "Conservation.now": SYMBOLS,
     "Conservation._since": SYMBOLS,
+    "Conservation._looked": SYMBOLS,
     "Reconciler._asked": "MOST_WAITING",
     "Streamer._answering": "answers on their way to Redis",
     "Streamer._early": "services of this process, once a minute of its recovery",

@@ -21,6 +21,10 @@ class Alarms:
     def __init__(self, desk: Desk, venue: Venue) -> None:
         self.desk, self.venue = desk, venue
         self.told: list[str] = []
+        self.looked = 0
+
+    def money_missed(self) -> None:
+        self.looked += 1
 
     def raise_incident(self, kind: str, severity: str, detail: str, **more: Any) -> None:
         if incident(self.desk, at=1, kind=kind, severity=severity, detail=detail, **more) is not None:
@@ -83,6 +87,7 @@ def test_each_asset_is_compared_and_an_income_on_its_way_is_waited_for() -> None
     alarms.check(watch, now=1_000_000)
     assert watch.now == {"BNB": D(-1), "USDC": D(-1)}
     assert alarms.check(watch, now=1_010_000) == []
+    assert alarms.looked == 2, "the history is asked meanwhile, once an asset"
     told = alarms.check(watch, now=1_061_000)
     assert [line.split(":")[0] for line in told] == ["BNB", "USDC"]
 
