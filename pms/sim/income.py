@@ -45,6 +45,10 @@ class Incomes:
             for progress in entry.rows.progress:
                 self._begun.setdefault(progress.name, progress.at)
 
+    def forgotten(self, books: Fold) -> None:
+        """Redis lost its tail: books that forgot their beginning begin anew."""
+        self._begun = {name: at for name, at in self._begun.items() if (name,) in books.tables["progress"]}
+
     def moved(self, entry: Entry) -> Decimal:
         """By how much the exchange's wallet moved for what an entry books."""
         return sum((row.amount for row in entry.rows.incomes if row.asset == WALLET), ZERO)

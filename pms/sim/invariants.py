@@ -397,6 +397,7 @@ class Invariants:
         self._decided = {row.request_id: row for row in self.journal.tables["commands"].values()}
         self.bounds.forgotten(self.journal)
         self.halts.forgotten(self.journal)
+        self.incomes.forgotten(self.journal)
         for written, name in ((self._decisions, b"decision"), (self._results, b"result")):
             for key in list(written):
                 fields_now = self._server.keys.of_kind(key, dict) or {}

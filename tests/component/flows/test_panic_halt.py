@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest_asyncio
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from pms.binance.alone import Alone
 from pms.binance.client import ExchangeClient, open_session
@@ -26,8 +27,8 @@ def now_ms() -> int:
 async def at_once(_: float) -> None: ...
 
 
-def door(redis: object, say: Say) -> Door:
-    return Door(redis, new_id=lambda: str(uuid4()), say=say, actor="me", reason="a test")  # type: ignore[arg-type]
+def door(redis: Redis | None, say: Say) -> Door:
+    return Door(redis, new_id=lambda: str(uuid4()), say=say, actor="me", reason="a test")
 
 
 @pytest_asyncio.fixture
