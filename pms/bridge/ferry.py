@@ -120,6 +120,7 @@ def _request_id(value: object) -> str | None:
 
 async def _either(stop: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     except TimeoutError:
         return

@@ -50,6 +50,7 @@ class Countdowns:
             earliest = min(self._deadlines.values(), default=None)
             timeout = None if earliest is None else max(0.0, (earliest - self._exchange.clock()) / 1000)
             try:
-                await asyncio.wait_for(self._changed.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._changed.wait()
             except TimeoutError:
                 continue

@@ -48,6 +48,7 @@ class Fundings:
             )
             wait = max(0.0, (earliest - self._exchange.clock()) / 1000)
             try:
-                await asyncio.wait_for(self._changed.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
