@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from pms.contract.names import Task
+from pms.domain.decisions import kind_of
 from pms.sim.algo_kinds import KINDS
 from pms.sim.algo_scene import GUARDED, Errand, Fields, Scene, Side, opening
 from pms.sim.exchange import SimExchange
@@ -30,6 +31,9 @@ STOPS = frozenset({"callbackPct", "stopLoss"})
 """Whoever has none of these may have nothing to do as long as another order closes all of his position."""
 
 PRICES = ("price", "takeProfit", "stopLoss", "activationPrice")
+BY_HAND = ("M", "B", "C")
+"""The kinds of orders that a command placed: one, a batch, a closing."""
+
 BEYOND_LEVELS, PUSH_S = 60, 0.5
 """Further than any callback of these worlds, and long enough to be heard of."""
 
@@ -218,9 +222,10 @@ class AlgoTraders:
         return True
 
     async def _take_back(self, errand: Errand) -> None:
-        """Cancel the orders by hand of an account."""
-        for order in self._exchange.resting(f"PMS_{errand.account}_M_"):
-            await self._gateway.insist(Task.CANCEL, {"orderId": order})
+        """Cancel an account's orders by hand, those of batches too."""
+        for order in self._exchange.resting(f"PMS_{errand.account}_"):
+            if kind_of(order).startswith(BY_HAND):
+                await self._gateway.insist(Task.CANCEL, {"orderId": order})
 
     async def _push(self, symbol: str, prices: Sequence[Decimal], *, sign: int) -> None:
         """Let the market go up, or down, through all that an algo may wait for."""

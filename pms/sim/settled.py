@@ -306,7 +306,7 @@ def _lies(invariants: Invariants, asked: Asked, answer: dict[str, Any]) -> Itera
     """What an answer says that is not so."""
     if answer["requestId"] != asked.request_id or answer["command"] != asked.command:
         yield f"was answered as {answer['requestId']} {answer['command']}"
-    if asked.command == Task.AMEND:
+    if asked.command == Task.AMEND and answer.get("code") != Code.TAKEN_OVER:
         yield from filter(None, [invariants.amendments.lie(asked.request_id, answer)])
     elif asked.command in SEVERAL:
         for leg in (answer.get("details") or {}).get("orders", ()):

@@ -97,6 +97,18 @@ WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
         65007232,
         [Fault(1095, "redis_tail_lost", ms=309)],
     ),
+    "whose order went to the house is told so, and not what became of its amendment": (
+        810000010,
+        [
+            Fault(1614, "killed", "orders", ms=3000),
+            Fault(1775, "market_cut", "public", ms=2000),
+            Fault(1828, "ws_silent", "private", ms=2000),
+        ],
+    ),
+    "a basket's trader takes back his batch, too, where it closes what the basket is to unwind": (
+        800002556,
+        [Fault(2723, "redis_paused", ms=900)],
+    ),
 }
 
 
