@@ -153,7 +153,7 @@ def _print(table: dict[str, object]) -> None:
 
 def _prove(*, as_json: bool) -> int:
     """Plant each bug and look for it; 1 if one is not found."""
-    from pms.sim.prove import prove
+    from pms.sim.planted.prove import prove
 
     found = []
     for result in prove():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pms.sim.faults import LEAST, Fault
-from pms.sim.invariants import Violation
+from pms.sim.judges.invariants import Violation
 from pms.sim.run import Outcome, run
 from pms.sim.shrink import shrink
 from pms.sim.timeline import logs, tell

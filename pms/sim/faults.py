@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from pms.contract.names import Queue
-from pms.sim.gateway_answers import GATEWAY
+from pms.sim.machines.bad_answers import GATEWAY
 
 FAULTS = 8
 LEAST = 5

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from pms.sim.exchange import ACCOUNT
 from pms.sim.faults import CALM_MS, LEAST, Fault
-from pms.sim.invariants import Invariants
-from pms.sim.loop import Process
-from pms.sim.network import Rule
-from pms.sim.redis.commands import Reply
-from pms.sim.redis.keyspace import Keyspace
-from pms.sim.redis.server import Words
+from pms.sim.judges.invariants import Invariants
+from pms.sim.machines.exchange import ACCOUNT
+from pms.sim.machines.loop import Process
+from pms.sim.machines.network import Rule
+from pms.sim.machines.redis.commands import Reply
+from pms.sim.machines.redis.keyspace import Keyspace
+from pms.sim.machines.redis.server import Words
 from pms.sim.world import World
 
 LEASE_S = 6.2

@@ -8,14 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pms.contract.names import Task
-from pms.sim import errands, faults, halts, hands, panicking, settled, standing, storm, workload
-from pms.sim.algo_scene import Errand
-from pms.sim.algo_traders import AlgoTraders
+from pms.sim import faults
 from pms.sim.faults import Fault
 from pms.sim.injector import Injector
-from pms.sim.invariants import Invariants, Violation
-from pms.sim.panicking import Operator
-from pms.sim.ticks import Ticks
+from pms.sim.judges import settled, standing
+from pms.sim.judges.invariants import Invariants, Violation
+from pms.sim.judges.ticks import Ticks
+from pms.sim.traffic import errands, halts, hands, panicking, storm, workload
+from pms.sim.traffic.algo_scene import Errand
+from pms.sim.traffic.algo_traders import AlgoTraders
+from pms.sim.traffic.panicking import Operator
 from pms.sim.world import World
 
 BOUND_S = 90.0
@@ -146,7 +148,7 @@ async def _play(
         loop.create_task(world.gateway.play(wanted.steps)),
         loop.create_task(traders.play(wanted.errands)),
         loop.create_task(invariants.halts.play(wanted.halts, world.gateway)),
-        loop.create_task(Operator(world, invariants).play(wanted.panic)),
+        loop.create_task(Operator(world, invariants.halts).play(wanted.panic)),
     ]
     calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
     quiet_since: float | None = None

@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from pms.sim.faults import Fault
-from pms.sim.invariants import Violation
-from pms.sim.redis.commands import Reply
-from pms.sim.redis.server import Words
+from pms.sim.judges.invariants import Violation
+from pms.sim.machines.redis.commands import Reply
+from pms.sim.machines.redis.server import Words
 from pms.sim.run import Outcome, run
 from pms.sim.world import World
 from pms.venue.rest.dispatch import Answer, Asked

@@ -13,20 +13,20 @@ import structlog
 from pydantic import SecretStr
 
 from pms.config import Settings
-from pms.sim.algo_scene import OWN
-from pms.sim.books import Books
-from pms.sim.exchange import KEY, SECRET, SYMBOLS, SimExchange
-from pms.sim.gateway import Gateway
-from pms.sim.hands import Act, Hands
-from pms.sim.http import Session
-from pms.sim.loop import Loop, Process
-from pms.sim.network import Network
-from pms.sim.opening import BEGAN_MS, opening
-from pms.sim.redis.client import Client
-from pms.sim.redis.scripts import Scripts
-from pms.sim.redis.server import Server
-from pms.sim.storm import Storm
-from pms.sim.workers import beat, ferry, work
+from pms.sim.machines.books import Books
+from pms.sim.machines.exchange import KEY, SECRET, SYMBOLS, SimExchange
+from pms.sim.machines.http import Session
+from pms.sim.machines.loop import Loop, Process
+from pms.sim.machines.network import Network
+from pms.sim.machines.redis.client import Client
+from pms.sim.machines.redis.scripts import Scripts
+from pms.sim.machines.redis.server import Server
+from pms.sim.machines.workers import beat, ferry, work
+from pms.sim.traffic.algo_scene import OWN
+from pms.sim.traffic.gateway import Gateway
+from pms.sim.traffic.hands import Act, Hands
+from pms.sim.traffic.opening import BEGAN_MS, opening
+from pms.sim.traffic.storm import Storm
 from pms.streamer.lives import live
 from pms.streamer.process import Streamer
 from pms.streamer.world import World as Surroundings

@@ -20,12 +20,12 @@ from pms.bus.connection import connect
 from pms.bus.scripts import LUA, source
 from pms.contract import names
 from pms.db import fold
-from pms.sim.loop import Loop
-from pms.sim.network import Network
-from pms.sim.redis.client import Client
-from pms.sim.redis.keyspace import SortedSet, Stream
-from pms.sim.redis.scripts import Scripts
-from pms.sim.redis.server import Server
+from pms.sim.machines.loop import Loop
+from pms.sim.machines.network import Network
+from pms.sim.machines.redis.client import Client
+from pms.sim.machines.redis.keyspace import SortedSet, Stream
+from pms.sim.machines.redis.scripts import Scripts
+from pms.sim.machines.redis.server import Server
 
 FAR = 10**13
 """A deadline that is never over, ms; its opposite is 1."""

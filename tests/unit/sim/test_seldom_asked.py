@@ -18,11 +18,11 @@ from pms.bus.requests import Record
 from pms.contract.names import Task
 from pms.flows.serve import serve
 from pms.flows.sweep import sweep_requests
-from pms.sim.loop import Loop
-from pms.sim.network import Network
-from pms.sim.redis.client import Client
-from pms.sim.redis.scripts import Scripts
-from pms.sim.redis.server import Server, Words
+from pms.sim.machines.loop import Loop
+from pms.sim.machines.network import Network
+from pms.sim.machines.redis.client import Client
+from pms.sim.machines.redis.scripts import Scripts
+from pms.sim.machines.redis.server import Server, Words
 
 NOW_MS = 1_900_000_000_000
 

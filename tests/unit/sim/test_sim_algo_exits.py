@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pms.contract.journal import AlgoSlotRow, Entry, OrderRow, Rows
-from pms.sim.algo_exits import beyond
-from pms.sim.algo_terms import ENTRY, PROFIT, STOP, Asked
+from pms.sim.judges.algo_exits import beyond
+from pms.sim.judges.algo_terms import ENTRY, PROFIT, STOP, Asked
 
 D = Decimal
 ALGO = "a"

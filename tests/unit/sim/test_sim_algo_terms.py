@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from pms.domain.algos.ids import child_id, slot_of
-from pms.sim.algo_kinds import KINDS
-from pms.sim.algo_scene import OPENS
-from pms.sim.algo_terms import BOUNDS, PLANS, Asked, Leg, Traded
-from pms.sim.algos import slot_in
-from pms.sim.errands import draw, works
-from pms.sim.storm import stormy
+from pms.sim.judges.algo_terms import BOUNDS, PLANS, Asked, Leg, Traded
+from pms.sim.judges.algos import slot_in
+from pms.sim.traffic.algo_kinds import KINDS
+from pms.sim.traffic.algo_scene import OPENS
+from pms.sim.traffic.errands import draw, works
+from pms.sim.traffic.storm import stormy
 
 D = Decimal
 STEP = D("0.001")

@@ -6,9 +6,9 @@ from decimal import Decimal as D
 
 import pytest
 
-from pms.sim.exchange import symbols
 from pms.sim.lines import EVERYBODYS, Held, Weight, read_lines, weigh
-from pms.sim.storm import EXPOSED, TIGHT_LINES, draw
+from pms.sim.machines.exchange import symbols
+from pms.sim.traffic.storm import EXPOSED, TIGHT_LINES, draw
 from pms.venue.background.synthetic import start_price
 
 LINES, TIGHT = read_lines(EVERYBODYS), read_lines(TIGHT_LINES)

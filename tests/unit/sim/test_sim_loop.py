@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from pms.sim.loop import Loop, Process, Stuck
+from pms.sim.machines.loop import Loop, Process, Stuck
 
 
 def new_loop() -> Loop:

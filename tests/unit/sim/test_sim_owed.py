@@ -16,8 +16,8 @@ from pms.domain.desk import Desk
 from pms.domain.posting import Posting
 from pms.domain.rows import order_row, position_row
 from pms.domain.unwinding import unwind
-from pms.sim.books import Fold
-from pms.sim.owed import Owed, behind, owed
+from pms.sim.judges.owed import Owed, behind, owed
+from pms.sim.machines.books import Fold
 
 BTCUSDT = "BTCUSDT"
 

@@ -15,8 +15,8 @@ from filling import fill
 from pms.domain import booking
 from pms.domain.booking import note, note_position, observe
 from pms.domain.orders import Seen
-from pms.sim.books import Fold
-from pms.sim.reducing import FITS, Reducing
+from pms.sim.judges.reducing import FITS, Reducing
+from pms.sim.machines.books import Fold
 
 TARGET = {"side": "SELL", "type": "LIMIT", "price": "61000", "quantity": "0.06", "reduceOnly": True}
 

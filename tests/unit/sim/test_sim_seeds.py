@@ -13,19 +13,19 @@ from click.testing import CliRunner
 
 from pms.cli.main import cli
 from pms.domain.algos.machines import MACHINES
-from pms.sim.algos import BOUND, END, GUARD, MOMENT, OVER, TERMS
-from pms.sim.algos_settled import COUNTED, UNWOUND
 from pms.sim.campaign import run_chunk
-from pms.sim.income import BOOKED, SHARED
-from pms.sim.liquidations import ENTRY, ONCE, OWED, PAID
-from pms.sim.prove import MUTANTS, find
-from pms.sim.redis.client import Pipeline
+from pms.sim.judges.algos import BOUND, END, GUARD, MOMENT, OVER, TERMS
+from pms.sim.judges.algos_settled import COUNTED, UNWOUND
+from pms.sim.judges.income import BOOKED, SHARED
+from pms.sim.judges.liquidations import ENTRY, ONCE, OWED, PAID
+from pms.sim.judges.standing import KEPT
+from pms.sim.judges.tasks_settled import OWN_FAULT
+from pms.sim.judges.ticks import DEALT_WITH
+from pms.sim.machines.redis.client import Pipeline
+from pms.sim.planted.prove import MUTANTS, find
 from pms.sim.run import run
-from pms.sim.standing import KEPT
-from pms.sim.storm import stormy
-from pms.sim.tasks_settled import OWN_FAULT
-from pms.sim.ticks import DEALT_WITH
 from pms.sim.timeline import logs, tell
+from pms.sim.traffic.storm import stormy
 from pms.sim.world import World
 
 QUICK = {

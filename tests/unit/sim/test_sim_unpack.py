@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pms.sim.redis.scripts import Scripts
+from pms.sim.machines.redis.scripts import Scripts
 
 EDGES = [0, 127, 128, 255, 256, 65535, 65536, 2**32 - 1, -1, -32, -33, -128, -129, -(2**15), -(2**31)]
 SIMPLE = st.none() | st.booleans() | st.sampled_from(EDGES) | st.integers(-(2**40), 2**40) | st.text()

@@ -18,7 +18,7 @@ from desk_maker import D, desk_at, request_id, trade
 from pms.binance.errors import ExchangeError, NotFound, Overloaded
 from pms.bus.inbox import Arrived
 from pms.domain.orders import Order, Seen
-from pms.sim.loop import Loop
+from pms.sim.machines.loop import Loop
 from pms.streamer.agenda import Agenda
 from pms.streamer.attention import Attention
 from pms.streamer.engine import Engine, Gate

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pms.archive.reader import Reader
-from pms.sim.loop import Loop
+from pms.sim.machines.loop import Loop
 from pms.streamer.ledger_wake import LEAST_PAUSE_S, PAUSE_S, LedgerWake
 
 

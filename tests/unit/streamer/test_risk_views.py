@@ -22,7 +22,7 @@ from pms.contract.account import Account
 from pms.domain.desk import Desk
 from pms.domain.posting import Posting
 from pms.domain.sub_accounts import SubAccount
-from pms.sim.loop import Loop
+from pms.sim.machines.loop import Loop
 from pms.streamer.outbox import BATCH, Outbox
 from pms.streamer.risk_views import AT_ONCE, EVERY_S, RiskViews, named
 
