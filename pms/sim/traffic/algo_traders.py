@@ -188,10 +188,11 @@ class AlgoTraders:
     async def _see_to(self, algo_id: str, lost: int) -> None:
         """Cancel an algo again whose cancel Redis has forgotten after it was answered.
 
-        While PostgreSQL is away all of it can be forgotten: so he looks as long as anything can go wrong.
+        While PostgreSQL is away all of it can be forgotten: so he looks as long as anything can go wrong, and
+        until a Redis that went away is there again.
         """
         looks, loop = 0, asyncio.get_running_loop()
-        while looks < LOOKS or loop.time() < CALM_MS / 1000:
+        while looks < LOOKS or loop.time() < CALM_MS / 1000 or self._away():
             await asyncio.sleep(LOOK_S)
             looks += not self._away()
             if self._lost() > lost:

@@ -105,6 +105,14 @@ WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
             Fault(1828, "ws_silent", "private", ms=2000),
         ],
     ),
+    "whoever cancelled a scalper looks until the Redis that was emptied is there again": (
+        810012989,
+        [
+            Fault(1390, "killed", "streamer", ms=300),
+            Fault(1653, "paused", "ledger", ms=1200),
+            Fault(2642, "redis_emptied", ms=2500),
+        ],
+    ),
     "a basket's trader takes back his batch, too, where it closes what the basket is to unwind": (
         800002556,
         [Fault(2723, "redis_paused", ms=900)],
