@@ -12,6 +12,9 @@ import click
 
 from pms.cli.session import Failed
 
+LONGEST = 80
+"""Characters of a name that every command takes."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -21,7 +24,7 @@ def actor() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"[:100]
+    return f"{user}@{socket.gethostname()}"[:LONGEST]
 
 
 def correcting(function: F) -> F:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from typing import Any
 
 import click
 
+from pms.cli import confirming
 from pms.cli.output import print_result
 from pms.cli.session import Session, Undecided, run, warn_if_live
 from pms.contract.names import Task
-
-
-def me() -> str:
-    """Who types: user and machine."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"[:80]
 
 
 @click.command()
@@ -33,7 +27,7 @@ def halt(account: str | None, reason: str, reduce_only: bool, actor: str | None,
         "subAccountId": account,
         "mode": "REDUCE_ONLY" if reduce_only else "HALTED",
         "reason": reason,
-        "actor": actor or me(),
+        "actor": actor or confirming.actor(),
     }
 
     async def work(session: Session) -> dict[str, Any]:
@@ -55,7 +49,7 @@ def halt(account: str | None, reason: str, reduce_only: bool, actor: str | None,
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def resume(account: str | None, reason: str, actor: str | None, as_json: bool) -> None:
     """Lift the halt of everything, or of one sub-account; only the engine can."""
-    fields = {"subAccountId": account, "reason": reason, "actor": actor or me()}
+    fields = {"subAccountId": account, "reason": reason, "actor": actor or confirming.actor()}
 
     async def work(session: Session) -> dict[str, Any]:
         warn_if_live(session.settings)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pms.cli.halt import me
+from pms.cli import confirming
 from pms.cli.output import Column, Form, instant, listing, print_list, print_result, row_of
 from pms.cli.session import Failed, Session, run
 from pms.contract.journal import LimitRow
@@ -113,7 +113,7 @@ def group(account: str, group: str, reason: str, actor: str | None, as_json: boo
 
 
 def _send(command: str, fields: dict[str, Any], *, reason: str, actor: str | None, as_json: bool) -> None:
-    fields = {**fields, "reason": reason, "actor": actor or me()}
+    fields = {**fields, "reason": reason, "actor": actor or confirming.actor()}
     print_result(run(lambda session: session.send(command, fields)), as_json=as_json)
 
 

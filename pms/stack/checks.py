@@ -218,7 +218,14 @@ def check_exchange(settings: Settings, places: Places) -> Iterator[Finding]:
     took = (after - before) * 1000
     what = f"exchange {url} answers in {took:.0f} ms, its clock is {offset:+.0f} ms from ours"
     yield Finding("warn" if todo else "ok", what, todo)
-    external.require_exchange_settings(settings)
+    if _running(places) and not (settings.binance_api_key and settings.binance_api_secret):
+        yield Finding(
+            "warn",
+            "this terminal has no key of the exchange: `pms panic`, `audit` and `verify` need it",
+            "export PMS_BINANCE_API_KEY and PMS_BINANCE_API_SECRET",
+        )
+    else:
+        external.require_exchange_settings(settings)
     if not settings.orders_allowed:
         yield Finding(
             "warn", "every order is refused: real money", f"set PMS_LIVE={LIVE_PHRASE} if you mean it"

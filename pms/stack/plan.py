@@ -15,6 +15,9 @@ from pms.stack.secrets import Secrets, load_or_make
 from pms.stack.servers.postgres import EmbeddedPostgres
 from pms.stack.servers.redis import EmbeddedRedis
 
+TOLD = ("live", "symbols", "dead_man", "dead_man_s", "default_leverage")
+"""Settings of the running system that a command in another terminal speaks of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -27,6 +30,15 @@ class Plan:
     external: tuple[state.Part, ...]
     addresses: dict[str, str]
     database_url: str
+
+    def for_other_terminals(self) -> dict[str, str]:
+        """What a command elsewhere finds the system by, and what it would tell wrongly otherwise.
+
+        Never a real exchange's key. PMS_LIVE is among it: whoever flattens there, with the key, flattens a
+        system that was armed already.
+        """
+        set_so = {f"PMS_{name.upper()}": str(getattr(self.settings, name)) for name in TOLD}
+        return {name: value for name, value in {**set_so, **self.addresses}.items() if value}
 
 
 def make_plan(settings: Settings, places: Places) -> Plan:

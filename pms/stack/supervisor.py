@@ -78,7 +78,7 @@ class Supervisor:
                 self._end_leftovers()
                 self._start(before=processes.ENGINE)
                 self._migrate()
-                write_private(self._places.addresses, self._plan.addresses)
+                write_private(self._places.addresses, self._plan.for_other_terminals())
                 self._start(before=processes.DOORS + 1)
                 self._watch()
             finally:

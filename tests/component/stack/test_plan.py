@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pms.config import ConfigError, Settings, load_settings
+from pms.config import LIVE_PHRASE, ConfigError, Settings, load_settings
+from pms.stack import external
 from pms.stack.checks import examine
 from pms.stack.errors import StackError
 from pms.stack.places import Places
 from pms.stack.plan import Plan, make_plan
 from pms.stack.ports import claim
+from pms.stack.secrets import write_private
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,35 @@ def test_an_external_redis_and_database_are_used_and_none_of_ours_starts(
         ("postgres", "external"),
     ]
     assert found.addresses["PMS_REDIS_URL"] == redis_url
+
+
+def test_another_terminal_is_told_what_is_so_but_not_the_key(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(external, "exchange_time", lambda _: 0)
+    for name, value in (
+        ("PMS_BINANCE_REST_URL", "https://exchange.example"),
+        ("PMS_BINANCE_WS_URL", "wss://exchange.example"),
+        ("PMS_BINANCE_API_KEY", "visible"),
+        ("PMS_BINANCE_API_SECRET", "hush"),
+        ("PMS_LIVE", LIVE_PHRASE),
+        ("PMS_SYMBOLS", "SOLUSDT"),
+        ("PMS_DEAD_MAN_S", "30"),
+    ):
+        monkeypatch.setenv(name, value)
+    left = plan().for_other_terminals()
+    assert not {"visible", "hush"} & set(left.values())
+    for name in left:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("PMS_BINANCE_API_KEY")
+    monkeypatch.delenv("PMS_BINANCE_API_SECRET")
+    (tmp_path / "run").mkdir()
+    write_private(tmp_path / "run" / "stack.env", left)
+    there = load_settings()
+    assert there.real_money
+    assert there.orders_allowed
+    assert (there.symbol_list, there.dead_man_s) == (["SOLUSDT"], 30)
+    assert there.binance_api_key is None
 
 
 @pytest.mark.parametrize(
