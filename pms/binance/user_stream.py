@@ -229,6 +229,12 @@ class UserStream:
                 log.warning("listen_key_replaced")
                 return None
             heir = await self._open(key, heir=True)
+            if settle and line.reader is not None and line.reader.done():
+                # What was told between the two is on neither, and the key may have ended with the old one.
+                log.warning("user_stream_ended_before_its_next_was_up")
+                self._twins = None
+                await heir.leave()
+                return None
         except (ExchangeError, aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("user_stream_not_replaced", **described(error))
             self._replace_at = self._monotonic() + AGAIN_S

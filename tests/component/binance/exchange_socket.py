@@ -41,11 +41,17 @@ class Peer:
 
 
 class ExchangeSocket:
-    """The server. `deaf` connections answer no ping; so many handshakes are refused as `refusals` says."""
+    """The server. `deaf` connections answer no ping; so many handshakes are refused as `refusals` says.
+
+    A handshake waits for `answers`, and then `asked` is set.
+    """
 
     def __init__(self, *, port: int | None = None) -> None:
         self.deaf = False
         self.refusals = 0
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.asked = asyncio.Event()
         self._open: list[Peer] = []
         self._peers: asyncio.Queue[Peer] = asyncio.Queue()
         app = web.Application()
@@ -78,6 +84,9 @@ class ExchangeSocket:
         if self.refusals:
             self.refusals -= 1
             raise web.HTTPForbidden
+        if not self.answers.is_set():
+            self.asked.set()
+            await self.answers.wait()
         socket = web.WebSocketResponse(autoping=not self.deaf, timeout=0.1)
         await socket.prepare(request)
         peer = Peer(socket, request)

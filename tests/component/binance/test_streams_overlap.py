@@ -149,6 +149,32 @@ async def test_an_announced_end_is_met_with_the_next_one(
     assert stream.told == ["first"]
 
 
+@pytest.mark.parametrize("last", ["close", "expire"])
+async def test_an_old_one_that_ends_before_the_next_is_up_leaves_a_gap_that_is_told(
+    exchange: ExchangeSocket, clock: ManualClock, stream: Running, keys: Keys, last: str
+) -> None:
+    old = await exchange.peer()
+    exchange.answers.clear()
+    await old.send({"e": "serverShutdown", "E": 1})
+    await asyncio.wait_for(exchange.asked.wait(), PATIENCE_S)
+    if last == "expire":
+        keys.live = "KEY-2"
+        await old.send({"e": "listenKeyExpired", "E": 2, "listenKey": "KEY-1"})
+    else:
+        await old.socket.close()
+    await asyncio.sleep(0.2)
+    exchange.answers.set()
+    await exchange.peer()
+    await asyncio.wait_for(stream.lost.wait(), PATIENCE_S)
+    await clock.sleeping_until(clock.now + 0.05)
+    clock.advance(1)
+    again = await exchange.peer()
+    assert again.request.query["listenKey"] == keys.live
+    await event(again, 1)
+    assert await numbers(stream, 1) == [1]
+    assert stream.told == ["first", "down", "again"]
+
+
 async def test_a_doubted_connection_is_left_at_once_and_its_gap_is_told(
     exchange: ExchangeSocket, clock: ManualClock, stream: Running
 ) -> None:
