@@ -53,6 +53,7 @@ __all__ = [
     "Seen",
     "State",
     "Voided",
+    "known_word",
 ]
 
 ZERO = Decimal(0)
@@ -89,6 +90,14 @@ WORD_RANK = {
     "FILLED": 5,
 }
 """The exchange's words by strength; a weaker one never replaces a stronger (Binance order statuses)."""
+
+
+def known_word(status: str) -> str:
+    """The exchange's word as we reckon with it. Trap: new ones come unannounced; each is taken for `NEW`.
+
+    So its order is alive, and asked about again.
+    """
+    return status if status in WORD_RANK else "NEW"
 
 
 class AmendEnd(StrEnum):

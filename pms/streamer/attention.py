@@ -29,7 +29,7 @@ from pms.contract.journal import HaltRow
 from pms.domain.booking import Trade
 from pms.domain.desk import Desk
 from pms.domain.halts import halted_order
-from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen
+from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen, known_word
 from pms.flows.amend import amend
 from pms.flows.place import Placing, place
 from pms.flows.resolve import PROOF_MARGIN_MS, Absent, look_up, proves_absence
@@ -337,7 +337,7 @@ def seen_from(answer: OrderAnswer) -> Seen:
     """A query's word on an order."""
     return Seen(
         answer.order_id,
-        answer.status,
+        known_word(answer.status),
         answer.executed_qty,
         quantity=answer.orig_qty,
         price=answer.price,

@@ -18,7 +18,7 @@ from pms.binance.errors import ExchangeError, NotFound
 from pms.domain.adoption import adopt, ours
 from pms.domain.booking import prove_cursor
 from pms.domain.incidents import OF_ORDERS
-from pms.domain.orders import Order
+from pms.domain.orders import Order, known_word
 from pms.streamer.attention import TRADES_PAGE, seen_from, trade_from, unbooked
 from pms.streamer.engine import Engine
 from pms.streamer.forgotten import Forgotten
@@ -231,7 +231,7 @@ class CatchUp:
                 quantity=answer.orig_qty,
                 price=answer.price or None,
                 time_in_force=answer.time_in_force,
-                word=answer.status,
+                word=known_word(answer.status),
                 filled=answer.executed_qty,
                 at=answer.update_time,
             )

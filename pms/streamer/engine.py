@@ -69,6 +69,7 @@ from pms.domain.orders import (
     Seen,
     State,
     Voided,
+    known_word,
 )
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
 from pms.domain.recalling import met_again, recalled
@@ -448,7 +449,7 @@ class Engine:
         """Take an ORDER_TRADE_UPDATE: a word about an order, and perhaps a trade."""
         self._heard(update.trade_time)
         self.venue.moved = True
-        word = update.status if update.status in WORD_RANK else "NEW"
+        word = known_word(update.status)
         why = update.expiry_reason if word.startswith("EXPIRED") else None
         reason = None if why is None else expired_because(why)
         seen = Seen(

@@ -26,7 +26,7 @@ from pms.binance.errors import ExchangeError, NotFound
 from pms.bus.inbox import Reconcile
 from pms.contract import names
 from pms.contract.reconciliation import Books, Comparison, Report, encode_report
-from pms.domain.orders import Order
+from pms.domain.orders import Order, known_word
 from pms.domain.rows import order_row, position_row
 from pms.streamer.catch_up import CatchUp
 from pms.streamer.conservation import differences
@@ -203,7 +203,7 @@ class Reconciler:
             with asked_about(self.engine, symbol):
                 try:
                     answer = await self.client.query_order(symbol=symbol, order_id=int(number))
-                    word = answer.status
+                    word = known_word(answer.status)
                 except NotFound:
                     word = "not found any more"
                 if word not in _LIVE_WORDS:
@@ -247,7 +247,7 @@ class Reconciler:
 
 def _agrees(order: Order, answer: OrderAnswer) -> bool:
     """Whether the exchange says of an order what we have."""
-    alive = answer.status in _LIVE_WORDS
+    alive = known_word(answer.status) in _LIVE_WORDS
     same_terms = order.price is None or (order.quantity, order.price) == (answer.orig_qty, answer.price)
     return (
         not order.unproven

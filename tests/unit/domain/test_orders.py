@@ -20,6 +20,7 @@ from pms.domain.orders import (
     Seen,
     State,
     Voided,
+    known_word,
 )
 
 
@@ -125,3 +126,10 @@ def test_an_amendment_carries_the_total_quantity_and_the_newest_wins() -> None:
 
 def test_a_resting_order_that_was_never_acknowledged_is_placing() -> None:
     assert fresh().state is State.PLACING
+
+
+def test_a_word_that_nobody_documented_is_an_order_that_lives() -> None:
+    order = after(Seen(7, known_word("PENDING_CANCEL"), D("0.4")))
+    assert not order.state.terminal
+    order.receive(Seen(7, known_word("CANCELED"), D("0.4")))
+    assert order.venue_filled == D("0.4")
