@@ -70,6 +70,21 @@ def check_new_order(
     account: Account, market: Market, new: NewOrder, markets: Mapping[str, Market]
 ) -> Decimal:
     """Raise the first refusal that applies; returns the price at which margin is held."""
+    price = check_before_funds(account, market, new)
+    return check_funds(
+        account,
+        market,
+        account.leg(market.symbol.name, new.position_side),
+        side=new.side,
+        price=price,
+        lots=new.lots,
+        reduce_only=new.reduces,
+        markets=markets,
+    )
+
+
+def check_before_funds(account: Account, market: Market, new: NewOrder) -> Decimal:
+    """All that is refused whatever the account holds; returns the price that the order is reckoned at."""
     symbol = market.symbol
     if symbol.status != "TRADING":
         raise errors.refusal(-4140)
@@ -81,16 +96,7 @@ def check_new_order(
     price = _reference_price(market, new)
     if not new.reduces:
         symbol.check_notional(market.mark if new.type == "MARKET" else price, new.lots)
-    return check_funds(
-        account,
-        market,
-        account.leg(symbol.name, new.position_side),
-        side=new.side,
-        price=price,
-        lots=new.lots,
-        reduce_only=new.reduces,
-        markets=markets,
-    )
+    return price
 
 
 def _reference_price(market: Market, new: NewOrder) -> Decimal:

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from pms.venue import errors
 from pms.venue.account import Account
-from pms.venue.checks import NewOrder
+from pms.venue.checks import NewOrder, check_before_funds
 from pms.venue.conditional.events import TRAILING, algo_update, child_type
 from pms.venue.conditional.shelf import MOST_OPEN, Shelves
 from pms.venue.conditional.trailing import Price
@@ -245,12 +245,10 @@ class Conditionals:
         reduces = algo.reduce_only or algo.close_position
         if algo.close_position:
             lots = abs(held)
-        if reduces and not limit:
-            if held * algo.side >= 0 or lots > abs(held):
-                raise errors.refusal(-2022)
-            self._exchange.give_way(tx, self._exchange.markets[algo.symbol], leg, lots=lots)
+        if reduces and not limit and (held * algo.side >= 0 or lots > abs(held)):
+            raise errors.refusal(-2022)
         taken = algo.client_algo_id in account.names
-        return NewOrder(
+        order = NewOrder(
             symbol=algo.symbol,
             side=algo.side,
             type="LIMIT" if limit else "MARKET",
@@ -271,6 +269,11 @@ class Conditionals:
                 callback=algo.callback,
             ),
         )
+        if reduces and not limit:
+            market = self._exchange.markets[algo.symbol]
+            check_before_funds(account, market, order)  # nothing makes way for what is refused
+            self._exchange.give_way(tx, market, leg, lots=lots)
+        return order
 
     def _follow(self, tx: Transaction, order: Order) -> None:
         if order.open or not self._children:

@@ -71,7 +71,7 @@ def placed_ids(params: Params) -> list[str]:
     """The client order ids that a batch names; none if it cannot be read."""
     try:
         elements = _elements.decode(params.need("batchOrders"))
-    except (VenueError, msgspec.DecodeError):
+    except (VenueError, msgspec.DecodeError, RecursionError):
         return []
     return [str(element.get("newClientOrderId", "")) for element in elements]
 
@@ -89,7 +89,7 @@ def _each(elements: Iterable[T], answer: Callable[[T], dict[str, Any]]) -> list[
 def _list(params: Params, name: str, decoder: msgspec.json.Decoder[list[T]]) -> list[T]:
     try:
         return decoder.decode(params.need(name))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise errors.missing(name) from None
 
 

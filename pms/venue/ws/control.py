@@ -73,8 +73,9 @@ def subscribe_from_path(connection: Connection, streams: str, query: str) -> Non
 def _parse(text: str) -> dict[str, Any]:
     try:
         message = json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"expected value at line {error.lineno} column {error.colno}"
+    except (ValueError, RecursionError) as error:
+        line, column = (error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else (1, 1)
+        where = f"expected value at line {line} column {column}"
         raise ControlError(3, f"Invalid JSON: {where}", fatal=True) from None
     if not isinstance(message, dict):
         raise ControlError(2, "Invalid request: missing field `method` at line 1 column 1")

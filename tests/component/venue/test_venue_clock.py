@@ -33,6 +33,23 @@ def test_time_that_goes_on_slower_is_caught_up_with(monkeypatch: pytest.MonkeyPa
     assert seen == [10, 5, 0, 0, 0]
 
 
+def test_time_goes_on_behind_a_clock_that_is_put_back_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, passed, back = time.time_ns(), [0], [0]
+    monkeypatch.setattr(time, "time_ns", lambda: began + (passed[0] - back[0]) * 10**6)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: passed[0] * 10**6)
+    clock = forward_clock()
+    first = clock()
+    passed[0], back[0] = 1, HOUR_MS
+    seen = []
+    while passed[0] < 60_000:
+        passed[0] += 1
+        seen.append(clock())
+    assert seen == sorted(seen)
+    assert 59_000 <= seen[-1] - first <= 60_000
+    back[0] = 0
+    assert clock() == first + 60_000
+
+
 async def test_time_goes_on_from_what_is_remembered_and_pages_stay_in_its_order(
     start: Any, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:

@@ -334,3 +334,16 @@ def test_two_hundred_may_wait_and_no_more(world: World) -> None:
     assert not world.venue.conditionals.shelves["a"].open
     world.trade(MIDDLE - 60)
     assert world.held == 100
+
+
+def test_nothing_makes_way_for_a_stop_that_is_refused() -> None:
+    world = World()
+    world.buy(100)
+    world.order("LIMIT", SELL, 100, MIDDLE + 2000, reduce_only=True)
+    (profit,) = world.account.open[BTC].values()
+    stop = world.algo("STOP_MARKET", MIDDLE - 5, quantity=100, reduce_only=True)
+    far = int(MIDDLE * D("0.8"))
+    world.exchange.replace_levels(BTC, bids=[(MIDDLE - 5, 1), (far, 500)], asks=[(MIDDLE + 1, 500)])
+    world.exchange.background_order(BTC, side=SELL, lots=1, limit=None)
+    assert (stop.status, world.held) == ("REJECTED", 100)
+    assert profit.status == "NEW", "the only order that closes the position is still there"

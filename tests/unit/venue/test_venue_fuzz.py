@@ -45,6 +45,8 @@ JUNK = (
         "-" + "9" * 19,
         "0." + "0" * 30 + "1",
         "1" * 5000,
+        "[" * 3000,
+        '[{"symbol":' + "[" * 3000 + "]" * 3000 + "}]",
         "\x00",
         "\ufeff",
         "牛来USDT",
@@ -333,3 +335,19 @@ def test_whatever_is_sent_is_refused_in_binance_s_shape_and_changes_nothing(
         "refused frames",
     } <= fuzzed.seen.keys()
     history.close()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "[" * 3000,
+        '{"method":"SUBSCRIBE","id":' + "[" * 3000 + "]" * 3000 + "}",
+        '{"method":"LIST_SUBSCRIPTIONS","id":' + "9" * 5000 + "}",
+    ],
+    ids=["open", "deep", "long"],
+)
+def test_a_control_frame_that_no_parser_takes_is_an_error_not_the_end(frame: str, tmp_path: Path) -> None:
+    pipe = Pipe()
+    hub = Fuzzed(1, HistoryFile(tmp_path / "venue.history")).venue.feeds.hub
+    handle(Connection(pipe, hub, Route.PUBLIC, combined=True), Route.PUBLIC, frame)
+    assert json.loads(pipe.told[2 if pipe.told[1] < 126 else 4 :])["error"]["code"] in (2, 3)
