@@ -144,7 +144,6 @@ class Task:
     PUSH_INCIDENTS: Final = "pms.push_incidents"
     RISK: Final = "pms.risk"
     CANARY: Final = "pms.canary"
-    SCHEDULE_TICK: Final = "pms.schedule_tick"
 
 
 COMMAND_QUEUE: Final = {
