@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python -m
 ARGS ?=
 
-.PHONY: help up down demo bench clients sim prove test soak outage crash kills conformance fuzz unit lint check format setup setup-dev clean
+.PHONY: help up down demo bench clients sim prove test soak outage crash kills conformance fuzz unit lint check format contract setup setup-dev clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,7 +15,9 @@ help:
 	@echo 'make down    stop it'
 	@echo 'make demo    a scripted trading session, checked to the last digit'
 	@echo 'make test    every test, on real servers'
-	@echo 'make check   format, lint, types, floors and unit tests'
+	@echo 'make check   before a commit: format, lint, types, floors (make lint) and unit tests (make unit)'
+	@echo 'make format  put format and lint right where that can be done by itself'
+	@echo 'make contract  write docs/contract, order-states.md and incidents.md anew from the code'
 	@echo 'make sim     the system under simulated faults (ARGS="--seeds 10000")'
 	@echo 'make prove   plant known bugs, and see that the simulator finds each'
 	@echo 'make soak    ten minutes of kills, stops and cuts under load; make outage: ten without an exchange'
@@ -23,8 +25,9 @@ help:
 	@echo 'make kills   every kind of algo in the middle, and streamer, workers or Redis killed under it'
 	@echo 'make conformance  Binance'"'"'s own client and ccxt trade a session on the venue, minutes of its book too'
 	@echo 'make fuzz    100,000 malformed requests to the venue (ARGS="--fuzz-seed 2")'
-	@echo 'make bench   the figures of docs/performance.md (ARGS=NAME: one of them)'
+	@echo 'make bench   one figure of docs/performance.md beside its floor: ARGS=NAME (command, fill, ticks, ...)'
 	@echo 'make clients environments for what bench ticks and matching compare with (ARGS=NAME: one of them)'
+	@echo 'make setup   .venv alone, make setup-dev with what the tests need; make clean removes it and what is cached'
 
 up: setup
 	@exec $(RUN) pms.cli.main up $(ARGS)
@@ -61,6 +64,7 @@ crash: setup-dev
 
 kills: setup-dev
 	@exec $(RUN) pytest -q tests/stack/test_algos_killed.py --killed-all $(ARGS)
+
 conformance: setup-dev
 	@exec $(RUN) pytest -q tests/clients/live_sessions.py --conformance-seconds 120 $(ARGS)
 

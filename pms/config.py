@@ -1,8 +1,9 @@
-"""All configuration: one class, one prefix (`PMS_`), every variable named here and nowhere else.
+"""All configuration: one class, one prefix (`PMS_`), every variable of the system is named here.
 
-Order of precedence: the environment, then the addresses that a running `pms up` left in
-`$PMS_HOME/run/stack.env`, then the defaults below. So `pms trade` in a second terminal finds the
-system that `pms up` started in the first, and one exported variable overrides both.
+Order of precedence: the environment, then what a running `pms up` left in `$PMS_HOME/run/stack.env`
+(where its parts are, and what it goes by; never a real exchange's key), then the defaults below. So
+`pms trade` in a second terminal finds the system that `pms up` started in the first, and one exported
+variable overrides both.
 
 Trap: an unset Redis, database or exchange address means *embedded*: the stack starts its own.
 """
@@ -23,7 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 LIVE_PHRASE = "yes-real-money"
 CHECKOUT = Path(__file__).resolve().parents[1]
 _ELSEWHERE = {"PMS_VENUE_ACCOUNTS", "PMS_VENUE_SCENARIO"}
-"""Variables with our prefix that a part reads by itself: `pms venue` takes secrets so."""
+"""Variables with our prefix that `pms venue` alone reads: keys, so that no process list shows them."""
 
 _NOW_LIMITS = {
     f"PMS_RISK_MOST_{measure.upper()}": f"risk.{measure}" for measure in ("var", "es", "stress", "margin")
@@ -77,7 +78,9 @@ class Settings(BaseSettings):
         None, ge=1, le=150, description="What the exchange account's own leverage must be in each symbol."
     )
     recv_window_ms: int = Field(2000, ge=100, le=60_000, description="recvWindow of order placement.")
-    stale_price_ms: int = Field(5000, ge=100, le=60_000, description="L1 older than this closes admission.")
+    stale_price_ms: int = Field(
+        5000, ge=100, le=60_000, description="No market frame for so long closes admission."
+    )
     most_lag_ms: int = Field(
         50,
         ge=10,

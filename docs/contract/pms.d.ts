@@ -477,6 +477,7 @@ export interface HaltView {
 
 /** Whether the engine may be believed: `pms:health`. */
 export interface Health {
+  /** `live` where commands are admitted; `starting` and `stopping` are reserved, and never told. */
   state: "starting" | "recovering" | "live" | "degraded" | "stopping";
   /** Milliseconds since the last market frame was processed. */
   feedAge: number | null;

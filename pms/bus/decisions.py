@@ -13,7 +13,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from pms.bus.journal import DECIDED, Announced, read_announced
+from pms.bus.journal import Announced, read_announced
+from pms.contract.names import DECIDED
 
 log = structlog.get_logger()
 

@@ -20,14 +20,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from pms.contract.names import ready_key
+
 log = structlog.get_logger()
 TTL_S = 10
 EVERY_S = 2.0
-
-
-def ready_key(name: str) -> str:
-    """Where a process's heartbeat lies."""
-    return f"pms:ready:{name}"
 
 
 class Progress(Protocol):

@@ -30,9 +30,6 @@ from pms.domain.orders import State
 from pms.domain.posting import Event, Posting, Undecided, Unsent, Unused
 from pms.domain.unwinding import ORIGIN
 
-DECIDED = "pms:decided"
-"""Channel that announces each decision, for the worker that waits for it."""
-
 CLOSED_ORDER_TTL_S = 86_400
 _encoder = msgspec.json.Encoder(decimal_format="string")
 Effect = list[str | int]
@@ -343,7 +340,7 @@ def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:
     fields = ["decision", command.decision, "answer", command.answer, "orders", " ".join(ids), "order", send]
     return [
         ["HSET", key, *fields],
-        ["PUBLISH", DECIDED, _text(_encoder.encode(announced))],
+        ["PUBLISH", names.DECIDED, _text(_encoder.encode(announced))],
         ["EXPIRE", key, names.REQUEST_TTL_S],
         *taken_back,
     ]

@@ -63,7 +63,9 @@ def house(limit: int, as_json: bool) -> None:
     click.echo("")
     print_list(found["positions"], POSITIONS, form=None, empty="the house holds no position")
     if found["foreign"]:
-        click.echo("\ntrades of orders that are nobody's (`pms reassign SYMBOL --order ID --to ACCOUNT`):")
+        click.echo(
+            "\ntrades of orders that are nobody's (`pms reassign SYMBOL --order ID --to ACCOUNT --reason …`):"
+        )
         print_list(found["foreign"][:limit], FOREIGN, form=None, empty="")
         if len(found["foreign"]) > limit:
             console().print(f"{len(found['foreign']) - limit} older")

@@ -27,7 +27,7 @@ def panic(flat: bool, yes: bool, reason: str) -> None:
     """Halt trading and cancel ALL open orders of the exchange account, not only the engine's.
 
     Needs no Redis, no engine, no worker: it speaks to the exchange alone. Exits 0 only when the exchange
-    says that nothing is left; run it again otherwise. `pms resume` lets trading go on.
+    says that nothing is left; run it again otherwise. `pms resume --reason …` lets trading go on.
     """
     settings = load_settings()
     _require(settings, flat=flat)

@@ -232,7 +232,10 @@ class HaltView(Shape):
 class Health(Shape):
     """Whether the engine may be believed: `pms:health`."""
 
-    state: Literal["starting", "recovering", "live", "degraded", "stopping"]
+    state: Literal["starting", "recovering", "live", "degraded", "stopping"] = Field(
+        description="`live` where commands are admitted; `starting` and `stopping` are reserved, and "
+        "never told."
+    )
     feed_age: int | None = Field(description="Milliseconds since the last market frame was processed.")
     feed_lag: int | None = Field(
         default=None,

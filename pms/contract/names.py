@@ -10,9 +10,13 @@ pms:inbox                    list    facts for the streamer: commands, outcomes,
 pms:journal                  stream  every state change, id {seq}-0
 pms:journal:archived         string  seq up to which the archive has it on disk
 pms:journal:applied          string  seq up to which PostgreSQL has it
+pms:decided                  channel each decision, for the worker that waits for it
 pms:stream:events            stream  the events again, for a gateway that was away
 pms:epoch                    hash    nonce and run_id under which rights may be taken
 pms:lease                    string  the living streamer's nonce
+pms:takeovers                string  how many orders this streamer sent itself, for no worker had
+pms:keep_orders              string  a streamer that ends in order stops its countdowns at the exchange
+pms:ledger:stopped           string  why the fold stands still; admission is closed while it exists
 pms:{kind}:{algoId}          string  an algo as it stands, kind chase, twap, ...; over     24 h
 pms:halt, pms:halt:{sub}     string  no send right while it exists: {mode, reason, actor, since, requestId}
 pms:price:{symbol}           string  {bid, ask, mid, ts}                                   30 s
@@ -31,6 +35,7 @@ pms:portfolio:{requestId}    string  the one that was asked for                 
 pms:portfolio:{requestId}:progress   what is being waited for                              60 s
 pms:klines:{interval}:{symbol} string  closes of finished bars, for risk                   7 d
 pms:brackets                 string  the exchange's maintenance margins, for risk          1 h
+pms:ready:{part}             string  a process's heartbeat: which one, and its progress         10 s
 pms:watchdog:{part}          string  why the watchdog last ended a process                 24 h
 pms:cmd:{name}               list    commands of a gateway that only knows lists
 pms:cmd:{name}:taken         list    the bridge's processing list
@@ -55,6 +60,8 @@ SHORT: Final = "SHORT"
 EVERYTHING: Final = "*"
 """The scope of a halt that is not one sub-account's."""
 
+DECIDED: Final = "pms:decided"
+TAKE_OVERS: Final = "pms:takeovers"
 HEALTH: Final = "pms:health"
 BUDGET: Final = "pms:budget"
 RATE_BUDGET: Final = "pms:rate:budget"
@@ -144,7 +151,6 @@ class Task:
     PUSH_INCIDENTS: Final = "pms.push_incidents"
     RISK: Final = "pms.risk"
     CANARY: Final = "pms.canary"
-    SCHEDULE_TICK: Final = "pms.schedule_tick"
 
 
 COMMAND_QUEUE: Final = {
@@ -228,6 +234,11 @@ def halt_key(scope: str) -> str:
 def algo_key(kind: str, algo_id: str) -> str:
     """Where an algo is shown; `trail_stop` is spelled in one word there."""
     return f"pms:{kind.replace('_', '')}:{algo_id}"
+
+
+def ready_key(part: str) -> str:
+    """Where a process's heartbeat lies."""
+    return f"pms:ready:{part}"
 
 
 def hang_key(part: str) -> str:

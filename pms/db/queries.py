@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, column, func, or_, select, table, text
+from sqlalchemy import Select, column, func, select, table, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.contract.journal import (
@@ -84,7 +84,6 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     sub_accounts: int
     orders: int
     open_orders: int
-    open_positions: int
     fills: int
     ledger_entries: int
     commands: int
@@ -156,15 +155,6 @@ async def orders(
         statement = statement.where(text(models.IS_OPEN))
     statement = _only(statement, rows, sub_account_id=sub_account_id, symbol=symbol)
     return await _read(engine, statement.limit(limit), OrderRow)
-
-
-async def find_orders(engine: AsyncEngine, order_id: str) -> list[OrderRow]:
-    """Orders by client id or exchange id; an exchange id may be taken once per symbol."""
-    rows = models.orders
-    matches = rows.c.client_order_id == order_id
-    if order_id.isascii() and order_id.isdigit() and int(order_id) < 2**63:
-        matches = or_(matches, rows.c.exchange_order_id == int(order_id))
-    return await _read(engine, select_as(OrderRow, rows).where(matches).order_by(rows.c.symbol), OrderRow)
 
 
 async def fills(
@@ -301,7 +291,6 @@ async def counts(engine: AsyncEngine) -> Counts:
         _count(models.sub_accounts),
         _count(models.orders),
         _count(models.orders, models.IS_OPEN).label("open_orders"),
-        _count(models.positions, "quantity <> 0").label("open_positions"),
         _count(models.fills),
         _count(models.ledger_entries),
         _count(models.commands),

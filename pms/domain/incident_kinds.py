@@ -93,7 +93,8 @@ KINDS: dict[str, Kind] = {
     ),
     "liquidation_waits": Kind(
         "A sub-account has crossed a line, and a price of its symbols may not be acted on.",
-        "See that the symbol's book is in sync and near its mark price; `pms halt ACCOUNT` meanwhile.",
+        "See that the symbol's book is in sync and near its mark price; `pms halt ACCOUNT --reason …` "
+        "meanwhile.",
         "the price may be acted on again",
     ),
     "position_kept": Kind(
@@ -111,7 +112,7 @@ KINDS: dict[str, Kind] = {
     ),
     "master_margin": Kind(
         "The exchange account itself is near its maintenance margin. Above 0.70 nothing is opened any more.",
-        "Put money into the exchange account, or reduce; then `pms resume`.",
+        "Put money into the exchange account, or reduce; then `pms resume --reason …`.",
         "its margin is far again",
     ),
     "margin_call": Kind(
@@ -182,7 +183,7 @@ KINDS: dict[str, Kind] = {
     ),
     "halt_renewed": Kind(
         "A halt that Redis had forgotten, or that somebody set by hand, was put back in force.",
-        "`pms status` shows the halts; `pms resume` lifts one.",
+        "`pms status` shows the halts; `pms resume --reason …` lifts one.",
     ),
     "task_failed": Kind(
         "A service of the streamer failed and was started again.",

@@ -68,7 +68,7 @@ class Unused:
 class Posting:
     """One entry, the events it tells and the answers it gives.
 
-    If the guard fails, `otherwise` is journaled in its place and `refused_results` are given; the
+    If the guard fails, `otherwise` is journaled in its place and `otherwise_results` are given; the
     desk must then `withdraw` what it had changed in memory.
     """
 

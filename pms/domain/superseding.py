@@ -19,8 +19,3 @@ def give_way(order: Order, fact: Fact) -> None:
     """Before a fact of the exchange is taken in: forget an operator's word, if one ended the order."""
     if isinstance(fact, Seen | Filled | Amended) and (order.reason or "").startswith(_MARK):
         order.word = order.reason = None
-
-
-def ended_by_operator(order: Order) -> bool:
-    """Whether it was a person that said how the order ended."""
-    return order.state.terminal and (order.why or "").startswith(_MARK)

@@ -24,8 +24,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from pms.bus.heartbeat import ready_key
-from pms.contract.names import Queue
+from pms.contract.names import Queue, ready_key
 from pms.stack.places import Places
 from pms.stack.ports import LOOPBACK
 from pms.stack.servers.embedded import EmbeddedServer

@@ -12,7 +12,6 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from pms.bus.heartbeat import ready_key
 from pms.contract import names
 from pms.stack.errors import StackError
 from pms.stack.external import redis_shown
@@ -78,7 +77,7 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
             pipe.hlen(f"unacked:{role}")
         pipe.zcard(names.OPEN_REQUESTS)
         pipe.zrange(names.OPEN_REQUESTS, 0, SHOWN - 1, withscores=True)
-        pipe.mget([ready_key(name) for name in heartbeats_of] or [ready_key("-")])
+        pipe.mget([names.ready_key(name) for name in heartbeats_of] or [names.ready_key("-")])
         pipe.get(names.HEALTH)
         pipe.get(names.BUDGET)
         pipe.hvals(names.INCIDENTS)

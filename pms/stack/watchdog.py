@@ -24,7 +24,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from pms.bus.heartbeat import ready_key, start_heartbeat
+from pms.bus.heartbeat import start_heartbeat
 from pms.bus.inbox import Noticed, text_of
 from pms.bus.wake import wake_up
 from pms.config import ConfigError, load_settings
@@ -77,7 +77,7 @@ class Watchdog:
         queues = [queue for role in QUEUES.values() for queue in role]
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.info("server")
-            pipe.mget([ready_key(part) for part in WATCHED])
+            pipe.mget([names.ready_key(part) for part in WATCHED])
             for queue in (names.INBOX, *queues):
                 pipe.llen(queue)
             server, beats, *lengths = pipe.execute()

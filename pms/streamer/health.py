@@ -158,7 +158,7 @@ class Watch:
         async with untyped.pipeline(transaction=False) as pipe:
             pipe.set(names.HEALTH, encode(health), ex=names.HEALTH_TTL_S)
             pipe.set(names.BUDGET, encode(budget), ex=names.CACHE_TTL_S)
-            pipe.set("pms:takeovers", self.take_overs())
+            pipe.set(names.TAKE_OVERS, self.take_overs())
             await pipe.execute()
 
     def _closed(self) -> dict[str, str]:

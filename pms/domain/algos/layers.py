@@ -161,16 +161,6 @@ class Leg:
         """One of its layers is being closed at a loss."""
         return any(layer.stopped for layer in self.layers)
 
-    @property
-    def enters_as(self) -> str:
-        """The side of its entries."""
-        return "BUY" if self.sign > 0 else "SELL"
-
-    @property
-    def exits_as(self) -> str:
-        """The side of its exits."""
-        return "SELL" if self.sign > 0 else "BUY"
-
 
 def first_memory() -> dict[str, Any]:
     """What a leg keeps in mind, as it begins."""

@@ -51,7 +51,6 @@ class Violation:
 
     invariant: str
     detail: str
-    at_s: float
     subjects: tuple[str, ...] = ()
     """Client order ids and requestIds that it is about."""
 
@@ -106,7 +105,7 @@ class Invariants:
     def fail(self, invariant: str, detail: str, *subjects: str) -> None:
         """Note that an invariant does not hold; the first one counts."""
         if self.violation is None:
-            self.violation = Violation(invariant, detail, self._now(), subjects)
+            self.violation = Violation(invariant, detail, subjects)
 
     def _count(self, invariant: str) -> None:
         self.checked[invariant] += 1

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import OperationalError
 
-from pms.contract.journal import Entry, Rows
+from pms.contract.journal import Entry
 from pms.contract.names import HOUSE
 from pms.db.errors import Unreachable
 from pms.db.fold import _LOCK, _MOVE
@@ -301,11 +301,6 @@ class _First:
 
     def first(self) -> Key | None:
         return self.key
-
-
-def rows_of(fold: Fold) -> Rows:
-    """All rows of a fold as an entry carries them."""
-    return Rows(**{name: tuple(rows.values()) for name, rows in fold.tables.items()})
 
 
 def _away(text: str) -> OperationalError:

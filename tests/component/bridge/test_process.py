@@ -12,7 +12,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from pms.bus.connection import connect
-from pms.bus.heartbeat import ready_key
 from pms.contract import names
 
 
@@ -28,7 +27,7 @@ async def test_the_process_beats_serves_and_ends_cleanly(redis_url: str, tmp_pat
         item = json.dumps({"requestId": request_id, "orderId": "1"})
         await redis.lpush("pms:cmd:cancel", item)
         assert await redis.blpop([names.Queue.URGENT], timeout=10)
-        assert await redis.exists(names.request_key(request_id), ready_key("bridge")) == 2
+        assert await redis.exists(names.request_key(request_id), names.ready_key("bridge")) == 2
     finally:
         bridge.send_signal(signal.SIGTERM)
         _, said = await asyncio.wait_for(bridge.communicate(), 10)

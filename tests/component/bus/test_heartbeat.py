@@ -15,7 +15,8 @@ from redis import Redis
 
 from pms.bus import heartbeat
 from pms.bus.connection import connect
-from pms.bus.heartbeat import TTL_S, beat_forever, ready_key, start_heartbeat
+from pms.bus.heartbeat import TTL_S, beat_forever, start_heartbeat
+from pms.contract.names import ready_key
 from pms.stack.processes import Heartbeats
 from pms.stack.servers.redis import EmbeddedRedis
 

@@ -16,10 +16,9 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from pms.bus.heartbeat import ready_key
 from pms.bus.requests import Record, Requests
 from pms.bus.wake import wake_up
-from pms.contract.names import Queue, Task
+from pms.contract.names import Queue, Task, ready_key
 
 THREADS = 16
 """Of the orders' worker; it takes as many messages more, to hold them ready."""

@@ -111,9 +111,6 @@ async def test_lists_are_filtered_and_newest_first(redis: Redis, engine: AsyncEn
     assert await queries.orders(engine, symbol="ETHUSDT") == [other]
     assert await queries.orders(engine, open_only=True, symbol="ETHUSDT") == []
     assert len(await queries.orders(engine, limit=None)) == 4
-    assert await queries.find_orders(engine, "2") == [mine[1], other]
-    assert await queries.find_orders(engine, "PMS_bob_M_1") == [other]
-    assert await queries.find_orders(engine, "9" * 30) == []
     assert await queries.fills(engine, symbol="BTCUSDT") == trades[::-1]
     assert await queries.fills(engine, client_order_id="PMS_bob_M_1") == []
     counted = await queries.counts(engine)

@@ -17,7 +17,6 @@ import psutil
 import pytest
 from redis import Redis
 
-from pms.bus.heartbeat import ready_key
 from pms.contract import names
 from pms.stack.state import ProcessId
 from pms.stack.vigil import SILENT_S
@@ -44,7 +43,7 @@ def bridge(redis_url: str, redis: Any) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "-c", BEATING, redis_url, "bridge"], cwd=Path(__file__).parents[3]
     )
-    wait_for(lambda: redis.exists(ready_key("bridge")))
+    wait_for(lambda: redis.exists(names.ready_key("bridge")))
     yield process
     process.kill()
     process.wait()
@@ -82,10 +81,10 @@ def test_one_that_beats_is_left_alone_however_long_we_look(
 ) -> None:
     dog = Watchdog(redis, host=HERE)
     for second in range(0, 200, 4):
-        before = redis.get(ready_key("bridge"))
+        before = redis.get(names.ready_key("bridge"))
         dog.look(now=float(second))
         if second % 16 == 0:
-            wait_for(lambda before=before: redis.get(ready_key("bridge")) != before)
+            wait_for(lambda before=before: redis.get(names.ready_key("bridge")) != before)
     assert bridge.poll() is None
     assert redis.get(names.hang_key("bridge")) is None
 
@@ -110,7 +109,7 @@ def test_a_number_that_is_another_process_now_is_not_ended(bridge: subprocess.Po
 
 def test_an_empty_queue_of_a_living_worker_gets_a_canary(redis: Any) -> None:
     beat = {"pid": os.getpid(), "created": 1.0, "host": "h", "beat": 1}
-    redis.set(ready_key("worker-ledger"), json.dumps(beat))
+    redis.set(names.ready_key("worker-ledger"), json.dumps(beat))
     dog = Watchdog(redis, host=HERE)
     dog.look(now=0.0)
     dog.look(now=9.0)
