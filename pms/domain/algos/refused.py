@@ -13,11 +13,12 @@ from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot
 from pms.domain.algos.children import Turn
 from pms.domain.algos.machine import Plan, Want
-from pms.domain.algos.targets import too_little_by
 from pms.domain.checks import touch
+from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident, note_settled
 from pms.domain.least_order import least_quantity
 from pms.domain.orders import Order
+from pms.domain.positions import Place
 from pms.domain.unwind_pace import (
     GROWS_AFTER_MS,
     SMALLER_HELPS,
@@ -68,13 +69,14 @@ def grow(turn: Turn, slot: Slot) -> None:
     turn.algo.memory[MOST] = kept
 
 
-def tell_refused(turn: Turn, slot: Slot) -> None:
+def tell_refused(turn: Turn, slot: Slot, place: Place) -> None:
     """Tell an operator, once it is more than one refusal in a row.
 
-    What is too little for an order is left, and told by its machine.
+    What is too little for an order is left, and told by its machine. That goes by all that is left of the
+    position: a refusal that says so may be of a small part of it.
     Trap: what changes with each try must not be told, or each try is an entry more.
     """
-    if slot.tries < TOLD_FROM or too_little_by(slot.note):
+    if slot.tries < TOLD_FROM or _too_little(turn.desk, slot, place):
         return
     algo, left = turn.algo, plain(slot.remaining)
     told = f"{algo.kind} {algo.id} of {algo.account} cannot close {left} {slot.symbol}"
@@ -86,6 +88,15 @@ def tell_refused(turn: Turn, slot: Slot) -> None:
         subject=_subject(algo, slot),
         evidence={"algoId": algo.id, "slot": slot.number, "left": left, "reason": slot.note},
     )
+
+
+def _too_little(desk: Desk, slot: Slot, place: Place) -> bool:
+    """Whether all that a slot has to close is worth less than the least order."""
+    instrument, top = desk.instruments.get(slot.symbol), desk.tops.get(slot.symbol)
+    if instrument is None or top is None:
+        return False
+    held = desk.quantity(place) if slot.side == "SELL" else -desk.quantity(place)
+    return min(slot.remaining, held) * touch(top, slot.side) < instrument.min_notional
 
 
 def settle_refused(turn: Turn, plan: Plan) -> None:
