@@ -187,7 +187,8 @@ def _vacate(algo: Algo, slot: Slot) -> None:
     slot.order_id = slot.price = slot.sent_price = None
     slot.cancelling = False
     algo.busy.discard(slot.number)
-    if not slot.remaining:
+    if not slot.remaining and slot.state is not SlotState.SKIPPED:
+        # What its machine has given up stays so, though its target may grow again.
         slot.state = SlotState.DONE
 
 

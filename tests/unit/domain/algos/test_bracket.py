@@ -234,6 +234,22 @@ def test_a_take_profit_cancelled_by_hand_leaves_the_stop_watching() -> None:
     assert order(world, algo_id, STOP).quantity == D("0.05")
 
 
+def test_a_take_profit_cancelled_by_hand_stays_gone_where_nothing_was_free_at_its_end() -> None:
+    world, algo_id = protecting()
+    hers = world.by_hand("SELL", "0.05", type="LIMIT", price="63000")
+    assert hers is not None
+    target = coid(world, algo_id, PROFIT)
+    world.desk.orders[target].cancel_wanted = True
+    at(world, algo_id, "60000")
+    world.end(target, "CANCELED")
+    at(world, algo_id, "60000")
+    world.cancel_by_hand(hers)
+    algo = at(world, algo_id, "60000")
+    assert (algo.status, slots(world, algo_id)) == (Status.RUNNING, set())
+    at(world, algo_id, "58000")
+    assert order(world, algo_id, STOP).quantity == D("0.05")
+
+
 def test_a_take_profit_alone_that_is_cancelled_by_hand_ends_it() -> None:
     world, algo_id = protecting(stopLoss=None)
     world.cancel_by_hand(coid(world, algo_id, PROFIT))
