@@ -16,6 +16,7 @@ from pms.domain.algos.machine import Plan, Want
 from pms.domain.checks import touch
 from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident, note_settled
+from pms.domain.instrument import Instrument
 from pms.domain.least_order import least_quantity
 from pms.domain.orders import Order
 from pms.domain.positions import Place
@@ -25,6 +26,7 @@ from pms.domain.unwind_pace import (
     TOLD_FROM,
     exchange_code,
 )
+from pms.domain.weighing import mark_of
 
 REFUSED = "stop_refused"
 """The incident that tells of a position that an algo cannot close."""
@@ -45,14 +47,20 @@ def most_of(algo: Algo, slot: Slot) -> Decimal | None:
     return None if bound is None else Decimal(bound["quantity"])
 
 
+def least_of(turn: Turn, slot: Slot, instrument: Instrument) -> Decimal:
+    """The least order at market of now: by our touch, and by the mark that the exchange goes by."""
+    top, mark = turn.desk.tops.get(slot.symbol), mark_of(turn.desk, slot.symbol, now=turn.asked.now)
+    prices = [price for price in (touch(top, slot.side) if top else None, mark) if price is not None]
+    return least_quantity(instrument, min(prices, default=None), market=True)
+
+
 def halve(turn: Turn, slot: Slot, order: Order) -> None:
     """Let the next order be for half of one that was refused, where a smaller one may be taken."""
-    instrument, top = turn.desk.instruments.get(slot.symbol), turn.desk.tops.get(slot.symbol)
+    instrument = turn.desk.instruments.get(slot.symbol)
     if exchange_code(order) not in SMALLER_HELPS or instrument is None:
         return
-    least = least_quantity(instrument, touch(top, slot.side) if top else None, market=True)
     half = instrument.floor_quantity(order.quantity / 2, market=True)
-    bound = {"quantity": max(half, least), "at": turn.asked.now}
+    bound = {"quantity": max(half, least_of(turn, slot, instrument)), "at": turn.asked.now}
     turn.algo.memory[MOST] = {**_bounds(turn.algo), str(slot.number): bound}
 
 

@@ -7,10 +7,8 @@ from decimal import Decimal
 from pms.domain.algos.algo import ZERO, Slot
 from pms.domain.algos.children import Turn
 from pms.domain.algos.machine import Parted, Want
-from pms.domain.algos.refused import closes, most_of
+from pms.domain.algos.refused import closes, least_of, most_of
 from pms.domain.algos.viewing import leaves_of
-from pms.domain.checks import touch
-from pms.domain.least_order import least_quantity
 from pms.domain.orders import Order
 
 
@@ -43,9 +41,7 @@ def quantity_of(turn: Turn, slot: Slot, want: Want, *, room: Decimal) -> Decimal
     quantity = min(want.quantity, room)
     taken = most_of(turn.algo, slot) if closes(want) else None
     if taken is not None:
-        top = turn.desk.tops.get(slot.symbol)
-        least = least_quantity(instrument, touch(top, slot.side) if top else None, market=True)
-        quantity = min(quantity, max(taken, least))
+        quantity = min(quantity, max(taken, least_of(turn, slot, instrument)))
     return instrument.floor_quantity(min(quantity, most) if most else quantity, market=market)
 
 

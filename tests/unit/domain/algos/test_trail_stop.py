@@ -18,6 +18,7 @@ from pms.contract.money import decode_object
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.conduct import STOP_BACK_OFF_MS
 from pms.domain.algos.exits import opposite
+from pms.domain.desk import Mark
 
 
 def stopped(
@@ -314,6 +315,30 @@ def test_one_halved_to_the_least_goes_on_where_the_exchange_takes_no_order_as_sm
     world.pass_time(STOP_BACK_OFF_MS[-1])
     world.conduct(algo_id)
     assert [each.row.quantity for each in world.of(algo_id) if not each.over] == [D("0.01")]
+
+
+@pytest.mark.parametrize("reduces", [True, False])
+def test_a_stop_that_the_mark_makes_too_little_says_that_it_reduces_or_is_told(reduces: bool) -> None:
+    world, algo_id = stopped("0.001")
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(58))
+    world.desk.marks["BTCUSDT"] = Mark(D("57999"), world.now)
+    if not reduces:
+        world.desk.treasury.net["BTCUSDT"] = D("-1")
+    at(world, algo_id, "58001")
+    (order,) = world.of(algo_id)
+    assert order.row.venue_reduce_only is reduces
+    if not reduces:
+        for _ in range(2):
+            refused_again(world, algo_id, "-4164: Order's notional must be no smaller than 58")
+        assert [state for _, state, _ in told_of(world)] == ["open"]
+
+
+def test_the_least_that_a_stop_is_halved_to_is_that_of_the_mark_where_that_is_lower() -> None:
+    world, algo_id = halved_to_the_least()
+    world.pass_time(STOP_BACK_OFF_MS[-1])
+    world.desk.marks["BTCUSDT"] = Mark(D("57500"), world.now)
+    world.conduct(algo_id)
+    assert [each.row.quantity for each in world.of(algo_id) if not each.over] == [D("0.000087")]
 
 
 def test_a_stop_refused_as_too_little_is_told_unless_too_little_is_left() -> None:
