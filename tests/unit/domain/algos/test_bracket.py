@@ -407,6 +407,7 @@ def test_other_prices_are_taken_and_those_that_would_trade_at_once_are_not() -> 
         ({**LIMIT, "takeProfit": "62000.05"}, Code.PRICE_TICK, "takeProfit", "0.1"),
         ({**LIMIT, "price": "60000.05"}, Code.PRICE_TICK, "price", "0.1"),
         ({**LIMIT, "quantity": "0.0005"}, Code.QUANTITY_MIN, "quantity", "0.001"),
+        ({**LIMIT, "timeInForce": "FOK", "quantity": "1000.001"}, Code.QUANTITY_MAX, "quantity", "1000"),
         ({**LONG, **EXITS, "timeInForce": "IOC"}, Code.TIME_IN_FORCE, "timeInForce", None),
         ({**LIMIT, "symbol": "NOPEUSDT"}, Code.UNKNOWN_SYMBOL, "symbol", None),
         ({**LIMIT, "positionSide": "LONG"}, Code.POSITION_SIDE, "positionSide", "BOTH"),
