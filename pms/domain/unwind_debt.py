@@ -27,7 +27,7 @@ from pms.domain.desk import Desk
 from pms.domain.incidents import note_settled
 from pms.domain.least_order import least_quantity
 from pms.domain.posting import Draft
-from pms.domain.weighing import MARK_COUNTS_MS
+from pms.domain.weighing import mark_of
 
 ZERO = Decimal(0)
 REFUSED = "unwinding_refused"
@@ -78,10 +78,8 @@ def _part_against(other: Decimal, quantity: Decimal) -> Decimal:
 
 def reference_price(desk: Desk, symbol: str, *, now: int) -> Decimal | None:
     """What a symbol is worth for judging how far prices ran: its mark; mid where none was heard of late."""
-    mark, top = desk.marks.get(symbol), desk.tops.get(symbol)
-    if mark is not None and now - mark.heard_at <= MARK_COUNTS_MS:
-        return mark.price
-    return top.mid if top else None
+    mark, top = mark_of(desk, symbol, now=now), desk.tops.get(symbol)
+    return mark or (top.mid if top else None)
 
 
 def _move(desk: Desk, draft: Draft, symbol: str, quantity: Decimal, *, traded: bool) -> None:

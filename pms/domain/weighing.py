@@ -53,6 +53,12 @@ def _worst(exposures: Sequence[Exposure], last: Decimal) -> Decimal:
     return min((last, *entries), key=lambda price: sum(each.profit(price) for each in exposures))
 
 
+def mark_of(desk: Desk, symbol: str, *, now: int) -> Decimal | None:
+    """A symbol's mark price, where one was heard of late."""
+    mark = desk.marks.get(symbol)
+    return None if mark is None or now - mark.heard_at > MARK_COUNTS_MS else mark.price
+
+
 def blocked(desk: Desk, symbol: str, *, now: int) -> str | None:
     """Why a symbol's price may not be acted on, or None.
 
@@ -61,9 +67,7 @@ def blocked(desk: Desk, symbol: str, *, now: int) -> str | None:
     top = desk.tops.get(symbol)
     if top is None:
         return f"{symbol} has no price in sync"
-    mark = desk.marks.get(symbol)
-    if mark is None or now - mark.heard_at > MARK_COUNTS_MS:
-        return None
-    if abs(top.mid - mark.price) > MOST_OFF * mark.price:
+    mark = mark_of(desk, symbol, now=now)
+    if mark is not None and abs(top.mid - mark) > MOST_OFF * mark:
         return f"{symbol} is more than {MOST_OFF:.0%} away from its mark price"
     return None

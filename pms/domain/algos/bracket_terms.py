@@ -39,7 +39,13 @@ def enter(terms: Bracket, view: View) -> Begun:
             field="timeInForce",
             actual=terms.time_in_force,
         )
-    quantity = check_target(instrument, quantity, price=price or view.tops[symbol].mid, reduce_only=False)
+    quantity = check_target(
+        instrument,
+        quantity,
+        price=price or view.tops[symbol].mid,
+        reduce_only=False,
+        time_in_force=terms.time_in_force,
+    )
     terms = terms.model_copy(update={"price": price, "quantity": quantity})
     return check_exits(terms, view, symbol, opposite(side), entering=True), symbol, side, quantity
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pms.contract.codes import Code, Refusal
+from pms.contract.names import BOTH
 from pms.domain.algos.algo import Algo, Slot, SlotState, Status
 from pms.domain.algos.children import Turn, cancel_child, place_child, take_back
 from pms.domain.algos.clearing import clear, made_way
@@ -31,6 +32,7 @@ from pms.domain.algos.viewing import bereft, view_of
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk
 from pms.domain.orders import AmendEnd, Order, State
+from pms.domain.positions import Place
 from pms.domain.posting import Posting
 
 BACK_OFF_MS = (500, 2_000, 60_000)
@@ -156,12 +158,12 @@ def _moved(turn: Turn, slot: Slot, order: Order) -> None:
     if order.price != slot.sent_price:
         # The move was refused, or somebody else moved it.
         slot.price, slot.sent_price = None, order.price
-        _back_off(turn, slot, why, stops=False)
+        _back_off(turn, slot, why)
     elif slot.resume_at > slot.moved_at:
         return
     elif order.amend_end is AmendEnd.FAILED:
         # Its price was to stay.
-        _back_off(turn, slot, why, stops=False)
+        _back_off(turn, slot, why)
     elif order.amend_end is AmendEnd.AMENDED:
         slot.tries = 0
 
@@ -185,7 +187,8 @@ def _vacate(algo: Algo, slot: Slot) -> None:
     slot.order_id = slot.price = slot.sent_price = None
     slot.cancelling = False
     algo.busy.discard(slot.number)
-    if not slot.remaining:
+    if not slot.remaining and slot.state is not SlotState.SKIPPED:
+        # What its machine has given up stays so, though its target may grow again.
         slot.state = SlotState.DONE
 
 
@@ -200,17 +203,18 @@ def _ended(turn: Turn, slot: Slot, order: Order) -> None:
         return
     if closes(order):
         halve(turn, slot, order)
-    _back_off(turn, slot, why, stops=closes(order))
+    _back_off(turn, slot, why, closing=order.spec.place if closes(order) else None)
 
 
-def _back_off(turn: Turn, slot: Slot, why: str | None, *, stops: bool) -> None:
-    delays = STOP_BACK_OFF_MS if stops else BACK_OFF_MS
+def _back_off(turn: Turn, slot: Slot, why: str | None, *, closing: Place | None = None) -> None:
+    """Let a slot wait; `closing` is the position that its order at market was to close."""
+    delays = BACK_OFF_MS if closing is None else STOP_BACK_OFF_MS
     delay = delays[min(slot.tries, len(delays) - 1)]
     slot.tries += 1
     slot.resume_at = turn.asked.now + delay
     slot.note = why or slot.note
-    if stops:
-        tell_refused(turn, slot)
+    if closing is not None:
+        tell_refused(turn, slot, closing)
 
 
 def _plan(turn: Turn) -> Plan:
@@ -298,5 +302,6 @@ def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
             slot.note = told
         turn.wake(turn.asked.now + (STOPS_MS if stops else PASSING_MS))
         return
-    _back_off(turn, slot, told, stops=stops)
+    place = turn.algo.account, slot.symbol, want.position_side or BOTH
+    _back_off(turn, slot, told, closing=place if stops else None)
     turn.wake(slot.resume_at)

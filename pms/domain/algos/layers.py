@@ -20,7 +20,8 @@ from typing import Any
 
 from pms.contract.names import LONG, SHORT
 from pms.domain.algos.algo import ZERO, Algo, Slot, SlotState
-from pms.domain.algos.targets import too_little_by
+from pms.domain.checks import touch
+from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 
 SIDES = (LONG, SHORT)
@@ -99,7 +100,7 @@ class Layer:
             not self.stopped and self.held > left and bool(instrument.floor_quantity(self.held, market=True))
         )
 
-    def over(self, instrument: Instrument, *, mid: Decimal) -> bool:
+    def over(self, instrument: Instrument, top: Top, *, there: Decimal) -> bool:
         """Whether the round is over: it gave what it held, up to what is too little for an order.
 
         What a stop has to close is tried first, however little: the exchange may take it, as it reduces.
@@ -111,15 +112,16 @@ class Layer:
         if self.exit.order_id is not None:
             return False
         if self.stopped:
-            return self.given_up(instrument, mid=mid)
-        return self.held * mid < instrument.min_notional
+            return self.given_up(instrument, top, there=there)
+        return self.held * top.mid < instrument.min_notional
 
-    def given_up(self, instrument: Instrument, *, mid: Decimal) -> bool:
+    def given_up(self, instrument: Instrument, top: Top, *, there: Decimal) -> bool:
         """Whether the exchange takes no order for what it holds; known once some were tried.
 
-        Trap: what it holds may be much, and what others have left of its position too little.
+        Trap: what it holds may be much, and what others have left of its position, `there`, too little. An
+        order refused as too little says neither: it may have been small for another reason, and for a moment.
         """
-        little = self.held * mid < instrument.min_notional or too_little_by(self.exit.note)
+        little = min(self.held, there) * touch(top, self.exit.side) < instrument.min_notional
         return little and self.exit.tries >= TRIES
 
     def begin_round(self, *, size: Decimal) -> None:

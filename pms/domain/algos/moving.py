@@ -60,8 +60,12 @@ def move(turn: Turn, slot: Slot, order: Order, want: Want) -> None:
 
 def keep(turn: Turn, slot: Slot, order: Order) -> None:
     """Leave an order as it is, which nobody can say more of now; a cancel needs no price, though."""
-    rests = order.price is not None and order.amend is None and not order.cancel_wanted
-    if rests and order.spec.reduce_only and order.leaves > _reducible(turn, slot, order):
+    if order.price is None or order.amend is not None or order.cancel_wanted:
+        return
+    most = slot.remaining
+    if order.spec.reduce_only:
+        most = min(most, _reducible(turn, slot, order))
+    if order.leaves > most:
         cancel_child(turn.draft, slot, order)
 
 

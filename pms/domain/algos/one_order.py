@@ -30,7 +30,11 @@ class OneOrderMachine:
         instrument, top = view.instruments[terms.symbol], view.tops[terms.symbol]
         price = None if terms.price is None else on_tick(instrument, terms.price, field="price")
         quantity = check_target(
-            instrument, terms.quantity, price=price or top.mid, reduce_only=terms.reduce_only
+            instrument,
+            terms.quantity,
+            price=price or top.mid,
+            reduce_only=terms.reduce_only,
+            time_in_force=terms.time_in_force,
         )
         slot = Slot(ONLY, terms.symbol, terms.side, target=quantity)
         kept = terms.model_copy(update={"price": price, "quantity": quantity})

@@ -13,17 +13,20 @@ from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot
 from pms.domain.algos.children import Turn
 from pms.domain.algos.machine import Plan, Want
-from pms.domain.algos.targets import too_little_by
 from pms.domain.checks import touch
+from pms.domain.desk import Desk
 from pms.domain.incidents import note_incident, note_settled
+from pms.domain.instrument import Instrument
 from pms.domain.least_order import least_quantity
 from pms.domain.orders import Order
+from pms.domain.positions import Place
 from pms.domain.unwind_pace import (
     GROWS_AFTER_MS,
     SMALLER_HELPS,
     TOLD_FROM,
     exchange_code,
 )
+from pms.domain.weighing import mark_of
 
 REFUSED = "stop_refused"
 """The incident that tells of a position that an algo cannot close."""
@@ -44,14 +47,20 @@ def most_of(algo: Algo, slot: Slot) -> Decimal | None:
     return None if bound is None else Decimal(bound["quantity"])
 
 
+def least_of(turn: Turn, slot: Slot, instrument: Instrument) -> Decimal:
+    """The least order at market of now: by our touch, and by the mark that the exchange goes by."""
+    top, mark = turn.desk.tops.get(slot.symbol), mark_of(turn.desk, slot.symbol, now=turn.asked.now)
+    prices = [price for price in (touch(top, slot.side) if top else None, mark) if price is not None]
+    return least_quantity(instrument, min(prices, default=None), market=True)
+
+
 def halve(turn: Turn, slot: Slot, order: Order) -> None:
     """Let the next order be for half of one that was refused, where a smaller one may be taken."""
-    instrument, top = turn.desk.instruments.get(slot.symbol), turn.desk.tops.get(slot.symbol)
+    instrument = turn.desk.instruments.get(slot.symbol)
     if exchange_code(order) not in SMALLER_HELPS or instrument is None:
         return
-    least = least_quantity(instrument, touch(top, slot.side) if top else None, market=True)
     half = instrument.floor_quantity(order.quantity / 2, market=True)
-    bound = {"quantity": max(half, least), "at": turn.asked.now}
+    bound = {"quantity": max(half, least_of(turn, slot, instrument)), "at": turn.asked.now}
     turn.algo.memory[MOST] = {**_bounds(turn.algo), str(slot.number): bound}
 
 
@@ -68,13 +77,14 @@ def grow(turn: Turn, slot: Slot) -> None:
     turn.algo.memory[MOST] = kept
 
 
-def tell_refused(turn: Turn, slot: Slot) -> None:
+def tell_refused(turn: Turn, slot: Slot, place: Place) -> None:
     """Tell an operator, once it is more than one refusal in a row.
 
-    What is too little for an order is left, and told by its machine.
+    What is too little for an order is left, and told by its machine. That goes by all that is left of the
+    position: a refusal that says so may be of a small part of it.
     Trap: what changes with each try must not be told, or each try is an entry more.
     """
-    if slot.tries < TOLD_FROM or too_little_by(slot.note):
+    if slot.tries < TOLD_FROM or _too_little(turn.desk, slot, place):
         return
     algo, left = turn.algo, plain(slot.remaining)
     told = f"{algo.kind} {algo.id} of {algo.account} cannot close {left} {slot.symbol}"
@@ -86,6 +96,15 @@ def tell_refused(turn: Turn, slot: Slot) -> None:
         subject=_subject(algo, slot),
         evidence={"algoId": algo.id, "slot": slot.number, "left": left, "reason": slot.note},
     )
+
+
+def _too_little(desk: Desk, slot: Slot, place: Place) -> bool:
+    """Whether all that a slot has to close is worth less than the least order."""
+    instrument, top = desk.instruments.get(slot.symbol), desk.tops.get(slot.symbol)
+    if instrument is None or top is None:
+        return False
+    held = desk.quantity(place) if slot.side == "SELL" else -desk.quantity(place)
+    return min(slot.remaining, held) * touch(top, slot.side) < instrument.min_notional
 
 
 def settle_refused(turn: Turn, plan: Plan) -> None:

@@ -14,10 +14,13 @@ difference of both: it is placed without reduceOnly, and the layer's own bound k
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from pms.contract.algo_commands import AmendScalper, Scalper
 from pms.contract.commands import Command
 from pms.contract.events import ScalperFigures
 from pms.contract.money import plain
+from pms.contract.names import BOTH
 from pms.domain.algos.algo import ZERO, Algo, Slot, Status
 from pms.domain.algos.layers import (
     SIDES,
@@ -85,13 +88,13 @@ class ScalperMachine:
         if instrument is None or top is None:
             return Plan(kept=frozenset(algo.busy))
         legs = legs_of(algo, layers=terms.layers)
-        for leg in legs:
-            _turn(leg, terms, instrument, top, now=now)
+        for leg, there in zip(legs, _there(algo, legs, view), strict=True):
+            _turn(leg, terms, instrument, top, there=there, now=now)
         ends_at = None if terms.duration is None else algo.started_at + 1_000 * terms.duration
         if ends_at is not None and now >= ends_at and algo.memory["closing"] is None:
             algo.memory["closing"] = {"status": Status.FINISHED.value, "reason": "its time is over"}
         _hurry(algo, legs)
-        if algo.memory["closing"] is not None and (over := _over(algo, legs, instrument, top)):
+        if algo.memory["closing"] is not None and (over := _over(algo, legs, view, instrument, top)):
             return Plan(end=over)
         wants = wanted(Standing(algo, terms, legs, view, instrument, top))
         times = [ends_at, *(leg.memory["coolUntil"] for leg in legs)]
@@ -134,7 +137,20 @@ def _hurry(algo: Algo, legs: tuple[Leg, Leg]) -> None:
             layer.hurry()
 
 
-def _turn(leg: Leg, terms: Scalper, instrument: Instrument, top: Top, *, now: int) -> None:
+def _there(algo: Algo, legs: tuple[Leg, Leg], view: View) -> tuple[Decimal, Decimal]:
+    """How much of what the legs hold is there: others may have taken from their positions, or added to them.
+
+    In a one-way account one leg's is what the position would be without the other.
+    """
+    long, short = legs
+    if view.sides == (BOTH,):
+        return max(view.held + short.held, ZERO), max(long.held - view.held, ZERO)
+    found = (view.positions.get((algo.account, algo.symbol, leg.side)) for leg in legs)
+    bought, sold = (ZERO if position is None else abs(position.quantity) for position in found)
+    return bought, sold
+
+
+def _turn(leg: Leg, terms: Scalper, instrument: Instrument, top: Top, *, there: Decimal, now: int) -> None:
     """Stop layers that lost too much, and end rounds that are over."""
     for layer in leg.layers:
         if terms.stop_loss_pct is not None and layer.may_stop(instrument) and layer.average:
@@ -142,7 +158,7 @@ def _turn(leg: Leg, terms: Scalper, instrument: Instrument, top: Top, *, now: in
             if lost * WHOLE >= terms.stop_loss_pct * layer.average:
                 layer.round["stopped"] = True
                 layer.hurry()
-        if not layer.over(instrument, mid=top.mid):
+        if not layer.over(instrument, top, there=there):
             continue
         lost_it = layer.realized_now < 0
         leg.memory["trips"] += 1
@@ -152,21 +168,26 @@ def _turn(leg: Leg, terms: Scalper, instrument: Instrument, top: Top, *, now: in
         layer.begin_round(size=layer.size)
 
 
-def _over(algo: Algo, legs: tuple[Leg, Leg], instrument: Instrument, top: Top) -> tuple[Status, str] | None:
+def _over(
+    algo: Algo, legs: tuple[Leg, Leg], view: View, instrument: Instrument, top: Top
+) -> tuple[Status, str] | None:
     """What a closing scalper comes to, if nothing is left to be closed or to be heard of."""
     assert isinstance(algo.terms, Scalper)
-    closing = algo.memory["closing"]
-    left = [(leg.side, leg.held) for leg in legs if leg.held]
+    closing, theres = algo.memory["closing"], _there(algo, legs, view)
     if algo.terms.on_end == "flatten":
-        layers = [layer for leg in legs for layer in leg.layers]
-        if algo.busy or not all(_given_up(layer, instrument, top) for layer in layers):
+        layers = [(layer, there) for leg, there in zip(legs, theres, strict=True) for layer in leg.layers]
+        if algo.busy or not all(_given_up(layer, instrument, top, there=there) for layer, there in layers):
             return None
-    told = "".join(f", {plain(held)} {side} kept" for side, held in left)
+    told = ""
+    for leg, other, there in zip(legs, legs[::-1], theres, strict=True):
+        # One position shows both legs' difference.
+        kept = min(leg.held, there) - (other.held if view.sides == (BOTH,) else ZERO)
+        told += f", {plain(kept)} {leg.side} kept" if kept > 0 else ""
     return Status(closing["status"]), f"{closing['reason']}{told}"
 
 
-def _given_up(layer: Layer, instrument: Instrument, top: Top) -> bool:
+def _given_up(layer: Layer, instrument: Instrument, top: Top, *, there: Decimal) -> bool:
     """Nothing is held that an order at market could be for, or none that the exchange takes."""
-    if not instrument.floor_quantity(layer.held, market=True):
+    if not instrument.floor_quantity(min(layer.held, there), market=True):
         return True
-    return layer.given_up(instrument, mid=top.mid)
+    return layer.given_up(instrument, top, there=there)

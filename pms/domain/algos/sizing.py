@@ -7,7 +7,7 @@ from decimal import Decimal
 from pms.domain.algos.algo import ZERO, Slot
 from pms.domain.algos.children import Turn
 from pms.domain.algos.machine import Parted, Want
-from pms.domain.algos.refused import closes, most_of
+from pms.domain.algos.refused import closes, least_of, most_of
 from pms.domain.algos.viewing import leaves_of
 from pms.domain.orders import Order
 
@@ -29,7 +29,10 @@ def room_of(turn: Turn, slot: Slot) -> Decimal:
 
 
 def quantity_of(turn: Turn, slot: Slot, want: Want, *, room: Decimal) -> Decimal:
-    """The most that a new order may be for, rounded down; zero where that is too little to be placed."""
+    """The most that a new order may be for, rounded down; zero where that is too little to be placed.
+
+    What the exchange is asked for after a refusal goes no lower than the least of now: none is taken below.
+    """
     instrument = turn.desk.instruments.get(slot.symbol)
     if instrument is None:
         return ZERO
@@ -38,7 +41,7 @@ def quantity_of(turn: Turn, slot: Slot, want: Want, *, room: Decimal) -> Decimal
     quantity = min(want.quantity, room)
     taken = most_of(turn.algo, slot) if closes(want) else None
     if taken is not None:
-        quantity = min(quantity, taken)
+        quantity = min(quantity, max(taken, least_of(turn, slot, instrument)))
     return instrument.floor_quantity(min(quantity, most) if most else quantity, market=market)
 
 

@@ -186,16 +186,13 @@ def _count_again(algo: Algo, slot: Slot, order: Order) -> None:
 
 def _control(desk: Desk, asked: Asked, command: Command, action: str) -> Posting:
     algo = running(desk, command)
+    ending = algo.status is Status.ENDING
     if action == "cancel":
         machine, reason = MACHINES[algo.kind], "cancelled by command"
-        winds_down = (
-            isinstance(machine, WindsDown)
-            and algo.status is not Status.ENDING
-            and machine.wind_down(algo, reason)
-        )
-        if not winds_down:
+        # One that ends already comes to what it came to: its orders are being cancelled.
+        if not ending and not (isinstance(machine, WindsDown) and machine.wind_down(algo, reason)):
             end(algo, Status.CANCELLED, reason)
-    elif algo.status is Status.ENDING:
+    elif ending:
         raise _over(algo)
     elif action == "pause":
         algo.status, algo.reason = Status.PAUSED, "paused by command"

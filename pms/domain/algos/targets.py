@@ -23,18 +23,28 @@ def too_little_by(note: str | None) -> bool:
 
 
 def check_target(
-    instrument: Instrument, quantity: Decimal, *, price: Decimal, reduce_only: bool, field: str = "quantity"
+    instrument: Instrument,
+    quantity: Decimal,
+    *,
+    price: Decimal,
+    reduce_only: bool,
+    field: str = "quantity",
+    time_in_force: str | None = None,
 ) -> Decimal:
     """The quantity on its step; raises Refusal for one that no order could be for.
 
-    Above the largest order it may be: an algo places it in parts.
+    Above the largest order it may be: an algo places it in parts. Not of a FOK: it is filled whole or not at
+    all, and each of its parts would be by itself.
     """
     if quantity <= 0:
         raise Refusal(
             Code.QUANTITY_ZERO, f"{field} must be above zero", field=field, limit=0, actual=plain(quantity)
         )
     try:
-        on_step = instrument.snap_step(quantity)
+        if time_in_force == "FOK":
+            on_step = instrument.snap_quantity(quantity, market=False)
+        else:
+            on_step = instrument.snap_step(quantity)
         instrument.check_notional(price, on_step, reduce_only=reduce_only)
     except InstrumentError as error:
         raise Refusal(

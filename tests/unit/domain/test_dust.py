@@ -10,7 +10,7 @@ from filling import fill
 
 from pms.bus.journal import _send_text
 from pms.contract.codes import Code, Refusal
-from pms.domain.desk import Desk
+from pms.domain.desk import Desk, Mark
 from pms.flows.place import order_from
 
 
@@ -61,6 +61,31 @@ def test_an_ordinary_close_says_nothing_of_it_to_the_exchange() -> None:
     sent = order_from(_send_text(row))
     assert sent is not None
     assert not dict(sent.params()).get("reduceOnly"), "it would act on what others hold"
+
+
+@pytest.mark.parametrize(
+    ("mark", "heard_at", "said"), [("4999.9", 1000, True), ("4999.9", -2001, False), ("5000", 1000, False)]
+)
+def test_what_the_mark_makes_too_little_says_reduce_only_too(mark: str, heard_at: int, said: bool) -> None:
+    """The exchange goes by its mark, where an order at market is concerned."""
+    desk = holding("0.002", price="5000")
+    desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(10))
+    desk.marks["BTCUSDT"] = Mark(D(mark), heard_at)
+    hers = {"side": "SELL", "quantity": "0.002", "reduceOnly": True}
+    posting = trade(desk, **hers, type="LIMIT", price="5000", timeInForce="IOC")
+    assert not posting.entry.rows.orders[0].venue_reduce_only, "its own price counts"
+    desk.forget_order(desk.orders[posting.entry.rows.orders[0].client_order_id])
+    (row,) = close(desk).entry.rows.orders  # type: ignore[attr-defined]
+    assert row.venue_reduce_only is said
+
+
+def test_what_the_mark_makes_too_little_is_the_exchanges_to_judge_where_the_net_is_not_reduced() -> None:
+    desk = holding("0.002", price="5000")
+    hold(desk, "0.003", price="5000", account="bob", side="SELL")
+    desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(10))
+    desk.marks["BTCUSDT"] = Mark(D("4999.9"), 1000)
+    (row,) = close(desk).entry.rows.orders  # type: ignore[attr-defined]
+    assert not row.venue_reduce_only
 
 
 @pytest.mark.parametrize("others", ["0.002", "0.003"])

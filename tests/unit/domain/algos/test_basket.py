@@ -148,6 +148,11 @@ def algo_figures(world: BasketWorld, algo_id: str) -> dict[str, Any]:
         ({"algo": "hope"}, Code.BAD_FIELD, "legs[1].algo"),
         ({"algo": None}, Code.BAD_FIELD, "legs[1].algo"),
         ({"price": "3000"}, Code.UNKNOWN_FIELD, "legs[1].price"),
+        (
+            {"algo": "limit", "price": "3000", "timeInForce": "FOK", "quantity": "1000.001"},
+            Code.QUANTITY_MAX,
+            "legs[1].quantity",
+        ),
         ({"algo": "limit"}, Code.MISSING_FIELD, "legs[1].price"),
         ({"algo": "limit", "price": "3000.001"}, Code.PRICE_TICK, "legs[1].price"),
         ({"algo": "limit", "price": "2000"}, Code.PRICE_COLLAR, "legs[1].price"),

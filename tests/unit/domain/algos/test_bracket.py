@@ -234,6 +234,22 @@ def test_a_take_profit_cancelled_by_hand_leaves_the_stop_watching() -> None:
     assert order(world, algo_id, STOP).quantity == D("0.05")
 
 
+def test_a_take_profit_cancelled_by_hand_stays_gone_where_nothing_was_free_at_its_end() -> None:
+    world, algo_id = protecting()
+    hers = world.by_hand("SELL", "0.05", type="LIMIT", price="63000")
+    assert hers is not None
+    target = coid(world, algo_id, PROFIT)
+    world.desk.orders[target].cancel_wanted = True
+    at(world, algo_id, "60000")
+    world.end(target, "CANCELED")
+    at(world, algo_id, "60000")
+    world.cancel_by_hand(hers)
+    algo = at(world, algo_id, "60000")
+    assert (algo.status, slots(world, algo_id)) == (Status.RUNNING, set())
+    at(world, algo_id, "58000")
+    assert order(world, algo_id, STOP).quantity == D("0.05")
+
+
 def test_a_take_profit_alone_that_is_cancelled_by_hand_ends_it() -> None:
     world, algo_id = protecting(stopLoss=None)
     world.cancel_by_hand(coid(world, algo_id, PROFIT))
@@ -391,6 +407,7 @@ def test_other_prices_are_taken_and_those_that_would_trade_at_once_are_not() -> 
         ({**LIMIT, "takeProfit": "62000.05"}, Code.PRICE_TICK, "takeProfit", "0.1"),
         ({**LIMIT, "price": "60000.05"}, Code.PRICE_TICK, "price", "0.1"),
         ({**LIMIT, "quantity": "0.0005"}, Code.QUANTITY_MIN, "quantity", "0.001"),
+        ({**LIMIT, "timeInForce": "FOK", "quantity": "1000.001"}, Code.QUANTITY_MAX, "quantity", "1000"),
         ({**LONG, **EXITS, "timeInForce": "IOC"}, Code.TIME_IN_FORCE, "timeInForce", None),
         ({**LIMIT, "symbol": "NOPEUSDT"}, Code.UNKNOWN_SYMBOL, "symbol", None),
         ({**LIMIT, "positionSide": "LONG"}, Code.POSITION_SIDE, "positionSide", "BOTH"),

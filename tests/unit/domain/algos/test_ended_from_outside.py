@@ -9,6 +9,7 @@ from market_world import D, MarketWorld
 from pms.contract.codes import Code, Refusal
 from pms.contract.names import HOUSE
 from pms.domain.algos.algo import Status
+from pms.domain.algos.conduct import end
 from pms.domain.algos.ending import settle
 from pms.domain.liquidation import liquidate
 from pms.domain.posting import Posting
@@ -146,3 +147,16 @@ def test_a_liquidation_meanwhile_is_what_ended_it(held: bool) -> None:
 def test_but_not_those_of_others(scope: dict[str, str]) -> None:
     world, _ = holding()
     assert world.ask("pms.cancel_all", None, **scope).entry.rows.algos == ()
+
+
+def test_a_cancel_of_one_that_ends_already_leaves_what_it_came_to() -> None:
+    world, algo_id = holding()
+    algo = world.desk.algos.every[algo_id]
+    end(algo, Status.FAILED, "its legs have failed")
+    posting = world.ask("pms.cancel_algo", None, algoId=algo_id)
+    (row,) = posting.entry.rows.algos
+    assert (row.status, row.outcome, row.reason) == ("ending", "failed", "its legs have failed")
+    world.conduct(algo_id)
+    world.end(world.of(algo_id)[0].row.client_order_id, "CANCELED")
+    world.conduct(algo_id)
+    assert (algo.status, algo.reason) == (Status.FAILED, "its legs have failed")

@@ -106,6 +106,27 @@ def test_a_smaller_total_waits_neither_for_the_last_move_nor_for_the_chases_turn
     assert (order.amend.quantity, order.amend.price) == (D("0.02"), D(60_000))
 
 
+def test_a_smaller_total_is_kept_without_a_price_too() -> None:
+    world, algo, order = chasing()
+    world.lose_sync()
+    world.conduct(algo.id)
+    assert not order.cancel_wanted
+    world.ask("pms.chase", None, action="amend", algoId=algo.id, quantity="0.02")
+    world.conduct(algo.id)
+    assert order.cancel_wanted
+
+
+def test_a_smaller_total_that_came_while_the_order_moved_is_kept_without_a_price_too() -> None:
+    world, algo, order = chasing()
+    coid = moves(world, algo)
+    world.ask("pms.chase", None, action="amend", algoId=algo.id, quantity="0.02")
+    world.conduct(algo.id)
+    world.lose_sync()
+    world.amend(coid)
+    world.conduct(algo.id)
+    assert order.cancel_wanted
+
+
 def test_while_admission_is_closed_what_may_trade_too_much_is_cancelled_and_nothing_else_moves() -> None:
     world, algo, order = chasing()
     world.trade(order.spec.client_order_id, D("0.01"))

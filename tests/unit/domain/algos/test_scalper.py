@@ -295,18 +295,90 @@ def test_what_a_stop_left_is_too_little_to_be_stopped_again_and_the_end_does_not
     assert (algo.status, algo.reason) == (Status.CANCELLED, "cancelled by command, 0.001 LONG kept")
 
 
-def test_an_end_does_not_wait_for_a_position_of_which_others_left_too_little() -> None:
+def sold_by_hand(world: MarketWorld, quantity: str, **terms: object) -> AtExchange:
+    """She sells at market what a leg holds."""
+    asked = {"symbol": "BTCUSDT", "side": "SELL", "quantity": quantity, "leverage": 10, **terms}
+    (row,) = world.ask("pms.trade", **asked).entry.rows.orders
+    world.trade(row.client_order_id, D(quantity))
+    return world.orders[row.client_order_id]
+
+
+@pytest.mark.parametrize("hedge", [True, False])
+@pytest.mark.parametrize("on_end", ["flatten", "keep"])
+def test_an_end_does_not_wait_for_a_position_of_which_others_left_too_little(
+    hedge: bool, on_end: str
+) -> None:
     """What the layer entered is worth an order; what its order may be for, by the position, is not."""
+    world, algo = working(hedge=hedge, stopLossPct="0.5", legs="long", layers=1, onEnd=on_end, duration=90)
+    fill(world, algo, LONG_ENTRY)
+    world.ask("pms.algo", None, algoId=algo.id, action="pause")
+    settle(world, algo)
+    sold_by_hand(world, "0.009", **({"positionSide": "LONG"} if hedge else {}))
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
+    # Others are short, so that the exchange takes no order as small.
+    world.desk.treasury.net["BTCUSDT"] = D("-1")
+    tried = len(world.of(algo.id))
+    world.pass_time(90_000)
+    world.ask("pms.algo", None, algoId=algo.id, action="resume")
+    refused(world, algo, times=8)
+    assert len(world.of(algo.id)) == tried
+    assert (algo.status, algo.reason) == (Status.FINISHED, "its time is over, 0.001 LONG kept")
+    assert [row for posting in world.postings for row in posting.entry.rows.incidents] == []
+
+
+def test_what_is_kept_is_told_as_it_is_held() -> None:
+    """In a one-way account both legs' layers are one position."""
+    world, algo = working(takeProfitPct="0.2", leverage=25, onEnd="keep", duration=90)
+    orders = alive(world, algo)
+    world.trade(orders[LONG_ENTRY].row.client_order_id, D("0.01"))
+    world.conduct(algo.id)
+    world.trade(orders[SHORT_ENTRY].row.client_order_id, D("0.004"))
+    settle(world, algo)
+    world.pass_time(90_000)
+    settle(world, algo)
+    assert (algo.status, algo.reason) == (Status.FINISHED, "its time is over, 0.006 LONG kept")
+
+
+def test_an_end_goes_on_where_the_exchange_refuses_as_too_little_what_is_not() -> None:
     world, algo = working(hedge=True, stopLossPct="0.5", legs="long")
     world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
     fill(world, algo, LONG_ENTRY)
-    tried = len(world.of(algo.id))
     world.ask("pms.cancel_algo", None, algoId=algo.id)
     settle(world, algo)
     world.end(alive(world, algo)[LONG_EXIT].row.client_order_id, "EXPIRED")
     refused(world, algo, times=8)
-    assert len(world.of(algo.id)) - tried <= TRIES + 1
-    assert (algo.status, algo.reason) == (Status.CANCELLED, "cancelled by command, 0.01 LONG kept")
+    assert algo.status is Status.RUNNING
+    rows = [row for posting in world.postings for row in posting.entry.rows.incidents]
+    assert [(row.kind, row.state) for row in rows] == [("stop_refused", "open")]
+    settle(world, algo)
+    fill(world, algo, LONG_EXIT)
+    assert (algo.status, algo.reason) == (Status.CANCELLED, "cancelled by command")
+
+
+def test_an_end_that_was_halved_to_the_least_order_goes_on_where_that_has_become_too_little() -> None:
+    step_size = D("0.0000001")
+    world, algo = working(hedge=True, legs="long", layers=1, takeProfitPct="5", duration=120)
+    fine = {"step": step_size, "min_quantity": step_size}
+    fine |= {f"market_{name}": value for name, value in fine.items()}
+    world.desk.instruments["BTCUSDT"] = replace(BTC, **fine)
+    fill(world, algo, LONG_ENTRY)
+    world.desk.treasury.net["BTCUSDT"] = D("-1")
+    world.pass_time(120_000)
+    settle(world, algo)
+    for _ in range(20):
+        order = alive(world, algo).get(LONG_EXIT)
+        if order is not None:
+            if not order.sent:
+                world.refuse(order.row.client_order_id, "-2019: Margin is insufficient.")
+            else:
+                world.end(order.row.client_order_id, "EXPIRED")
+        world.conduct(algo.id)
+        world.move(-300)
+        world.pass_time(STOP_BACK_OFF_MS[-1])
+        world.conduct(algo.id)
+    assert algo.status is Status.RUNNING
+    order = alive(world, algo)[LONG_EXIT]
+    assert D(5) <= order.total * world.mid < D("5.1")
 
 
 @pytest.mark.parametrize("how", ["placed", "moved"])

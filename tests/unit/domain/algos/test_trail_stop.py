@@ -18,6 +18,7 @@ from pms.contract.money import decode_object
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.conduct import STOP_BACK_OFF_MS
 from pms.domain.algos.exits import opposite
+from pms.domain.desk import Mark
 
 
 def stopped(
@@ -267,6 +268,92 @@ def test_a_stop_that_is_too_large_for_the_exchange_is_halved_told_and_grows_back
     assert [state for _, state, _ in told_of(world)] == ["open", "resolved"]
     algo = world.desk.algos.every[algo_id]
     assert (algo.status, world.holds) == (Status.FINISHED, 0)
+
+
+MARGIN = "-2019: Margin is insufficient."
+
+
+def halved_to_the_least() -> tuple[PositionWorld, str]:
+    """A stop refused until its next order is the least; others are short more than it closes."""
+    world = PositionWorld()
+    step = D("0.0000001")
+    fine = {"step": step, "min_quantity": step, "market_step": step, "market_min_quantity": step}
+    world.desk.instruments["BTCUSDT"] = replace(BTC, **fine)
+    world.touch("60000", "60000.1")
+    world.by_hand("BUY", "0.05")
+    world.desk.treasury.net["BTCUSDT"] = D("-0.2")
+    algo_id = world.start("pms.trail_stop", positionId=world.position_id, callbackPct="1").id
+    at(world, algo_id, "58000")
+    while world.desk.algos.every[algo_id].slots[0].tries < 12:
+        last = refused_again(world, algo_id, MARGIN)
+    assert last == D("0.0000863")
+    (order,) = [each for each in world.of(algo_id) if not each.over]
+    world.refuse(order.row.client_order_id, MARGIN)
+    world.conduct(algo_id)
+    return world, algo_id
+
+
+def test_one_halved_to_the_least_goes_on_where_the_price_makes_that_too_little() -> None:
+    world, algo_id = halved_to_the_least()
+    at(world, algo_id, "57000")
+    world.pass_time(STOP_BACK_OFF_MS[-1])
+    world.conduct(algo_id)
+    for quantity in ("0.0000878", "0.0001726"):
+        (order,) = [each for each in world.of(algo_id) if not each.over]
+        assert order.row.quantity == D(quantity)
+        world.ack(order.row.client_order_id)
+        world.trade(order.row.client_order_id, order.total)
+        world.desk.treasury.net["BTCUSDT"] = D("-0.2")
+        world.pass_time(STOP_BACK_OFF_MS[-1])
+        world.conduct(algo_id)
+
+
+def test_one_halved_to_the_least_goes_on_where_the_exchange_takes_no_order_as_small() -> None:
+    world, algo_id = halved_to_the_least()
+    coarse = replace(world.desk.instruments["BTCUSDT"], market_min_quantity=D("0.01"))
+    world.desk.instruments["BTCUSDT"] = coarse
+    world.pass_time(STOP_BACK_OFF_MS[-1])
+    world.conduct(algo_id)
+    assert [each.row.quantity for each in world.of(algo_id) if not each.over] == [D("0.01")]
+
+
+@pytest.mark.parametrize("reduces", [True, False])
+def test_a_stop_that_the_mark_makes_too_little_says_that_it_reduces_or_is_told(reduces: bool) -> None:
+    world, algo_id = stopped("0.001")
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(58))
+    world.desk.marks["BTCUSDT"] = Mark(D("57999"), world.now)
+    if not reduces:
+        world.desk.treasury.net["BTCUSDT"] = D("-1")
+    at(world, algo_id, "58001")
+    (order,) = world.of(algo_id)
+    assert order.row.venue_reduce_only is reduces
+    if not reduces:
+        for _ in range(2):
+            refused_again(world, algo_id, "-4164: Order's notional must be no smaller than 58")
+        assert [state for _, state, _ in told_of(world)] == ["open"]
+
+
+def test_the_least_that_a_stop_is_halved_to_is_that_of_the_mark_where_that_is_lower() -> None:
+    world, algo_id = halved_to_the_least()
+    world.pass_time(STOP_BACK_OFF_MS[-1])
+    world.desk.marks["BTCUSDT"] = Mark(D("57500"), world.now)
+    world.conduct(algo_id)
+    assert [each.row.quantity for each in world.of(algo_id) if not each.over] == [D("0.000087")]
+
+
+def test_a_stop_refused_as_too_little_is_told_unless_too_little_is_left() -> None:
+    for size, states in (("0.05", ["open"]), ("0.001", [])):
+        world, algo_id = stopped(size)
+        world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
+        at(world, algo_id, "58000")
+        for _ in range(2):
+            for order in world.of(algo_id):
+                if not order.over:
+                    world.refuse(order.row.client_order_id, "-4164: Order's notional must be no smaller")
+            world.conduct(algo_id)
+            world.pass_time(STOP_BACK_OFF_MS[-1])
+            world.conduct(algo_id)
+        assert [state for _, state, _ in told_of(world)] == states
 
 
 def test_one_that_no_smaller_order_would_cure_stays_whole_and_is_told_until_it_is_over() -> None:
