@@ -35,6 +35,10 @@ const URGENT = new Set(['pms.cancel', 'pms.cancel_all', 'pms.cancel_algo', 'pms.
 const EVENTS = 'pms:events:*';
 const STREAM = 'pms:stream:events';
 const PAGE = 500;
+const TURNED_AWAY = {
+  conflict: { code: 'REQUEST_ID_REUSED', error: 'this requestId belongs to another command, which stands' },
+  bad: { code: 'BAD_REQUEST_ID', error: 'requestId is not a UUID in lower case with dashes' },
+};
 const FAIL_FAST = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -106,11 +110,7 @@ export class Gateway extends EventEmitter {
       `pms:request:${requestId}`, 'pms:requests:open', 'pms:inbox', queue,
       requestId, command, text, ttl(fields.ttlMs), RECORD_KEPT_S, wakeUp(command, requestId, queue), 'record',
     ).catch((error) => { throw new Unconfirmed(requestId, error); });
-    if (kind === 'conflict') {
-      return {
-        success: false, requestId, command, code: 'REQUEST_ID_REUSED', field: 'requestId',
-        error: 'this requestId belongs to another command, which stands' };
-    }
+    if (TURNED_AWAY[kind]) return { success: false, requestId, command, field: 'requestId', ...TURNED_AWAY[kind] };
     return kind === 'repeat' && earlier ? JSON.parse(earlier) : this.result(requestId, { timeoutMs });
   }
 

@@ -25,9 +25,12 @@ DEFAULT_TTL_MS = 5000
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What `submit` did; `conflict` means the requestId belongs to another command."""
+    """What `submit` did; `conflict` means the requestId belongs to another command.
 
-    kind: Literal["new", "repeat", "conflict"]
+    `bad` is a requestId that cannot be recorded, for its length: nobody will ever answer it.
+    """
+
+    kind: Literal["new", "repeat", "conflict", "bad"]
     result: bytes | None = None
 
 

@@ -69,6 +69,19 @@ async def test_record_wake_up_and_word_to_the_streamer_come_in_one(requests: Req
     assert record.deadline - record.at == 5000
 
 
+@pytest.mark.parametrize("request_id", ["", "x" * 65, "é" * 33])
+async def test_an_id_that_no_table_could_be_keyed_by_makes_no_record(
+    requests: Requests, redis: Redis, request_id: str
+) -> None:
+    assert (await requests.submit(TRADE, trade(requestId=request_id), door="test")).kind == "bad"
+    assert await Stale(redis).refuse(request_id, TRADE, b"{}", door="test") == "bad"
+    assert await redis.dbsize() == 0
+
+
+async def test_an_id_as_long_as_may_be_is_recorded(requests: Requests) -> None:
+    assert (await requests.submit(TRADE, trade(requestId="x" * 64), door="test")).kind == "new"
+
+
 async def test_twenty_at_once_are_one_command(requests: Requests, redis: Redis) -> None:
     fields = trade()
     found = await asyncio.gather(*(requests.submit(TRADE, fields, door="test") for _ in range(20)))

@@ -90,6 +90,14 @@ async def test_a_repeat_gets_the_first_answer_and_other_content_a_conflict(
     assert await redis.llen("commands") == 1
 
 
+async def test_a_long_request_id_is_refused_before_it_is_recorded(start: Start, redis: Redis) -> None:
+    client = await start()
+    fields = {"requestId": "x" * 65, **TRADE}
+    said = (await client.ask("submit", command="pms.trade", fields=fields))["answer"]
+    assert (said["success"], said["code"], said["field"]) == (False, "BAD_REQUEST_ID", "requestId")
+    assert await redis.dbsize() == 0
+
+
 async def test_no_answer_is_an_error_that_names_itself_and_the_answer_can_be_asked_for_later(
     start: Start, redis: Redis
 ) -> None:
