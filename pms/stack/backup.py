@@ -97,7 +97,7 @@ def read_manifest(source: Path) -> Manifest:
         manifest = msgspec.json.decode((source / MANIFEST).read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise StackError(f"{source} is not a backup: it has no {MANIFEST}") from None
-    except (OSError, msgspec.DecodeError) as fault:
+    except (OSError, ValueError) as fault:
         raise StackError(f"{source / MANIFEST} cannot be read: {fault}") from None
     if manifest.format != FORMAT:
         raise StackError(f"{source} is a backup of format {manifest.format}, this release reads {FORMAT}")
