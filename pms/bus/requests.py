@@ -27,7 +27,7 @@ DEFAULT_TTL_MS = 5000
 class Submission:
     """What `submit` did; `conflict` means the requestId belongs to another command.
 
-    `bad` is a requestId that cannot be recorded, for its length: nobody will ever answer it.
+    `bad` is a requestId that cannot be recorded: nobody will ever answer it.
     """
 
     kind: Literal["new", "repeat", "conflict", "bad"]
