@@ -34,7 +34,13 @@ const TTL_MS = { default: 5_000, least: 100, most: 60_000 };
 const URGENT = new Set(['pms.cancel', 'pms.cancel_all', 'pms.cancel_algo', 'pms.halt']);
 const EVENTS = 'pms:events:*';
 const STREAM = 'pms:stream:events';
+const BEGINNING = '0-0';
+const EVENTS_KEPT = 20_000;
 const PAGE = 500;
+const TURNED_AWAY = {
+  conflict: { code: 'REQUEST_ID_REUSED', error: 'this requestId belongs to another command, which stands' },
+  bad: { code: 'BAD_REQUEST_ID', error: 'requestId is not a UUID in lower case with dashes' },
+};
 const FAIL_FAST = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -106,11 +112,7 @@ export class Gateway extends EventEmitter {
       `pms:request:${requestId}`, 'pms:requests:open', 'pms:inbox', queue,
       requestId, command, text, ttl(fields.ttlMs), RECORD_KEPT_S, wakeUp(command, requestId, queue), 'record',
     ).catch((error) => { throw new Unconfirmed(requestId, error); });
-    if (kind === 'conflict') {
-      return {
-        success: false, requestId, command, code: 'REQUEST_ID_REUSED', field: 'requestId',
-        error: 'this requestId belongs to another command, which stands' };
-    }
+    if (TURNED_AWAY[kind]) return { success: false, requestId, command, field: 'requestId', ...TURNED_AWAY[kind] };
     return kind === 'repeat' && earlier ? JSON.parse(earlier) : this.result(requestId, { timeoutMs });
   }
 
@@ -206,9 +208,11 @@ export class Gateway extends EventEmitter {
     this.#early = [];
     await this.#listener.psubscribe(EVENTS);
     const [first] = await this.#commands.xrange(STREAM, '-', '+', 'COUNT', 1);
-    if (this.#position.id !== '0-0' && (!first || after(first[0], this.#position.id))) {
-      this.emit('resync', { since: this.#position.id, first: first?.[0] ?? null });
-    }
+    const since = this.#position.id;
+    const missed = since === BEGINNING // before any event: the first one is gone only from a full stream
+      ? await this.#commands.xlen(STREAM) >= EVENTS_KEPT
+      : !first || after(first[0], since);
+    if (missed) this.emit('resync', { since, first: first?.[0] ?? null });
     for (let page; !page || page.length === PAGE; ) {
       page = await this.#commands.xrange(STREAM, `(${this.#position.id}`, '+', 'COUNT', PAGE);
       for (const [id, fields] of page) {
@@ -237,7 +241,7 @@ export class Gateway extends EventEmitter {
 
   async #head() {
     const [last] = await this.#commands.xrevrange(STREAM, '+', '-', 'COUNT', 1);
-    return last?.[0] ?? '0-0';
+    return last?.[0] ?? BEGINNING;
   }
 }
 

@@ -15,9 +15,10 @@ import ipaddress
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -232,7 +233,7 @@ def load_settings(*, of_running_stack: bool = True) -> Settings:
     try:
         base = Settings()
         stack_env = base.run_dir / "stack.env"
-        return Settings(_env_file=stack_env) if of_running_stack and stack_env.is_file() else base
+        return Settings(**_left(stack_env)) if of_running_stack and stack_env.is_file() else base
     except ValidationError as error:
         faults = "; ".join(
             f"PMS_{'_'.join(str(part) for part in fault['loc']).upper()} {_reason(fault['msg'])}"
@@ -241,6 +242,16 @@ def load_settings(*, of_running_stack: bool = True) -> Settings:
         raise ConfigError(faults) from None
     except OSError as error:
         raise ConfigError(f"PMS_HOME {error.filename} cannot be read: {error.strerror}") from None
+
+
+def _left(stack_env: Path) -> dict[str, Any]:
+    """The fields that a running stack left and the environment does not set.
+
+    Trap: pydantic's own reading of a file puts a variable's value for `${NAME}`, also within a password.
+    """
+    here = {name.upper() for name in os.environ}
+    left = dotenv_values(stack_env, interpolate=False)
+    return {name.removeprefix("PMS_").lower(): value for name, value in left.items() if name not in here}
 
 
 def _refuse_unknown() -> None:

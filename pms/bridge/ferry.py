@@ -27,7 +27,6 @@ from pms.contract.money import BadJson, decode_object, encode_canonical
 DOOR = "list"
 BLOCK_S = 1.0
 RECONNECT_S = 0.5
-LONGEST_ID = 64
 SHOWN_TEXT = 2000
 
 _log = structlog.get_logger("bridge")
@@ -97,11 +96,13 @@ class Ferry:
             return
         text = encode_canonical(fields)
         if dated or names.COMMAND_QUEUE[self._task] == names.Queue.URGENT:
-            await self._requests.submit_text(request_id, self._task, text, door=DOOR)
+            kind = (await self._requests.submit_text(request_id, self._task, text, door=DOOR)).kind
         else:
             kind = await self._stale.refuse(request_id, self._task, text, door=DOOR)
             if kind == "new":
                 _log.warning("refused, of unknown age", list=self._list, request_id=request_id)
+        if kind == "bad":
+            await self._unanswerable(raw, Code.BAD_REQUEST_ID)
 
     async def _unanswerable(self, raw: bytes, code: Code) -> None:
         """Nobody waits for a result under an id, so the operator is told by an incident."""
@@ -114,8 +115,7 @@ def _request_id(value: object) -> str | None:
     """The id under which an answer is awaited, whatever its form; its decider judges that."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    text = str(value)
-    return text if 0 < len(text) <= LONGEST_ID else None
+    return str(value)
 
 
 async def _either(stop: asyncio.Event, seconds: float) -> None:

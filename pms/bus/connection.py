@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
@@ -80,9 +80,17 @@ def connect(url: str, *, name: str, timeout_s: float = 2.0, connections: int = 3
 
 
 def celery_url(url: str) -> str:
-    """The same address as kombu spells it: `redis+socket://` for a Unix socket."""
-    if not url.startswith("unix://"):
-        return url
+    """The same address as Celery spells it: `redis+socket://` for a Unix socket.
+
+    Trap: of an encrypted address redis-py verifies the certificate unless told otherwise; kombu does not,
+    and Celery's result backend refuses to guess.
+    """
     parts = urlsplit(url)
-    db = parse_qs(parts.query).get("db", ["0"])[0]
-    return f"redis+socket://{parts.path}?virtual_host={db}"
+    query = parse_qs(parts.query)
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in query:
+        return urlunsplit(
+            parts._replace(query="&".join(filter(None, (parts.query, "ssl_cert_reqs=required"))))
+        )
+    if parts.scheme == "unix":
+        return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={query.get('db', ['0'])[0]}"
+    return url

@@ -150,5 +150,5 @@ def _read(raw: bytes) -> Message | None:
     try:
         message: Message = _decoder.decode(raw)
         return message
-    except msgspec.DecodeError:
+    except ValueError:  # bytes within a string that are no UTF-8 are no msgspec.DecodeError
         return None

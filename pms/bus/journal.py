@@ -117,9 +117,9 @@ def _packed(posting: Posting) -> list[Any]:
         str(entry.prev),
         _text(encode_entry(entry)),
         _guard(posting.guard),
-        _effects(entry, posting.events, posting.results, posting.snapshots),
+        _effects(entry, posting.events, posting.results, posting.snapshots, posting.standing),
         _text(encode_entry(otherwise)) if otherwise else "",
-        _effects(otherwise, (), posting.otherwise_results) if otherwise else [],
+        _effects(otherwise, (), posting.otherwise_results, (), posting.standing) if otherwise else [],
     ]
 
 
@@ -140,12 +140,13 @@ def _effects(
     events: Sequence[Event],
     results: Sequence[Result],
     snapshots: Sequence[tuple[str, Account]] = (),
+    standing: Sequence[HaltRow] = (),
 ) -> list[Effect]:
     effects: list[Effect] = []
     for order in entry.rows.orders:
         effects.extend(_project(order))
     for command in entry.rows.commands:
-        effects.extend(_decide(command, entry.rows.orders))
+        effects.extend(_decide(command, entry.rows.orders, standing))
     for incident in entry.rows.incidents:
         effects.extend(_tell_incident(incident, entry.seq))
     for halt in entry.rows.halts:
@@ -309,7 +310,9 @@ def _standing(incident: IncidentRow) -> tuple[object, ...]:
 
 def _project_halt(halt: HaltRow) -> Effect:
     key = names.halt_key(halt.scope)
-    return ["UNHALT", key, halt.request_id] if halt.mode == "RESUMED" else ["SET", key, standing_text(halt)]
+    if halt.mode == "RESUMED":
+        return ["UNHALT", key, halt.request_id, ""]
+    return ["SET", key, standing_text(halt)]
 
 
 def _show_algo(event: AlgoEvent, text: str) -> list[Effect]:
@@ -321,7 +324,7 @@ def _show_algo(event: AlgoEvent, text: str) -> list[Effect]:
     return effects
 
 
-def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:
+def _decide(command: CommandRow, orders: Sequence[OrderRow], standing: Sequence[HaltRow]) -> list[Effect]:
     key = names.request_key(command.request_id)
     ids = [order.client_order_id for order in orders]
     send = _send_text(orders[0]) if len(orders) == 1 else ""
@@ -334,9 +337,12 @@ def _decide(command: CommandRow, orders: Sequence[OrderRow]) -> list[Effect]:
     )
     taken_back: list[Effect] = []
     if command.command == names.Task.HALT and command.decision != "admitted":
-        # The door has halted already
+        # The door has halted already, in the place of what stood
+        stands = {halt.scope: standing_text(halt) for halt in standing}
         scopes = [names.EVERYTHING, *([command.sub_account_id] if command.sub_account_id else [])]
-        taken_back = [["UNHALT", names.halt_key(scope), command.request_id] for scope in scopes]
+        taken_back = [
+            ["UNHALT", names.halt_key(scope), command.request_id, stands.get(scope, "")] for scope in scopes
+        ]
     fields = ["decision", command.decision, "answer", command.answer, "orders", " ".join(ids), "order", send]
     return [
         ["HSET", key, *fields],

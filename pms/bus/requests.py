@@ -25,9 +25,12 @@ DEFAULT_TTL_MS = 5000
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What `submit` did; `conflict` means the requestId belongs to another command."""
+    """What `submit` did; `conflict` means the requestId belongs to another command.
 
-    kind: Literal["new", "repeat", "conflict"]
+    `bad` is a requestId that cannot be recorded: nobody will ever answer it.
+    """
+
+    kind: Literal["new", "repeat", "conflict", "bad"]
     result: bytes | None = None
 
 
@@ -97,7 +100,7 @@ class Requests:
             return None
         decision = fields.get(b"decision")
         return Record(
-            command=fields[b"command"].decode(),
+            command=fields[b"command"].decode(errors="replace"),
             text=fields[b"text"],
             at=int(fields[b"at"]),
             deadline=int(fields[b"deadline"]),
@@ -153,7 +156,7 @@ class Requests:
     async def open_since(self, before_ms: int, *, limit: int = 500) -> list[str]:
         """The oldest requests without a result that were recorded before a Redis time."""
         found = await self._redis.zrangebyscore(names.OPEN_REQUESTS, "-inf", before_ms, start=0, num=limit)
-        return [request_id.decode() for request_id in found]
+        return [request_id.decode(errors="replace") for request_id in found]
 
     async def result(self, request_id: str, *, timeout_s: float) -> bytes | None:
         """Await the result of a command; None if the time is over first.

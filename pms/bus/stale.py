@@ -23,14 +23,17 @@ class Stale:
 
     async def refuse(
         self, request_id: str, command: str, text: bytes, *, door: str
-    ) -> Literal["new", "repeat", "conflict"]:
-        """Record the command as refused `STALE`; one that was recorded before keeps its own answer."""
+    ) -> Literal["new", "repeat", "conflict", "bad"]:
+        """Record the command as refused `STALE`; one that was recorded before keeps its own answer.
+
+        `bad` is a requestId that cannot be recorded.
+        """
         keys = [names.request_key(request_id), names.result_key(request_id), names.INBOX]
         answer = _answer(request_id, command, echo(text))
         reply = await self._scripts.call(
             "stale", keys, request_id, command, text, answer, names.REQUEST_TTL_S, names.RESULT_TTL_S, door
         )
-        return cast("Literal['new', 'repeat', 'conflict']", reply.decode())
+        return cast("Literal['new', 'repeat', 'conflict', 'bad']", reply.decode())
 
 
 def _answer(request_id: str, command: str, echoed: dict[str, Any]) -> bytes:

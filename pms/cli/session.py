@@ -22,6 +22,10 @@ from pms.db import engine as database
 from pms.db.errors import DatabaseError
 
 T = TypeVar("T")
+_TURNED_AWAY = {
+    "conflict": (Code.REQUEST_ID_REUSED, "this requestId belongs to another command, which stands"),
+    "bad": (Code.BAD_REQUEST_ID, "requestId is not a UUID in lower case with dashes"),
+}
 ANSWER_SLACK_S = 2.0
 """A result comes at the latest a grace after the deadline; then nobody serves commands at all."""
 
@@ -55,13 +59,14 @@ class Session:
         fields = {"requestId": request_id, **{k: v for k, v in fields.items() if v is not None}}
         requests = Requests(self.redis, new_id=lambda: str(uuid4()))
         submission = await requests.submit(command, fields, door="record")
-        if submission.kind == "conflict":
+        if submission.kind in _TURNED_AWAY:
+            code, error = _TURNED_AWAY[submission.kind]
             return {
                 "success": False,
                 "requestId": request_id,
                 "command": command,
-                "code": Code.REQUEST_ID_REUSED.value,
-                "error": "this requestId belongs to another command, which stands",
+                "code": code.value,
+                "error": error,
                 "field": "requestId",
             }
         wait_s = (fields.get("ttlMs", DEFAULT_TTL_MS) + SETTLE_GRACE_MS) / 1000 + ANSWER_SLACK_S

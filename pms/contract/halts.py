@@ -37,7 +37,7 @@ def read_standing(scope: str, raw: bytes, *, now: int) -> HaltRow:
     """A halt as it stands in Redis; one that nobody of ours wrote is taken as set by hand."""
     try:
         value = _decoder.decode(raw)
-    except msgspec.DecodeError:
+    except ValueError:  # bytes within a string that are no UTF-8 are no msgspec.DecodeError
         shown = raw.decode(errors="replace")[:100]
         return HaltRow(
             scope=scope,

@@ -487,7 +487,7 @@ def decode_entry(text: bytes) -> Entry:
     """Read a journaled entry; raises UnknownFormat, never guesses."""
     try:
         entry = _decoder.decode(text)
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # a rotten byte within a string is no msgspec.DecodeError
         raise UnknownFormat(str(error)) from error
     if entry.v not in READABLE:
         raise UnknownFormat(f"entry {entry.seq} is of format {entry.v}, this code reads {sorted(READABLE)}")

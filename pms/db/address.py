@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL
 
 from pms.db.errors import BadAddress
@@ -34,6 +34,14 @@ def sqlalchemy_url(address: str, defaults: Mapping[str, str] | None = None) -> U
         database=merged.pop("dbname", None),
         query=merged,
     )
+
+
+def libpq_address(address: str) -> str:
+    """The same address for psycopg itself, which does not know SQLAlchemy's spelling. Raises BadAddress.
+
+    Trap: what psycopg says of an address that it cannot read quotes the password; so it gets none.
+    """
+    return make_conninfo(**_parameters(address))
 
 
 def shown(address: str) -> str:
@@ -61,8 +69,10 @@ def _parameters(address: str) -> dict[str, str]:
             " percent-encoding (% is %25, @ is %40, / is %2F), or an option behind ? is unknown"
         ) from None
     given = {name: str(value) for name, value in parsed.items() if value is not None}
-    if "@" in given.get("host", ""):
-        raise BadAddress("the database address holds two @: one in the password is written %40")
+    if "@" in given.get("host", "") or "@" in rest.partition("?")[0].partition("/")[2]:
+        raise BadAddress(
+            "the database address holds an @ too many: in the password it is written %40, / is %2F"
+        )
     if not all(port.isdigit() for port in given.get("port", "").split(",") if port):
         raise BadAddress("the database address holds a port that is not a number")
     return given

@@ -17,10 +17,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
+from psycopg.errors import ProgramLimitExceeded
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from sqlalchemy import text
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pms.archive.reader import Reader
@@ -77,7 +78,7 @@ class UnreadableEntry(FoldStopped, UnknownFormat):
 
 
 class EntryRefused(FoldStopped):
-    """The entry's rows contradict what is there, or break a rule of the tables."""
+    """The entry's rows contradict what is there, break a rule of the tables, or are more than they hold."""
 
     def __init__(self, *, seq: int, reason: str) -> None:
         super().__init__(f"journal entry {seq} does not apply: {reason}")
@@ -171,7 +172,10 @@ async def _apply(connection: AsyncConnection, entries: list[Entry]) -> None:
         await write(connection, batch)
     except Contradiction as fault:
         raise EntryRefused(seq=seq, reason=str(fault)) from None
-    except (IntegrityError, DataError) as fault:
+    except (IntegrityError, DataError, OperationalError) as fault:
+        # psycopg counts a row that no table or index can hold among the errors of a server that is away.
+        if isinstance(fault, OperationalError) and not isinstance(fault.orig, ProgramLimitExceeded):
+            raise
         raise EntryRefused(seq=seq, reason=" ".join(str(fault.orig).split())) from None
 
 

@@ -223,8 +223,9 @@ ledger_entries = Table(
 
 # A requestId is remembered for 24 h; whoever uses it again later gets a decision of its own, which
 # must neither overwrite the first nor stop the fold: so the time of the decision is in the key.
-# What a refused command says of itself is as long as its sender likes, so none of it is indexed:
-# an index row has a size limit, and over it nothing could be folded any more.
+# What a refused command says of itself is as long as its sender likes, so none of it is indexed but its
+# requestId, which the doors bound (and `gather`, where an older door did not): an index row has a size
+# limit, and over it nothing could be folded any more.
 commands = Table(
     "commands",
     metadata,

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from pms.contract.account import Account
 from pms.contract.codes import Code, Refusal
-from pms.contract.journal import CommandRow
+from pms.contract.journal import CommandRow, HaltRow
 from pms.contract.money import Number, encode, plain
-from pms.contract.names import HOUSE
+from pms.contract.names import EVERYTHING, HOUSE, Task
 from pms.contract.results import Result
 from pms.domain.desk import Desk
 from pms.domain.handed_orders import GONE, handed
@@ -69,7 +69,14 @@ def refuse(desk: Desk, asked: Asked, refusal: Refusal, *, echoed: dict[str, obje
         limit=refusal.limit,
         actual=refusal.actual,
     )
-    return decided(desk, draft, asked, result, decision="refused", final=True)
+    posting = decided(desk, draft, asked, result, decision="refused", final=True)
+    return posting if asked.command != Task.HALT else replace(posting, standing=_standing(desk, result))
+
+
+def _standing(desk: Desk, result: Result) -> tuple[HaltRow, ...]:
+    """The halts in whose place the door may have put a refused one."""
+    scopes = (EVERYTHING, result.sub_account_id)
+    return tuple(desk.halts[scope] for scope in scopes if scope in desk.halts)
 
 
 def decided(

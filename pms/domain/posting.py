@@ -80,6 +80,8 @@ class Posting:
     #: of accounts that changed without an event that would carry them
     otherwise: Entry | None = None
     otherwise_results: tuple[Result, ...] = ()
+    standing: tuple[HaltRow, ...] = ()
+    #: of a refused halt: what stands in its scope, and is in force again
 
 
 @dataclass(slots=True)

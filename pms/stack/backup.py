@@ -97,7 +97,7 @@ def read_manifest(source: Path) -> Manifest:
         manifest = msgspec.json.decode((source / MANIFEST).read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise StackError(f"{source} is not a backup: it has no {MANIFEST}") from None
-    except (OSError, msgspec.DecodeError) as fault:
+    except (OSError, ValueError) as fault:
         raise StackError(f"{source / MANIFEST} cannot be read: {fault}") from None
     if manifest.format != FORMAT:
         raise StackError(f"{source} is a backup of format {manifest.format}, this release reads {FORMAT}")
@@ -113,23 +113,52 @@ def restore(address: str, archive_dir: Path, source: Path, *, now_ms: int, say: 
     """Put a backup back; returns what became of the archive. The system must not run.
 
     What the database holds before is backed up beside the archive first. An archive that continues the
-    backup's is kept: the next start refolds from it what came after the backup. Raises DatabaseError,
-    ArchiveError, StackError.
+    backup's is kept: the next start refolds from it what came after the backup. Another waits whole beside
+    its place before the ledger is replaced: a ledger that continues no archive would leave a hole in it.
+    Raises DatabaseError, ArchiveError, StackError.
     """
     manifest = read_manifest(source)
     keep = _continues(archive_dir, source, manifest)
     before = archive_dir.with_name("backups") / f"before-restore-{now_ms}"
-    before.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-    upgrade(address)
-    say(f"backing up what is there to {before}")
-    take(address, archive_dir, before, now_ms=now_ms, say=_quiet)
-    dumps.load(address, manifest.database, source / "database", say=say)
+    draft = archive_dir.with_name(f".{archive_dir.name}.restoring")
+    try:
+        before.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        if not keep:
+            _copy_aside(source / "archive", manifest, archive_dir, draft)
+        upgrade(address)
+        say(f"backing up what is there to {before}")
+        take(address, archive_dir, before, now_ms=now_ms, say=_quiet)
+        dumps.load(address, manifest.database, source / "database", say=say)
+    except BaseException as fault:
+        shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(fault, OSError):
+            raise StackError(f"nothing is restored: {fault}") from None
+        raise
     if keep:
         return "the archive continues the backup and was kept"
-    if archive_dir.exists():
-        archive_dir.rename(archive_dir.with_name(f"archive.before-restore-{now_ms}"))
-    shutil.copytree(source / "archive", archive_dir)
+    try:
+        if archive_dir.exists():
+            archive_dir.rename(archive_dir.with_name(f"archive.before-restore-{now_ms}"))
+        draft.rename(archive_dir)
+    except OSError as fault:
+        raise StackError(
+            f"the ledger is restored, its archive is not in its place ({fault.strerror}):"
+            f" rename {draft} to {archive_dir} before `pms up`"
+        ) from None
     return "the archive is the backup's"
+
+
+def _copy_aside(source: Path, manifest: Manifest, archive_dir: Path, draft: Path) -> None:
+    """Copy a backup's archive beside the place where it belongs. Raises StackError, OSError."""
+    if archive_dir.is_mount():
+        raise StackError(
+            f"{archive_dir} is a mount point, in whose place nothing can be put: unmount it first"
+        )
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    for name in manifest.files:
+        shutil.copy2(source / name, draft / name)
+    os.sync()
 
 
 def _continues(archive_dir: Path, source: Path, manifest: Manifest) -> bool:

@@ -22,6 +22,7 @@ from redis.retry import Retry
 
 from pms.config import CHECKOUT, LIVE_PHRASE, ConfigError, Settings
 from pms.db import migrate
+from pms.db.address import libpq_address
 from pms.db.errors import DatabaseError
 from pms.stack import external, state
 from pms.stack.errors import StackError
@@ -198,7 +199,7 @@ def check_postgres(settings: Settings, places: Places) -> Iterator[Finding]:
     revision = migrate.check(settings.database_url)
     yield Finding("ok", f"PostgreSQL {major} answers; migrations at {revision}")
     try:
-        with psycopg.connect(settings.database_url, connect_timeout=2) as connection:
+        with psycopg.connect(libpq_address(settings.database_url), connect_timeout=2) as connection:
             row = connection.execute("SHOW fsync").fetchone()
     except psycopg.Error as error:
         raise StackError(f"PostgreSQL stopped answering: {error}") from None

@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 import psycopg
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from pms.config import ConfigError, Settings
-from pms.db.address import shown
+from pms.db.address import libpq_address, shown
+from pms.db.errors import BadAddress
 from pms.stack.errors import StackError
 
 TIMEOUT_S = 5
@@ -42,12 +44,17 @@ def require_exchange_settings(settings: Settings) -> None:
 
 def check_redis(url: str) -> str:
     """The server's version. Raises StackError."""
+    if not _readable(url):
+        raise StackError(
+            "PMS_REDIS_URL cannot be read: it begins with redis://, rediss:// or unix://, and a character"
+            " of its password may need percent-encoding (% is %25, @ is %40, / is %2F, # is %23, ? is %3F)"
+        )
     try:
         with Redis.from_url(
             url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0)
         ) as client:
             version = str(client.info("server")["redis_version"])
-    except (RedisError, OSError, ValueError) as error:
+    except (RedisError, OSError, ValueError, TypeError) as error:  # TypeError: an option that is none
         raise StackError(f"PMS_REDIS_URL {redis_shown(url)} does not answer: {error}") from None
     if tuple(int(part) for part in version.split(".")[:2]) < LEAST_REDIS:
         raise StackError(f"PMS_REDIS_URL is Redis {version}; 6.2 or newer is needed")
@@ -57,8 +64,10 @@ def check_redis(url: str) -> str:
 def check_postgres(url: str) -> int:
     """The server's major version. Raises StackError."""
     try:
-        with psycopg.connect(url, connect_timeout=TIMEOUT_S) as connection:
+        with psycopg.connect(libpq_address(url), connect_timeout=TIMEOUT_S) as connection:
             major = connection.info.server_version // 10_000
+    except BadAddress as fault:
+        raise StackError(f"PMS_DATABASE_URL: {fault}") from None
     except psycopg.Error as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StackError(f"PMS_DATABASE_URL {shown(url)} does not answer: {first}") from None
@@ -79,8 +88,20 @@ def exchange_time(rest_url: str) -> int:
 
 def redis_shown(url: str) -> str:
     """A Redis address for people, without its password."""
+    if not _readable(url):
+        return "(an address that cannot be read)"
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return parts.path
     host = parts.hostname or "?"
     return f"{parts.scheme}://{host}:{parts.port or 6379}{parts.path}"
+
+
+def _readable(url: str) -> bool:
+    """Whether an address's parts are what they seem: a password with a bare /, ? or # goes on behind it."""
+    try:
+        parse_url(url)
+    except ValueError:
+        return False
+    parts = urlsplit(url)
+    return "@" not in parts.path + parts.query + parts.fragment

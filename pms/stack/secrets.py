@@ -40,7 +40,7 @@ def load_or_make(path: Path) -> Secrets:
         )
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise StackError(f"{path} can be read by others: `chmod 600 {path}`")
-    values = dotenv_values(path)
+    values = dotenv_values(path, interpolate=False)
 
     def value(name: str) -> str:
         if not (found := values.get(name)):

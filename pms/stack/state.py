@@ -87,7 +87,7 @@ def read(path: Path) -> Stack | None:
     """The last run's state; None if there is none or another release wrote it."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Stack)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):
         return None
 
 

@@ -10,7 +10,8 @@
 --              | {'unused', pms:right:{id}, seconds, ms}     the right is that of these ms, or lost; closes it
 --         effects: Redis commands as lists; or {'RESULT', requestId, json, seconds}: the answer to a
 --         command, written once, announced, and taken off pms:requests:open; or {'UNHALT', key,
---         requestId}: lifts that halt, but not another that was recorded meanwhile
+--         requestId, standing}: lifts that halt, but not another that was recorded meanwhile; the one
+--         that stands, or '', is in its place then
 --
 -- Returns {'ok', 1 written | 2 guard failed, 'else' written, ...} | {'in'} the very same call again
 --       | {'nonce'} | {'run_id'} | {'gap', last}: the caller must step down and recover.
@@ -58,11 +59,12 @@ local function result(request_id, text, seconds)
   redis.call('ZREM', 'pms:requests:open', request_id)
 end
 
-local function unhalt(key, request_id)
+local function unhalt(key, request_id, standing)
   local halt = redis.call('GET', key)
   if not halt then return end
   local named = string.match(halt, '"requestId":"([^"]*)"}$')
-  if named == request_id or (not named and request_id == 'by hand') then redis.call('DEL', key) end
+  if named ~= request_id and (named or request_id ~= 'by hand') then return end
+  if standing == '' then redis.call('DEL', key) else redis.call('SET', key, standing) end
 end
 
 local status = {'ok'}
@@ -75,7 +77,7 @@ for _, entry in ipairs(batch) do
     if effect[1] == 'RESULT' then
       result(effect[2], effect[3], effect[4])
     elseif effect[1] == 'UNHALT' then
-      unhalt(effect[2], effect[3])
+      unhalt(effect[2], effect[3], effect[4])
     else
       redis.call(unpack(effect))
     end

@@ -5,7 +5,10 @@
 -- ARGV  1 requestId  2 command name  3 text (JSON)  4 refusal (JSON)  5 seconds to keep the record
 --       6 seconds to keep the result  7 door
 --
--- Returns 'new' | 'repeat' | 'conflict', as submit.lua does: what was recorded before stands.
+-- Returns 'new' | 'repeat' | 'conflict' | 'bad', as submit.lua does: what was recorded before stands.
+if #ARGV[1] == 0 or #ARGV[1] > 64 or string.find(ARGV[1], '[^!-~]') or string.find(ARGV[1], '["\\/]') then
+  return 'bad'
+end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 

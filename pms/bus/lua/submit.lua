@@ -8,13 +8,18 @@
 -- ARGV  1 requestId  2 command name  3 text (JSON, passed on untouched)  4 ttl, ms
 --       5 seconds to keep the record  6 Celery message, or '' if its task is the caller  7 door
 --
--- Returns {'new', deadline} | {'repeat', result or ''} | {'conflict'}.
+-- Returns {'new', deadline} | {'repeat', result or ''} | {'conflict'} | {'bad'}.
 -- A repeat is the same text; the record is never overwritten. A conflict is told to the streamer,
--- which raises an incident.
+-- which raises an incident. Bad is a requestId that is not 1 to 64 characters of ASCII which JSON
+-- writes as they are: nothing is recorded, for even its refusal would be journaled under it. No index of a
+-- database holds what is too long, and a halt is taken back by the id that stands in its JSON.
 --
 -- pms.halt holds from this very step: pms:halt or pms:halt:{sub} is set here, so that the send right is
 -- refused even if every other process hangs. It never weakens a halt that stands, and it is claimed, so
--- that nobody may expire it; the streamer decides it when it can, and takes it back if it is refused.
+-- that nobody may expire it; the streamer decides it when it can, and if it is refused puts back what stood.
+if #ARGV[1] == 0 or #ARGV[1] > 64 or string.find(ARGV[1], '[^!-~]') or string.find(ARGV[1], '["\\/]') then
+  return {'bad'}
+end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 

@@ -127,6 +127,7 @@ async def test_a_bridge_that_died_before_recording_loses_nothing(redis: Redis) -
         (b'{"symbol":"BTCUSDT"}', "MISSING_REQUEST_ID"),
         (b'{"requestId":null}', "BAD_REQUEST_ID"),
         (b'{"requestId":true}', "BAD_REQUEST_ID"),
+        (b'{"requestId":""}', "BAD_REQUEST_ID"),
         (b'{"requestId":"' + b"x" * 100 + b'"}', "BAD_REQUEST_ID"),
     ],
 )
@@ -137,6 +138,15 @@ async def test_what_cannot_be_answered_is_told_to_the_streamer(redis: Redis, raw
     await served.carry_one()
     [told] = await Inbox(redis).rest()
     assert told == BadCommand(command="pms.trade", text=raw.decode(errors="replace"), code=code)
+    assert await lengths(redis) == (0, 0)
+
+
+async def test_a_long_id_that_waited_is_told_too(redis: Redis) -> None:
+    await push(redis, {"requestId": "x" * 65})
+    await ferry(redis).begin()
+    [told] = await Inbox(redis).rest()
+    assert isinstance(told, BadCommand)
+    assert told.code == "BAD_REQUEST_ID"
     assert await lengths(redis) == (0, 0)
 
 

@@ -123,6 +123,31 @@ async def test_a_halt_that_is_refused_is_taken_back(chain: Chain, redis: Redis, 
     assert await right(chain, redis) is Right.WON
 
 
+@pytest.mark.parametrize("mode", ["HALTED", "REDUCE_ONLY"])
+async def test_a_refused_halt_gives_its_place_back_to_the_one_that_stands(
+    chain: Chain, redis: Redis, requests: Requests, mode: str
+) -> None:
+    first = row(mode, await halt(requests, mode=mode))
+    await chain.write(rows=Rows(halts=(first,)))
+    second = await halt(requests, reason="x" * 201)
+    assert await right(chain, redis, reduces=True) is Right.HALTED
+    refused = decision(second, word="refused", command=names.Task.HALT)
+    await chain.write(rows=Rows(commands=(refused,)), standing=(first,))
+    assert (await redis.get(names.HALT)).decode() == standing_text(first)
+    assert await right(chain, redis) is Right.HALTED
+
+
+async def test_a_refused_halt_gives_back_no_place_that_a_later_one_took(
+    chain: Chain, redis: Redis, requests: Requests
+) -> None:
+    first = row("REDUCE_ONLY", await halt(requests, mode="REDUCE_ONLY"))
+    await chain.write(rows=Rows(halts=(first,)))
+    second, later = await halt(requests, reason="x" * 201), await halt(requests)
+    refused = decision(second, word="refused", command=names.Task.HALT)
+    await chain.write(rows=Rows(commands=(refused,)), standing=(first,))
+    assert json.loads(await redis.get(names.HALT))["requestId"] == later
+
+
 async def test_the_journal_makes_redis_halt(chain: Chain, redis: Redis) -> None:
     halted = row("HALTED", "r1")
     await chain.write(rows=Rows(halts=(halted,)))

@@ -69,6 +69,31 @@ async def test_record_wake_up_and_word_to_the_streamer_come_in_one(requests: Req
     assert record.deadline - record.at == 5000
 
 
+@pytest.mark.parametrize("request_id", ["", "x" * 65, "é", "a b", "a\0", "a/b", 'a"b', "a\\b", "a\x7f"])
+async def test_an_id_that_no_table_could_be_keyed_by_makes_no_record(
+    requests: Requests, redis: Redis, request_id: str
+) -> None:
+    assert (await requests.submit(TRADE, trade(requestId=request_id), door="test")).kind == "bad"
+    assert await Stale(redis).refuse(request_id, TRADE, b"{}", door="test") == "bad"
+    assert await redis.dbsize() == 0
+
+
+async def test_a_text_that_is_no_utf_8_is_found_by_the_sweep(requests: Requests, redis: Redis) -> None:
+    """Redis takes any bytes, and its JSON hands them on."""
+    text = b'{"reason":"caf\xe9","requestId":"r1"}'
+    assert (await requests.submit_text("r1", TRADE, text, door="test")).kind == "new"
+    await redis.hset(names.request_key("r1"), "command", b"pms.trad\xe9")
+    await redis.zadd(names.OPEN_REQUESTS, {b"r\xe9": 1})
+    assert await requests.open_since(await redis_ms(redis) + 1) == ["r\ufffd", "r1"]
+    record = await requests.read("r1")
+    assert record is not None
+    assert (record.command, record.text) == ("pms.trad\ufffd", text)
+
+
+async def test_an_id_as_long_as_may_be_is_recorded(requests: Requests) -> None:
+    assert (await requests.submit(TRADE, trade(requestId="x" * 62 + "!~"), door="test")).kind == "new"
+
+
 async def test_twenty_at_once_are_one_command(requests: Requests, redis: Redis) -> None:
     fields = trade()
     found = await asyncio.gather(*(requests.submit(TRADE, fields, door="test") for _ in range(20)))
@@ -130,7 +155,8 @@ async def test_what_the_streamer_carries_out_alone_wakes_no_worker(requests: Req
 
 
 async def test_a_message_that_cannot_be_read_does_not_stop_the_inbox(redis: Redis) -> None:
-    await redis.rpush(names.INBOX, b"\xff", "{}", "[]", '{"kind":"nothing"}')
+    latin = b'{"kind":"conflict","request_id":"r","command":"pms.halt","text":"caf\xe9","at":1}'
+    await redis.rpush(names.INBOX, latin, b"\xff", "{}", "[]", '{"kind":"nothing"}', latin)
     inbox = Inbox(redis)
     await inbox.put(Attend("PMS_alice_M_1"))
     assert await inbox.wait(timeout_s=1) is None

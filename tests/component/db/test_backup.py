@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import shutil
+from errno import EBUSY, ENOSPC
+from os import strerror
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +169,61 @@ async def test_a_backup_that_was_altered_is_refused_and_nothing_changes(desk: De
     with pytest.raises(StackError, match="not what was backed up"):
         await desk.restore(taken)
     assert await desk.rows() == before
+
+
+@pytest.mark.parametrize("mounted", [False, True])
+async def test_an_archive_that_cannot_be_put_back_leaves_the_ledger_as_it_was(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, mounted: bool
+) -> None:
+    await desk.trade(10)
+    older = {path.name: path.read_bytes() for path in desk.archive_dir.glob("*.log")}
+    await desk.trade(30)
+    taken = desk.take("backup")
+    for path in desk.archive_dir.glob("*.log"):
+        path.unlink()
+    for name, content in older.items():
+        (desk.archive_dir / name).write_bytes(content)
+    before = await desk.rows()
+    copy, copied = shutil.copy2, []
+
+    def full(source: Path, target: Path) -> None:
+        if copied:
+            raise OSError(ENOSPC, strerror(ENOSPC))
+        copied.append(copy(source, target))
+
+    with monkeypatch.context() as broken:
+        if mounted:
+            broken.setattr(Path, "is_mount", lambda _: True)
+        broken.setattr(shutil, "copy2", full)
+        with pytest.raises(StackError, match="a mount" if mounted else "No space left"):
+            await desk.restore(taken)
+    assert await desk.rows() == before
+    assert {path.name: path.read_bytes() for path in desk.archive_dir.glob("*.log")} == older
+    assert not [path for path in desk.home.iterdir() if "restor" in path.name]
+    assert await desk.restore(taken) == "the archive is the backup's"
+    assert Reader(desk.archive_dir).end() == 40
+
+
+async def test_an_archive_that_cannot_take_its_place_is_said_to_wait_beside_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.trade(10)
+    taken = desk.take("backup")
+    shutil.rmtree(desk.archive_dir)
+    rename = Path.rename
+
+    def stuck(path: Path, target: Path) -> Path:
+        if target == desk.archive_dir:
+            raise OSError(EBUSY, strerror(EBUSY))
+        return rename(path, target)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "rename", stuck)
+        with pytest.raises(StackError, match=r"rename .*restoring to .*archive before `pms up`"):
+            await desk.restore(taken)
+    assert (await queries.counts(desk.engine)).applied == 10
+    assert Reader(desk.home / ".archive.restoring").end() == 10
+    assert await desk.restore(taken, now_ms=3) == "the archive is the backup's", "or restore once more"
 
 
 async def test_a_database_in_use_is_not_replaced(desk: Desk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -19,10 +20,10 @@ from pms.archive.reader import Reader
 from pms.archive.segments import pack, segments
 from pms.archive.writer import Writer
 from pms.contract import names
-from pms.contract.journal import Entry, decode_entry
+from pms.contract.journal import AssetRow, Entry, decode_entry
 from pms.db import engine as engines
 from pms.db import queries
-from pms.db.fold import FoldStopped, OlderThanArchive, UnreadableEntry
+from pms.db.fold import EntryRefused, FoldStopped, OlderThanArchive, UnreadableEntry
 from pms.flows import drain as draining
 from pms.flows.drain import Archive, drain
 
@@ -207,6 +208,18 @@ async def test_a_postgres_that_refuses_to_write_stops_it_until_it_writes_again(
     assert await drain(redis, engine, archive=archive) == 3
     assert await redis.exists(names.LEDGER_STOPPED) == 0
     await whole(engine, 3)
+
+
+async def test_an_entry_beyond_what_postgresql_can_hold_stops_it(
+    redis: Redis, engine: AsyncEngine, archive: Archive
+) -> None:
+    """PostgreSQL answers with a class of errors that also stands for servers out of room."""
+    asset = AssetRow(asset=token_hex(1500), balance=D(1), updated_at=1)
+    await journal(redis, [*paying(1, 3), entry(4, assets=(asset,)), entry(5)])
+    with pytest.raises(EntryRefused, match="entry 4 does not apply: index row size"):
+        await drain(redis, engine, archive=archive)
+    await whole(engine, 3)
+    assert b"entry 4 does not apply" in (await redis.get(names.LEDGER_STOPPED) or b"")
 
 
 async def test_redis_that_forgot_what_is_archived_stops_it_and_the_archive_keeps_it(

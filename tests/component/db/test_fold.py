@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from hashlib import sha256
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.contract import names
-from pms.contract.journal import Entry, IncidentRow, UnknownFormat, encode_entry
+from pms.contract.journal import AssetRow, Entry, IncidentRow, UnknownFormat, encode_entry
 from pms.db import engine as engines
 from pms.db import queries
 from pms.db.fold import ChainBroken, EntryRefused, Folded, FoldStopped, UnreadableEntry, fold, tell_applied
@@ -191,6 +193,10 @@ REFUSED: dict[str, tuple[Sequence[dict[str, Any]], str]] = {
     ),
     "a state nobody knows": ([{}, {"orders": (order(state="closed"),)}], "orders_state"),
     "a balance that is no number": ([{}, {"sub_accounts": (account(balance=D("NaN")),)}], "balance"),
+    "a key beyond what an index holds": (
+        [{}, {"assets": (AssetRow(asset=token_hex(1500), balance=D(1), updated_at=1),)}],
+        "index row size",
+    ),
     "an id beyond 64 bits": ([{}, {"fills": (fill(2**63),)}], "out of range"),
 }
 
@@ -243,6 +249,26 @@ async def test_what_a_refused_command_says_of_itself_never_stops_the_fold(
     assert (await fold(redis, engine)).applied == 1
     (kept,) = await queries.commands(engine)
     assert kept.text == '{"a": "\\u0000"}\ufffd'
+
+
+async def test_a_request_id_too_long_for_an_index_is_kept_by_its_hash(
+    redis: Redis, engine: AsyncEngine
+) -> None:
+    """An older door let it in, and the archive has it; many tokens begin alike."""
+    long = [command("eyJhbGciOi" * 300 + token_hex(1500), decision="refused") for _ in range(2)]
+    await journal(redis, [entry(1, commands=tuple(long)), entry(2, commands=(long[0],))])
+    assert (await fold(redis, engine)).applied == 2
+    kept = {row.request_id for row in await queries.commands(engine)}
+    assert kept == {sha256(row.request_id.encode()).hexdigest() for row in long}
+
+
+async def test_ids_that_postgresql_cannot_tell_apart_are_kept_apart(
+    redis: Redis, engine: AsyncEngine
+) -> None:
+    both = (command("a\0", decision="refused"), command("a\ufffd", text="[]", decision="refused"))
+    await journal(redis, [entry(1, commands=both)])
+    assert (await fold(redis, engine)).applied == 1
+    assert len(await queries.commands(engine)) == 2
 
 
 async def test_incidents_are_kept(redis: Redis, engine: AsyncEngine) -> None:

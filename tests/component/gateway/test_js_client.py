@@ -20,6 +20,13 @@ from pms.contract import names
 Start: TypeAlias = Callable[..., Awaitable[Any]]
 TRADE = {"subAccountId": "alice", "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.010", "leverage": 10}
 
+FILL = """
+for seq = ARGV[1] + 1, ARGV[1] + ARGV[2] + 100 do
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], seq .. '-0', 'e', '{"seq":' .. seq .. '}')
+end
+"""
+"""As many events as the stream keeps, and so many more that it forgets the first."""
+
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
@@ -88,6 +95,14 @@ async def test_a_repeat_gets_the_first_answer_and_other_content_a_conflict(
     again = await client.ask("submit", command="pms.trade", fields=fields)
     assert again["answer"] == {"success": True, "orderId": "x"}
     assert await redis.llen("commands") == 1
+
+
+async def test_a_long_request_id_is_refused_before_it_is_recorded(start: Start, redis: Redis) -> None:
+    client = await start()
+    fields = {"requestId": "x" * 65, **TRADE}
+    said = (await client.ask("submit", command="pms.trade", fields=fields))["answer"]
+    assert (said["success"], said["code"], said["field"]) == (False, "BAD_REQUEST_ID", "requestId")
+    assert await redis.dbsize() == 0
 
 
 async def test_no_answer_is_an_error_that_names_itself_and_the_answer_can_be_asked_for_later(
@@ -188,3 +203,22 @@ async def test_a_position_older_than_the_stream_asks_for_a_resync(start: Start, 
     await client.ask("follow", position={"id": "3-0", "seqs": {"alice": 3}})
     assert await client.heard() == {"resync": {"since": "3-0", "first": "7-0"}}
     assert await seqs(client, 2) == [7, 8]
+
+
+async def test_a_position_before_the_first_event_asks_for_a_resync_if_events_were_trimmed(
+    start: Start, redis: Redis
+) -> None:
+    first = await start()
+    assert (await first.ask("follow"))["answer"] == {"id": "0-0", "seqs": {}}
+    await first.stop()
+    for seq in (1, 2, 3):
+        await tell(redis, seq)
+    unread = await start()
+    await unread.ask("follow", position={"id": "0-0", "seqs": {}})
+    assert await seqs(unread, 3) == [1, 2, 3], "nothing is missing"
+    await redis.eval(FILL, 1, names.EVENTS_STREAM, 3, names.EVENTS_KEPT)
+    full = await start()
+    full.ask("follow", position={"id": "0-0", "seqs": {}})
+    [(oldest, _)] = await redis.xrange(names.EVENTS_STREAM, count=1)
+    assert oldest != b"1-0"
+    assert await full.heard() == {"resync": {"since": "0-0", "first": oldest.decode()}}

@@ -114,6 +114,22 @@ def test_another_terminal_is_told_what_is_so_but_not_the_key(
             "postgresql://u:hush@127.0.0.1:{port}/d",
             "PMS_DATABASE_URL u@127.0.0.1:.* not answer",
         ),
+        (
+            "PMS_DATABASE_URL",
+            "postgresql+psycopg://u:hush@127.0.0.1:{port}/d",
+            "PMS_DATABASE_URL u@127.0.0.1:.* not answer: connection",
+        ),
+        (
+            "PMS_DATABASE_URL",
+            "postgresql://u:s%zzhush@127.0.0.1:{port}/d",
+            "PMS_DATABASE_URL: .* cannot be read",
+        ),
+        ("PMS_DATABASE_URL", "postgresql://u:5/hush@127.0.0.1:{port}/d", "PMS_DATABASE_URL: .* %40"),
+        ("PMS_REDIS_URL", "redis://:s3/hush@127.0.0.1:{port}/0", "PMS_REDIS_URL cannot be read"),
+        ("PMS_REDIS_URL", "redis://:3/hush@127.0.0.1:{port}/0", "PMS_REDIS_URL cannot be read"),
+        ("PMS_REDIS_URL", "redis://:s[hush@127.0.0.1:{port}/0", "PMS_REDIS_URL cannot be read"),
+        ("PMS_REDIS_URL", "unix://:s/hush@/run/{port}.sock", "PMS_REDIS_URL cannot be read"),
+        ("PMS_REDIS_URL", "redis://:hush@127.0.0.1:{port}/0?nooption=1", "PMS_REDIS_URL .*'nooption'"),
         ("PMS_BINANCE_REST_URL", "http://127.0.0.1:{port}", "PMS_BINANCE_REST_URL .* does not answer"),
     ],
 )

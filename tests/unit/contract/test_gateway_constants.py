@@ -24,6 +24,10 @@ def test_times_are_the_same() -> None:
     assert f"TTL_MS = {{ default: {DEFAULT_TTL_MS:_}, least: {least}, most: {most:_} }};" in SOURCE
 
 
+def test_the_events_that_are_kept_are_as_many() -> None:
+    assert f"EVENTS_KEPT = {names.EVENTS_KEPT:_};" in SOURCE
+
+
 def test_names_are_the_same() -> None:
     for name in (names.OPEN_REQUESTS, names.INBOX, names.EVENTS_STREAM, names.event_channel("*")):
         assert f"'{name}'" in SOURCE

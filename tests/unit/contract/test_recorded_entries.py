@@ -51,6 +51,12 @@ def test_a_newer_format_is_refused_not_guessed() -> None:
         decode_entry(line)
 
 
+def test_a_byte_that_rotted_within_a_string_is_refused_as_any_other_fault() -> None:
+    line = RECORDED[0].read_bytes().splitlines()[0].replace(b'"kind":"', b'"kind":"\xe9', 1)
+    with pytest.raises(UnknownFormat):
+        decode_entry(line)
+
+
 def test_what_is_written_today_is_read_today() -> None:
     for entry in entries(RECORDED[-1]):
         assert decode_entry(encode_entry(entry)) == entry

@@ -48,6 +48,7 @@ def test_the_address_overrides_our_limits_and_joins_its_options() -> None:
         "postgresql://u:hunter2%zz@h/db",
         "postgresql://u:me@hunter2@h/db",
         "postgresql://u:x@h:hunter2/db",
+        "postgresql://u:55/hunter2@h/db",
         "postgresql://u:x@h/db?hunter2=1",
     ],
 )

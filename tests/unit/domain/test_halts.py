@@ -10,6 +10,7 @@ from pms.contract.halts import BY_HAND, read_standing, standing_text
 from pms.contract.journal import HaltRow, Rows
 from pms.contract.names import BOTH
 from pms.domain.booking import Trade, book
+from pms.domain.decisions import Asked, refuse
 from pms.domain.desk import Desk
 from pms.domain.halting import renew_halts
 from pms.domain.halts import halted, views
@@ -149,3 +150,24 @@ def test_a_renewal_is_an_entry_with_an_incident() -> None:
     entry = renew_halts(desk, [row], at=5, detail="d").entry
     assert (entry.rows.halts, entry.rows.incidents[0].kind) == ((row,), "halt_renewed")
     assert desk.halts == {"*": row}
+
+
+@pytest.mark.parametrize("scope", [None, "alice"])
+def test_a_refused_halt_says_what_stands_in_its_scope(scope: str | None) -> None:
+    desk = desk_at()
+    decide(desk, "pms.halt", mode="REDUCE_ONLY", **WHY)
+    decide(desk, "pms.halt", subAccountId="alice", **WHY)
+    decide(desk, "pms.halt", subAccountId="bob", **WHY)
+    asked = Asked(request_id="r", command="pms.halt", text="{}", at=1, deadline=2, now=3)
+    fault = Refusal(Code.BAD_FIELD, "reason is too long")
+    posting = refuse(desk, asked, fault, echoed={"subAccountId": scope})
+    assert [row.scope for row in posting.standing] == ["*", *([scope] if scope else [])]
+    assert set(posting.standing) <= set(desk.halts.values())
+    assert posting.entry.rows.halts == (), "it stands already"
+
+
+def test_what_is_refused_otherwise_says_nothing_of_halts() -> None:
+    desk = desk_at()
+    decide(desk, "pms.halt", **WHY)
+    asked = Asked(request_id="r", command="pms.trade", text="{}", at=1, deadline=2, now=3)
+    assert refuse(desk, asked, Refusal(Code.BAD_FIELD, "no"), echoed={}).standing == ()

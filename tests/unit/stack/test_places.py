@@ -88,3 +88,21 @@ def test_what_is_written_is_what_is_read_back(tmp_path_factory: pytest.TempPathF
     path = tmp_path_factory.mktemp("env") / "stack.env"
     write_private(path, {"PMS_REDIS_URL": value})
     assert dotenv_values(path, interpolate=False) == {"PMS_REDIS_URL": value}
+
+
+def test_a_second_terminal_reads_what_was_written_and_not_what_it_could_stand_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "postgresql://u:pa${HOME}ss@h/db"
+    (tmp_path / "run").mkdir()
+    write_private(
+        tmp_path / "run" / "stack.env",
+        {"PMS_DATABASE_URL": address, "PMS_REDIS_URL": "redis://there/0", "PMS_DEAD_MAN_S": "77"},
+    )
+    monkeypatch.setenv("PMS_HOME", str(tmp_path))
+    monkeypatch.delenv("PMS_DATABASE_URL", raising=False)
+    monkeypatch.delenv("PMS_DEAD_MAN_S", raising=False)
+    monkeypatch.setenv("pms_redis_url", "redis://here/0")
+    found = load_settings()
+    assert (found.database_url, found.dead_man_s) == (address, 77)
+    assert found.redis_url == "redis://here/0", "the environment comes first, however it is spelt"
