@@ -332,14 +332,17 @@ class Engine:
         )
 
     def _priced_by(self, command: Command) -> list[str]:
-        """The symbols whose price a command waits for.
+        """The symbols whose price a command waits for; none where nobody is there to trade in them.
 
-        Trap: they are waited for one after the other. A close of all would be too late for the rest of them.
+        Traps: they are waited for one after the other: a close of all would be too late for the rest of them.
+        And what is waited for is followed from then on, and read behind every gap.
         """
         match command:
             case Close():
                 position = self.desk.find_position(str(command.position_id))
                 return [] if position is None else [position.symbol]
+            case TradeCommand() | Batch() | AlgoStart() if command.sub_account_id not in self.desk.accounts:
+                return []
             case TradeCommand():
                 return [command.symbol]
             case Batch():
