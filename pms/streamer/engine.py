@@ -324,13 +324,34 @@ class Engine:
         self.outbox.add(posting)
 
     def _waits_for_price(self, arrived: Arrived, command: Command, waited_for: tuple[str, ...]) -> bool:
-        if self.gate.closed_because is not None or not isinstance(command, TradeCommand | Batch | AlgoStart):
+        if self.gate.closed_because is not None:
             return False
         return any(
             self.follow(symbol, partial(self.decide, arrived, waited_for=(*waited_for, symbol)))
-            for symbol in _symbols_of(command)
+            for symbol in self._priced_by(command)
             if symbol not in waited_for
         )
+
+    def _priced_by(self, command: Command) -> list[str]:
+        """The symbols whose price a command waits for; none where nobody is there to trade in them.
+
+        Traps: they are waited for one after the other: a close of all would be too late for the rest of them.
+        And what is waited for is followed from then on, and read behind every gap.
+        """
+        match command:
+            case Close():
+                position = self.desk.find_position(str(command.position_id))
+                return [] if position is None else [position.symbol]
+            case TradeCommand() | Batch() | AlgoStart() if command.sub_account_id not in self.desk.accounts:
+                return []
+            case TradeCommand():
+                return [command.symbol]
+            case Batch():
+                return list(dict.fromkeys(terms.symbol for terms in command.orders))
+            case AlgoStart():
+                return algo_symbols(command)
+            case _:
+                return []
 
     def decide_local(self, asked: Asked, command: Command) -> Posting:
         """Decide a claimed command that leaves no trace at the exchange."""
@@ -643,13 +664,3 @@ class Engine:
 
 def _nobody(_: object) -> None:
     """Nobody wants to know."""
-
-
-def _symbols_of(command: Command) -> list[str]:
-    """The symbols whose price a command is judged by."""
-    if isinstance(command, AlgoStart):
-        return algo_symbols(command)
-    if isinstance(command, Batch):
-        return list(dict.fromkeys(terms.symbol for terms in command.orders))
-    symbol = getattr(command, "symbol", None)
-    return [symbol] if symbol else []

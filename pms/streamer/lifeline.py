@@ -1,7 +1,8 @@
 """Whether the private stream tells all there is: it may rightly be silent, and may be half-open as well.
 
     silent     for 10 s while orders live, for 60 s otherwise: the net positions and the wallet that it told
-               are compared with REST's. Equal: proven alive. Unequal, twice, without a word between: doubted
+               are compared with REST's. Equal: proven alive. Unequal, twice, without a word between: doubted.
+               What it told is kept here: what others know is REST's own word every thirty seconds
     overtaken  REST showed an order's newer state, and 2 s later the stream has told nothing so new: doubted
 
 A doubted stream is left for a new connection, and the gap is closed over REST. The same evidence never doubts
@@ -11,13 +12,14 @@ twice, so that an exchange whose books differ from themselves costs one reconnec
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import structlog
 
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
+from pms.binance.frames import AccountUpdate
 from pms.binance.user_stream import UserStream
 from pms.domain.treasury import WALLET
 from pms.streamer.engine import Venue
@@ -37,7 +39,7 @@ class Lifeline:
 
     stream: UserStream
     client: ExchangeClient
-    told: Venue
+    venue: Venue
     up: Callable[[], bool]
     busy: Callable[[], bool]
     monotonic: Callable[[], float]
@@ -51,10 +53,22 @@ class Lifeline:
     #: what happened before it is known, however it was learnt
     refuted: Books | None = None
     #: what REST said when it doubted the stream last
+    positions: dict[str, Decimal] = field(default_factory=dict)
+    wallet: Decimal | None = None
+    #: as the stream told them since all was caught up with
 
     def heard(self, at: int) -> None:
         """The stream told something of this exchange time, ms."""
         self.heard_at = max(self.heard_at, at)
+
+    def account(self, update: AccountUpdate) -> None:
+        """The stream told what has changed of positions and wallets."""
+        self.heard(update.time)
+        for position in update.positions:
+            self.positions[position.symbol] = position.quantity
+        for balance in update.balances:
+            if balance.asset == WALLET:
+                self.wallet = balance.wallet
 
     def overtaken(self, at: int) -> None:
         """REST told something of this exchange time; the stream should have, or soon will."""
@@ -65,8 +79,9 @@ class Lifeline:
         self.owed_at = at
 
     def caught_up(self, at: int) -> None:
-        """All that happened before this exchange time is known over REST."""
+        """All that happened before this exchange time is known over REST, the gap is closed."""
         self.settled_at = max(self.settled_at, at)
+        self.positions, self.wallet = dict(self.venue.positions), self.venue.wallets.get(WALLET)
 
     async def run(self) -> None:
         """Watch for ever."""
@@ -108,6 +123,5 @@ class Lifeline:
 
     def _agrees(self, books: Books) -> bool:
         positions, wallet = books
-        return wallet == self.told.wallets.get(WALLET) and positions == {
-            symbol: quantity for symbol, quantity in self.told.positions.items() if quantity
-        }
+        told = {symbol: quantity for symbol, quantity in self.positions.items() if quantity}
+        return wallet == self.wallet and positions == told

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -192,10 +192,10 @@ class MarketData:
                 return
             if _same_top(followed.book, snapshot):
                 followed.heard_at = self._now_ms()
-                known = self._desk.tops.get(symbol)
-                if known is not None:
-                    # The price is as good as new, and whoever judges by its age must see it.
-                    self._desk.tops[symbol] = replace(known, at=self._client.exchange_now_ms())
+                if followed.book.top is not None:
+                    # As good as a diff that changes nothing: the price is young again, and there again if the
+                    # whole feed was silent for a while. The next diff may be hours away.
+                    self._tell(symbol, followed, followed.book.top, at=self._client.exchange_now_ms())
                 return
         await self._sleep(LATE_S)
         if followed.heard_at != silent_since:

@@ -163,6 +163,7 @@ class Outside:
             except TimeoutError:
                 pass
             self._woken.clear()
+            self._follow_held()
             self._settle_fees()
             now = self.monotonic()
             if self._settings_stale:
@@ -237,6 +238,16 @@ class Outside:
 
     def _margin_busy(self) -> float:
         return self._margin_at - MARGIN_IDLE_S + MARGIN_BUSY_S
+
+    def _follow_held(self) -> None:
+        """Follow what anybody holds: an import, a correction or a trade by hand may bring any symbol.
+
+        Trap: whoever holds something without a price is never judged, whatever else he loses.
+        """
+        desk = self.engine.desk
+        held = {symbol for positions in desk.held.values() for symbol, _ in positions}
+        for symbol in sorted(held & desk.instruments.keys()):
+            self.follow(symbol)
 
     def _settle_fees(self) -> None:
         """Book fees whose asset has a price by now; follow the assets that have none."""

@@ -282,7 +282,7 @@ class Streamer:
         self._lifeline = Lifeline(
             stream=self._user,
             client=self._client,
-            told=self._engine.venue,
+            venue=self._engine.venue,
             up=self._complete,
             busy=lambda: bool(self._desk.live),
             monotonic=monotonic,
@@ -570,7 +570,7 @@ class Streamer:
                 self._lifeline.heard(event.trade_time)
                 self._engine.order_update(event)
             case AccountUpdate():
-                self._lifeline.heard(event.time)
+                self._lifeline.account(event)
                 self._engine.account_update(event)
             case MarginCall():
                 self._engine.margin_call(event)

@@ -117,6 +117,7 @@ BOUNDS = {
     "Venue.positions": SYMBOLS,
     "Venue.wallets": "assets of the exchange account",
     "Venue.touched": SYMBOLS,
+    "Lifeline.positions": SYMBOLS,
     "FundingReader.next_at": SYMBOLS,
     "FundingReader._hardly_over": SYMBOLS,
     "FundingReader._unread": SYMBOLS,

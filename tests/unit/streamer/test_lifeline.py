@@ -10,6 +10,7 @@ import pytest
 
 from pms.binance.answers import Balance, PositionRisk
 from pms.binance.errors import Unknown
+from pms.binance.user_messages import AccountUpdate, BalanceChange, PositionChange
 from pms.streamer.engine import Venue
 from pms.streamer.lifeline import EVERY_S, QUIET_BUSY_S, QUIET_IDLE_S, Lifeline
 
@@ -32,18 +33,19 @@ class World:
         self.busy = True
         self.up = True
         self.asleep: Callable[[], None] = lambda: None
-        self.told = Venue(
+        self.venue = Venue(
             wallets={"USDT": Decimal(100)}, positions={"BTCUSDT": Decimal(1), "ETHUSDT": Decimal(0)}
         )
         self.line = Lifeline(
             stream=self,  # type: ignore[arg-type]
             client=self,  # type: ignore[arg-type]
-            told=self.told,
+            venue=self.venue,
             up=lambda: self.up,
             busy=lambda: self.busy,
             monotonic=lambda: self.now,
             sleep=self._sleep,
         )
+        self.line.caught_up(0)
 
     async def run(self, seconds: float) -> None:
         self.end = self.now + seconds
@@ -57,6 +59,16 @@ class World:
             raise Over
 
     # --- the stream ---
+
+    def tells(self, quantity: str, wallet: str = "100") -> None:
+        """A frame comes, and whoever keeps the exchange's figures hears of it."""
+        update = AccountUpdate(
+            reason="ORDER",
+            balances=[BalanceChange(asset="USDT", wallet=Decimal(wallet))],
+            positions=[PositionChange(symbol="BTCUSDT", quantity=Decimal(quantity), entry_price=Decimal(1))],
+        )
+        self.line.account(update)
+        self.venue.positions["BTCUSDT"], self.venue.wallets["USDT"] = Decimal(quantity), Decimal(wallet)
 
     def age(self) -> float:
         return self.now - self.heard
@@ -79,6 +91,11 @@ class World:
 
     async def balances(self) -> list[Balance]:
         return [Balance(asset="USDT", balance=self.wallet, available_balance=Decimal(0))]
+
+    async def passes(self) -> None:
+        """A pass of reconciliation: the exchange's figures are from here on what REST says they are."""
+        self.venue.positions = {row.symbol: row.position_amt for row in await self.position_risk()}
+        self.venue.wallets = {row.asset: row.balance for row in await self.balances()}
 
 
 @pytest.fixture
@@ -111,7 +128,7 @@ async def test_a_frame_on_its_way_is_waited_for(world: World) -> None:
 
     def it_comes() -> None:
         if world.asked == 1:
-            world.told.positions["BTCUSDT"] = Decimal(2)
+            world.tells("2")
 
     world.asleep = it_comes
     await world.run(QUIET_BUSY_S * 2)
@@ -170,3 +187,19 @@ async def test_what_was_caught_up_with_is_owed_no_more(world: World) -> None:
     world.line.overtaken(900)
     await world.run(5)
     assert world.doubts == []
+
+
+@pytest.mark.parametrize("what", ["position", "wallet"])
+async def test_what_rest_said_meanwhile_proves_nothing_of_the_stream(world: World, what: str) -> None:
+    """A pass of reconciliation every thirty seconds always comes before the comparison."""
+    setattr(world, what, Decimal(7))
+    await world.passes()
+    await world.run(QUIET_BUSY_S * 5)
+    assert len(world.doubts) == 1
+    world.line.caught_up(0)
+    await world.run(QUIET_BUSY_S * 5)
+    assert len(world.doubts) == 1, "the gap is closed, and the next stream is judged by what it tells"
+    world.position, world.wallet = Decimal(8), Decimal(90)
+    world.tells("8", "90")
+    await world.run(QUIET_BUSY_S * 5)
+    assert len(world.doubts) == 1

@@ -12,6 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
 
+import msgspec
 from desk_maker import BTC
 
 from pms.binance.answers import DepthSnapshot
@@ -29,13 +30,14 @@ class Exchange:
 
     fault: ExchangeError | None = None
     last_id: int = 10
+    bid: str = "100"
     asked: list[int] = field(default_factory=list)
 
     async def depth(self, symbol: str, limit: int = 1000) -> DepthSnapshot:
         self.asked.append(limit)
         if self.fault is not None:
             raise self.fault
-        return DepthSnapshot(last_update_id=self.last_id, bids=[("100", "2")], asks=[("101", "3")])
+        return DepthSnapshot(last_update_id=self.last_id, bids=[(self.bid, "2")], asks=[("101", "3")])
 
     def exchange_now_ms(self) -> int:
         return 1
@@ -170,4 +172,44 @@ async def test_no_command_has_a_symbol_followed_that_does_not_trade() -> None:
     assert place.data.ages() == {}
     place.desk.instruments[SYMBOL] = BTC
     assert place.data.follow_for(SYMBOL, lambda: None)
+    await place.close()
+
+
+async def _quiet(exchange: Exchange) -> tuple[Place, list[str]]:
+    """A place with a book in sync of which no diff comes any more; what is told of it from here on."""
+    place, told = Place(exchange), list[str]()
+    place.data.follow(SYMBOL)
+    await place.pass_s(1)
+    place.data.frame(msgspec.json.encode(_diff(10, 12, previous=9)))
+    assert SYMBOL in place.desk.tops
+    place.data.ticked = told.append
+    place.spawn("watch", place.data.watch())
+    return place, told
+
+
+async def test_a_quiet_symbol_has_its_price_again_after_the_whole_feed_was_silent() -> None:
+    place, told = await _quiet(Exchange())
+    before = place.desk.tops[SYMBOL]
+    place.data.expire_stale()
+    await place.pass_s(15)
+    assert (place.desk.tops[SYMBOL].bid, place.desk.tops[SYMBOL].ask) == (before.bid, before.ask)
+    assert told[:1] == [SYMBOL], "whoever waits for this price is judged by it"
+    await place.close()
+
+
+async def test_a_price_that_the_exchange_does_not_confirm_stays_away() -> None:
+    exchange = Exchange()
+    place, told = await _quiet(exchange)
+    place.data.expire_stale()
+    exchange.bid = "99"
+    await place.pass_s(15)
+    assert (place.desk.tops, told) == ({}, [])
+    await place.close()
+
+
+async def test_who_waits_for_a_quiet_symbol_is_judged_when_it_is_proven_quiet() -> None:
+    """Its mark may have come back to its price meanwhile, and no diff tells of that."""
+    place, told = await _quiet(Exchange())
+    await place.pass_s(15)
+    assert told == [SYMBOL]
     await place.close()
