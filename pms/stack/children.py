@@ -85,7 +85,7 @@ class Child:
         return ": ".join([ended(code), *(Text.from_ansi(line).plain for line in said)])
 
     def _has_patience(self, pid: int) -> bool:
-        """Whether it may still become ready; one that waits for room and is ended spends it again."""
+        """Whether it may still become ready; one that goes on and is ended spends all of it again."""
         waits = self.part.waits(pid)
         if waits is not None and waits != self._waits:
             self._waits, self._waited_at = waits, time.monotonic()

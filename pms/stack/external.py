@@ -100,7 +100,7 @@ def redis_shown(url: str) -> str:
 def _readable(url: str) -> bool:
     """Whether an address's parts are what they seem: a password with a bare /, ? or # goes on behind it."""
     try:
-        parse_url(url)
+        parse_url(url)  # type: ignore[no-untyped-call]
     except ValueError:
         return False
     parts = urlsplit(url)

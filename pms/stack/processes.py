@@ -155,16 +155,17 @@ class Heartbeats:
 
         return ready
 
-    def room(self, name: str) -> Callable[[int], object]:
-        """A count: how often the process with this id has found no room at the exchange while it recovers."""
+    def going_on(self, name: str) -> Callable[[int], object]:
+        """What changes as long as the process with this id recovers and does not hang: how often it has found
+        no room at the exchange, and how much of the journal it has taken in."""
 
-        def turned_away(pid: int) -> object:
+        def recovering(pid: int) -> object:
             beat = self._beat(name)
             if beat is None or beat.get("pid") != pid or not beat.get("recovering"):
                 return None
-            return beat.get("turnedAway")
+            return beat.get("turnedAway"), beat.get("loaded")
 
-        return turned_away
+        return recovering
 
     def _beat(self, name: str) -> dict[str, Any] | None:
         """The last heartbeat under a name; None if nobody beats, or Redis does not answer."""
@@ -215,7 +216,7 @@ def engine(
             command=(sys.executable, "-m", *arguments),
             environment=environment,
             probe=heartbeats.of(name),
-            waiting=heartbeats.room(name),
+            waiting=heartbeats.going_on(name),
         )
 
     yield beating("streamer", ENGINE, "the exchange's streams, inbox pms:inbox", "pms.streamer")

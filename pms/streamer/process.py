@@ -673,6 +673,7 @@ class Streamer:
         return {
             "recovering": not self._watch.recovered,
             "turnedAway": self._client.turned_away,
+            "loaded": self._desk.last_seq,
             "heard": self._heard,
             "lagMs": self._watch.lag_ms,
         }

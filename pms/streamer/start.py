@@ -90,7 +90,7 @@ async def load_desk(desk: Desk, *, state: LoadedState, journal: Journal, now_us:
     seq = state.applied
     for number, entry in enumerate(state.tail):
         desk.load(entry.rows)
-        seq = entry.seq
+        desk.last_seq = seq = entry.seq  # told meanwhile: a start that goes on is not ended as one that hangs
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
     while tail := await journal.tail(seq):

@@ -76,13 +76,17 @@ def test_it_goes_on_when_redis_comes_back(servers_dir: Path) -> None:
         wait_for(lambda: not any(thread.name == "heartbeat" for thread in threading.enumerate()))
 
 
-def test_a_supervisor_reads_of_its_own_process_alone_that_it_waits_for_room(redis_url: str) -> None:
-    room = Heartbeats(redis_url).room("part")
-    assert room(os.getpid()) is None
-    told = {"recovering": True, "turnedAway": 3}
+def test_a_supervisor_reads_of_its_own_process_alone_that_it_recovers_and_does_not_hang(
+    redis_url: str,
+) -> None:
+    going_on = Heartbeats(redis_url).going_on("part")
+    assert going_on(os.getpid()) is None
+    told = {"recovering": True, "turnedAway": 3, "loaded": 7}
     stop = start_heartbeat(redis_url, "part", os.getpid(), more=lambda: told)
-    wait_for(lambda: room(os.getpid()) == 3)
-    assert room(os.getpid() + 1) is None
+    wait_for(lambda: going_on(os.getpid()) == (3, 7))
+    told["loaded"] = 8
+    wait_for(lambda: going_on(os.getpid()) == (3, 8))
+    assert going_on(os.getpid() + 1) is None
     told["recovering"] = False
-    wait_for(lambda: room(os.getpid()) is None)
+    wait_for(lambda: going_on(os.getpid()) is None)
     stop.set()
