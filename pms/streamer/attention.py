@@ -3,8 +3,8 @@
 never sent, in time                 send it, where no worker has (quarter-second take-over)
 never sent, over or unwanted        void it: the journal script proves that no right was given
 sent, no word of it                 ask the exchange, until it is found or proven absent
+cancel wanted, and not said over    send a cancel, again and again until it is
 trades missing                      read userTrades
-cancel wanted                       send a cancel, again and again until it is terminal
 amendment in flight                 send it where no worker has; sent, ask until the feed or a query ends it
 cannot rest, and not over           ask the exchange: its last word was lost
 """
@@ -104,10 +104,10 @@ class Attention:
         """The most pressing of what the order needs."""
         if order.unproven:
             return await self._unproven(order, care)
+        if _to_cancel(order):
+            return await self._cancel(order, care)
         if order.trades_missing:
             return await self._ask(order, care)
-        if order.cancel_wanted:
-            return await self._cancel(order, care)
         if order.amend is not None:
             return await self._amending(order, order.amend, care)
         if order.momentary:
@@ -231,7 +231,7 @@ class Attention:
             log.info("cancel_unproven", order=coid, error=str(error))
             sent = False
         care.cancels += 1
-        if not sent or care.cancels > 2:
+        if not sent or care.cancels > 2 or order.trades_missing:
             await self._ask(order, care)
         return CANCEL_DELAYS[min(care.cancels, len(CANCEL_DELAYS) - 1)]
 
@@ -331,6 +331,11 @@ class Attention:
 
     def _halted(self, order: Order) -> HaltRow | None:
         return halted_order(self.engine.desk, order)
+
+
+def _to_cancel(order: Order) -> bool:
+    """Whether cancels are to be sent: a trade that is missing says nothing of the rest, which may still trade."""
+    return order.cancel_wanted and not order.unproven and not order.said_over
 
 
 def seen_from(answer: OrderAnswer) -> Seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -76,7 +77,17 @@ def resting(engine: Engine) -> Order:
     return order
 
 
-async def ten_seconds(exchange: Exchange) -> None:
+class Behind(Exchange):
+    """An exchange that counts a trade which its list of trades does not show."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(None, SimpleNamespace(**vars(RESTS) | {"status": word, "executed_qty": D("0.005")}))
+
+    async def user_trades(self, **_: object) -> list[object]:
+        return []
+
+
+async def wanted_gone(exchange: Exchange, *, seconds: float, heard: Seen | None = None) -> None:
     engine = Engine(desk_at(), AtOnce(), gate=Gate(closed_because=None), redis_now_ms=lambda: 1_000)
     attention = Attention(
         engine=engine,
@@ -89,9 +100,16 @@ async def ten_seconds(exchange: Exchange) -> None:
     engine.agenda = Agenda(attention.attend, clock=asyncio.get_running_loop().time)
     running = asyncio.create_task(engine.agenda.run())
     order = resting(engine)
-    await asyncio.sleep(10)
+    if heard is not None:
+        engine.observe(order, heard)
+        assert order.trades_missing
+    await asyncio.sleep(seconds)
     running.cancel()
     assert not order.state.terminal
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    Loop().run(work, until=200)  # type: ignore[abstract]
 
 
 RESTS = SimpleNamespace(
@@ -113,6 +131,20 @@ def test_a_cancel_that_changes_nothing_is_sent_ever_more_seldom(
     cancelled: ExchangeError | None, shown: object | None
 ) -> None:
     exchange = Exchange(cancelled, shown)
-    Loop().run(ten_seconds(exchange), until=60)  # type: ignore[abstract]
+    run(wanted_gone(exchange, seconds=10))
     assert 3 <= exchange.cancels <= MOST_CANCELS
     assert exchange.queries <= MOST_CANCELS
+
+
+def test_a_trade_that_is_missing_keeps_no_order_from_being_cancelled() -> None:
+    exchange = Behind("PARTIALLY_FILLED")
+    run(wanted_gone(exchange, seconds=10, heard=Seen(1, "PARTIALLY_FILLED", D("0.005"), at=1_001)))
+    assert 3 <= exchange.cancels <= MOST_CANCELS
+    assert 3 <= exchange.queries <= MOST_CANCELS, "and its trades are asked for beside"
+
+
+def test_an_order_that_is_over_is_asked_for_its_trades_and_cancelled_no_more() -> None:
+    exchange = Behind("CANCELED")
+    run(wanted_gone(exchange, seconds=60, heard=Seen(1, "CANCELED", D("0.005"), at=1_001)))
+    assert exchange.cancels == 0
+    assert 3 <= exchange.queries <= MOST_CANCELS
