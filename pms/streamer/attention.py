@@ -58,6 +58,16 @@ class Care:
     first_unamended: tuple[int, int] | None = None
     #: number of the wish, exchange ms
 
+    @property
+    def ask_again(self) -> float:
+        """In how many seconds, after so many queries."""
+        return QUERY_DELAYS[min(self.queries, len(QUERY_DELAYS) - 1)]
+
+    @property
+    def cancel_again(self) -> float:
+        """In how many seconds, after so many cancels."""
+        return CANCEL_DELAYS[min(self.cancels, len(CANCEL_DELAYS) - 1)]
+
 
 @dataclass(slots=True)
 class Attention:
@@ -94,7 +104,8 @@ class Attention:
         except (ExchangeError, RedisError, OSError) as error:
             log.info("attention_interrupted", order=client_order_id, error=str(error))
             care.queries += 1
-            return QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
+            # A query that fails, or has no room, delays no cancel: its line may be back, its lane has room.
+            return care.cancel_again if _to_cancel(order) else care.ask_again
         if delay is None:
             # What was tried is forgotten with its reason; the feed need not bring the order here again.
             self.cares.pop(client_order_id, None)
@@ -164,7 +175,7 @@ class Attention:
             self.client, symbol=order.spec.symbol, client_order_id=coid, booked=order.filled_qty
         )
         care.queries += 1
-        delay = QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
+        delay = care.ask_again
         if isinstance(answer, Absent):
             care.shown_at = None
             sooner = await self._absent(order, care, answer, signed_at=signed_at)
@@ -225,15 +236,15 @@ class Attention:
         Trap: the agenda is asked for nothing sooner, or an order that is not found is looked at without end.
         """
         coid, sent = order.spec.client_order_id, True
+        care.cancels += 1
         try:
             await self.client.cancel(symbol=order.spec.symbol, client_order_id=coid)
         except ExchangeError as error:
             log.info("cancel_unproven", order=coid, error=str(error))
             sent = False
-        care.cancels += 1
         if not sent or care.cancels > 2 or order.trades_missing:
             await self._ask(order, care)
-        return CANCEL_DELAYS[min(care.cancels, len(CANCEL_DELAYS) - 1)]
+        return care.cancel_again
 
     async def _amending(self, order: Order, wish: Amendment, care: Care) -> float | None:
         """Send an amendment that nobody has sent; end one that nobody will carry out any more.
@@ -334,7 +345,7 @@ class Attention:
 
 
 def _to_cancel(order: Order) -> bool:
-    """Whether cancels are to be sent: a trade that is missing says nothing of the rest, which may still trade."""
+    """Whether cancels are to be sent: where a trade is missing the rest of the order may still trade."""
     return order.cancel_wanted and not order.unproven and not order.said_over
 
 

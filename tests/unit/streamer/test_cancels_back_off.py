@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Coroutine
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
 
 from desk_maker import D, desk_at, request_id, trade
 
-from pms.binance.errors import ExchangeError, NotFound, Overloaded
+from pms.binance.errors import ExchangeError, NotFound, Overloaded, Throttled, Unsent
 from pms.bus.inbox import Arrived
 from pms.domain.orders import Order, Seen
 from pms.sim.machines.loop import Loop
@@ -27,6 +28,9 @@ from pms.streamer.outbox import Outbox
 
 MOST_CANCELS = 8
 """In ten seconds: at once, then after a quarter, a half, one, two and five."""
+
+LONGEST_S = 5.0
+"""Between two cancels of an order that may still trade."""
 
 
 class AtOnce(Outbox):
@@ -75,6 +79,30 @@ def resting(engine: Engine) -> Order:
     engine.decide(Arrived(request, "pms.cancel", text, at=1_000, deadline=6_000))
     assert order.cancel_wanted
     return order
+
+
+class Away(Exchange):
+    """An exchange that cannot be reached, or asked, for a while; notes when it was sent a cancel."""
+
+    def __init__(self, cancels: ExchangeError | None, queries: ExchangeError, *, back_at: float) -> None:
+        super().__init__(None, RESTS)
+        self.refusals, self.back_at = (cancels, queries), back_at
+        self.sent: list[float] = []
+
+    @property
+    def away(self) -> bool:
+        return asyncio.get_running_loop().time() < self.back_at
+
+    async def cancel(self, **_: object) -> None:
+        self.sent.append(asyncio.get_running_loop().time())
+        if self.away and self.refusals[0] is not None:
+            raise self.refusals[0]
+
+    async def query_order(self, **_: object) -> object:
+        self.queries += 1
+        if self.away:
+            raise self.refusals[1]
+        return self.shown
 
 
 class Behind(Exchange):
@@ -148,3 +176,25 @@ def test_an_order_that_is_over_is_asked_for_its_trades_and_cancelled_no_more() -
     run(wanted_gone(exchange, seconds=60, heard=Seen(1, "CANCELED", D("0.005"), at=1_001)))
     assert exchange.cancels == 0
     assert 3 <= exchange.queries <= MOST_CANCELS
+
+
+@pytest.mark.parametrize("back_at", [10.0, 33.0, 62.0])
+@pytest.mark.parametrize(
+    ("cancels", "queries"),
+    [(Unsent("no connection"), Unsent("no connection")), (None, Throttled("no room"))],
+    ids=["no line", "no room for queries"],
+)
+def test_a_standing_cancel_waits_for_no_query(
+    cancels: ExchangeError | None, queries: ExchangeError, back_at: float
+) -> None:
+    exchange = Away(cancels, queries, back_at=back_at)
+    run(wanted_gone(exchange, seconds=back_at + 10))
+    assert max(later - sooner for sooner, later in pairwise(exchange.sent)) <= LONGEST_S
+    assert exchange.sent[-1] > back_at
+
+
+def test_trades_of_what_is_over_are_asked_for_ever_more_seldom_where_the_line_is_down() -> None:
+    exchange = Away(Unsent("no connection"), Unsent("no connection"), back_at=200)
+    run(wanted_gone(exchange, seconds=60, heard=Seen(1, "CANCELED", D("0.005"), at=1_001)))
+    assert exchange.sent == []
+    assert exchange.queries <= MOST_CANCELS
