@@ -193,8 +193,11 @@ class Attention:
     async def _absent(
         self, order: Order, care: Care, absent: Absent, *, signed_at: int | None
     ) -> float | None:
-        """Weigh an absence; only a full proof ends the order."""
-        if signed_at is None:
+        """Weigh an absence; only a full proof ends the order.
+
+        The exchange's id in an answer refutes any: it took the order, however long it does not find it.
+        """
+        if signed_at is None or order.exchange_order_id is not None:
             return None
         window = self.placing.recv_window_ms
         if care.first_absent is None:
