@@ -552,6 +552,10 @@ class Desk:
             self.forgotten_trades[old] = max(number, self.forgotten_trades.get(old, 0))
         return True
 
+    def before_books(self, at: int) -> bool:
+        """Whether what happened at an exchange time is in the balances and positions we began with."""
+        return at <= self.accounts[HOUSE].created_at
+
     def remember_request(self, request_id: str, text: str, answer: Result) -> None:
         """Keep a decision, so that a repeat meets it even if Redis forgot."""
         self.requests[request_id] = (text, answer)

@@ -369,8 +369,7 @@ def unbooked(desk: Desk, row: UserTrade) -> bool:
 
     Trap: without a cursor the pages begin with the account's first trade ever, before our books.
     """
-    opened = desk.accounts[names.HOUSE].created_at
-    return row.time > opened and (row.symbol, row.order_id, row.id) not in desk.trades
+    return not desk.before_books(row.time) and (row.symbol, row.order_id, row.id) not in desk.trades
 
 
 def trade_from(row: UserTrade, client_order_id: str | None) -> Trade:

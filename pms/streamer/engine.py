@@ -459,7 +459,9 @@ class Engine:
         if order is None and over:
             subject = f"{update.symbol}:{update.order_id}"
             self.settle_incident("foreign_order", subject, f"the exchange says: {word}")
-        if update.trade_id and update.last_quantity:
+        # At the first start the feed is buffered before the books are opened: what they hold comes again.
+        traded = update.trade_id and update.last_quantity and not self.desk.before_books(update.trade_time)
+        if traded:
             trade = Trade(
                 symbol=update.symbol,
                 exchange_order_id=update.order_id,

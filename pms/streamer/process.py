@@ -458,12 +458,7 @@ class Streamer:
             self._alarm(detail)
         await self._halts.begin()
         opening = await given_room(
-            lambda: first_books(
-                self._desk,
-                self._client,
-                symbols=self._settings.symbol_list,
-                at=self._client.exchange_now_ms(),
-            )
+            lambda: first_books(self._desk, self._client, symbols=self._settings.symbol_list)
         )
         self._outbox.add(opening)
         await self._journal.show_incidents(
