@@ -15,7 +15,7 @@ import structlog
 
 from pms.binance.client import ExchangeClient, OrderAnswer, UserTrade
 from pms.binance.errors import ExchangeError, NotFound
-from pms.domain.adoption import adopt, ours
+from pms.domain.adoption import ours
 from pms.domain.booking import prove_cursor
 from pms.domain.incidents import OF_ORDERS
 from pms.domain.orders import Order
@@ -221,22 +221,7 @@ class CatchUp:
             engine.observe(known, seen_from(answer), at=answer.update_time)
             engine.found(known)
         elif ours(answer.client_order_id):
-            _, posting = adopt(
-                engine.desk,
-                client_order_id=answer.client_order_id,
-                exchange_order_id=answer.order_id,
-                symbol=answer.symbol,
-                side=answer.side,
-                order_type=answer.type,
-                quantity=answer.orig_qty,
-                price=answer.price or None,
-                time_in_force=answer.time_in_force,
-                word=answer.status,
-                filled=answer.executed_qty,
-                at=answer.update_time,
-            )
-            engine.outbox.add(posting)
-            engine.agenda.put(answer.client_order_id, in_s=0)
+            engine.adopt(answer)
         else:
             engine.foreign(answer.symbol, answer.order_id, answer.client_order_id)
 
