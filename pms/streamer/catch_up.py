@@ -146,9 +146,10 @@ class CatchUp:
             listed = await given_room(self.forgotten.open_orders)
             await self._ask_unlisted({order.client_order_id for order in listed})
 
-    async def account(self) -> None:
+    async def account(self, *, take: bool = True) -> None:
         """Read the wallets and the net positions, to be compared with our own sums.
 
+        With `take`, trades of a symbol in which something is held and nothing was ever read are booked.
         Trap: the feed may tell something newer while the answers are under way; then they are asked again.
         """
         venue = self.engine.venue
@@ -161,11 +162,11 @@ class CatchUp:
                 break
         else:
             return
-        for row in positions:
-            if row.position_amt and row.symbol not in self.engine.desk.cursors:
-                await self.trades(row.symbol)
         venue.positions = {row.symbol: row.position_amt for row in positions}
         venue.wallets = {row.asset: row.balance for row in balances}
+        for row in positions if take else ():
+            if row.position_amt and row.symbol not in self.engine.desk.cursors:
+                await self.trades(row.symbol)
 
     async def _book(self, row: UserTrade) -> bool | None:
         """Book one row; an order that we cannot place is asked for by its id first.
