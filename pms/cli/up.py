@@ -13,6 +13,7 @@ import psutil
 
 from pms.cli.session import Failed
 from pms.config import Settings, load_settings
+from pms.contract import names
 from pms.stack import pulse, state
 from pms.stack.errors import StackError
 from pms.stack.logs import Tail, last_lines
@@ -49,12 +50,24 @@ def down(keep_orders: bool) -> None:
         click.echo(f"nothing runs in {places.home}")
         return
     _say_what_rests(settings, keep_orders=keep_orders)
+    told = Tail.from_end(places.log_of("streamer"))
     with suppress(psutil.NoSuchProcess):
         supervisor.terminate()
         if not found.supervisor.ended_within(DOWN_WITHIN_S):
             supervisor.kill()  # the kernel ends its children with it
             found.supervisor.ended_within(DOWN_WITHIN_S)
     click.echo("stopped")
+    if keep_orders:
+        _fail_where_armed(told)
+
+
+def _fail_where_armed(told: Tail) -> None:
+    """End with the symbols that the streamer named last; nobody is left who would stop their countdowns."""
+    armed = [line for line in told.lines() if names.LEFT_ARMED in line]
+    if armed:
+        raise Failed(
+            f"not all orders are kept: the exchange cancels those in the symbols named here\n{armed[-1]}"
+        )
 
 
 def _say_what_rests(settings: Settings, *, keep_orders: bool) -> None:

@@ -76,6 +76,9 @@ ARCHIVED: Final = "pms:journal:archived"
 KEEP_ORDERS: Final = "pms:keep_orders"
 """While it exists, a streamer that ends in order stops its countdowns at the exchange."""
 
+LEFT_ARMED: Final = "dead_man_left_armed"
+"""The line of the streamer's log that names the symbols whose countdowns it has left running."""
+
 LEDGER_STOPPED: Final = "pms:ledger:stopped"
 """Why the fold stands still; while it exists, admission is closed."""
 

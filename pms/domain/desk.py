@@ -536,21 +536,29 @@ class Desk:
 
     # --- once-only keys ---
 
-    def first_sight(self, symbol: str, exchange_order_id: int, trade_id: int) -> bool:
-        """Whether this side of this trade is new; remembers it.
+    def knows_trade(self, symbol: str, exchange_order_id: int, trade_id: int) -> bool:
+        """Whether this side of this trade is booked.
 
         A trade so old that its key was forgotten is known if a REST page has proven it booked.
         """
-        key = (symbol, exchange_order_id, trade_id)
         proven = min(self.forgotten_trades.get(symbol, 0), self.cursors.get(symbol, 0))
-        if key in self.trades or trade_id <= proven:
+        return (symbol, exchange_order_id, trade_id) in self.trades or trade_id <= proven
+
+    def first_sight(self, symbol: str, exchange_order_id: int, trade_id: int) -> bool:
+        """Whether this side of this trade is new; remembers it."""
+        if self.knows_trade(symbol, exchange_order_id, trade_id):
             return False
+        key = (symbol, exchange_order_id, trade_id)
         self.trades[key] = None
         self.newest_trades[symbol] = max(trade_id, self.newest_trades.get(symbol, 0))
         if len(self.trades) > KEPT_TRADES:
             (old, _, number), _ = self.trades.popitem(last=False)
             self.forgotten_trades[old] = max(number, self.forgotten_trades.get(old, 0))
         return True
+
+    def before_books(self, at: int) -> bool:
+        """Whether what happened at an exchange time is in the balances and positions we began with."""
+        return at <= self.accounts[HOUSE].created_at
 
     def remember_request(self, request_id: str, text: str, answer: Result) -> None:
         """Keep a decision, so that a repeat meets it even if Redis forgot."""

@@ -30,7 +30,8 @@ KINDS: dict[str, Kind] = {
     "unknown_order": Kind(
         "An order was sent over 30 s ago, and the exchange neither shows it nor is it proven absent.",
         "Look for its client order id at the exchange. If it is not there: "
-        "`pms resolve ORDER --as not-executed --reason …`.",
+        "`pms resolve ORDER --as not-executed --reason …`; where the exchange gave it an id, "
+        "`--as cancelled`.",
         "the order is found, or proven never to have been executed",
     ),
     "order_vanished": Kind(

@@ -231,6 +231,11 @@ class Order:
         return self.venue_filled > self.filled_qty
 
     @property
+    def said_over(self) -> bool:
+        """The exchange has said its last word, whether or not every trade that it counts is booked."""
+        return WORD_RANK.get(self.word or "", 0) > WORD_RANK["NEW"]
+
+    @property
     def why(self) -> str | None:
         """Why it ended without a trade, in the words of whoever proved it."""
         return self.reason or self.refused or self.absent or self.voided

@@ -3,8 +3,8 @@
 never sent, in time                 send it, where no worker has (quarter-second take-over)
 never sent, over or unwanted        void it: the journal script proves that no right was given
 sent, no word of it                 ask the exchange, until it is found or proven absent
+cancel wanted, and not said over    send a cancel, again and again until it is
 trades missing                      read userTrades
-cancel wanted                       send a cancel, again and again until it is terminal
 amendment in flight                 send it where no worker has; sent, ask until the feed or a query ends it
 cannot rest, and not over           ask the exchange: its last word was lost
 """
@@ -58,6 +58,16 @@ class Care:
     first_unamended: tuple[int, int] | None = None
     #: number of the wish, exchange ms
 
+    @property
+    def ask_again(self) -> float:
+        """In how many seconds, after so many queries."""
+        return QUERY_DELAYS[min(self.queries, len(QUERY_DELAYS) - 1)]
+
+    @property
+    def cancel_again(self) -> float:
+        """In how many seconds, after so many cancels."""
+        return CANCEL_DELAYS[min(self.cancels, len(CANCEL_DELAYS) - 1)]
+
 
 @dataclass(slots=True)
 class Attention:
@@ -94,7 +104,8 @@ class Attention:
         except (ExchangeError, RedisError, OSError) as error:
             log.info("attention_interrupted", order=client_order_id, error=str(error))
             care.queries += 1
-            return QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
+            # A query that fails, or has no room, delays no cancel: its line may be back, its lane has room.
+            return care.cancel_again if _to_cancel(order) else care.ask_again
         if delay is None:
             # What was tried is forgotten with its reason; the feed need not bring the order here again.
             self.cares.pop(client_order_id, None)
@@ -104,10 +115,10 @@ class Attention:
         """The most pressing of what the order needs."""
         if order.unproven:
             return await self._unproven(order, care)
+        if _to_cancel(order):
+            return await self._cancel(order, care)
         if order.trades_missing:
             return await self._ask(order, care)
-        if order.cancel_wanted:
-            return await self._cancel(order, care)
         if order.amend is not None:
             return await self._amending(order, order.amend, care)
         if order.momentary:
@@ -164,7 +175,7 @@ class Attention:
             self.client, symbol=order.spec.symbol, client_order_id=coid, booked=order.filled_qty
         )
         care.queries += 1
-        delay = QUERY_DELAYS[min(care.queries, len(QUERY_DELAYS) - 1)]
+        delay = care.ask_again
         if isinstance(answer, Absent):
             care.shown_at = None
             sooner = await self._absent(order, care, answer, signed_at=signed_at)
@@ -182,8 +193,11 @@ class Attention:
     async def _absent(
         self, order: Order, care: Care, absent: Absent, *, signed_at: int | None
     ) -> float | None:
-        """Weigh an absence; only a full proof ends the order."""
-        if signed_at is None:
+        """Weigh an absence; only a full proof ends the order.
+
+        The exchange's id in an answer refutes any: it took the order, however long it does not find it.
+        """
+        if signed_at is None or order.exchange_order_id is not None:
             return None
         window = self.placing.recv_window_ms
         if care.first_absent is None:
@@ -225,15 +239,15 @@ class Attention:
         Trap: the agenda is asked for nothing sooner, or an order that is not found is looked at without end.
         """
         coid, sent = order.spec.client_order_id, True
+        care.cancels += 1
         try:
             await self.client.cancel(symbol=order.spec.symbol, client_order_id=coid)
         except ExchangeError as error:
             log.info("cancel_unproven", order=coid, error=str(error))
             sent = False
-        care.cancels += 1
-        if not sent or care.cancels > 2:
+        if not sent or care.cancels > 2 or order.trades_missing:
             await self._ask(order, care)
-        return CANCEL_DELAYS[min(care.cancels, len(CANCEL_DELAYS) - 1)]
+        return care.cancel_again
 
     async def _amending(self, order: Order, wish: Amendment, care: Care) -> float | None:
         """Send an amendment that nobody has sent; end one that nobody will carry out any more.
@@ -333,6 +347,11 @@ class Attention:
         return halted_order(self.engine.desk, order)
 
 
+def _to_cancel(order: Order) -> bool:
+    """Whether cancels are to be sent: where a trade is missing the rest of the order may still trade."""
+    return order.cancel_wanted and not order.unproven and not order.said_over
+
+
 def seen_from(answer: OrderAnswer) -> Seen:
     """A query's word on an order."""
     return Seen(
@@ -350,8 +369,7 @@ def unbooked(desk: Desk, row: UserTrade) -> bool:
 
     Trap: without a cursor the pages begin with the account's first trade ever, before our books.
     """
-    opened = desk.accounts[names.HOUSE].created_at
-    return row.time > opened and (row.symbol, row.order_id, row.id) not in desk.trades
+    return not desk.before_books(row.time) and (row.symbol, row.order_id, row.id) not in desk.trades
 
 
 def trade_from(row: UserTrade, client_order_id: str | None) -> Trade:

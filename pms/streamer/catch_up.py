@@ -15,10 +15,10 @@ import structlog
 
 from pms.binance.client import ExchangeClient, OrderAnswer, UserTrade
 from pms.binance.errors import ExchangeError, NotFound
-from pms.domain.adoption import adopt, ours
+from pms.domain.adoption import ours
 from pms.domain.booking import prove_cursor
 from pms.domain.incidents import OF_ORDERS
-from pms.domain.orders import Order, known_word
+from pms.domain.orders import Order
 from pms.streamer.attention import TRADES_PAGE, seen_from, trade_from, unbooked
 from pms.streamer.engine import Engine
 from pms.streamer.forgotten import Forgotten
@@ -146,9 +146,10 @@ class CatchUp:
             listed = await given_room(self.forgotten.open_orders)
             await self._ask_unlisted({order.client_order_id for order in listed})
 
-    async def account(self) -> None:
+    async def account(self, *, take: bool = True) -> None:
         """Read the wallets and the net positions, to be compared with our own sums.
 
+        With `take`, trades of a symbol in which something is held and nothing was ever read are booked.
         Trap: the feed may tell something newer while the answers are under way; then they are asked again.
         """
         venue = self.engine.venue
@@ -161,11 +162,11 @@ class CatchUp:
                 break
         else:
             return
-        for row in positions:
-            if row.position_amt and row.symbol not in self.engine.desk.cursors:
-                await self.trades(row.symbol)
         venue.positions = {row.symbol: row.position_amt for row in positions}
         venue.wallets = {row.asset: row.balance for row in balances}
+        for row in positions if take else ():
+            if row.position_amt and row.symbol not in self.engine.desk.cursors:
+                await self.trades(row.symbol)
 
     async def _book(self, row: UserTrade) -> bool | None:
         """Book one row; an order that we cannot place is asked for by its id first.
@@ -221,22 +222,7 @@ class CatchUp:
             engine.observe(known, seen_from(answer), at=answer.update_time)
             engine.found(known)
         elif ours(answer.client_order_id):
-            _, posting = adopt(
-                engine.desk,
-                client_order_id=answer.client_order_id,
-                exchange_order_id=answer.order_id,
-                symbol=answer.symbol,
-                side=answer.side,
-                order_type=answer.type,
-                quantity=answer.orig_qty,
-                price=answer.price or None,
-                time_in_force=answer.time_in_force,
-                word=known_word(answer.status),
-                filled=answer.executed_qty,
-                at=answer.update_time,
-            )
-            engine.outbox.add(posting)
-            engine.agenda.put(answer.client_order_id, in_s=0)
+            engine.adopt(answer)
         else:
             engine.foreign(answer.symbol, answer.order_id, answer.client_order_id)
 

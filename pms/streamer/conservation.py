@@ -104,10 +104,11 @@ class Conservation:
 
     def time_passed(self, desk: Desk, venue: Venue, *, now: int, behind: Callable[[], None]) -> None:
         """Compare what the exchange touched up to now; catch up where a word of it must be missing."""
+        if now - self._asked < ASK_AGAIN_MS:
+            # What was touched is compared then: another word may have been lost meanwhile.
+            return
         touched, venue.touched = venue.touched, set()
         net = desk.treasury.net
-        if now - self._asked < ASK_AGAIN_MS:
-            return
         if any(net.get(symbol, ZERO) != venue.positions.get(symbol, ZERO) for symbol in touched):
             self._asked = now
             behind()

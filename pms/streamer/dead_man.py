@@ -6,7 +6,10 @@ the query that recovery makes.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,10 +17,15 @@ import structlog
 
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError
+from pms.contract import names
 from pms.domain.dead_man import Call, DeadManSwitch
 
 log = structlog.get_logger()
 EVERY_S = 1.0
+STOP_AGAIN_S = 0.25
+LEAVE_S = 2.0
+"""So long an orderly end may take to stop the countdowns; who ends us by force waits not much longer."""
+
 State = Literal["off", "idle", "armed", "withheld"]
 
 
@@ -65,18 +73,29 @@ class DeadMan:
         self._well()
 
     async def leave(self, *, keep_orders: bool) -> None:
-        """Orderly end: a successor finds the countdowns running and renews them; if none comes, they fire."""
+        """Orderly end: a successor finds the countdowns running and renews them; if none comes, they fire.
+
+        Where the orders are to be kept all are stopped at once, as often as it takes and there is time for.
+        """
         if keep_orders:
-            for symbol in list(self.switch.fuses):
-                await self._make(Call(symbol, 0))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await self._stop_all()
         if self.switch.fuses:
             last = max(fuse.over_at for fuse in self.switch.fuses.values())
-            log.warning(
-                "dead_man_left_armed",
+            log.log(
+                logging.ERROR if keep_orders else logging.WARNING,
+                names.LEFT_ARMED,
                 symbols=sorted(self.switch.fuses),
                 seconds=max(0, (last - self._now()) // 1000),
                 meaning="unless a streamer starts in time, the exchange cancels all orders there",
             )
+
+    async def _stop_all(self) -> None:
+        while self.switch.fuses:
+            await asyncio.gather(*(self._make(Call(symbol, 0)) for symbol in self.switch.fuses))
+            if self.switch.fuses:
+                await self.sleep(STOP_AGAIN_S)
 
     async def _make(self, call: Call) -> None:
         sent_at = self._now()

@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from pms.binance.answers import OrderAnswer
 from pms.binance.errors import OF_SYMBOL_RULES
 from pms.binance.expiry_reasons import expired_because
 from pms.binance.frames import AccountConfigUpdate, AccountUpdate, MarginCall, OrderUpdate
@@ -39,7 +40,7 @@ from pms.contract.reading import read_command
 from pms.contract.results import Result
 from pms.domain import cancelling
 from pms.domain.admission import admit
-from pms.domain.adoption import ours
+from pms.domain.adoption import adopt, ours
 from pms.domain.algos import ending
 from pms.domain.algos.starting import symbols_of as algo_symbols
 from pms.domain.amending import withdraw_amend
@@ -481,7 +482,11 @@ class Engine:
         if order is None and over:
             subject = f"{update.symbol}:{update.order_id}"
             self.settle_incident("foreign_order", subject, f"the exchange says: {word}")
-        if update.trade_id and update.last_quantity:
+        # At the first start the feed is buffered before the books are opened: what they hold comes again.
+        traded = update.trade_id and update.last_quantity and not self.desk.before_books(update.trade_time)
+        if traded:
+            if order is None:
+                self._adopt_traded(update, word)
             trade = Trade(
                 symbol=update.symbol,
                 exchange_order_id=update.order_id,
@@ -515,6 +520,50 @@ class Engine:
                 at=update.trade_time,
             )
         self.observe(order, seen, at=update.trade_time)
+
+    def _adopt_traded(self, update: OrderUpdate, word: str) -> None:
+        """Take in an order of ours that nobody remembers before its trade is booked.
+
+        Found later, its trade would be known and not count: it could never end, its algo traded too much.
+        Trap: one that was closed long ago has its row in PostgreSQL, and keeps it.
+        """
+        known = self.desk.knows_trade(update.symbol, update.order_id, update.trade_id)
+        if known or not ours(update.client_order_id) or update.trade_time <= self.desk.forgotten_until:
+            return
+        self.adopt(
+            OrderAnswer(
+                order_id=update.order_id,
+                symbol=update.symbol,
+                status=word,
+                client_order_id=update.client_order_id,
+                side=update.side,
+                type=update.order_type,
+                price=update.price,
+                orig_qty=update.quantity,
+                executed_qty=update.filled,
+                update_time=update.trade_time,
+                time_in_force=update.time_in_force,
+            )
+        )
+
+    def adopt(self, told: OrderAnswer) -> None:
+        """Take in an order of ours that nobody remembers, and look after it now."""
+        _, posting = adopt(
+            self.desk,
+            client_order_id=told.client_order_id,
+            exchange_order_id=told.order_id,
+            symbol=told.symbol,
+            side=told.side,
+            order_type=told.type,
+            quantity=told.orig_qty,
+            price=told.price or None,
+            time_in_force=told.time_in_force,
+            word=known_word(told.status),
+            filled=told.executed_qty,
+            at=told.update_time,
+        )
+        self.outbox.add(posting)
+        self.agenda.put(told.client_order_id, in_s=0)
 
     def book(self, trade: Trade, *, seen: Seen | None = None) -> bool:
         """Book a trade unless it is known; returns whether it was new."""

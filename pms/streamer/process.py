@@ -428,13 +428,20 @@ class Streamer:
         except Exception as error:
             log.info("outbox_not_flushed", error=str(error), waiting=len(self._outbox))
         try:
-            async with asyncio.timeout(2):
-                keep = bool(await self._redis.getdel(names.KEEP_ORDERS))
-                await self._dead_man.leave(keep_orders=keep)
+            async with asyncio.timeout(1):
+                # Where nothing is armed the wish is another's: a standby must not take it from who leads.
+                keep = bool(self._dead_man.switch.fuses and await self._redis.getdel(names.KEEP_ORDERS))
+        except Exception as error:
+            log.warning("keep_orders_not_read", error=repr(error))
+            keep = False
+        # Before the lease: a successor's countdowns are its own.
+        await self._dead_man.leave(keep_orders=keep)
+        try:
+            async with asyncio.timeout(1):
                 await self._lead.leave()
                 await self._budget.close()
         except Exception as error:
-            log.info("lease_not_left", error=str(error))
+            log.info("lease_not_left", error=repr(error))
         await self._world.close()
 
     # --- recovery ---
@@ -458,12 +465,7 @@ class Streamer:
             self._alarm(detail)
         await self._halts.begin()
         opening = await given_room(
-            lambda: first_books(
-                self._desk,
-                self._client,
-                symbols=self._settings.symbol_list,
-                at=self._client.exchange_now_ms(),
-            )
+            lambda: first_books(self._desk, self._client, symbols=self._settings.symbol_list)
         )
         self._outbox.add(opening)
         await self._journal.show_incidents(

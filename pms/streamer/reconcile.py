@@ -111,7 +111,7 @@ class Reconciler:
 
     async def _pass(self, comparisons: list[Comparison], *, take: bool) -> int:
         comparisons.append(await self._orders(take=take))
-        await self.catch_up.account()
+        await self.catch_up.account(take=take)
         found, booked, symbols = [], 0, self._symbols()
         for symbol in symbols:
             new = await self.catch_up.trades(symbol, prove=False, take=take)
@@ -123,7 +123,7 @@ class Reconciler:
         )
         if differences(self.engine.desk, self.engine.venue):
             # Something may have traded between the two answers.
-            await self.catch_up.account()
+            await self.catch_up.account(take=take)
         comparisons += self._sums()
         return booked
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -28,6 +28,7 @@ log = structlog.get_logger()
 AT_ONCE = 1000
 LEAST_WAIT_S = 0.5
 MOST_WAIT_S = 30.0
+MOST_READINGS = 20
 T = TypeVar("T")
 
 
@@ -125,18 +126,51 @@ async def learn_exchange(desk: Desk, client: ExchangeClient) -> None:
         )
 
 
-async def first_books(desk: Desk, client: ExchangeClient, *, symbols: list[str], at: int) -> Posting | None:
-    """Open the books of a new system; None where they are open already."""
+class Standing(NamedTuple):
+    """What the exchange says of the account, one answer after the other."""
+
+    incomes: list[Income]
+    balances: dict[str, Decimal]
+    positions: list[tuple[str, Decimal, Decimal]]
+    cursors: dict[str, int]
+
+
+async def first_books(desk: Desk, client: ExchangeClient, *, symbols: list[str]) -> Posting | None:
+    """Open the books of a new system; None where they are open already.
+
+    Trap: what moves between two answers would be in one of them only, and no one heals that. So the account
+    is read until two readings are the same; between them nothing moved, and that is the books' beginning.
+    """
     if HOUSE in desk.accounts:
         return None
-    told: list[Income] | None = None
+    before = await _standing(client, symbols)
+    for _ in range(MOST_READINGS):
+        at = client.exchange_now_ms()
+        now = await _standing(client, symbols)
+        if now == before:
+            break
+        log.info("account_moves", meaning="the books are opened once it stands still for a moment")
+        before = now
+    else:
+        raise CannotStart(
+            "somebody trades on the exchange account all the time: let them pause while the books are opened"
+        )
+    wallet = now.balances.pop(WALLET, Decimal(0))
+    log.info("books_opened", wallet=str(wallet), positions=len(now.positions))
+    return open_books(
+        desk,
+        at=at,
+        wallet=wallet,
+        positions=now.positions,
+        cursors=now.cursors,
+        assets=now.balances,
+        incomes=now.incomes,
+    )
+
+
+async def _standing(client: ExchangeClient, symbols: list[str]) -> Standing:
     incomes = await recent_incomes(client)
-    while told != incomes:
-        # Money that comes between two readings would be in one of them only.
-        told = incomes
-        balances = {row.asset: row.balance for row in await client.balances()}
-        incomes = await recent_incomes(client)
-    wallet = balances.pop(WALLET, Decimal(0))
+    balances = {row.asset: row.balance for row in await client.balances()}
     positions = [
         (row.symbol, row.position_amt, row.entry_price)
         for row in await client.position_risk()
@@ -144,16 +178,7 @@ async def first_books(desk: Desk, client: ExchangeClient, *, symbols: list[str],
     ]
     traded = dict.fromkeys([*symbols, *(symbol for symbol, _, _ in positions)])
     cursors = {symbol: await newest_trade(client, symbol) for symbol in traded}
-    log.info("books_opened", wallet=str(wallet), positions=len(positions))
-    return open_books(
-        desk,
-        at=at,
-        wallet=wallet,
-        positions=positions,
-        cursors=cursors,
-        assets=balances,
-        incomes=incomes,
-    )
+    return Standing(incomes, balances, positions, cursors)
 
 
 async def newest_trade(client: ExchangeClient, symbol: str) -> int:

@@ -133,3 +133,20 @@ async def test_what_a_worker_noticed_is_one_incident_until_it_is_over(watched: W
         watched.engine.hear(Noticed("webhook_failing", "warning", "webhook", "given up"))
     watched.engine.hear(Noticed("webhook_failing", "warning", "webhook", "took one again", over=True))
     assert [entry.rows.incidents[0].state for entry in watched.entries()] == ["open", "resolved"]
+
+
+async def test_a_word_that_was_lost_soon_after_another_is_asked_for_as_well(watched: Watched) -> None:
+    engine, asked = watched.engine, list[int]()
+
+    def told(symbol: str, position: int, *, at: int) -> None:
+        """The exchange tells a position, and its time goes on."""
+        engine.venue.positions[symbol] = D(position)
+        engine.venue.touched.add(symbol)
+        watched.conservation.time_passed(engine.desk, engine.venue, now=at, behind=lambda: asked.append(at))
+
+    told("ETHUSDT", 1, at=100_000)
+    engine.venue.positions["ETHUSDT"] = D(0)
+    told("BTCUSDT", 2, at=103_000)
+    for at in range(104_000, 130_000, 1000):
+        told("ETHUSDT", 0, at=at)
+    assert asked == [100_000, 110_000], "once each"

@@ -16,7 +16,7 @@ from pms.contract.names import HOUSE
 from pms.domain.custody import open_books
 from pms.domain.desk import Desk
 from pms.domain.order_table import SPEC
-from pms.domain.orders import Doubtful, Order, State
+from pms.domain.orders import Accepted, Doubtful, Order, Seen, State
 from pms.flows.resolve import NOT_FOUND_APART_MS
 from pms.streamer.attention import TRADES_PAGE, Attention
 from pms.streamer.engine import Engine, Gate
@@ -119,3 +119,15 @@ async def test_a_trade_that_nobody_has_booked_is_fetched_before_it_is(past: int)
     asking.attention.engine.desk.first_sight(SPEC.symbol, past + 1, past + 1)
     await asking.ask(1)
     assert asking.order.state is State.REJECTED
+
+
+async def test_an_order_that_the_exchange_acknowledged_is_never_proven_absent() -> None:
+    asking = Asking(Exchange())
+    asking.order.receive(Accepted(4711))
+    delays = await asking.ask(60)
+    assert asking.order.unproven
+    assert asking.attention.engine.desk.incidents.get("unknown_order", NAME) is not None
+    assert delays[-1] is not None
+    assert delays[-1] > 2, "ever more seldom"
+    asking.order.receive(Seen(4711, "NEW", Decimal(0)))
+    assert asking.order.state is State.ACTIVE

@@ -142,6 +142,10 @@ BOUNDS = {
     "Reconciler._asked": "MOST_WAITING",
     "Streamer._answering": "answers on their way to Redis",
     "Streamer._early": "services of this process, once a minute of its recovery",
+    "Standing.incomes": "one reading at the first start",
+    "Standing.balances": "one reading at the first start",
+    "Standing.positions": "one reading at the first start",
+    "Standing.cursors": "one reading at the first start",
     "Streamer._buffer": "the feed of one recovery",
 }
 DOMAIN = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Coroutine
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
 
 from desk_maker import D, desk_at, request_id, trade
 
-from pms.binance.errors import ExchangeError, NotFound, Overloaded
+from pms.binance.errors import ExchangeError, NotFound, Overloaded, Throttled, Unsent
 from pms.bus.inbox import Arrived
 from pms.domain.orders import Order, Seen
 from pms.sim.machines.loop import Loop
@@ -26,6 +28,9 @@ from pms.streamer.outbox import Outbox
 
 MOST_CANCELS = 8
 """In ten seconds: at once, then after a quarter, a half, one, two and five."""
+
+LONGEST_S = 5.0
+"""Between two cancels of an order that may still trade."""
 
 
 class AtOnce(Outbox):
@@ -76,7 +81,41 @@ def resting(engine: Engine) -> Order:
     return order
 
 
-async def ten_seconds(exchange: Exchange) -> None:
+class Away(Exchange):
+    """An exchange that cannot be reached, or asked, for a while; notes when it was sent a cancel."""
+
+    def __init__(self, cancels: ExchangeError | None, queries: ExchangeError, *, back_at: float) -> None:
+        super().__init__(None, RESTS)
+        self.refusals, self.back_at = (cancels, queries), back_at
+        self.sent: list[float] = []
+
+    @property
+    def away(self) -> bool:
+        return asyncio.get_running_loop().time() < self.back_at
+
+    async def cancel(self, **_: object) -> None:
+        self.sent.append(asyncio.get_running_loop().time())
+        if self.away and self.refusals[0] is not None:
+            raise self.refusals[0]
+
+    async def query_order(self, **_: object) -> object:
+        self.queries += 1
+        if self.away:
+            raise self.refusals[1]
+        return self.shown
+
+
+class Behind(Exchange):
+    """An exchange that counts a trade which its list of trades does not show."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(None, SimpleNamespace(**vars(RESTS) | {"status": word, "executed_qty": D("0.005")}))
+
+    async def user_trades(self, **_: object) -> list[object]:
+        return []
+
+
+async def wanted_gone(exchange: Exchange, *, seconds: float, heard: Seen | None = None) -> None:
     engine = Engine(desk_at(), AtOnce(), gate=Gate(closed_because=None), redis_now_ms=lambda: 1_000)
     attention = Attention(
         engine=engine,
@@ -89,9 +128,16 @@ async def ten_seconds(exchange: Exchange) -> None:
     engine.agenda = Agenda(attention.attend, clock=asyncio.get_running_loop().time)
     running = asyncio.create_task(engine.agenda.run())
     order = resting(engine)
-    await asyncio.sleep(10)
+    if heard is not None:
+        engine.observe(order, heard)
+        assert order.trades_missing
+    await asyncio.sleep(seconds)
     running.cancel()
     assert not order.state.terminal
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    Loop().run(work, until=200)  # type: ignore[abstract]
 
 
 RESTS = SimpleNamespace(
@@ -113,6 +159,42 @@ def test_a_cancel_that_changes_nothing_is_sent_ever_more_seldom(
     cancelled: ExchangeError | None, shown: object | None
 ) -> None:
     exchange = Exchange(cancelled, shown)
-    Loop().run(ten_seconds(exchange), until=60)  # type: ignore[abstract]
+    run(wanted_gone(exchange, seconds=10))
     assert 3 <= exchange.cancels <= MOST_CANCELS
+    assert exchange.queries <= MOST_CANCELS
+
+
+def test_a_trade_that_is_missing_keeps_no_order_from_being_cancelled() -> None:
+    exchange = Behind("PARTIALLY_FILLED")
+    run(wanted_gone(exchange, seconds=10, heard=Seen(1, "PARTIALLY_FILLED", D("0.005"), at=1_001)))
+    assert 3 <= exchange.cancels <= MOST_CANCELS
+    assert 3 <= exchange.queries <= MOST_CANCELS, "and its trades are asked for beside"
+
+
+def test_an_order_that_is_over_is_asked_for_its_trades_and_cancelled_no_more() -> None:
+    exchange = Behind("CANCELED")
+    run(wanted_gone(exchange, seconds=60, heard=Seen(1, "CANCELED", D("0.005"), at=1_001)))
+    assert exchange.cancels == 0
+    assert 3 <= exchange.queries <= MOST_CANCELS
+
+
+@pytest.mark.parametrize("back_at", [10.0, 33.0, 62.0])
+@pytest.mark.parametrize(
+    ("cancels", "queries"),
+    [(Unsent("no connection"), Unsent("no connection")), (None, Throttled("no room"))],
+    ids=["no line", "no room for queries"],
+)
+def test_a_standing_cancel_waits_for_no_query(
+    cancels: ExchangeError | None, queries: ExchangeError, back_at: float
+) -> None:
+    exchange = Away(cancels, queries, back_at=back_at)
+    run(wanted_gone(exchange, seconds=back_at + 10))
+    assert max(later - sooner for sooner, later in pairwise(exchange.sent)) <= LONGEST_S
+    assert exchange.sent[-1] > back_at
+
+
+def test_trades_of_what_is_over_are_asked_for_ever_more_seldom_where_the_line_is_down() -> None:
+    exchange = Away(Unsent("no connection"), Unsent("no connection"), back_at=200)
+    run(wanted_gone(exchange, seconds=60, heard=Seen(1, "CANCELED", D("0.005"), at=1_001)))
+    assert exchange.sent == []
     assert exchange.queries <= MOST_CANCELS

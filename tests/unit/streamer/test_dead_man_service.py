@@ -6,9 +6,13 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from pms.binance.errors import Unknown
-from pms.domain.dead_man import DeadManSwitch
-from pms.streamer.dead_man import DeadMan
+import pytest
+from structlog.testing import capture_logs
+
+from pms.binance.errors import Throttled, Unknown
+from pms.domain.dead_man import DeadManSwitch, Fuse
+from pms.sim.machines.loop import Loop
+from pms.streamer.dead_man import LEAVE_S, DeadMan
 
 
 class Exchange:
@@ -107,3 +111,57 @@ def test_what_is_off_touches_no_countdown() -> None:
     with suppress(asyncio.CancelledError):
         asyncio.run(trial.man.run())
     assert (trial.exchange.calls, trial.man.switch.fuses) == ([], {})
+
+
+class Slow(Exchange):
+    """Each call takes a while; some are refused at first, some are never answered."""
+
+    def __init__(self, *, takes_s: float = 0.12, refused: int = 0, hangs: str = "") -> None:
+        super().__init__()
+        self.takes_s, self.refused, self.hangs = takes_s, refused, hangs
+
+    async def countdown_cancel_all(self, symbol: str, countdown_ms: int) -> None:
+        await super().countdown_cancel_all(symbol, countdown_ms)
+        await asyncio.sleep(3600 if symbol == self.hangs else self.takes_s)
+        if self.refused:
+            self.refused -= 1
+            raise Throttled("no room")
+
+
+def kept(exchange: Slow, *, symbols: int) -> tuple[DeadManSwitch, list[Any]]:
+    """End with the orders kept; the countdowns that are left, and what was said loudly."""
+    switch = DeadManSwitch()
+    for number in range(symbols):
+        switch.fuses[f"S{number:02d}USDT"] = Fuse(0, 120_000)
+    client: Any = exchange
+
+    async def leave() -> None:
+        man = DeadMan(
+            switch,
+            client,
+            resting=lambda: list(switch.fuses),
+            ended=dict,
+            unwell=lambda: None,
+            alarm=lambda _: None,
+            monotonic=asyncio.get_running_loop().time,
+            sleep=asyncio.sleep,
+        )
+        async with asyncio.timeout(LEAVE_S + 0.5):
+            await man.leave(keep_orders=True)
+
+    with capture_logs() as said:
+        Loop().run(leave(), until=60)  # type: ignore[abstract]
+    return switch, [line["symbols"] for line in said if line["log_level"] == "error"]
+
+
+@pytest.mark.parametrize("exchange", [Slow(), Slow(refused=12)], ids=["slow", "refuses some at first"])
+def test_orders_that_are_kept_are_kept_in_all_symbols(exchange: Slow) -> None:
+    switch, told = kept(exchange, symbols=30)
+    assert (switch.fuses, told) == ({}, [])
+    assert {ms for _, ms in exchange.calls} == {0}
+
+
+def test_symbols_that_stay_armed_are_named() -> None:
+    switch, told = kept(Slow(hangs="S07USDT"), symbols=30)
+    assert list(switch.fuses) == ["S07USDT"]
+    assert told == [["S07USDT"]]
