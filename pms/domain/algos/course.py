@@ -23,7 +23,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, SlotState
 from pms.domain.algos.slices import HUNDRED, ZERO, down, spread, up
-from pms.domain.algos.targets import too_little, too_little_by
+from pms.domain.algos.targets import filled_but, too_little, too_little_by
 from pms.domain.algos.volumes import TradedVolumes
 from pms.domain.instrument import Instrument
 
@@ -260,7 +260,7 @@ class Course:
         if slot is not None and (self.grid.placeable(slot.remaining) or self._will_catch_up()):
             return None
         if not self.grid.placeable(left):
-            return f"filled but {plain(left)}, which is too little for an order"
+            return filled_but(left)
         return f"its time is over, and {plain(left)} is not filled"
 
     def _will_catch_up(self) -> bool:
