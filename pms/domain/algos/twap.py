@@ -221,9 +221,13 @@ class TwapMachine:
 
 
 def _grid(terms: Twap, instrument: Instrument, top: Top) -> Grid:
-    """What one order may be for, judged by the lowest price that it could have."""
-    price = top.bid if terms.limit_price is None else min(top.bid, terms.limit_price)
-    return Grid(instrument, terms.limit_price is None, price, terms.reduce_only)
+    """What one order may be for."""
+    return Grid(instrument, terms.limit_price is None, lowest_price(terms, top), terms.reduce_only)
+
+
+def lowest_price(terms: Twap, top: Top) -> Decimal:
+    """The lowest price that an order could have: by this it is judged what can be one."""
+    return top.bid if terms.limit_price is None else min(top.bid, terms.limit_price)
 
 
 def _total(quantity: Decimal, grid: Grid) -> Decimal:
