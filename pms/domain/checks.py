@@ -148,21 +148,24 @@ def on_the_grid(
     return quantity, price
 
 
-def leverage_of(desk: Desk, asked: Asked, command: Trade, instrument: Instrument, *, opens: bool) -> int:
-    """The leverage asked for, else what stands in the symbol, else the usual one.
+def leverage_of(
+    desk: Desk, asked: Asked, account: str, instrument: Instrument, *, named: int | None, opens: bool
+) -> int:
+    """The leverage that was named, else what stands in the symbol, else the usual one.
 
     What only reduces keeps the position's own where it would say more than the symbol permits: the exchange
     may lower that at any time, and no stop may wait until somebody has lowered ours.
     """
-    standing = desk.standing_leverage(command.sub_account_id, command.symbol)
-    leverage = command.leverage or standing or _permitted(desk, command, asked.default_leverage)
+    symbol = instrument.symbol
+    standing = desk.standing_leverage(account, symbol)
+    leverage = named or standing or _permitted(desk, account, symbol, asked.default_leverage)
     most = instrument.max_leverage
     if most is not None and leverage > most:
         if standing is not None and not opens:
             return standing
         raise Refusal(
             Code.LEVERAGE_RANGE,
-            f"{command.symbol} permits leverage up to {most}",
+            f"{symbol} permits leverage up to {most}",
             field="leverage",
             limit=most,
             actual=leverage,
@@ -170,9 +173,9 @@ def leverage_of(desk: Desk, asked: Asked, command: Trade, instrument: Instrument
     return leverage
 
 
-def _permitted(desk: Desk, command: Trade, usual: int) -> int:
+def _permitted(desk: Desk, account: str, symbol: str, usual: int) -> int:
     """The usual leverage, lowered to the sub-account's limit: nobody asked for it."""
-    most = desk.limits.of(command.sub_account_id, LEVERAGE, command.symbol)
+    most = desk.limits.of(account, LEVERAGE, symbol)
     return usual if most is None else max(min(usual, int(most)), 1)
 
 

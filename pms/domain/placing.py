@@ -114,7 +114,7 @@ def judge_trade(
     at = touch(top, command.side) if price is None else price
     stake = stake_of(desk, command, quantity=quantity, price=price, at=at, momentary=tif in MOMENTARY)
     check_reducing(desk, command, quantity, frozen=account.status != "ACTIVE")
-    leverage = leverage_of(desk, asked, command, instrument, opens=stake.opens)
+    leverage = leverage_of(desk, asked, account.id, instrument, named=command.leverage, opens=stake.opens)
     exempt = exempt_by_exchange(desk, instrument, command, quantity=quantity, price=price, now=asked.now)
     leverage = leverage_within(desk, instrument, stake, leverage=leverage, mid=top.mid)
     check_leverage(desk, stake, leverage=leverage, held=desk.holds(command.place))

@@ -94,9 +94,14 @@ class RiskGuard:
         self.engine.raise_incident(WAITS, "critical", detail, subject=account)
 
     def _journaled(self, posting: Posting, *, held: bool) -> None:
-        """Only now may anything leave for the exchange: cancels, and the house's own orders."""
+        """Only now may anything leave for the exchange: cancels, and the house's own orders.
+
+        Algos that it ended are asked: only they want those of their orders cancelled that are not named here.
+        """
+        if not held:
+            return
         self.engine.unwanted(posting, held=held)
-        if held and posting.entry.rows.unwinds:
+        self.engine.tell_algos(posting)
+        if posting.entry.rows.unwinds:
             self.unwind()
-        if held:
-            self.close(posting)
+        self.close(posting)

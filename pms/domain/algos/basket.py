@@ -2,7 +2,7 @@
 
     parallel        every leg begins with the basket
     sequence        a leg begins when the one before it is over
-    a leg is done   nothing is left of it that an order could be for
+    a leg is done   nothing is left of it that an order could be for, now or when the basket began
     it has failed   its machine gave up, its order was refused three times in a row, nothing can cure the
                     refusal, or the basket's time is over; and no order of it may trade any more
     finish          the others go on
@@ -238,12 +238,7 @@ def _stop(leg: Leg, reason: str) -> None:
 
 def _close(leg: Leg, view: View) -> None:
     """Done or failed, by what it has filled."""
-    instrument, top = view.instruments.get(leg.terms.symbol), view.tops.get(leg.terms.symbol)
-    if instrument is None:
-        done = leg.filled >= leg.target
-    else:
-        done = leg.complete(instrument, price=leg.mid if top is None else top.mid)
-    leg.memory.update(state=DONE if done else FAILED, until=view.now)
+    leg.memory.update(state=DONE if leg.complete(view) else FAILED, until=view.now)
 
 
 def _wake(plan: Plan, at: int | None) -> None:

@@ -6,6 +6,8 @@
 
 Distance is measured from mid at the start, in the direction in which the price gets worse. Behind the
 bound the chase ends, or takes what is left at market, as its terms say.
+
+Whether a quantity can be an order is judged where that order would be: a bid far behind mid is worth less.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from pms.contract.algo_commands import AmendChase, Chase
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command
 from pms.contract.money import plain
-from pms.domain.algos.algo import Algo, Slot, Status
+from pms.domain.algos.algo import ZERO, Algo, Slot, Status
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.algos.reducing import bounded, follows, nothing_left, reducible
-from pms.domain.algos.targets import check_target, rounded, too_little
+from pms.domain.algos.targets import check_target, filled_but, rounded, too_little
+from pms.domain.checks import touch
 from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 
@@ -37,7 +40,8 @@ class ChaseMachine:
     def begin(self, terms: Chase, view: View) -> Beginning:
         """One slot for all of it; the distance is measured from here."""
         instrument, top = view.instruments[terms.symbol], view.tops[terms.symbol]
-        quantity = check_target(instrument, terms.quantity, price=top.mid, reduce_only=terms.reduce_only)
+        price = resting_price(terms, instrument, top)
+        quantity = check_target(instrument, terms.quantity, price=price, reduce_only=terms.reduce_only)
         slot = Slot(ONLY, terms.symbol, terms.side, target=quantity)
         return Beginning(terms.symbol, terms.side, quantity, top.mid, [slot])
 
@@ -48,19 +52,24 @@ class ChaseMachine:
         instrument, top = view.instruments.get(algo.symbol), view.tops.get(algo.symbol)
         if instrument is None or top is None:
             return Plan(kept=frozenset({ONLY}))
+        too_far = self._too_far(terms, algo.arrival, top)
+        crosses = too_far and terms.on_max_distance == "cross"
         if ONLY not in view.orders and too_little(
-            instrument, slot.remaining, price=top.mid, reduce_only=terms.reduce_only
+            instrument,
+            slot.remaining,
+            price=touch(top, terms.side) if crosses else resting_price(terms, instrument, top),
+            reduce_only=terms.reduce_only,
+            market=crosses,
         ):
-            left = f", {plain(slot.remaining)} is below the symbol's least" if slot.remaining else ""
-            return Plan(end=(Status.FINISHED, f"filled{left}"))
+            return Plan(end=(Status.FINISHED, filled_but(slot.remaining)))
         most = reducible(terms, view, slot)
         if most is not None and ONLY not in view.orders and not instrument.floor_quantity(most, market=False):
             return Plan(end=(Status.FINISHED, nothing_left(algo, most)))
         want = self._want(terms, bounded(terms, view, slot, most), follows=follows(slot, most))
-        if self._too_far(terms, algo.arrival, top):
-            if terms.on_max_distance == "cancel":
-                return Plan(end=(Status.CANCELLED, f"mid is further than {plain(self._most(terms))} % away"))
+        if crosses:
             return Plan({ONLY: want})
+        if too_far:
+            return Plan(end=(Status.CANCELLED, f"mid is further than {plain(self._most(terms))} % away"))
         price = self._price(terms, slot, instrument, top)
         return Plan({ONLY: want._replace(price=price, time_in_force="GTX" if terms.post_only else "GTC")})
 
@@ -75,14 +84,15 @@ class ChaseMachine:
         }
         if not changed:
             raise Refusal(Code.MISSING_FIELD, "name what is to be changed", field="quantity")
-        slot = algo.slots[ONLY]
-        if command.quantity is not None:
-            top = view.tops.get(algo.symbol)
+        slot, terms = algo.slots[ONLY], algo.terms.model_copy(update=changed)
+        if command.quantity is not None or command.stalk_offset is not None:
+            instrument, mid = view.instruments[algo.symbol], algo.arrival
+            top = view.tops.get(algo.symbol) or Top(mid, ZERO, mid, ZERO, view.now)
             quantity = check_target(
-                view.instruments[algo.symbol],
-                command.quantity,
-                price=top.mid if top else algo.arrival,
-                reduce_only=algo.terms.reduce_only,
+                instrument,
+                slot.target if command.quantity is None else command.quantity,
+                price=resting_price(terms, instrument, top),
+                reduce_only=terms.reduce_only,
             )
             if quantity < slot.filled:
                 raise Refusal(
@@ -92,8 +102,9 @@ class ChaseMachine:
                     limit=plain(slot.filled),
                     actual=plain(quantity),
                 )
-            slot.target = algo.target = changed["quantity"] = quantity
-        algo.terms = algo.terms.model_copy(update=changed)
+            slot.target = algo.target = quantity
+            terms = terms.model_copy(update={"quantity": quantity})
+        algo.terms = terms
 
     def _want(self, terms: Chase, quantity: Decimal, *, follows: bool) -> Want:
         """What is left at market; it rests at a price."""
@@ -109,13 +120,10 @@ class ChaseMachine:
 
     def _price(self, terms: Chase, slot: Slot, instrument: Instrument, top: Top) -> Decimal:
         """Where the order should rest; where it rests already if it would move by too little."""
-        buys = terms.side == "BUY"
-        offset = top.mid * terms.stalk_offset / 100
-        price = rounded(instrument, top.bid - offset if buys else top.ask + offset, down=buys)
-        before = slot.price
+        price, before = resting_price(terms, instrument, top), slot.price
         if before is None or slot.order_id is None:
             return price
-        if terms.stalk_mode == "trail" and (price < before if buys else price > before):
+        if terms.stalk_mode == "trail" and (price < before if terms.side == "BUY" else price > before):
             return before
         return before if abs(price - before) < terms.reprice_ticks * instrument.tick else price
 
@@ -128,3 +136,9 @@ class ChaseMachine:
     def _most(self, terms: Chase) -> Decimal:
         assert terms.max_distance is not None
         return terms.max_distance
+
+
+def resting_price(terms: Chase, instrument: Instrument, top: Top) -> Decimal:
+    """Where a new order would rest: at the touch of its own side, or as far behind it as its terms say."""
+    buys, offset = terms.side == "BUY", top.mid * terms.stalk_offset / 100
+    return rounded(instrument, top.bid - offset if buys else top.ask + offset, down=buys)

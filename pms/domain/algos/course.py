@@ -23,7 +23,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, SlotState
 from pms.domain.algos.slices import HUNDRED, ZERO, down, spread, up
-from pms.domain.algos.targets import too_little, too_little_by
+from pms.domain.algos.targets import filled_but, too_little, too_little_by
 from pms.domain.algos.volumes import TradedVolumes
 from pms.domain.instrument import Instrument
 
@@ -64,12 +64,61 @@ class Grid:
 
 
 @dataclass(slots=True)
-class Course:
-    """One look at an algo's plan; what it writes is in `wrote`."""
+class Schedule:
+    """Where a plan is by the clock, of which nobody need know a price.
+
+    Trap: which slice is open was written down when a course last went on; its time may be over by now.
+    """
 
     algo: Algo
-    grid: Grid
     now: int
+
+    @property
+    def terms(self) -> Twap:
+        assert isinstance(self.algo.terms, Twap)
+        return self.algo.terms
+
+    @property
+    def at(self) -> int:
+        """The open slice; -1 before the first, one more than the last behind it."""
+        return int(self.algo.memory["at"])
+
+    @property
+    def last(self) -> int:
+        """The last slice that is for anything."""
+        return int(self.algo.memory["last"])
+
+    @property
+    def open(self) -> Slot | None:
+        """The slice whose time it is."""
+        return self.algo.slots[self.at] if 0 <= self.at <= self.last else None
+
+    @property
+    def interval(self) -> int:
+        """From one slice to the next, ms."""
+        return max(self.terms.duration * 1000 // int(self.algo.memory["planned"]), 1)
+
+    def ends_at(self, number: int) -> int:
+        """When a slice's time is over, ms."""
+        if number < self.last:
+            return self.algo.slots[number + 1].due_at or 0
+        return (self.algo.slots[number].due_at or 0) + self.interval
+
+    @property
+    def next_at(self) -> int | None:
+        """When the next slice opens or the last one's time is over, ms."""
+        return self.ends_at(self.at) if self.at <= self.last and self.at >= 0 else self._first_at
+
+    @property
+    def _first_at(self) -> int | None:
+        return self.algo.slots[0].due_at if self.at < 0 else None
+
+
+@dataclass(slots=True)
+class Course(Schedule):
+    """One look at an algo's plan; what it writes is in `wrote`."""
+
+    grid: Grid
     traded: TradedVolumes | None = None
     #: what the symbol traded lately, for one that takes part in it
     wrote: set[int] = field(default_factory=set)
@@ -95,21 +144,6 @@ class Course:
         return self.terms.profile == "participation"
 
     @property
-    def terms(self) -> Twap:
-        assert isinstance(self.algo.terms, Twap)
-        return self.algo.terms
-
-    @property
-    def at(self) -> int:
-        """The open slice; -1 before the first, one more than the last behind it."""
-        return int(self.algo.memory["at"])
-
-    @property
-    def last(self) -> int:
-        """The last slice that is for anything."""
-        return int(self.algo.memory["last"])
-
-    @property
     def closing(self) -> list[int]:
         """Slices whose time is over and whose order may still live."""
         return [int(number) for number in self.algo.memory["closing"]]
@@ -123,34 +157,9 @@ class Course:
         return Decimal(self.algo.memory["carried"])
 
     @property
-    def open(self) -> Slot | None:
-        """The slice whose time it is."""
-        return self.algo.slots[self.at] if 0 <= self.at <= self.last else None
-
-    @property
     def even(self) -> Decimal:
         """An even slice."""
         return up(self.algo.target / int(self.algo.memory["planned"]), self.grid.step)
-
-    @property
-    def interval(self) -> int:
-        """From one slice to the next, ms."""
-        return max(self.terms.duration * 1000 // int(self.algo.memory["planned"]), 1)
-
-    def ends_at(self, number: int) -> int:
-        """When a slice's time is over, ms."""
-        if number < self.last:
-            return self.algo.slots[number + 1].due_at or 0
-        return (self.algo.slots[number].due_at or 0) + self.interval
-
-    @property
-    def next_at(self) -> int | None:
-        """When the next slice opens or the last one's time is over, ms."""
-        return self.ends_at(self.at) if self.at <= self.last and self.at >= 0 else self._first_at
-
-    @property
-    def _first_at(self) -> int | None:
-        return self.algo.slots[0].due_at if self.at < 0 else None
 
     # --- what follows from the time ---
 
@@ -260,7 +269,7 @@ class Course:
         if slot is not None and (self.grid.placeable(slot.remaining) or self._will_catch_up()):
             return None
         if not self.grid.placeable(left):
-            return f"filled but {plain(left)}, which is too little for an order"
+            return filled_but(left)
         return f"its time is over, and {plain(left)} is not filled"
 
     def _will_catch_up(self) -> bool:

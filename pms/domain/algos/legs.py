@@ -14,12 +14,13 @@ from typing import Any
 from pms.contract.algo_commands import Chase, Twap
 from pms.contract.basket import Basket, OneOrder
 from pms.domain.algos.algo import ZERO, Algo, Slot, Status
-from pms.domain.algos.chase import ChaseMachine
+from pms.domain.algos.chase import ChaseMachine, resting_price
 from pms.domain.algos.exits import opposite
 from pms.domain.algos.machine import Beginning, Machine, Plan, View
 from pms.domain.algos.one_order import OneOrderMachine
 from pms.domain.algos.targets import too_little
-from pms.domain.algos.twap import TwapMachine
+from pms.domain.algos.twap import TwapMachine, lowest_price
+from pms.domain.desk import Top
 from pms.domain.instrument import Instrument
 from pms.domain.positions import Place
 
@@ -148,9 +149,17 @@ class Leg:
     def place(self) -> Place:
         return self.terms.place
 
-    def complete(self, instrument: Instrument, *, price: Decimal) -> bool:
-        """Whether nothing is left that an order could be for."""
+    def complete(self, view: View) -> bool:
+        """Whether nothing is left that an order could be for, neither now nor when the basket began.
+
+        Trap: a market that falls may make all of it too little, and what could be an order is no leftover.
+        """
+        instrument, top = view.instruments.get(self.terms.symbol), view.tops.get(self.terms.symbol)
         left = max(self.target - self.filled, ZERO)
+        if instrument is None or not self.filled:
+            return not left
+        tops = [Top(self.mid, ZERO, self.mid, ZERO, 0), *([] if top is None else [top])]
+        price = max(_order_price(self.terms, instrument, each) for each in tops)
         market = isinstance(self.terms, OneOrder) and self.terms.price is None
         return too_little(instrument, left, price=price, reduce_only=self.terms.reduce_only, market=market)
 
@@ -220,6 +229,15 @@ class Leg:
             if (leg_at(self.algo, number).place, self.algo.slots[number].side) == key:
                 taken += view.leaves[number]
         return {key: taken}
+
+
+def _order_price(terms: OneOrder | Chase | Twap, instrument: Instrument, top: Top) -> Decimal:
+    """What an order of a leg would be worth by."""
+    if isinstance(terms, Chase):
+        return resting_price(terms, instrument, top)
+    if isinstance(terms, Twap):
+        return lowest_price(terms, top)
+    return terms.price or top.mid
 
 
 def seen_by(terms: OneOrder | Chase | Twap, view: View) -> View:

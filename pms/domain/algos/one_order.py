@@ -12,7 +12,7 @@ from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.exits import on_tick
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.algos.reducing import bounded, follows, nothing_left, reducible
-from pms.domain.algos.targets import check_target, rounded, too_little
+from pms.domain.algos.targets import check_target, filled_but, rounded, too_little
 
 ONLY = 0
 ONE_TRY = frozenset({"IOC", "FOK"})
@@ -57,7 +57,7 @@ class OneOrderMachine:
                 reduce_only=terms.reduce_only,
                 market=terms.price is None,
             ):
-                return Plan(end=(Status.FINISHED, "filled"))
+                return Plan(end=(Status.FINISHED, filled_but(slot.remaining)))
             if terms.time_in_force in ONE_TRY and slot.tries:
                 left = plain(slot.remaining)
                 return Plan(end=(Status.FAILED, f"{left} is not filled: {slot.note or 'it expired'}"))

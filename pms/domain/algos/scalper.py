@@ -6,6 +6,8 @@
     it lost too much     closed at market, and its leg does not enter until it has cooled down
     it is to end         no entries, and what is held is closed at market; or kept, as its terms say
 
+Where its symbol has no price, what rests stays, but for entries of a leg that is not to enter any more.
+
 Hedged accounts hold the long leg as LONG and the short one as SHORT. In a one-way account both legs move one
 position: while one leg holds, the other does not enter. Should both hold all the same, because the second
 was filled before its cancel arrived, then an exit may be for more than the position shows, which is the
@@ -34,7 +36,7 @@ from pms.domain.algos.layers import (
 )
 from pms.domain.algos.machine import Beginning, Plan, View
 from pms.domain.algos.scalper_figures import figures_of
-from pms.domain.algos.scalper_orders import Standing, wanted
+from pms.domain.algos.scalper_orders import Standing, resting, wanted
 from pms.domain.algos.scalper_terms import (
     WHOLE,
     amended,
@@ -85,20 +87,22 @@ class ScalperMachine:
         terms, now = algo.terms, view.now
         assert isinstance(terms, Scalper)
         instrument, top = view.instruments.get(algo.symbol), view.tops.get(algo.symbol)
-        if instrument is None or top is None:
-            return Plan(kept=frozenset(algo.busy))
-        legs = legs_of(algo, layers=terms.layers)
-        for leg, there in zip(legs, _there(algo, legs, view), strict=True):
-            _turn(leg, terms, instrument, top, there=there, now=now)
         ends_at = None if terms.duration is None else algo.started_at + 1_000 * terms.duration
         if ends_at is not None and now >= ends_at and algo.memory["closing"] is None:
             algo.memory["closing"] = {"status": Status.FINISHED.value, "reason": "its time is over"}
-        _hurry(algo, legs)
-        if algo.memory["closing"] is not None and (over := _over(algo, legs, view, instrument, top)):
-            return Plan(end=over)
-        wants = wanted(Standing(algo, terms, legs, view, instrument, top))
+        legs, plan = legs_of(algo, layers=terms.layers), Plan()
+        if instrument is None or top is None:
+            plan.kept = resting(algo, terms, legs, view)
+        else:
+            for leg, there in zip(legs, _there(algo, legs, view), strict=True):
+                _turn(leg, terms, instrument, top, there=there, now=now)
+            _hurry(algo, legs)
+            if algo.memory["closing"] is not None and (over := _over(algo, legs, view, instrument, top)):
+                return Plan(end=over)
+            plan.wants = wanted(Standing(algo, terms, legs, view, instrument, top))
         times = [ends_at, *(leg.memory["coolUntil"] for leg in legs)]
-        return Plan(wants, wake_at=min((at for at in times if at is not None and at > now), default=None))
+        plan.wake_at = min((at for at in times if at is not None and at > now), default=None)
+        return plan
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Other distances, bounds or legs; what a layer is for stays."""

@@ -37,6 +37,26 @@ class Standing:
         return self.algo.memory["closing"] is not None
 
 
+def resting(algo: Algo, terms: Scalper, legs: tuple[Leg, Leg], view: View) -> frozenset[int]:
+    """The slots whose order stays where nobody knows a price: all but entries of a leg that may not enter."""
+    gone: set[int] = set()
+    for leg, other in (legs, legs[::-1]):
+        if not enters(algo, terms, leg, other, view):
+            gone |= {layer.entry.number for layer in leg.layers}
+    return frozenset(algo.busy - gone)
+
+
+def enters(algo: Algo, terms: Scalper, leg: Leg, other: Leg, view: View) -> bool:
+    """Whether a leg may enter, wherever the market is."""
+    return (
+        algo.memory["closing"] is None
+        and terms.legs in {"both", leg_name(leg.side)}
+        and view.now >= leg.memory["coolUntil"]
+        and not leg.stopped
+        and (view.sides != (BOTH,) or not other.held)
+    )
+
+
 def wanted(standing: Standing) -> dict[int, Want]:
     """By slot, every order that should be."""
     long, short = standing.legs
@@ -50,9 +70,9 @@ def _entries(standing: Standing) -> dict[int, Want]:
     terms, instrument, top = standing.terms, standing.instrument, standing.top
     rungs: list[tuple[Layer, Decimal, str]] = []
     for leg, other in (standing.legs, standing.legs[::-1]):
-        enters = _enters(standing, leg) and (standing.hedged or not other.held)
-        keep_anchor(leg, terms, top.mid, enters=enters)
-        if not enters:
+        may_enter = enters(standing.algo, terms, leg, other, standing.view)
+        keep_anchor(leg, terms, top.mid, enters=may_enter)
+        if not may_enter:
             continue
         for layer in leg.layers:
             price = entry_price(leg, layer, terms, instrument)
@@ -110,16 +130,6 @@ def _exits(standing: Standing, leg: Leg, other: Leg) -> dict[int, Want]:
             urgent=urgent and reduces,
         )
     return wants
-
-
-def _enters(standing: Standing, leg: Leg) -> bool:
-    """Whether a leg may enter, as far as it is its own affair."""
-    return (
-        not standing.closing
-        and standing.terms.legs in {"both", leg_name(leg.side)}
-        and standing.view.now >= leg.memory["coolUntil"]
-        and not leg.stopped
-    )
 
 
 def _reduces(leg: Leg, other: Leg, view: View) -> bool:

@@ -19,12 +19,19 @@ from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.book import EXPECTED_STEPS
 from pms.domain.algos.conduct import end
 from pms.domain.algos.ids import DAY_MS, child_ids
-from pms.domain.algos.machine import View, WindsDown
+from pms.domain.algos.machine import Beginning, View, WindsDown
 from pms.domain.algos.machines import MACHINES
 from pms.domain.algos.naming import of_leg
 from pms.domain.algos.together import Foreseeing, judge_together
 from pms.domain.algos.viewing import position_of, view_of
-from pms.domain.checks import check_open, fresh_top, listed, refuse_delivery, trading_account
+from pms.domain.checks import (
+    check_open,
+    fresh_top,
+    leverage_of,
+    listed,
+    refuse_delivery,
+    trading_account,
+)
 from pms.domain.decisions import Asked, kept
 from pms.domain.desk import Desk
 from pms.domain.halts import refuse_halted
@@ -100,7 +107,8 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
         traded=desk.traded,
         positions=desk.positions,
     )
-    found = MACHINES[kind].begin(command, view)
+    machine = MACHINES[kind]
+    found = machine.begin(command, view)
     algo = Algo(
         id=asked.request_id,
         kind=kind,
@@ -113,10 +121,22 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
         memory=found.memory,
         slots={slot.number: slot for slot in found.slots},
     )
-    machine = MACHINES[kind]
     if isinstance(machine, Foreseeing):
         judge_together(desk, asked, algo, machine, view)
+    elif position is None and not getattr(command, "reduce_only", False):
+        _check_leverage(desk, asked, command, found, held=held)
     return algo
+
+
+def _check_leverage(desk: Desk, asked: Asked, command: AlgoStart, found: Beginning, *, held: Decimal) -> None:
+    """Refuse a leverage that the symbol does not permit: each of its orders would be, without an end.
+
+    What can only close keeps its position's own, whatever the exchange permits by now.
+    """
+    closes = found.side == ("SELL" if held > 0 else "BUY") and abs(held) >= found.target
+    named = getattr(command, "leverage", None)
+    account, instrument = command.sub_account_id, desk.instruments[found.symbol]
+    leverage_of(desk, asked, account, instrument, named=named, opens=not closes)
 
 
 def symbols_of(command: Command) -> list[str]:

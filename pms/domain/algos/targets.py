@@ -17,6 +17,11 @@ def too_little(
     return not on_step or (not reduce_only and on_step * price < instrument.min_notional)
 
 
+def filled_but(left: Decimal) -> str:
+    """What is told of an end at which nothing is left, or too little for an order."""
+    return f"{plain(left)} is left, too little for an order" if left else "filled"
+
+
 def too_little_by(note: str | None) -> bool:
     """Whether an order's refusal says that it was worth too little: ours, or the exchange's."""
     return (note or "").startswith((Code.MIN_NOTIONAL, "-4164"))

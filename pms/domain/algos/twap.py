@@ -5,7 +5,8 @@
     limit, GTC   rests at the limit until the slice's end
     passive      rests at the touch, within the limit if there is one, and crosses with what is left of it
 
-A slice whose time is over has no order any more: what it did not fill is for `course` to place.
+A slice whose time is over has no order any more, with a price or without: what it did not fill is for
+`course` to place.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command
 from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, Status
-from pms.domain.algos.course import Course, Grid
+from pms.domain.algos.course import Course, Grid, Schedule
 from pms.domain.algos.exits import on_tick
 from pms.domain.algos.machine import Beginning, Plan, View, Want
 from pms.domain.algos.reducing import bounded, nothing_left, reducible
@@ -147,12 +148,12 @@ class TwapMachine:
         assert isinstance(terms, Twap)
         instrument, top = view.instruments.get(algo.symbol), view.tops.get(algo.symbol)
         if instrument is None or top is None:
-            return Plan(kept=frozenset(view.orders), wake_at=view.now + NO_PRICE_MS)
-        course = Course(algo, _grid(terms, instrument, top), view.now, view.traded.get(algo.symbol))
+            return _without_price(algo, view)
+        course = Course(algo, view.now, _grid(terms, instrument, top), view.traded.get(algo.symbol))
         course.go_on(algo.busy)
         plan = Plan(wrote=course.wrote, wake_at=course.next_at)
         # What cannot rest ends by itself: cancelling it would only cost a request.
-        plan.kept = frozenset(number for number, order in view.orders.items() if order.momentary)
+        plan.kept = _momentary(view)
         reason = course.over(algo.busy)
         if reason is not None:
             plan.end = (Status.FINISHED, reason)
@@ -204,7 +205,7 @@ class TwapMachine:
                 raise Refusal(Code.PRICE_UNWANTED, "this TWAP has no limit price", field="limitPrice")
             changed["limit_price"] = on_tick(instrument, command.limit_price, field="limitPrice")
         price = top or Top(algo.arrival, ZERO, algo.arrival, ZERO, view.now)
-        course = Course(algo, _grid(terms.model_copy(update=changed), instrument, price), view.now)
+        course = Course(algo, view.now, _grid(terms.model_copy(update=changed), instrument, price))
         if command.total_size is not None:
             total = changed["total_size"] = _total(command.total_size, course.grid)
             used = algo.filled + sum(view.leaves.values(), ZERO)
@@ -220,10 +221,29 @@ class TwapMachine:
         algo.terms = terms.model_copy(update=changed)
 
 
+def _without_price(algo: Algo, view: View) -> Plan:
+    """What rests stays for the time of its slice: that is over at its moment, whatever the market does."""
+    schedule = Schedule(algo, view.now)
+    slot, next_at = schedule.open, schedule.next_at
+    plan = Plan(kept=_momentary(view), wake_at=view.now + NO_PRICE_MS)
+    if slot is not None and next_at is not None and view.now < next_at:
+        plan.kept |= {slot.number}
+        plan.wake_at = min(next_at, view.now + NO_PRICE_MS)
+    return plan
+
+
+def _momentary(view: View) -> frozenset[int]:
+    return frozenset(number for number, order in view.orders.items() if order.momentary)
+
+
 def _grid(terms: Twap, instrument: Instrument, top: Top) -> Grid:
-    """What one order may be for, judged by the lowest price that it could have."""
-    price = top.bid if terms.limit_price is None else min(top.bid, terms.limit_price)
-    return Grid(instrument, terms.limit_price is None, price, terms.reduce_only)
+    """What one order may be for."""
+    return Grid(instrument, terms.limit_price is None, lowest_price(terms, top), terms.reduce_only)
+
+
+def lowest_price(terms: Twap, top: Top) -> Decimal:
+    """The lowest price that an order could have: by this it is judged what can be one."""
+    return top.bid if terms.limit_price is None else min(top.bid, terms.limit_price)
 
 
 def _total(quantity: Decimal, grid: Grid) -> Decimal:

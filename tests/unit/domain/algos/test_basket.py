@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from basket_world import BUY_BTC, SELL_ETH, BasketWorld
-from market_world import D
+from market_world import BTC, D
 
 from pms.contract.codes import Code, Refusal
 from pms.domain.adoption import adopt
-from pms.domain.algos.algo import Status
+from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.ending import shed
+from pms.domain.algos.legs import legs_of
 from pms.domain.algos.machines import MACHINES
 from pms.domain.desk import Desk
 from pms.domain.posting import Posting
@@ -464,6 +466,123 @@ def test_in_hedge_mode_each_side_is_unwound_by_itself() -> None:
     world.conduct(algo.id)
     assert (algo.reason or "").endswith("; unwound")
     assert {world.desk.quantity(("alice", "BTCUSDT", side)) for side in ("LONG", "SHORT")} == {0}
+
+
+# --- what a leg leaves ---
+
+LEAST = D(100)
+HEDGE = {"symbol": "ETHUSDT", "side": "BUY", "quantity": "0.04", "leverage": 10, "algo": "market"}
+SELL_BTC = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.002", "leverage": 10, "algo": "market"}
+
+
+def dear(mid: int = 60_000) -> BasketWorld:
+    """Bitcoin is traded from 100 USDT on: 0.002 is worth as much from 50,000 on."""
+    world = BasketWorld()
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=LEAST)
+    to(world, mid)
+    return world
+
+
+def to(world: BasketWorld, mid: int) -> None:
+    world.move(int((D(mid) - world.mid) / BTC.tick))
+
+
+def ended(world: BasketWorld, algo: Algo) -> tuple[str, str]:
+    """How the leg in bitcoin ended, and why, once what its failure asks for is done."""
+    for _ in range(4):
+        for number in range(len(legs_of(algo))):
+            for coid in world.live(algo.id, number):
+                if world.desk.orders[coid].cancel_wanted:
+                    world.cancel(coid)
+            for coid in world.live(algo.id, number, undo=True):
+                world.fill(coid)
+        world.conduct(algo.id)
+    assert algo.status.over
+    (leg,) = (leg for leg in legs_of(algo) if leg.terms.symbol == "BTCUSDT")
+    return leg.state, leg.memory["reason"]
+
+
+def unwound(world: BasketWorld, algo: Algo) -> bool:
+    flat = not any(world.desk.quantity(("alice", symbol, "BOTH")) for symbol in ("BTCUSDT", "ETHUSDT"))
+    return flat and (algo.status, (algo.reason or "").endswith("; unwound")) == (Status.FAILED, True)
+
+
+@pytest.mark.parametrize(("price", "quantity"), [("63000", "0.002"), ("62600", "0.0016")])
+def test_a_leg_whose_time_is_over_has_failed_though_no_order_could_be_for_it_now(
+    price: str, quantity: str
+) -> None:
+    """The second is worth an order at its own price alone, and never was at mid."""
+    world = dear()
+    fine = replace(world.desk.instruments["BTCUSDT"], step=D("0.0001"))
+    world.desk.instruments["BTCUSDT"] = fine
+    limit = {**SELL_BTC, "algo": "limit", "price": price, "quantity": quantity}
+    algo = world.basket(limit, HEDGE, duration=60, onLegFailure="unwind")
+    world.ack(*world.live(algo.id, 0))
+    world.fill(*world.live(algo.id, 1))
+    world.conduct(algo.id)
+    to(world, 49_000)
+    world.pass_time(61_000)
+    world.conduct(algo.id)
+    assert ended(world, algo) == ("failed", f"the basket's time is over, and {quantity} is not filled")
+    assert unwound(world, algo)
+
+
+def test_a_leg_that_is_worth_too_little_to_begin_has_failed() -> None:
+    world = dear()
+    algo = world.basket(HEDGE, SELL_BTC, mode="sequence", onLegFailure="unwind")
+    to(world, 49_000)
+    world.fill(*world.live(algo.id, 0))
+    world.conduct(algo.id)
+    state, reason = ended(world, algo)
+    assert (state, reason.split(":")[0]) == ("failed", "MIN_NOTIONAL")
+    assert unwound(world, algo)
+
+
+@pytest.mark.parametrize("kind", ["market", "chase"])
+def test_a_leg_that_the_market_made_too_little_before_its_next_try_has_failed(kind: str) -> None:
+    world = dear(50_100)
+    algo = world.basket({**SELL_BTC, "algo": kind}, HEDGE, onLegFailure="unwind")
+    (btc,), (hedge,) = world.live(algo.id, 0), world.live(algo.id, 1)
+    world.fill(hedge)
+    world.refuse(btc, "-1008: Server is currently overloaded.")
+    world.conduct(algo.id)
+    to(world, 49_900)
+    world.pass_time(600)
+    world.conduct(algo.id)
+    assert ended(world, algo) == ("failed", "0.002 is left, too little for an order")
+    assert unwound(world, algo)
+
+
+@pytest.mark.parametrize(("filled", "state"), [("0.001", "failed"), ("0.002", "done")])
+def test_what_could_have_been_an_order_at_the_start_is_no_leftover(filled: str, state: str) -> None:
+    """Of 0.003 the rest is 0.002, worth 120 USDT at the start, or 0.001, which never was an order."""
+    world = dear()
+    algo = world.basket({**SELL_BTC, "algo": "chase", "quantity": "0.003"}, HEDGE)
+    (btc,), (hedge,) = world.live(algo.id, 0), world.live(algo.id, 1)
+    world.fill(hedge)
+    world.fill(btc, filled)
+    to(world, 49_000)
+    world.end(btc, "EXPIRED")
+    world.conduct(algo.id)
+    left = D("0.003") - D(filled)
+    assert ended(world, algo) == (state, f"{left} is left, too little for an order")
+
+
+def test_what_a_chase_leaves_is_judged_where_it_would_rest() -> None:
+    """0.0018 is worth 108 USDT at mid, and 97.2 ten percent below."""
+    world = dear()
+    world.desk.instruments["BTCUSDT"] = replace(world.desk.instruments["BTCUSDT"], step=D("0.0001"))
+    chase = {**BUY_BTC, "algo": "chase", "stalkMode": "maintain", "stalkOffset": "10"}
+    algo = world.basket({**chase, "quantity": "0.005"})
+    (btc,) = world.live(algo.id, 0)
+    world.fill(btc, "0.0032")
+    world.end(btc, "EXPIRED")
+    world.conduct(algo.id)
+    assert ended(world, algo) == ("done", "0.0018 is left, too little for an order")
+    assert (algo.status, algo.reason) == (Status.FINISHED, "filled")
+
+
+# --- what nobody foresaw ---
 
 
 def test_an_unwinding_order_that_only_the_exchange_remembers_is_not_sent_twice() -> None:

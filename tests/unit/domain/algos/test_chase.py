@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from any_order import OPS, calm, settle_proofs, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from market_world import D, MarketWorld
+from market_world import BTC, D, MarketWorld
 
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Status
+from pms.domain.desk import Top
 from pms.domain.orders import Order
 
 CHASE = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.05", "leverage": 10}
@@ -198,7 +200,60 @@ def test_what_is_too_little_for_an_order_is_left_and_told() -> None:
     world.end(coid, "EXPIRED")
     world.conduct(algo_id)
     algo = world.desk.algos.every[algo_id]
-    assert (algo.status, algo.reason) == (Status.FINISHED, "filled, 0.00001 is below the symbol's least")
+    assert (algo.status, algo.reason) == (Status.FINISHED, "0.00001 is left, too little for an order")
+
+
+def dear(**terms: object) -> tuple[MarketWorld, str]:
+    """Orders are worth 100 USDT at least."""
+    world = MarketWorld()
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
+    world.move(0)
+    algo = world.start("pms.chase", **{**CHASE, **terms})
+    world.conduct(algo.id)
+    world.ack(only(world, algo.id).spec.client_order_id)
+    return world, algo.id
+
+
+BEHIND = {"stalkMode": "maintain", "stalkOffset": "20"}
+
+
+def test_a_quantity_that_is_too_little_where_it_would_rest_is_refused() -> None:
+    """0.002 is worth 120 USDT at mid, and 96 a fifth below."""
+    with pytest.raises(Refusal) as refused:
+        dear(quantity="0.002", **BEHIND)
+    assert (refused.value.code, refused.value.field) == (Code.MIN_NOTIONAL, "quantity")
+    world, algo_id = dear(quantity="0.002")
+    for change in ({"stalkOffset": "20"}, {"quantity": "0.001"}):
+        with pytest.raises(Refusal) as refused:
+            world.ask("pms.chase", None, algoId=algo_id, action="amend", **change)
+        assert (refused.value.code, refused.value.field) == (Code.MIN_NOTIONAL, "quantity")
+    world.ask("pms.chase", None, algoId=algo_id, action="amend", maxDistance="1")
+
+
+def test_what_is_left_is_too_little_where_it_would_rest() -> None:
+    world, algo_id = dear(quantity="0.005", **BEHIND)
+    coid = only(world, algo_id).spec.client_order_id
+    world.trade(coid, D("0.003"))
+    world.end(coid, "EXPIRED")
+    world.conduct(algo_id)
+    algo = world.desk.algos.every[algo_id]
+    assert (algo.status, algo.reason) == (Status.FINISHED, "0.002 is left, too little for an order")
+
+
+@pytest.mark.parametrize("coarse", [{"market_step": D("0.1")}, {"min_notional": D("119.5")}], ids=str)
+def test_what_is_to_cross_is_judged_as_an_order_at_market(coarse: dict[str, Decimal]) -> None:
+    """What is worth the least at mid may be too little at the touch that it takes; or for a market order."""
+    world, algo_id = dear(side="SELL", quantity="0.002", maxDistance="0.1", onMaxDistance="cross")
+    coid = only(world, algo_id).spec.client_order_id
+    found = world.desk.instruments["BTCUSDT"]
+    world.desk.instruments["BTCUSDT"] = replace(found, **coarse)
+    world.desk.price("BTCUSDT", Top(D("59700"), D(1), D("60100"), D(1), world.now))
+    world.conduct(algo_id)
+    assert only(world, algo_id).cancel_wanted
+    world.end(coid, "CANCELED")
+    world.conduct(algo_id)
+    algo = world.desk.algos.every[algo_id]
+    assert (algo.status, algo.reason) == (Status.FINISHED, "0.002 is left, too little for an order")
 
 
 def test_at_most_three_orders_a_minute_behind_ends_that_nobody_asked_for() -> None:

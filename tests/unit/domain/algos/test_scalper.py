@@ -625,6 +625,54 @@ def test_cancelled_it_closes_what_it_holds_and_cancelled_again_it_keeps_it() -> 
     assert told(world, algo).held == D("0.01")
 
 
+def wanted_gone(world: MarketWorld, algo: Algo) -> set[int]:
+    """The slots whose order is wanted cancelled."""
+    orders = alive(world, algo)
+    return {
+        slot for slot, each in orders.items() if world.desk.orders[each.row.client_order_id].cancel_wanted
+    }
+
+
+@pytest.mark.parametrize("how", ["cancel", "duration", "legs"])
+@pytest.mark.parametrize("hedge", [True, False])
+def test_without_a_price_it_stops_entering_all_the_same(how: str, hedge: bool) -> None:
+    """What rests to exit stays: it only gives what is held, and nothing says a better price for it."""
+    world, algo = working(hedge=hedge, duration=600)
+    fill(world, algo, LONG_ENTRY)
+    entries = {NEXT_ENTRY, SHORT_ENTRY, SHORT_ENTRY + 2} if hedge else {NEXT_ENTRY}
+    assert alive(world, algo).keys() == {LONG_EXIT, *entries}
+    world.lose_sync()
+    wake_at = world.conduct(algo.id)
+    assert wanted_gone(world, algo) == set()
+    match how:
+        case "cancel":
+            world.ask("pms.cancel_algo", None, algoId=algo.id)
+        case "duration":
+            assert wake_at == algo.started_at + 600_000
+            world.now = wake_at
+        case _:
+            world.ask("pms.scalper", None, algoId=algo.id, action="amend", legs="none")
+    world.conduct(algo.id)
+    assert wanted_gone(world, algo) == entries
+    settle(world, algo)
+    assert alive(world, algo).keys() == {LONG_EXIT}
+    # With a price it closes what it holds
+    world.move(0)
+    settle(world, algo)
+    market = {slot for slot, order in alive(world, algo).items() if order.row.type == "MARKET"}
+    assert market == (set() if how == "legs" else {LONG_EXIT})
+
+
+def test_without_a_price_a_one_way_account_holds_one_leg_all_the_same() -> None:
+    world, algo = working()
+    world.lose_sync()
+    world.conduct(algo.id)
+    order = alive(world, algo)[LONG_ENTRY]
+    world.trade(order.row.client_order_id, order.total)
+    world.conduct(algo.id)
+    assert wanted_gone(world, algo) == {SHORT_ENTRY, SHORT_ENTRY + 2}
+
+
 def test_what_cannot_be_closed_is_left_and_told() -> None:
     world, algo = working(hedge=True)
     fill(world, algo, LONG_ENTRY, "0.009999")

@@ -160,6 +160,36 @@ def test_gtc_rests_at_the_limit_until_the_end_of_its_slice() -> None:
     assert D(algo_of(world, algo_id).memory["missed"]) == D("0.006")
 
 
+@pytest.mark.parametrize("terms", [{"limitPrice": "59990", "timeInForce": "GTC"}, {"passive": True}], ids=str)
+def test_without_a_price_what_rests_goes_with_its_slice_all_the_same(terms: dict[str, object]) -> None:
+    world, algo_id = started(lots=2, **terms)
+    (order,) = live(world, algo_id)
+    world.ack(order.spec.client_order_id)
+    ends_at = algo_of(world, algo_id).started_at + 25_000
+    world.lose_sync()
+    world.now = ends_at - 1
+    wake_at = world.conduct(algo_id)
+    assert (wake_at, order.cancel_wanted) == (ends_at, False)
+    after(world, algo_id, 1)
+    assert order.cancel_wanted
+    world.end(order.spec.client_order_id, "CANCELED")
+    after(world, algo_id, 3_600_000)
+    assert live(world, algo_id) == []
+    # Where there is a price again, it is known to be over
+    world.move(0)
+    after(world, algo_id, 0)
+    after(world, algo_id, 0)
+    assert algo_of(world, algo_id).reason == "its time is over, and 0.05 is not filled"
+
+
+def test_without_a_price_what_cannot_rest_is_not_cancelled() -> None:
+    world, algo_id = started()
+    (order,) = live(world, algo_id)
+    world.lose_sync()
+    after(world, algo_id, SLICE_MS)
+    assert not order.cancel_wanted
+
+
 def test_passive_rests_at_the_touch_follows_it_and_crosses_before_its_slice_ends() -> None:
     world, algo_id = started(passive=True)
     (order,) = live(world, algo_id)
