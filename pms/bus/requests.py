@@ -110,7 +110,8 @@ class Requests:
         )
 
     async def settle(self, request_id: str, record: Record | None = None) -> bytes | None:
-        """Answer a command whose deadline is over; None while it is too early or only the streamer knows.
+        """Answer a command whose deadline is over; None while it is too early, only the streamer knows, or
+        PostgreSQL has not what it must have before.
 
         `record` is what was just read of it, if it was; it is only told, the script looks for itself.
         """
@@ -123,7 +124,9 @@ class Requests:
             names.request_key(request_id),
             names.result_key(request_id),
             names.OPEN_REQUESTS,
+            names.UNFOLDED_REQUESTS,
             names.EPOCH,
+            names.APPLIED,
         ]
         answer: bytes | None = await self._scripts.call(
             "settle",
@@ -144,7 +147,12 @@ class Requests:
     async def answer(self, result: Result) -> bool:
         """Give a command its result; False if it had one, which is then announced again."""
         request_id = result.request_id
-        keys = [names.request_key(request_id), names.result_key(request_id), names.OPEN_REQUESTS]
+        keys = [
+            names.request_key(request_id),
+            names.result_key(request_id),
+            names.OPEN_REQUESTS,
+            names.UNFOLDED_REQUESTS,
+        ]
         first = await self._scripts.call(
             "answer", keys, request_id, encode(result), names.RESULT_TTL_S, names.REQUEST_TTL_S
         )
@@ -153,6 +161,16 @@ class Requests:
     async def open_since(self, before_ms: int, *, limit: int = 500) -> list[str]:
         """The oldest requests without a result that were recorded before a Redis time."""
         found = await self._redis.zrangebyscore(names.OPEN_REQUESTS, "-inf", before_ms, start=0, num=limit)
+        return [request_id.decode() for request_id in found]
+
+    async def folded(self, *, limit: int = 500) -> list[str]:
+        """Requests without a result that only waited for PostgreSQL, which has them by now."""
+        applied = await self._redis.get(names.APPLIED)
+        if applied is None:
+            return []
+        found = await self._redis.zrangebyscore(
+            names.UNFOLDED_REQUESTS, "-inf", int(applied), start=0, num=limit
+        )
         return [request_id.decode() for request_id in found]
 
     async def result(self, request_id: str, *, timeout_s: float) -> bytes | None:

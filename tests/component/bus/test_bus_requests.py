@@ -19,6 +19,7 @@ from pms.bus.stale import Stale
 from pms.contract import names
 from pms.contract.journal import Rows
 from pms.domain.posting import Undecided
+from pms.flows.sweep import sweep_requests
 
 TRADE = "pms.trade"
 
@@ -171,6 +172,59 @@ async def test_an_admitted_order_is_never_expired_and_is_placing_after_the_grace
     await late(redis, request_id, SETTLE_GRACE_MS + 1)
     answer = json.loads(await requests.settle(request_id) or b"")
     assert (answer["success"], answer["state"], answer["code"]) == (True, "placing", None)
+
+
+TRUE = '{"state":"done","details":{"balance":"7"}}'
+OF_POSTGRESQL = ("pms.transfer", "pms.create_account", "pms.resume", "pms.twap", "pms.cancel_algo")
+
+
+@pytest.mark.parametrize("command", OF_POSTGRESQL)
+async def test_what_postgresql_must_have_is_answered_once_it_has_it_however_late(
+    requests: Requests, redis: Redis, chain: Chain, command: str
+) -> None:
+    """PostgreSQL is away for an hour, and the streamer that waited for it is gone."""
+    request_id = await recorded(requests)
+    await decide(chain, request_id, "admitted", command=command, answer=TRUE)
+    await late(redis, request_id, 3_600_000)
+    await redis.set(names.APPLIED, chain.seq - 1)
+    assert await sweep_requests(redis, requests) == 0
+    assert await requests.settle(request_id) is None
+    await redis.set(names.APPLIED, chain.seq)
+    assert await sweep_requests(redis, requests) == 1
+    record = await requests.read(request_id)
+    assert record is not None
+    assert record.result == TRUE.encode()
+    assert not await redis.exists(names.OPEN_REQUESTS, names.UNFOLDED_REQUESTS)
+
+
+async def test_what_postgresql_must_have_is_first_answered_by_who_waited_for_it(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    request_id = await recorded(requests)
+    await decide(chain, request_id, "admitted", command="pms.transfer", answer=TRUE)
+    await late(redis, request_id, SETTLE_GRACE_MS + 1)
+    assert await requests.settle(request_id) is None
+    assert await requests.answer(result(request_id, state="done"))
+    assert not await redis.exists(names.OPEN_REQUESTS, names.UNFOLDED_REQUESTS)
+
+
+async def test_the_many_that_wait_for_postgresql_hide_no_other_from_the_sweep(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    for _ in range(3):
+        await decide(chain, await recorded(requests), "admitted", command="pms.transfer")
+    lost = await recorded(requests)
+    assert await requests.open_since(await redis_ms(redis), limit=1) == [lost]
+
+
+async def test_a_refusal_or_a_halt_waits_for_no_postgresql(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    for command, word in (("pms.transfer", "refused"), (names.Task.HALT, "admitted")):
+        request_id = await recorded(requests)
+        await decide(chain, request_id, word, command=command)
+        await late(redis, request_id, SETTLE_GRACE_MS + 1)
+        assert await requests.settle(request_id) is not None
 
 
 async def test_nothing_expires_while_nobody_knows_what_redis_forgot(
