@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
 from pms.bus.scripts import Scripts
 from pms.bus.wake import wake_up
 from pms.contract import names
 from pms.contract.codes import Code
-from pms.contract.commands import TTL_RANGE_MS
+from pms.contract.commands import TtlMs
 from pms.contract.money import BadJson, decode_object, encode, encode_canonical
 from pms.contract.results import Result
 
@@ -21,6 +22,7 @@ SETTLE_GRACE_MS = 1000
 """An admitted order that is still unproven this long after its deadline is answered `placing`."""
 
 DEFAULT_TTL_MS = 5000
+_ttl_ms: TypeAdapter[int] = TypeAdapter(TtlMs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +242,11 @@ def _unproven(record: Record | None) -> str:
 
 
 def ttl_ms(text: bytes) -> int:
-    """The command's own time to live; a wrong one is refused later, by whoever decides."""
+    """The command's own time to live; a wrong one is refused later, by whoever decides.
+
+    Trap: read otherwise than the command is, a number as text would be accepted, and ignored.
+    """
     try:
-        wished = decode_object(text).get("ttlMs")
-    except BadJson:
+        return _ttl_ms.validate_python(decode_object(text).get("ttlMs"))
+    except (BadJson, ValidationError):
         return DEFAULT_TTL_MS
-    least, most = TTL_RANGE_MS
-    return wished if isinstance(wished, int) and least <= wished <= most else DEFAULT_TTL_MS

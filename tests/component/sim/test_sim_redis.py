@@ -72,7 +72,14 @@ answers = st.builds(lambda r, text: script("answer", _keys_of(r), r, text, SECON
 claims = st.builds(lambda r, n: script("claim", [names.request_key(r)], n), requests, nonces)
 settles = st.builds(
     lambda r, remembered: script(
-        "settle", [*_keys_of(r), names.EPOCH, names.APPLIED], r, "expired", "placing", SECONDS, 1000, remembered
+        "settle",
+        [*_keys_of(r), names.EPOCH, names.APPLIED],
+        r,
+        "expired",
+        "placing",
+        SECONDS,
+        1000,
+        remembered,
     ),
     requests,
     remembered=st.sampled_from((0, 86_400)),
