@@ -124,7 +124,10 @@ def _packed(posting: Posting) -> list[Any]:
         str(entry.prev),
         _text(encode_entry(entry)),
         _guard(posting.guard),
-        _effects(entry, posting.events, posting.results, posting.snapshots),
+        [
+            *_effects(entry, posting.events, posting.results, posting.snapshots),
+            *(["SO_FAR", each.request_id, _text(encode(each))] for each in posting.so_far),
+        ],
         _text(encode_entry(otherwise)) if otherwise else "",
         _effects(otherwise, (), posting.otherwise_results) if otherwise else [],
     ]

@@ -178,6 +178,30 @@ async def test_an_admitted_order_is_never_expired_and_is_placing_after_the_grace
     assert (answer["success"], answer["state"], answer["code"]) == (True, "placing", None)
 
 
+async def test_a_deadline_tells_what_is_known_of_several_orders_by_then(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    request_id = str(uuid4())
+    await requests.submit(names.Task.BATCH, {"requestId": request_id}, door="test")
+    await decide(chain, request_id, "admitted", command=names.Task.BATCH, answer='{"details":"all placing"}')
+    known = result(request_id, state="placing", details={"orders": [{"state": "rejected"}]})
+    assert await chain.write(so_far=(known,))
+    await late(redis, request_id, SETTLE_GRACE_MS + 1)
+    assert json.loads(await requests.settle(request_id) or b"")["details"] == known.details
+
+
+async def test_what_is_known_since_changes_no_result_and_makes_no_record(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    answered, gone, undecided = await recorded(requests), str(uuid4()), await recorded(requests)
+    await decide(chain, answered, "admitted", command=names.Task.BATCH, answer="{}")
+    await requests.answer(result(answered, state="done"))
+    assert await chain.write(so_far=tuple(result(each) for each in (answered, gone, undecided)))
+    assert await redis.hget(names.request_key(answered), "answer") == b"{}"
+    assert not await redis.exists(names.request_key(gone))
+    assert await redis.hget(names.request_key(undecided), "answer") is None
+
+
 TRUE = '{"state":"done","details":{"balance":"7"}}'
 OF_POSTGRESQL = ("pms.transfer", "pms.create_account", "pms.resume", "pms.twap", "pms.cancel_algo")
 

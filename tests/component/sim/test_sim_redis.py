@@ -115,6 +115,7 @@ def _entry(seq: int, prev: int, guard: Any, *, request: str, order: str, nonce: 
         ["EXPIRE", names.request_key(request), SECONDS],
         *([["ZADD", names.UNFOLDED_REQUESTS, seq, request]] if request == "r2" else []),
         ["XADD", names.EVENTS_STREAM, "MAXLEN", "~", 100, f"{seq}-0", "e", "é"],
+        ["SO_FAR", request, '{"so":"far"}'],
         *([["RESULT", request, '{"done":1}', SECONDS]] if request == "r1" else []),
     ]
     return [f"{seq}-0", str(prev), f"entry {seq}", guard, effects, f"else {seq}", [["PUBLISH", "c", "x"]]]
