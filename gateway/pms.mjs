@@ -281,9 +281,10 @@ function open(url) {
   return new Redis({ path: pathname, db: Number(searchParams.get('db') ?? 0), ...FAIL_FAST });
 }
 
-/** The command's own deadline; a wrong one is refused later, by whoever decides. */
+/** The command's own deadline, a number or its text; a wrong one is refused later, by whoever decides. */
 function ttl(wished) {
-  return Number.isInteger(wished) && wished >= TTL_MS.least && wished <= TTL_MS.most ? wished : TTL_MS.default;
+  const ms = typeof wished === 'string' ? Number(wished.replaceAll('_', '')) : wished; // Python reads 5_000
+  return Number.isInteger(ms) && ms >= TTL_MS.least && ms <= TTL_MS.most ? ms : TTL_MS.default;
 }
 
 function after(one, other) {

@@ -26,11 +26,15 @@ from pms.contract.journal import (
 )
 from pms.contract.money import encode, plain
 from pms.contract.results import Result
+from pms.domain.custody import LOCAL_COMMANDS
 from pms.domain.orders import State
 from pms.domain.posting import Event, Posting, Undecided, Unsent, Unused
 from pms.domain.unwinding import ORIGIN
 
 CLOSED_ORDER_TTL_S = 86_400
+_ANSWERED_BY_POSTGRESQL = {command.name for command in LOCAL_COMMANDS} - {names.Task.HALT}
+"""Not a halt: it holds by the door alone, and whoever halts is told so whatever is away."""
+
 _encoder = msgspec.json.Encoder(decimal_format="string")
 Effect = list[str | int]
 _ACCOUNT = {"account"}
@@ -117,7 +121,10 @@ def _packed(posting: Posting) -> list[Any]:
         str(entry.prev),
         _text(encode_entry(entry)),
         _guard(posting.guard),
-        _effects(entry, posting.events, posting.results, posting.snapshots, posting.standing),
+        [
+            *_effects(entry, posting.events, posting.results, posting.snapshots, posting.standing),
+            *(["SO_FAR", each.request_id, _text(encode(each))] for each in posting.so_far),
+        ],
         _text(encode_entry(otherwise)) if otherwise else "",
         _effects(otherwise, (), posting.otherwise_results, (), posting.standing) if otherwise else [],
     ]
@@ -147,6 +154,8 @@ def _effects(
         effects.extend(_project(order))
     for command in entry.rows.commands:
         effects.extend(_decide(command, entry.rows.orders, standing))
+        if not any(result.request_id == command.request_id for result in results):
+            effects.extend(_await_fold(command, entry.seq))
     for incident in entry.rows.incidents:
         effects.extend(_tell_incident(incident, entry.seq))
     for halt in entry.rows.halts:
@@ -349,6 +358,19 @@ def _decide(command: CommandRow, orders: Sequence[OrderRow], standing: Sequence[
         ["PUBLISH", names.DECIDED, _text(_encoder.encode(announced))],
         ["EXPIRE", key, names.REQUEST_TTL_S],
         *taken_back,
+    ]
+
+
+def _await_fold(command: CommandRow, seq: int) -> list[Effect]:
+    """List what only PostgreSQL may answer apart from what is undecided or on its way.
+
+    While it is away they grow many, and whoever sweeps the open ones looks at the oldest first.
+    """
+    if command.decision != "admitted" or command.command not in _ANSWERED_BY_POSTGRESQL:
+        return []
+    return [
+        ["ZREM", names.OPEN_REQUESTS, command.request_id],
+        ["ZADD", names.UNFOLDED_REQUESTS, seq, command.request_id],
     ]
 
 

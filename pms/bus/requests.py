@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
 from pms.bus.scripts import Scripts
 from pms.bus.wake import wake_up
 from pms.contract import names
 from pms.contract.codes import Code
-from pms.contract.commands import TTL_RANGE_MS
+from pms.contract.commands import TtlMs
 from pms.contract.money import BadJson, decode_object, encode, encode_canonical
 from pms.contract.results import Result
 
@@ -21,6 +22,7 @@ SETTLE_GRACE_MS = 1000
 """An admitted order that is still unproven this long after its deadline is answered `placing`."""
 
 DEFAULT_TTL_MS = 5000
+_ttl_ms: TypeAdapter[int] = TypeAdapter(TtlMs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ class Requests:
         )
 
     async def settle(self, request_id: str, record: Record | None = None) -> bytes | None:
-        """Answer a command whose deadline is over; None while it is too early or only the streamer knows.
+        """Answer a command whose deadline is over; None while it is too early, only the streamer knows, or
+        PostgreSQL has not what it must have before.
 
         `record` is what was just read of it, if it was; it is only told, the script looks for itself.
         """
@@ -126,7 +129,9 @@ class Requests:
             names.request_key(request_id),
             names.result_key(request_id),
             names.OPEN_REQUESTS,
+            names.UNFOLDED_REQUESTS,
             names.EPOCH,
+            names.APPLIED,
         ]
         answer: bytes | None = await self._scripts.call(
             "settle",
@@ -147,7 +152,12 @@ class Requests:
     async def answer(self, result: Result) -> bool:
         """Give a command its result; False if it had one, which is then announced again."""
         request_id = result.request_id
-        keys = [names.request_key(request_id), names.result_key(request_id), names.OPEN_REQUESTS]
+        keys = [
+            names.request_key(request_id),
+            names.result_key(request_id),
+            names.OPEN_REQUESTS,
+            names.UNFOLDED_REQUESTS,
+        ]
         first = await self._scripts.call(
             "answer", keys, request_id, encode(result), names.RESULT_TTL_S, names.REQUEST_TTL_S
         )
@@ -157,6 +167,16 @@ class Requests:
         """The oldest requests without a result that were recorded before a Redis time."""
         found = await self._redis.zrangebyscore(names.OPEN_REQUESTS, "-inf", before_ms, start=0, num=limit)
         return [request_id.decode(errors="replace") for request_id in found]
+
+    async def folded(self, *, limit: int = 500) -> list[str]:
+        """Requests without a result that only waited for PostgreSQL, which has them by now."""
+        applied = await self._redis.get(names.APPLIED)
+        if applied is None:
+            return []
+        found = await self._redis.zrangebyscore(
+            names.UNFOLDED_REQUESTS, "-inf", int(applied), start=0, num=limit
+        )
+        return [request_id.decode() for request_id in found]
 
     async def result(self, request_id: str, *, timeout_s: float) -> bytes | None:
         """Await the result of a command; None if the time is over first.
@@ -225,10 +245,11 @@ def _unproven(record: Record | None) -> str:
 
 
 def ttl_ms(text: bytes) -> int:
-    """The command's own time to live; a wrong one is refused later, by whoever decides."""
+    """The command's own time to live; a wrong one is refused later, by whoever decides.
+
+    Trap: read otherwise than the command is, a number as text would be accepted, and ignored.
+    """
     try:
-        wished = decode_object(text).get("ttlMs")
-    except BadJson:
+        return _ttl_ms.validate_python(decode_object(text).get("ttlMs"))
+    except (BadJson, ValidationError):
         return DEFAULT_TTL_MS
-    least, most = TTL_RANGE_MS
-    return wished if isinstance(wished, int) and least <= wished <= most else DEFAULT_TTL_MS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any, Literal, cast
 
 from redis.asyncio import Redis
@@ -12,7 +11,7 @@ from pms.bus.scripts import Scripts
 from pms.contract import names
 from pms.contract.codes import Code
 from pms.contract.money import encode
-from pms.contract.results import Result
+from pms.contract.results import Result, carried
 
 
 class Stale:
@@ -37,20 +36,12 @@ class Stale:
 
 
 def _answer(request_id: str, command: str, echoed: dict[str, Any]) -> bytes:
-    quantity = echoed.get("quantity")
     result = Result(
         success=False,
         request_id=request_id,
         command=command,
-        sub_account_id=_word(echoed.get("subAccountId")),
-        symbol=_word(echoed.get("symbol")),
-        side=_word(echoed.get("side")),
-        quantity=quantity if isinstance(quantity, int | Decimal) else None,
+        **carried(echoed),
         code=Code.STALE,
         error="the command waited longer than it has to live, or nobody knows for how long; send it anew",
     )
     return encode(result)
-
-
-def _word(value: object) -> str | None:
-    return value if isinstance(value, str) else None

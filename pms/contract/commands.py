@@ -94,6 +94,9 @@ Why = Annotated[
 Who = Annotated[str, Field(min_length=1, max_length=80, description="The person who wants it.")]
 
 
+TtlMs = Annotated[int, Field(ge=TTL_RANGE_MS[0], le=TTL_RANGE_MS[1])]
+
+
 class Command(BaseModel):
     """What every command carries: an idempotency key and, if wished, a deadline."""
 
@@ -103,9 +106,7 @@ class Command(BaseModel):
     name: ClassVar[str] = ""
 
     request_id: UUID = Field(description="Idempotency key, in lower case; a repeat gets the first answer.")
-    ttl_ms: int | None = Field(
-        None, ge=TTL_RANGE_MS[0], le=TTL_RANGE_MS[1], description="Deadline after arrival, in ms; 5000."
-    )
+    ttl_ms: TtlMs | None = Field(None, description="Deadline after arrival, in ms; 5000.")
 
 
 class OrderTerms(BaseModel):

@@ -2,6 +2,7 @@
 
 pms:request:{requestId}      hash    one command: text, at, deadline, decision, result    24 h
 pms:requests:open            zset    requestIds without a result, by Redis time in ms
+pms:requests:unfolded        zset    those that PostgreSQL must have first, by the seq of their decision
 pms:result:{requestId}       string  the answer (a channel of the same name announces it) 30 s
 pms:order:{clientOrderId}    hash    what a sender needs, and the projected state
 pms:right:{clientOrderId}    string  the send right: who signed, when; or "void"          48 h
@@ -49,6 +50,7 @@ JOURNAL: Final = "pms:journal"
 EVENTS_STREAM: Final = "pms:stream:events"
 INBOX: Final = "pms:inbox"
 OPEN_REQUESTS: Final = "pms:requests:open"
+UNFOLDED_REQUESTS: Final = "pms:requests:unfolded"
 EPOCH: Final = "pms:epoch"
 LEASE: Final = "pms:lease"
 HALT: Final = "pms:halt"

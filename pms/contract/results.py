@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pms.contract.account import PositionView, Shape
 from pms.contract.money import Number, decode_object
@@ -42,3 +44,32 @@ def read_result(text: str | bytes) -> Result:
     Trap: pydantic's own JSON reader takes numbers through binary floats and loses what is beyond 17 digits.
     """
     return Result.model_validate(decode_object(text))
+
+
+_quantity: TypeAdapter[Decimal] = TypeAdapter(Number)
+
+
+def carried(fields: Mapping[str, object]) -> dict[str, Any]:
+    """What a refusal can repeat of its command's fields.
+
+    Trap: they may be anything, and a refusal that cannot be written leaves its sender without one. What an
+    answer cannot carry is left out.
+    """
+    return {
+        "sub_account_id": _word(fields.get("subAccountId")),
+        "symbol": _word(fields.get("symbol")),
+        "side": _word(fields.get("side")),
+        "quantity": _number(fields.get("quantity")),
+    }
+
+
+def _number(value: object) -> Decimal | None:
+    try:
+        return _quantity.validate_python(value)
+    except ValidationError:
+        return None
+
+
+def _word(value: object) -> str | None:
+    """At a length that fits an answer."""
+    return value[:64] if isinstance(value, str) else None

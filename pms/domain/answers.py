@@ -67,8 +67,7 @@ def answer_leg(desk: Desk, draft: Draft, order: Order, *, code: Code | None) -> 
     """Note the outcome of one order of several; the last one's gives their command its result."""
     parent = order.spec.parent_id
     if parent in desk.legs:
-        whole = tell_leg(desk, order, parent=parent, said={"code": _why(order, code)})
-        draft.results += [whole] if whole else []
+        tell_leg(desk, draft, order, parent=parent, said={"code": _why(order, code)})
 
 
 def answer_amend(draft: Draft, order: Order, wish: Amendment | None) -> str | None:

@@ -22,7 +22,7 @@ from pms.domain.desk import Desk
 from pms.domain.handed_orders import GONE, handed
 from pms.domain.orders import Order, State
 from pms.domain.placing import Judged, Leverages, judge_close, judge_trade, register
-from pms.domain.posting import Posting
+from pms.domain.posting import Draft, Posting
 from pms.domain.rows import order_row
 
 _LEG = "0123456789ABCDEFGHIJ"
@@ -145,16 +145,20 @@ def _registered(desk: Desk, asked: Asked, judged: Judged, *, coid: str, leverage
     return register(desk, asked, judged, client_order_id=coid, request_id=None, parent_id=asked.request_id)
 
 
-def tell_leg(desk: Desk, order: Order, *, parent: str, said: dict[str, Any]) -> Result | None:
-    """Note what became of one order, as far as `said` says it; the result of them all with the last."""
+def tell_leg(desk: Desk, draft: Draft, order: Order, *, parent: str, said: dict[str, Any]) -> None:
+    """Note what became of one order, as far as `said` says it; with the last, the result of them all.
+
+    Until then what is known is noted, for the deadline may answer before the last is proven.
+    """
     coid, known = order.spec.client_order_id, desk.legs.pop(parent)
     told = [{**leg, **leg_of(order), **said} if leg.get("orderId") == coid else leg for leg in legs_of(known)]
     if any(leg.get("state") in _OPEN for leg in told):
-        desk.legs[parent] = known.model_copy(update={"details": {"orders": told}})
-        return None
+        so_far = desk.legs[parent] = known.model_copy(update={"details": {"orders": told}})
+        draft.so_far.append(so_far)
+        return
     came_to_something = any(leg["success"] for leg in told)
     update = {"state": "done", "details": {"orders": told}, **({} if came_to_something else all_failed(told))}
-    return known.model_copy(update=update)
+    draft.results.append(known.model_copy(update=update))
 
 
 def legs_of(result: Result) -> list[dict[str, Any]]:

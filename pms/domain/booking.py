@@ -104,6 +104,7 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
         entry=entry,
         events=tuple(draft.events),
         results=tuple(draft.results),
+        so_far=tuple(draft.so_far),
         guard=guard,
         otherwise=Draft(prev=draft.prev, base=draft.base, at=at, kind="noop").entry(seq=entry.seq)
         if guard
@@ -137,16 +138,17 @@ def note_change(
 
 
 def confirm(desk: Desk, order: Order, *, at: int, code: Code | None = None) -> Posting | None:
-    """Tell a command of several orders of a proof whose guard held; None while others are open.
+    """Tell a command of several orders of a proof whose guard held; None if the order is not one of these.
 
     Before that it could still be taken back, and the one result may be given with the next order's.
     """
     desk.unconfirmed.discard(order.spec.client_order_id)
     draft = desk.draft("confirmed", at=at)
     answer_leg(desk, draft, order, code=code)
-    if not draft.results:
+    if not draft.results and not draft.so_far:
         return None
-    return Posting(entry=desk.sealed(draft).entry(), results=tuple(draft.results))
+    entry = desk.sealed(draft).entry()
+    return Posting(entry=entry, results=tuple(draft.results), so_far=tuple(draft.so_far))
 
 
 def note(desk: Desk, order: Order, *, at: int) -> Posting:
@@ -233,7 +235,12 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
         answer_amend(draft, order, wish)
         answer(desk, draft, order, before=before, code=None)
     wind_up(desk, draft, owner)
-    return Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events), results=tuple(draft.results))
+    return Posting(
+        entry=desk.sealed(draft).entry(),
+        events=tuple(draft.events),
+        results=tuple(draft.results),
+        so_far=tuple(draft.so_far),
+    )
 
 
 def prove_cursor(desk: Desk, symbol: str, trade_id: int, *, at: int) -> Posting | None:

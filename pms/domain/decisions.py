@@ -5,17 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from uuid import UUID
-
-from pydantic import TypeAdapter, ValidationError
 
 from pms.contract.account import Account
 from pms.contract.codes import Code, Refusal
 from pms.contract.journal import CommandRow, HaltRow
-from pms.contract.money import Number, encode, plain
+from pms.contract.money import encode, plain
 from pms.contract.names import EVERYTHING, HOUSE, Task
-from pms.contract.results import Result
+from pms.contract.results import Result, carried
 from pms.domain.desk import Desk
 from pms.domain.handed_orders import GONE, handed
 from pms.domain.orders import Order, State
@@ -27,8 +24,6 @@ ID_PERIOD_MS = 86_400_000
 
 NEVER = 2**53
 """A deadline that never comes, ms; the greatest whole number that a Lua number holds."""
-
-_quantity: TypeAdapter[Decimal] = TypeAdapter(Number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +54,7 @@ def refuse(desk: Desk, asked: Asked, refusal: Refusal, *, echoed: dict[str, obje
         success=False,
         request_id=asked.request_id,
         command=asked.command,
-        sub_account_id=_word(echoed.get("subAccountId")),
-        symbol=_word(echoed.get("symbol")),
-        side=_word(echoed.get("side")),
-        quantity=_number(echoed.get("quantity")),
+        **carried(echoed),
         error=refusal.error,
         code=refusal.code,
         field=refusal.field,
@@ -249,16 +241,3 @@ def _expired(asked: Asked, result: Result) -> Result:
         error="the command was not decided before its deadline; nothing was sent",
         code=Code.EXPIRED,
     )
-
-
-def _number(value: object) -> Decimal | None:
-    """A quantity to echo, if it is one that an answer can carry."""
-    try:
-        return _quantity.validate_python(value)
-    except ValidationError:
-        return None
-
-
-def _word(value: object) -> str | None:
-    """A field to echo, at a length that fits an answer."""
-    return value[:64] if isinstance(value, str) else None

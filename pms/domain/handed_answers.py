@@ -31,8 +31,7 @@ def answer_handed(desk: Desk, draft: Draft, order: Order) -> None:
         closes = kind_of(spec.client_order_id) == "C"
         draft.results.append(_result(order, spec.request_id, Task.CLOSE if closes else Task.TRADE))
     if spec.parent_id in desk.legs:
-        whole = tell_leg(desk, order, parent=spec.parent_id, said=GONE)
-        draft.results += [whole] if whole else []
+        tell_leg(desk, draft, order, parent=spec.parent_id, said=GONE)
     if wish is not None and wish.request_id is not None:
         draft.results.append(_result(order, wish.request_id, Task.AMEND))
 

@@ -87,7 +87,12 @@ def liquidate(desk: Desk, account: str, weighed: Weighed, tiers: Tiers, *, now: 
     cover(desk, draft, holder)
     _tell(desk, draft, account, steps, gone, weight=weight, tops=tops)
     wind_up(desk, draft, account)
-    return Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events), results=tuple(draft.results))
+    return Posting(
+        entry=desk.sealed(draft).entry(),
+        events=tuple(draft.events),
+        results=tuple(draft.results),
+        so_far=tuple(draft.so_far),
+    )
 
 
 def _worse(

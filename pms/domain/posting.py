@@ -75,6 +75,8 @@ class Posting:
     entry: Entry
     events: tuple[Event, ...] = ()
     results: tuple[Result, ...] = ()
+    so_far: tuple[Result, ...] = ()
+    #: what is known of commands of several orders, should their deadline come before the last is proven
     guard: Undecided | Unsent | Unused | None = None
     snapshots: tuple[tuple[str, Account], ...] = ()
     #: of accounts that changed without an event that would carry them
@@ -98,6 +100,7 @@ class Draft:
     kind: str
     events: list[Event] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    so_far: list[Result] = field(default_factory=list)
     note: dict[str, object] = field(default_factory=dict)
     sub_accounts: dict[str, SubAccountRow] = field(default_factory=dict)
     orders: dict[str, OrderRow] = field(default_factory=dict)

@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from pms.binance.client import ExchangeClient, PlaceOrder
 from pms.binance.errors import ExchangeError, NotFound, TimestampRefused
@@ -23,7 +22,7 @@ from pms.bus.inbox import Inbox
 from pms.bus.rights import Right
 from pms.contract import names
 from pms.flows.cancel import attend, cancel
-from pms.flows.place import Placing, place, read_order, report, report_error, room, synced
+from pms.flows.place import Placing, place, read_order, report, report_error, room, synced, take_right
 
 log = structlog.get_logger()
 MOST_PLACED = 5
@@ -67,7 +66,9 @@ async def _place_found(deps: Placing, orders: list[PlaceOrder]) -> list[Right]:
 async def _send(deps: Placing, orders: list[PlaceOrder], *, unused: int | None) -> list[Right]:
     """Take the rights, sign what was won, write it once, report each."""
     signed_at = deps.client.exchange_now_ms()
-    rights = await asyncio.gather(*(_take(deps, order, signed_at, unused) for order in orders))
+    rights = await asyncio.gather(
+        *(take_right(deps, order.client_order_id, signed_at=signed_at, unused=unused) for order in orders)
+    )
     won = [order for order, right in zip(orders, rights, strict=True) if right is Right.WON]
     if not won:
         return rights
@@ -89,15 +90,6 @@ async def _send(deps: Placing, orders: list[PlaceOrder], *, unused: int | None) 
         else:
             await report(deps, coid, "accepted", exchange_order_id=answer.order_id)
     return rights
-
-
-async def _take(deps: Placing, order: PlaceOrder, signed_at: int, unused: int | None) -> Right:
-    """A lost reply means *not won*: the order is left out, and asked about."""
-    try:
-        return await deps.rights.take(order.client_order_id, signed_at=signed_at, unused=unused)
-    except (RedisError, OSError) as error:
-        log.warning("right_not_won", order=order.client_order_id, error=str(error))
-        return Right.TAKEN
 
 
 async def cancel_all_known(

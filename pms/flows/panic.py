@@ -151,7 +151,8 @@ async def cancel_everything(deps: Panic, known: Collection[str]) -> bool:
         algos = await _asked(deps, deps.client.open_algo_orders)
         if orders:
             deps.say(f"open orders: {len(orders)} in {', '.join(sorted({o.symbol for o in orders}))}")
-        shown = {row.symbol for row in (*(held or ()), *(orders or ()))}
+        # A stop may trigger while it is cancelled, and no list show for a while what it left.
+        shown = {row.symbol for row in (*(held or ()), *(orders or ()), *(algos or ()))}
         symbols |= shown
         unshown = symbols - shown if held is not None and orders is not None else set()
         sure = [await _cancel_symbol(deps, symbol, unshown=symbol in unshown) for symbol in sorted(symbols)]

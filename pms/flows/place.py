@@ -85,11 +85,7 @@ async def send_once(deps: Placing, subject: str, sign: Callable[[int], SignedReq
     while True:
         signed_at = deps.client.exchange_now_ms()
         request = sign(signed_at)
-        try:
-            right = await deps.rights.take(subject, signed_at=signed_at, unused=unused)
-        except (RedisError, OSError) as error:
-            log.warning("right_not_won", order=subject, error=str(error))
-            return Right.TAKEN
+        right = await take_right(deps, subject, signed_at=signed_at, unused=unused)
         if right is not Right.WON:
             return right
         try:
@@ -97,7 +93,7 @@ async def send_once(deps: Placing, subject: str, sign: Callable[[int], SignedReq
         except TimestampRefused:
             # The exchange proved that this signature executed nothing; one more, with its own time.
             if unused is not None or not await synced(deps):
-                await report(deps, subject, "refused", code=-1021, text="the timestamp was refused")
+                await _report_timestamp(deps, subject)
                 return right
             unused = signed_at
             continue
@@ -106,6 +102,26 @@ async def send_once(deps: Placing, subject: str, sign: Callable[[int], SignedReq
             return right
         await report(deps, subject, "accepted", exchange_order_id=ack.order_id)
         return right
+
+
+async def take_right(deps: Placing, subject: str, *, signed_at: int, unused: int | None) -> Right:
+    """Ask for the right; a lost reply means *not won*: nothing is sent, and it is asked about.
+
+    Behind an `unused` right of ours that is not given anew nobody sends: what the exchange proved of it is
+    told, or it would count as sent for as long as our clock was ahead. Not where another may know more.
+    """
+    right: Right | None = None
+    try:
+        right = await deps.rights.take(subject, signed_at=signed_at, unused=unused)
+    except (RedisError, OSError) as error:
+        log.warning("right_not_won", order=subject, error=str(error))
+    if unused is not None and right in {Right.LATE, Right.HALTED, None}:
+        await _report_timestamp(deps, subject)
+    return right or Right.TAKEN
+
+
+async def _report_timestamp(deps: Placing, subject: str) -> None:
+    await report(deps, subject, "refused", code=-1021, text="the timestamp was refused")
 
 
 async def synced(deps: Placing) -> bool:

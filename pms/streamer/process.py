@@ -705,7 +705,9 @@ class Streamer:
         if undecided and (len(self._outbox) or answer.request_id not in self._desk.requests):
             return
         forgotten = record is not None and undecided
-        if forgotten or answer.state not in {"placing", "amending"}:
+        # Decided and not answered: an outcome will answer it, or PostgreSQL.
+        unanswered = record is not None and record.result is None
+        if forgotten or not (unanswered or answer.state in {"placing", "amending"}):
             await self._give(recalled(self._desk, answer))
 
     def _answer(self, answer: Result) -> None:

@@ -37,6 +37,8 @@ T = TypeVar("T")
 SEND_S = 3.5
 """A send that has its right is over by then: a request lasts 3 s at most."""
 
+CANCEL_S = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
@@ -60,7 +62,13 @@ class Runtime:
 
     async def _close(self) -> None:
         if self.serving.sending:
-            await asyncio.wait(self.serving.sending, timeout=SEND_S)
+            _, waiting = await asyncio.wait(self.serving.sending, timeout=SEND_S)
+            # They wait for room: under a closed session a right would be taken in vain. Of one that has just
+            # been taken the exchange is asked, as if we had died.
+            for send in waiting:
+                send.cancel()
+            if waiting:
+                await asyncio.wait(waiting, timeout=CANCEL_S)
         await self.budget.close()
         await self.session.close()
         await self.redis.aclose()

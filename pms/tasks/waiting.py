@@ -44,6 +44,8 @@ class Waiting:
         self._unclaimed: set[str] = set()
         #: still here at the last look, which found nothing: other workers took them
         self._looked_at = NOBODY_KNOWS
+        self._blind = (NOBODY_KNOWS, NOBODY_KNOWS)
+        #: the last time for which nobody had looked: since when, and when somebody did again
 
     def watch(self, url: str, queues: list[str]) -> None:
         """Look now and for ever, and at each message that is taken; call before the worker consumes."""
@@ -75,12 +77,21 @@ class Waiting:
                 for task_id in self._unclaimed:
                     self._lying.pop(task_id, None)
                 self._unclaimed = set(self._lying)
+            if NOBODY_KNOWS < self._looked_at < at - BLIND_S:
+                self._blind = (self._looked_at, at)
             self._looked_at = at
 
     def take(self, task_id: str) -> None:
-        """A message is taken off its queue; a thread will come to it."""
+        """A message is taken off its queue; a thread will come to it.
+
+        Trap: while the process stood still Redis may have answered its BRPOP. Such a message lies in no list
+        when somebody looks again, only in our socket, and is taken just behind that look.
+        """
         with self._lock:
-            at = self._lying.pop(task_id, self._date(self._monotonic()))
+            now = self._monotonic()
+            since, until = self._blind
+            unseen = since if now - until <= BLIND_S else self._date(now)
+            at = self._lying.pop(task_id, unseen)
             self._taken.setdefault(task_id, at)
 
     def end(self, task_id: str) -> None:

@@ -308,7 +308,7 @@ BAD_COMMANDS = [
 
 ANSWERABLE = '{"requestId":"%s","subAccountId":"alice","symbol":"BTCUSDT","side":"BUY",%%s}'
 WHOLE = ANSWERABLE.replace("%%s", '"quantity":"0.01"')
-ALL, RECORD = ("record", "task", "list"), ("record",)
+ALL, RECORD, WITH_ID = ("record", "task", "list"), ("record",), ("record", "task")
 
 
 def spelt(what: str, code: str, field: str, rest: str) -> tuple[str, str, str, str | None, tuple[str, ...]]:
@@ -317,13 +317,13 @@ def spelt(what: str, code: str, field: str, rest: str) -> tuple[str, str, str, s
 
 
 BAD_TEXTS: list[tuple[str, str, str, str | None, tuple[str, ...]]] = [
-    # --- no object: a list has no requestId to answer to, and Celery drops a body that is no JSON ---
-    ("cut in half", '{"requestId":"%s","subAccountId":"al', "BAD_JSON", None, RECORD),
+    # --- no object: a list has no requestId to answer to, a task has its own ---
+    ("cut in half", '{"requestId":"%s","subAccountId":"al', "BAD_JSON", None, WITH_ID),
     ("not an object", '["%s"]', "BAD_JSON", None, RECORD),
     ("a number", "5", "BAD_JSON", None, RECORD),
     ("empty", "", "BAD_JSON", None, RECORD),
-    ("a bare NaN", '{"requestId":"%s","quantity":NaN}', "BAD_JSON", None, RECORD),
-    ("a bare Infinity", '{"requestId":"%s","quantity":Infinity}', "BAD_JSON", None, RECORD),
+    ("a bare NaN", '{"requestId":"%s","quantity":NaN}', "BAD_JSON", None, WITH_ID),
+    ("a bare Infinity", '{"requestId":"%s","quantity":Infinity}', "BAD_JSON", None, WITH_ID),
     (
         "a number of 5,000 digits",
         '{"requestId":"%s","quantity":' + "1" * 5000 + "}",
@@ -337,7 +337,7 @@ BAD_TEXTS: list[tuple[str, str, str, str | None, tuple[str, ...]]] = [
         '{"requestId":"%s","side":' + "[" * 300 + "]" * 300 + "}",
         "BAD_JSON",
         None,
-        ("record", "task"),
+        WITH_ID,
     ),
     # --- the requestId itself: a list item without one becomes an incident, a task takes its own id ---
     ("no requestId", '{"subAccountId":"alice"}', "MISSING_REQUEST_ID", "requestId", RECORD),

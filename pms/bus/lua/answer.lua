@@ -1,6 +1,7 @@
 -- Give a command its result, once, and announce it.
 --
 -- KEYS  1 pms:request:{requestId}  2 pms:result:{requestId}  3 pms:requests:open
+--       4 pms:requests:unfolded
 -- ARGV  1 requestId  2 result (JSON)  3 seconds to keep it  4 seconds to keep the record
 -- Returns 1 if this result was the first, else 0: then the first is announced again.
 local first = redis.call('HSETNX', KEYS[1], 'result', ARGV[2])
@@ -9,4 +10,5 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('SET', KEYS[2], text, 'EX', ARGV[3])
 redis.call('PUBLISH', KEYS[2], text)
 redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
 return first

@@ -9,9 +9,10 @@
 --              | {'unsent', pms:right:{id}, seconds}         no send right given; closes it for ever
 --              | {'unused', pms:right:{id}, seconds, ms}     the right is that of these ms, or lost; closes it
 --         effects: Redis commands as lists; or {'RESULT', requestId, json, seconds}: the answer to a
---         command, written once, announced, and taken off pms:requests:open; or {'UNHALT', key,
---         requestId, standing}: lifts that halt, but not another that was recorded meanwhile; the one
---         that stands, or '', is in its place then
+--         command, written once, announced, and taken off pms:requests:open; or {'SO_FAR', requestId,
+--         json}: what its deadline is to answer, if that comes first; or {'UNHALT', key, requestId,
+--         standing}: lifts that halt, but not another that was recorded meanwhile; the one that stands, or
+--         '', is in its place then
 --
 -- Returns {'ok', 1 written | 2 guard failed, 'else' written, ...} | {'in'} the very same call again
 --       | {'nonce'} | {'run_id'} | {'gap', last}: the caller must step down and recover.
@@ -59,6 +60,12 @@ local function result(request_id, text, seconds)
   redis.call('ZREM', 'pms:requests:open', request_id)
 end
 
+local function so_far(request_id, text)
+  local record = 'pms:request:' .. request_id
+  local known = redis.call('HMGET', record, 'decision', 'result')
+  if known[1] and not known[2] then redis.call('HSET', record, 'answer', text) end
+end
+
 local function unhalt(key, request_id, standing)
   local halt = redis.call('GET', key)
   if not halt then return end
@@ -76,6 +83,8 @@ for _, entry in ipairs(batch) do
   for _, effect in ipairs(good and entry[5] or entry[7]) do
     if effect[1] == 'RESULT' then
       result(effect[2], effect[3], effect[4])
+    elseif effect[1] == 'SO_FAR' then
+      so_far(effect[2], effect[3])
     elseif effect[1] == 'UNHALT' then
       unhalt(effect[2], effect[3], effect[4])
     else

@@ -1,8 +1,10 @@
 -- Give a command its one answer when its deadline is over: what nobody decided is expired, what was
--- admitted and is not yet proven is 'placing'.
+-- admitted and is not yet proven is 'placing', and what PostgreSQL must have is answered once it has it.
 --
 -- KEYS  1 pms:request:{requestId}  2 pms:result:{requestId}  3 pms:requests:open
---       4 pms:epoch                 hash: nonce run_id base known forgot
+--       4 pms:requests:unfolded     zset: requestId by the seq of its decision
+--       5 pms:epoch                 hash: nonce run_id base known forgot
+--       6 pms:journal:applied       string: seq up to which PostgreSQL has the journal
 -- ARGV  1 requestId  2 answer if expired
 --       3 answer if admitted and unproven, or in force by the door alone (pms.halt)
 --       4 seconds to keep the result  5 grace after the deadline, ms
@@ -10,12 +12,9 @@
 --
 -- Returns the answer, or false while it is too early.
 local record = redis.call('HMGET', KEYS[1], 'deadline', 'decision', 'result', 'answer', 'claimed', 'run')
-if not record[1] then
+if not record[1] or record[3] then
   redis.call('ZREM', KEYS[3], ARGV[1])
-  return false
-end
-if record[3] then
-  redis.call('ZREM', KEYS[3], ARGV[1])
+  redis.call('ZREM', KEYS[4], ARGV[1])
   return record[3]
 end
 local clock = redis.call('TIME')
@@ -34,7 +33,7 @@ elseif not record[2] then
   -- the one of before may be repeated: Redis never learns of it.
   local server = redis.call('INFO', 'server')
   local run_id = string.match(server, 'run_id:(%x+)')
-  local epoch = redis.call('HMGET', KEYS[4], 'known', 'forgot')
+  local epoch = redis.call('HMGET', KEYS[5], 'known', 'forgot')
   if record[6] ~= run_id or epoch[1] ~= run_id then return false end
   if epoch[2] == run_id and tonumber(string.match(server, 'uptime_in_seconds:(%d+)')) < tonumber(ARGV[6]) then
     return false
@@ -42,6 +41,11 @@ elseif not record[2] then
   redis.call('HSET', KEYS[1], 'decision', 'expired', 'answer', ARGV[2])
   answer = ARGV[2]
 elseif record[2] ~= 'admitted' then
+  answer = record[4]
+elseif redis.call('ZSCORE', KEYS[4], ARGV[1]) then
+  -- However late: who pays out on it goes by PostgreSQL
+  local seq = tonumber(redis.call('ZSCORE', KEYS[4], ARGV[1]))
+  if seq > tonumber(redis.call('GET', KEYS[6]) or '0') then return false end
   answer = record[4]
 elseif late > tonumber(ARGV[5]) then
   answer = ARGV[3]
@@ -52,4 +56,5 @@ redis.call('HSET', KEYS[1], 'result', answer)
 redis.call('SET', KEYS[2], answer, 'EX', ARGV[4])
 redis.call('PUBLISH', KEYS[2], answer)
 redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
 return answer

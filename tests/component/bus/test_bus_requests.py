@@ -19,6 +19,7 @@ from pms.bus.stale import Stale
 from pms.contract import names
 from pms.contract.journal import Rows
 from pms.domain.posting import Undecided
+from pms.flows.sweep import sweep_requests
 
 TRADE = "pms.trade"
 
@@ -135,7 +136,11 @@ async def test_other_content_or_another_command_is_a_conflict_and_told(
         (60_000, 60_000),
         (99, 5000),
         (60_001, 5000),
-        ("100", 5000),
+        ("100", 100),
+        (" 60000 ", 60_000),
+        (Decimal("500.0"), 500),
+        ("500.5", 5000),
+        (True, 5000),
         (Decimal("1e9"), 5000),
     ],
 )
@@ -197,6 +202,83 @@ async def test_an_admitted_order_is_never_expired_and_is_placing_after_the_grace
     await late(redis, request_id, SETTLE_GRACE_MS + 1)
     answer = json.loads(await requests.settle(request_id) or b"")
     assert (answer["success"], answer["state"], answer["code"]) == (True, "placing", None)
+
+
+async def test_a_deadline_tells_what_is_known_of_several_orders_by_then(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    request_id = str(uuid4())
+    await requests.submit(names.Task.BATCH, {"requestId": request_id}, door="test")
+    await decide(chain, request_id, "admitted", command=names.Task.BATCH, answer='{"details":"all placing"}')
+    known = result(request_id, state="placing", details={"orders": [{"state": "rejected"}]})
+    assert await chain.write(so_far=(known,))
+    await late(redis, request_id, SETTLE_GRACE_MS + 1)
+    assert json.loads(await requests.settle(request_id) or b"")["details"] == known.details
+
+
+async def test_what_is_known_since_changes_no_result_and_makes_no_record(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    answered, gone, undecided = await recorded(requests), str(uuid4()), await recorded(requests)
+    await decide(chain, answered, "admitted", command=names.Task.BATCH, answer="{}")
+    await requests.answer(result(answered, state="done"))
+    assert await chain.write(so_far=tuple(result(each) for each in (answered, gone, undecided)))
+    assert await redis.hget(names.request_key(answered), "answer") == b"{}"
+    assert not await redis.exists(names.request_key(gone))
+    assert await redis.hget(names.request_key(undecided), "answer") is None
+
+
+TRUE = '{"state":"done","details":{"balance":"7"}}'
+OF_POSTGRESQL = ("pms.transfer", "pms.create_account", "pms.resume", "pms.twap", "pms.cancel_algo")
+
+
+@pytest.mark.parametrize("command", OF_POSTGRESQL)
+async def test_what_postgresql_must_have_is_answered_once_it_has_it_however_late(
+    requests: Requests, redis: Redis, chain: Chain, command: str
+) -> None:
+    """PostgreSQL is away for an hour, and the streamer that waited for it is gone."""
+    request_id = await recorded(requests)
+    await decide(chain, request_id, "admitted", command=command, answer=TRUE)
+    await late(redis, request_id, 3_600_000)
+    await redis.set(names.APPLIED, chain.seq - 1)
+    assert await sweep_requests(redis, requests) == 0
+    assert await requests.settle(request_id) is None
+    await redis.set(names.APPLIED, chain.seq)
+    assert await sweep_requests(redis, requests) == 1
+    record = await requests.read(request_id)
+    assert record is not None
+    assert record.result == TRUE.encode()
+    assert not await redis.exists(names.OPEN_REQUESTS, names.UNFOLDED_REQUESTS)
+
+
+async def test_what_postgresql_must_have_is_first_answered_by_who_waited_for_it(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    request_id = await recorded(requests)
+    await decide(chain, request_id, "admitted", command="pms.transfer", answer=TRUE)
+    await late(redis, request_id, SETTLE_GRACE_MS + 1)
+    assert await requests.settle(request_id) is None
+    assert await requests.answer(result(request_id, state="done"))
+    assert not await redis.exists(names.OPEN_REQUESTS, names.UNFOLDED_REQUESTS)
+
+
+async def test_the_many_that_wait_for_postgresql_hide_no_other_from_the_sweep(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    for _ in range(3):
+        await decide(chain, await recorded(requests), "admitted", command="pms.transfer")
+    lost = await recorded(requests)
+    assert await requests.open_since(await redis_ms(redis), limit=1) == [lost]
+
+
+async def test_a_refusal_or_a_halt_waits_for_no_postgresql(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    for command, word in (("pms.transfer", "refused"), (names.Task.HALT, "admitted")):
+        request_id = await recorded(requests)
+        await decide(chain, request_id, word, command=command)
+        await late(redis, request_id, SETTLE_GRACE_MS + 1)
+        assert await requests.settle(request_id) is not None
 
 
 async def test_nothing_expires_while_nobody_knows_what_redis_forgot(

@@ -14,7 +14,7 @@ from lossy import LossySocket
 from redis.asyncio import Redis
 
 from pms.bus.connection import connect
-from pms.bus.requests import Requests
+from pms.bus.requests import Requests, ttl_ms
 from pms.contract import names
 
 Start: TypeAlias = Callable[..., Awaitable[Any]]
@@ -135,6 +135,21 @@ async def test_a_lost_reply_names_the_request_which_again_is_one_order(
     await decide(redis, request_id, {"success": True, "requestId": request_id})
     assert (await again)["answer"]["success"]
     assert await redis.llen("commands") == await redis.zcard(names.OPEN_REQUESTS) == 1
+
+
+@pytest.mark.parametrize(
+    "spelt", [500, "500", " 500 ", "+500", "0500", "5_00", "500.0", 99, "x", "", None, True]
+)
+async def test_a_command_lives_as_long_as_python_lets_it(start: Start, redis: Redis, spelt: object) -> None:
+    client, request_id = await start(), str(uuid4())
+    fields = {"requestId": request_id, **TRADE, "ttlMs": spelt}
+    answer = client.ask("submit", command="pms.trade", fields=fields)
+    await redis.blpop(["commands"], timeout=5)
+    await decide(redis, request_id, {"success": True})
+    await answer
+    record = await Requests(redis, new_id=str).read(request_id)
+    assert record is not None
+    assert record.deadline - record.at == ttl_ms(record.text)
 
 
 async def test_a_number_that_is_none_is_told_before_anything_is_sent(start: Start, redis: Redis) -> None:

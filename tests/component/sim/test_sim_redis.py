@@ -41,7 +41,8 @@ texts = st.sampled_from(('{"a":1}', '{"a":"x/\\"\\u00e9\\n"}'))
 
 
 def _keys_of(request: str) -> list[str]:
-    return [names.request_key(request), names.result_key(request), names.OPEN_REQUESTS]
+    shared = [names.OPEN_REQUESTS, names.UNFOLDED_REQUESTS]
+    return [names.request_key(request), names.result_key(request), *shared]
 
 
 def script(name: str, keys: list[str], *args: Any) -> Step:
@@ -71,7 +72,14 @@ answers = st.builds(lambda r, text: script("answer", _keys_of(r), r, text, SECON
 claims = st.builds(lambda r, n: script("claim", [names.request_key(r)], n), requests, nonces)
 settles = st.builds(
     lambda r, remembered: script(
-        "settle", [*_keys_of(r), names.EPOCH], r, "expired", "placing", SECONDS, 1000, remembered
+        "settle",
+        [*_keys_of(r), names.EPOCH, names.APPLIED],
+        r,
+        "expired",
+        "placing",
+        SECONDS,
+        1000,
+        remembered,
     ),
     requests,
     remembered=st.sampled_from((0, 86_400)),
@@ -105,8 +113,10 @@ def _entry(seq: int, prev: int, guard: Any, *, request: str, order: str, nonce: 
         ["HSET", names.order_key(order), "epoch", nonce, "deadline", str(FAR), "sub", "a", "state", "x"],
         ["HSET", names.request_key(request), "decision", "admitted", "answer", "{}"],
         ["EXPIRE", names.request_key(request), SECONDS],
+        *([["ZADD", names.UNFOLDED_REQUESTS, seq, request]] if request == "r2" else []),
         ["XADD", names.EVENTS_STREAM, "MAXLEN", "~", 100, f"{seq}-0", "e", "é"],
-        ["RESULT", request, '{"done":1}', SECONDS],
+        ["SO_FAR", request, '{"so":"far"}'],
+        *([["RESULT", request, '{"done":1}', SECONDS]] if request == "r1" else []),
     ]
     return [f"{seq}-0", str(prev), f"entry {seq}", guard, effects, f"else {seq}", [["PUBLISH", "c", "x"]]]
 

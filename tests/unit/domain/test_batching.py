@@ -9,7 +9,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.results import Result, read_result
 from pms.domain.booking import Trade, book, confirm, observe, unvoid
 from pms.domain.desk import Desk
-from pms.domain.orders import Order, Refused, Seen, Voided
+from pms.domain.orders import Doubtful, Order, Refused, Seen, Voided
 
 BID = {
     "symbol": "BTCUSDT",
@@ -54,6 +54,30 @@ def test_the_result_is_given_when_the_last_order_is_proven() -> None:
     assert [leg.get("state") for leg in told] == ["active", "rejected", None]
     assert (result.success, result.state, result.command) == (True, "done", "pms.batch")
     assert desk.legs == {}
+
+
+def test_until_then_what_is_known_is_noted_for_the_deadline() -> None:
+    desk = desk_at()
+    orders = [{**BID, "price": price} for price in ("59000", "58999", "58998", "58997")]
+    refused, voided, traded, lost = orders_of(
+        desk, decide(desk, "pms.batch", subAccountId="alice", orders=orders)
+    )
+    first = observe(desk, refused, Refused("-2019"), at=1, code=Code.EXCHANGE_REFUSED)
+    guarded = observe(desk, voided, Voided("deadline"), at=2)
+    second = confirm(desk, voided, at=3)
+    third = observe(desk, traded, Seen(1, "NEW", D(0)), at=4)
+    doubtful = observe(desk, lost, Doubtful(), at=5)
+    so_far = [
+        [leg["state"] for leg in (result.details or {})["orders"]]
+        for posting in (first, guarded, second, third, doubtful)
+        if posting is not None
+        for result in posting.so_far
+    ]
+    assert so_far == [
+        ["rejected", "placing", "placing", "placing"],
+        ["rejected", "void", "placing", "placing"],
+        ["rejected", "void", "active", "placing"],
+    ]
 
 
 def test_a_batch_of_which_nothing_came_has_failed() -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from pms.binance.errors import ExchangeError, Refused, Unknown
+from pms.binance.errors import ExchangeError, NotFound, Refused, Unknown
 from pms.flows.panic import Panic, cancel_everything
 
 GONE = "GONEUSDT"
@@ -79,3 +79,43 @@ async def test_as_long_as_a_list_is_missing_nothing_is_sure() -> None:
 async def test_no_other_refusal_says_as_much() -> None:
     exchange = Exchange(Refused("Invalid API-key, IP, or permissions for action.", code=-2015, http=401))
     assert not (await panicked(exchange))[0]
+
+
+class Triggering(Exchange):
+    """A stop triggers while it is cancelled; openOrders shows its order half a minute later."""
+
+    def __init__(self) -> None:
+        super().__init__(INVALID_SYMBOL)
+        self.stops = ["FOOUSDT"]
+        self.resting: list[str] = []
+
+    async def cancel_all(self, symbol: str) -> None:
+        if symbol in self.resting:
+            self.resting.remove(symbol)
+
+    async def open_algo_orders(self) -> list[Any]:
+        return [SimpleNamespace(symbol=symbol, client_algo_id="web_1") for symbol in self.stops]
+
+    async def cancel_algo_order(self, *, client_algo_id: str) -> None:
+        self.resting, self.stops = self.stops, []
+        raise NotFound("Unknown order sent.", code=-2011)
+
+
+async def test_what_a_stop_left_when_it_triggered_is_cancelled_though_no_list_shows_it() -> None:
+    exchange = Triggering()
+    gone, _ = await panicked(exchange)
+    assert gone
+    assert exchange.resting == []
+
+
+async def test_a_symbol_in_which_a_stop_waits_is_not_taken_for_none() -> None:
+    exchange = Exchange(INVALID_SYMBOL)
+
+    async def stops() -> list[Any]:
+        return [SimpleNamespace(symbol=GONE, client_algo_id="web_1")] if exchange.looks < 3 else []
+
+    async def cancel(*, client_algo_id: str) -> None: ...
+
+    exchange.open_algo_orders, exchange.cancel_algo_order = stops, cancel  # type: ignore[method-assign, attr-defined]
+    assert (await panicked(exchange))[0]
+    assert exchange.looks == 4

@@ -54,6 +54,9 @@ class Undecided:
     async def open_since(self, _: int) -> list[str]:
         return list(self.known)
 
+    async def folded(self) -> list[str]:
+        return []
+
 
 def ran(loop: Loop, work: Coroutine[Any, Any, Any], *, until: float = 60) -> Any:
     return loop.run(work, until=until)

@@ -109,6 +109,27 @@ def test_where_nobody_looked_for_a_while_it_may_be_as_old_as_the_last_look() -> 
     assert world.waiting.waited_ms(world.takes()) == (BLIND_S + 8) * 1000
 
 
+def test_nor_is_the_first_look_after_that_a_witness_of_what_lay_in_our_own_socket() -> None:
+    """Redis had answered a stopped worker's BRPOP: the message was in no list when somebody looked again."""
+    world = started()
+    world.now += 60
+    world.look()
+    world.waiting.take("answered while we stood still")
+    assert world.waiting.waited_ms("answered while we stood still") == 60_000
+    world.passes(BLIND_S + EVERY_S)
+    world.waiting.take("pushed since")
+    assert world.waiting.waited_ms("pushed since") == 0
+
+
+def test_what_a_look_sees_behind_the_first_one_is_as_young_as_it_is() -> None:
+    world = started()
+    world.now += 60
+    world.look()
+    world.push("one")
+    world.passes(1)
+    assert world.waiting.waited_ms(world.takes()) == 0
+
+
 def test_a_look_that_failed_saw_nothing() -> None:
     world = started()
     world.away = True

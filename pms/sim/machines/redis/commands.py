@@ -333,6 +333,12 @@ def _zrem(server: Server, words: list[bytes]) -> int:
     return gone
 
 
+@command("ZSCORE")
+def _zscore(server: Server, words: list[bytes]) -> bytes | None:
+    score = (server.keys.of_kind(words[0], SortedSet) or SortedSet()).get(words[1])
+    return None if score is None else b"%.17g" % score
+
+
 @command("ZCARD")
 def _zcard(server: Server, words: list[bytes]) -> int:
     return len(server.keys.of_kind(words[0], SortedSet) or ())
