@@ -146,15 +146,27 @@ def test_every_correction_says_who_and_why() -> None:
         ({"symbol": "NOPE", "quantity": "1"}, Code.UNKNOWN_SYMBOL),
         ({"amount": "1", "subAccountId": "house"}, Code.HOUSE_ONLY),
         ({"amount": "1", "subAccountId": "nobody"}, Code.UNKNOWN_ACCOUNT),
+        ({"symbol": "BTCUSDT", "quantity": "1", "subAccountId": "insurance"}, Code.HOUSE_ONLY),
     ],
 )
 def test_a_wrong_adjustment_is_refused_and_changes_nothing(fields: dict[str, str], code: Code) -> None:
     desk = desk_at()
+    decide(desk, "pms.transfer", fromAccountId="house", toAccountId="insurance", amount="100")
     before = sums(desk), desk.last_seq
     with pytest.raises(Refusal) as refusal:
         decide(desk, "pms.adjust", **{"subAccountId": "alice", **WHO, **fields})
     assert refusal.value.code is code
     assert (sums(desk), desk.last_seq) == before
+
+
+def test_an_account_below_zero_is_given_less_than_it_owes() -> None:
+    desk = desk_at()
+    desk.accounts["alice"].balance = D("-989")
+    decide(desk, "pms.adjust", subAccountId="alice", amount="500", **WHO)
+    assert desk.accounts["alice"].balance == D("-489")
+    with pytest.raises(Refusal) as refusal:
+        decide(desk, "pms.adjust", subAccountId="alice", amount="-1", **WHO)
+    assert refusal.value.code is Code.BALANCE
 
 
 @pytest.mark.parametrize(
