@@ -178,7 +178,6 @@ def unvoid(desk: Desk, order: Order) -> None:
     """Take back a void or an absence whose guard failed: a send right was given meanwhile."""
     order.retract_proof()
     desk.unconfirmed.discard(order.spec.client_order_id)
-    desk.closed.pop(order.spec.client_order_id, None)
     desk.reserve(order)
 
 

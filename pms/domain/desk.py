@@ -412,6 +412,8 @@ class Desk:
             self.order_leverages.drop(spec)
             self._retire(coid)
         else:
+            # It may have been over by a word or a proof that did not stand.
+            self.closed.pop(coid, None)
             self.live[coid] = self.live_of.setdefault(spec.sub_account_id, {})[coid] = order
             self.reserved[coid] = (spec.side, leaves, notional)
             self._note_reducing(order)
