@@ -262,7 +262,7 @@ class Withdraw(Command):
 class SetLeverage(Command):
     """Change a sub-account's leverage in a symbol, whatever it holds and has resting there.
 
-    It stands until another command, or an order that names one, changes it.
+    It stands until another command, or an order that opens and names one, changes it.
     """
 
     name: ClassVar[str] = "pms.leverage"

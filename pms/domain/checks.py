@@ -151,15 +151,16 @@ def on_the_grid(
 def leverage_of(desk: Desk, asked: Asked, command: Trade, instrument: Instrument, *, opens: bool) -> int:
     """The leverage asked for, else what stands in the symbol, else the usual one.
 
-    What only reduces keeps the position's own where it would say more than the symbol permits: the exchange
-    may lower that at any time, and no stop may wait until somebody has lowered ours.
+    What only reduces keeps the position's own, whatever it says: a browser sends its slider with every order.
+    More may be above what the symbol permits by now, and no close may wait until somebody has lowered it; less
+    would hold back margin that nobody judges.
     """
     standing = desk.standing_leverage(command.sub_account_id, command.symbol)
+    if standing is not None and not opens:
+        return standing
     leverage = command.leverage or standing or _permitted(desk, command, asked.default_leverage)
     most = instrument.max_leverage
     if most is not None and leverage > most:
-        if standing is not None and not opens:
-            return standing
         raise Refusal(
             Code.LEVERAGE_RANGE,
             f"{command.symbol} permits leverage up to {most}",

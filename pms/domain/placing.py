@@ -29,7 +29,7 @@ from pms.domain.decisions import Asked, answer_of, decided, met, order_id_for
 from pms.domain.desk import TAKER_FEE, Desk
 from pms.domain.dust import closable, exempt_by_exchange
 from pms.domain.halts import refuse_halted
-from pms.domain.leverage_brackets import leverage_within
+from pms.domain.leverage_brackets import check_ordered
 from pms.domain.limit_checks import check_leverage, check_limits
 from pms.domain.liquidating import refuse_liquidating
 from pms.domain.orders import Order, OrderSpec
@@ -118,8 +118,8 @@ def judge_trade(
     check_reducing(desk, command, quantity, frozen=account.status != "ACTIVE")
     leverage = leverage_of(desk, asked, command, instrument, opens=stake.opens)
     exempt = exempt_by_exchange(desk, instrument, command, quantity=quantity, price=price)
-    leverage = leverage_within(desk, instrument, stake, leverage=leverage, mid=top.mid)
-    check_leverage(desk, stake, leverage=leverage, held=desk.holds(command.place))
+    check_ordered(desk, instrument, stake, leverage=leverage, mid=top.mid)
+    check_leverage(desk, stake, leverage=leverage)
     check_price(desk, asked, stake, top)
     check_limits(desk, asked, stake, top)
     if not later:
