@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from pms.contract.limits import DEFAULT_GROUP, GROUP_PREFIX
-from pms.contract.money import Number, plain
+from pms.contract.money import Number, Whole, plain
 from pms.contract.names import BOTH, EVERYTHING, Task
 
 Side = Literal["BUY", "SELL"]
@@ -87,6 +87,7 @@ Setting = Annotated[
     Field(min_length=1, max_length=20_000),
     WithJsonSchema({"type": ["number", "string"]}),
 ]
+Leverage = Annotated[int, Whole(1, 150)]
 HaltMode = Literal["HALTED", "REDUCE_ONLY"]
 Why = Annotated[
     str, Field(min_length=1, max_length=200, description="For the journal, and for whoever is refused.")
@@ -103,8 +104,8 @@ class Command(BaseModel):
     name: ClassVar[str] = ""
 
     request_id: UUID = Field(description="Idempotency key, in lower case; a repeat gets the first answer.")
-    ttl_ms: int | None = Field(
-        None, ge=TTL_RANGE_MS[0], le=TTL_RANGE_MS[1], description="Deadline after arrival, in ms; 5000."
+    ttl_ms: Annotated[int, Whole(*TTL_RANGE_MS)] | None = Field(
+        None, description="Deadline after arrival, in ms; 5000."
     )
 
 
@@ -116,7 +117,7 @@ class OrderTerms(BaseModel):
     symbol: Symbol
     side: Annotated[Side, BeforeValidator(read_side)]
     quantity: Number = Field(description="In the base asset.")
-    leverage: int | None = Field(None, ge=1, le=150, description="The sub-account's leverage in this symbol.")
+    leverage: Leverage | None = Field(None, description="The sub-account's leverage in this symbol.")
     type: Annotated[OrderType, BeforeValidator(upper)] = "MARKET"
     price: Number | None = Field(None, description="Mandatory for LIMIT, refused for MARKET.")
     time_in_force: Annotated[TimeInForce | None, BeforeValidator(upper)] = Field(
@@ -269,7 +270,7 @@ class SetLeverage(Command):
 
     sub_account_id: AccountId
     symbol: Symbol
-    leverage: int = Field(ge=1, le=150)
+    leverage: Leverage
     reason: str = Field("", max_length=200)
 
 
@@ -340,7 +341,7 @@ class ImportPosition(Command):
     symbol: Symbol
     quantity: Number
     entry_price: Number
-    leverage: int | None = Field(None, ge=1, le=150)
+    leverage: Leverage | None = None
     reason: str = Field("", max_length=200)
 
 
@@ -401,8 +402,10 @@ class Reassign(Command):
     position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = Field(
         None, description="The sub-account's; mandatory in hedge mode."
     )
-    exchange_order_id: int | None = Field(None, ge=0, description="With tradeId: hand over this trade.")
-    trade_id: int | None = Field(None, ge=0)
+    exchange_order_id: Annotated[int, Whole(0)] | None = Field(
+        None, description="With tradeId: hand over this trade."
+    )
+    trade_id: Annotated[int, Whole(0)] | None = None
     commission: Number | None = Field(None, description="The trade's commission, in USDT; goes with it.")
     actor: Actor
     reason: Reason

@@ -152,8 +152,8 @@ def leverage_of(desk: Desk, asked: Asked, command: Trade, instrument: Instrument
     """The leverage asked for, else what stands in the symbol, else the usual one.
 
     What only reduces keeps the position's own, whatever it says: a browser sends its slider with every order.
-    More may be above what the symbol permits by now, and no close may wait until somebody has lowered it; less
-    would hold back margin that nobody judges.
+    More may be above what the symbol permits by now, and no close may wait until somebody has lowered it;
+    less would hold back margin that nobody judges.
     """
     standing = desk.standing_leverage(command.sub_account_id, command.symbol)
     if standing is not None and not opens:

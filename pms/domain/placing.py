@@ -180,8 +180,8 @@ def register(
 ) -> Order:
     """Reserve an order's margin and take it in; raises Refusal, and then nothing has changed.
 
-    Trap: what only closes needs no margin, whatever it says of itself. Who has none left, or less than the fee,
-    could not leave his position otherwise.
+    Trap: what only closes needs no margin, whatever it says of itself. Who has none left, or less than the
+    fee, could not leave his position otherwise.
 
     `request_id` is that of a command whose result is this one order's.
     """

@@ -55,3 +55,43 @@ def test_the_name_of_an_account_or_a_group_is_all_of_the_text(written: str) -> N
 def test_the_id_of_an_incident_is_all_of_the_text() -> None:
     for written in ("7\n", "\n7", "٧", "", "9" * 19):
         assert refused("pms.acknowledge", incidentId=written, **WHO).field == "incidentId"
+
+
+TRADE = {"subAccountId": "alice", "symbol": "BTCUSDT", "side": "BUY", "quantity": "1"}
+TWAP = {
+    "subAccountId": "alice",
+    "symbol": "BTCUSDT",
+    "side": "BUY",
+    "totalSize": "1",
+    "lots": 2,
+    "duration": 60,
+}
+REASSIGN = {"fromAccountId": "alice", "toAccountId": "house", "symbol": "BTCUSDT", **WHO}
+
+
+@pytest.mark.parametrize(
+    "written", ["1_0", " 1", "1\n", "\u0661", "0x1", "", "1e", "1,5", "NaN", "Infinity", True]
+)
+@pytest.mark.parametrize(
+    ("name", "fields", "field"),
+    [
+        ("pms.trade", TRADE, "quantity"),
+        ("pms.trade", TRADE, "leverage"),
+        ("pms.trade", TRADE, "ttlMs"),
+        ("pms.leverage", {"subAccountId": "alice", "symbol": "BTCUSDT"}, "leverage"),
+        ("pms.reassign", REASSIGN, "tradeId"),
+        ("pms.twap", TWAP, "lots"),
+        ("pms.twap", TWAP, "totalSize"),
+    ],
+)
+def test_a_number_is_what_json_takes_for_one(
+    name: str, fields: dict[str, Any], field: str, written: object
+) -> None:
+    refusal = refused(name, **{**fields, field: written})
+    assert (refusal.code, refusal.field) == (Code.BAD_FIELD, field)
+
+
+@pytest.mark.parametrize("written", ["10", "1e1", "10.0", "+10", 10, 10.0])
+def test_a_number_may_be_written_in_many_ways(written: object) -> None:
+    command = read("pms.twap", **{**TWAP, "totalSize": written})
+    assert getattr(command, "total_size") == 10  # noqa: B009  any command has other fields

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 
 import pytest
 from desk_maker import BTC, D, decide, desk_at, move_price, trade
