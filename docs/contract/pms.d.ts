@@ -1429,4 +1429,5 @@ export type RefusalCode =
   | "NOT_SET"
   | "EVIDENCE"
   | "UNKNOWN_TRADE"
-  | "UNKNOWN_INCIDENT";
+  | "UNKNOWN_INCIDENT"
+  | "INTERNAL_ERROR";

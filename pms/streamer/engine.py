@@ -71,9 +71,10 @@ from pms.domain.orders import (
     Voided,
 )
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
-from pms.domain.recalling import met_again, recalled
+from pms.domain.recalling import met_again, recalled, stands
 from pms.domain.risk_limits import risk_limit
 from pms.streamer.agenda import Agenda
+from pms.streamer.left_out import LeftOut, Spoiled
 from pms.streamer.outbox import Outbox
 from pms.streamer.queues import queue_of
 from pms.streamer.restate import restate
@@ -160,6 +161,9 @@ class Engine:
         self.follow: Callable[[str, Callable[[], None]], bool]
         self.repeat: Callable[[Result], None]
         self.answer: Callable[[Result], None]
+        self.left_out = LeftOut()
+        self.spoiled: Callable[[Exception], None]
+        #: memory is not what the journal says any more: nothing may follow
         self.behind: Callable[[], None]
         #: the exchange knows an order of ours that we do not: catch up with it
         self.reconcile: Callable[[Reconcile], None]
@@ -332,11 +336,33 @@ class Engine:
         )
 
     def decide_local(self, asked: Asked, command: Command) -> Posting:
-        """Decide a claimed command that leaves no trace at the exchange."""
+        """Decide a claimed command that leaves no trace at the exchange; raises Spoiled.
+
+        Trap: nobody expires what is claimed, so one that always meets a fault of ours would be decided for as
+        long as it is remembered. It is refused, for a decision is one entry and this one came to none; but
+        not where something of it stands from before Redis forgot it.
+        """
+        before = self.desk.last_seq
         try:
             return keep(self.desk, asked, command)
         except Refusal as refusal:
             return refuse(self.desk, asked, refusal, echoed=echo(asked.text.encode()))
+        except Exception as error:
+            self.desk.last_seq = before
+            if stands(self.desk, asked, command):
+                self.left_out.requests.add(asked.request_id)
+            else:
+                fault = Refusal(Code.INTERNAL_ERROR, f"a fault of ours, nothing was done: {error!r}")
+                self.outbox.add(refuse(self.desk, asked, fault, echoed=echo(asked.text.encode())))
+            raise self._spoil(f"{asked.command} {asked.request_id}", error) from error
+
+    def _spoil(self, what: str, error: Exception) -> Spoiled:
+        """End this life for a fault in the middle of something; what it had sealed is forgotten with it."""
+        log.error("memory_spoiled", by=what, exc_info=error)
+        self.raise_incident("task_failed", "critical", f"{what}: {error!r}; the streamer begins anew")
+        spoiled = Spoiled(f"{what}: {error!r}")
+        self.spoiled(spoiled)
+        return spoiled
 
     def _decided(self, posting: Posting, *, held: bool) -> None:
         self.outbox.add(ending.settle(self.desk, posting.entry, held=held))
