@@ -74,7 +74,7 @@ from pms.domain.posting import Posting, Undecided, Unsent, Unused
 from pms.domain.recalling import met_again, recalled, stands
 from pms.domain.risk_limits import risk_limit
 from pms.streamer.agenda import Agenda
-from pms.streamer.left_out import LeftOut, Spoiled
+from pms.streamer.left_out import LEFT_OUT, LeftOut, Spoiled, TradeKey, subject_of
 from pms.streamer.outbox import Outbox
 from pms.streamer.queues import queue_of
 from pms.streamer.restate import restate
@@ -521,12 +521,15 @@ class Engine:
         self.observe(order, seen, at=update.trade_time)
 
     def book(self, trade: Trade, *, seen: Seen | None = None) -> bool:
-        """Book a trade unless it is known; returns whether it was new."""
-        posting = book(self.desk, trade, fact=seen)
+        """Book a trade unless it is known; returns whether it was new. Raises Spoiled."""
+        key = trade.symbol, trade.exchange_order_id, trade.trade_id
+        posting = None if self.leaves_out(key) else self._booked(trade, key, seen)
         order = self.order_of(trade.symbol, trade.exchange_order_id, trade.client_order_id)
         if posting is not None:
             # Its rows may want others cancelled, which no longer fit into the position.
             self.outbox.add(posting, lambda held: self.unwanted(posting, held=held))
+            if self.desk.incidents.get(LEFT_OUT, subject_of(key)):
+                self.settle_incident(LEFT_OUT, subject_of(key), "it is booked")
             if order is not None:
                 self.found(order)
                 self.moved(order)
@@ -537,6 +540,28 @@ class Engine:
         elif order is not None and order.momentary and not order.state.terminal:
             self.agenda.put(order.spec.client_order_id, in_s=SILENCE_S)
         return posting is not None
+
+    def _booked(self, trade: Trade, key: TradeKey, seen: Seen | None) -> Posting | None:
+        """Book a trade, or end this life.
+
+        Trap: its key is known before all of it is moved. Were this life to go on behind a fault, the trade
+        would be taken for booked, and the proven cursor moved past what no journal has.
+        """
+        before = self.desk.last_seq
+        try:
+            return book(self.desk, trade, fact=seen)
+        except Exception as error:
+            self.left_out.trades.add(key)
+            self.desk.last_seq = before
+            raise self._spoil(f"trade {subject_of(key)}", error) from error
+
+    def leaves_out(self, key: TradeKey) -> bool:
+        """Whether a trade is one that cannot be booked; an operator is told, for the books lack it."""
+        if key not in self.left_out.trades or key in self.desk.trades:
+            return False
+        detail = f"trade {subject_of(key)} cannot be booked for a fault of ours: the books lack it"
+        self.raise_incident(LEFT_OUT, "critical", detail, subject=subject_of(key))
+        return True
 
     def account_update(self, update: AccountUpdate) -> None:
         """Take an ACCOUNT_UPDATE: what the wallets and the net positions are now.

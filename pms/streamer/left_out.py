@@ -8,6 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+TradeKey = tuple[str, int, int]
+"""Symbol, the exchange's id of the order, and the trade's."""
+
+
+LEFT_OUT = "trade_left_out"
+"""The incident that tells of one."""
+
+
+def subject_of(trade: TradeKey) -> str:
+    """How a trade is named to an operator."""
+    return ":".join(map(str, trade))
+
 
 class Spoiled(Exception):
     """Memory is no more what the journal says: this life is over, and the next one reads the truth."""
@@ -17,5 +29,6 @@ class Spoiled(Exception):
 class LeftOut:
     """By what they are known; one life of the process is the price of each."""
 
+    trades: set[TradeKey] = field(default_factory=set)
     requests: set[str] = field(default_factory=set)
     #: commands of which something stands, so that nobody may refuse them

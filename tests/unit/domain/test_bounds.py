@@ -132,6 +132,7 @@ BOUNDS = {
     "Agenda._running": "at_once",
     "Agenda._again": "at_once",
     "LeftOut.requests": "lives of this process",
+    "LeftOut.trades": "lives of this process",
     "LocalCommands._undecided": "commands on their way to a decision",
     "Outbox._waiting": "an outage of Redis: admission is closed meanwhile, only fills come",
     "RiskViews._left": ACCOUNTS,

@@ -419,3 +419,29 @@ def test_a_large_quantity_of_what_is_listed_no_more_is_moved_in_whole_pieces() -
     fields = {"fromAccountId": "alice", "toAccountId": HOUSE, "symbol": "BTCUSDT"}
     decide(desk, "pms.reassign", **fields, quantity="30", **WHO)
     assert desk.position("alice", "BTCUSDT").quantity == 70
+
+
+@pytest.mark.parametrize("price", ["0", "0.9", "1000000.1", "3000000000", "999999999999999"])
+def test_an_import_at_a_price_that_none_can_have_moves_nothing(price: str) -> None:
+    desk = desk_at()
+    with pytest.raises(Refusal) as refusal:
+        decide(
+            desk, "pms.import_position", subAccountId="bob", symbol="BTCUSDT", quantity="1", entryPrice=price
+        )
+    assert (refusal.value.code, refusal.value.field) == (Code.PRICE_RANGE, "entryPrice")
+    assert not desk.held
+    desk.snapshot("bob")
+
+
+def test_an_import_at_an_average_between_two_ticks_is_told_as_it_is() -> None:
+    desk = desk_at()
+    decide(
+        desk,
+        "pms.import_position",
+        subAccountId="bob",
+        symbol="BTCUSDT",
+        quantity="0.003",
+        entryPrice="59999.123456789",
+    )
+    (view,) = desk.snapshot("bob").positions
+    assert view.entry_price == D("59999.12345667")
