@@ -212,14 +212,11 @@ def check_reducing(
 def closing(desk: Desk, place: Place, side: str) -> Decimal:
     """What may still trade of a position on a side: live orders, and those whose end may yet prove wrong."""
     account, symbol, position_side = place
-    doubtful = (desk.orders.get(coid) for coid in desk.unconfirmed)
     perhaps = sum(
         (
             order.total - order.filled_qty
-            for order in doubtful
-            if order is not None
-            and order.state.terminal
-            and (order.spec.place, order.spec.side) == (place, side)
+            for order in desk.doubtful(account, symbol)
+            if (order.spec.place, order.spec.side) == (place, side)
         ),
         ZERO,
     )

@@ -612,6 +612,17 @@ class Desk:
             self.remember_request(command.request_id, command.text, answer)
         self.treasury.load(rows)
 
+    def doubtful(self, account: str, symbol: str) -> list[Order]:
+        """An account's orders in a symbol that are over by a proof whose guard may yet fail."""
+        found = (self.orders.get(coid) for coid in sorted(self.unconfirmed))
+        return [
+            order
+            for order in found
+            if order is not None
+            and order.state.terminal
+            and (order.spec.sub_account_id, order.spec.symbol) == (account, symbol)
+        ]
+
     def orders_of(self, account: str | None, symbol: str | None) -> list[Order]:
         """The live orders of an account, or of all; in a symbol, or in all."""
         live = self.live if account is None else self.live_of.get(account, {})

@@ -45,6 +45,7 @@ from pms.domain.algos.starting import symbols_of as algo_symbols
 from pms.domain.amending import withdraw_amend
 from pms.domain.booking import (
     Trade,
+    alive_again,
     book,
     confirm,
     foreign_kind,
@@ -663,9 +664,10 @@ class Engine:
                 order = self.desk.orders.get(client_order_id)
                 if order is not None:
                     unvoid(self.desk, order)
-                    if self.desk.last_seq != posting.entry.seq:
-                        # A row behind it may already say why the order ended.
-                        self.outbox.add(note(self.desk, order, at=self.now()))
+                    told = self.desk.last_seq != posting.entry.seq
+                    alive = alive_again(self.desk, order, at=self.now(), told=told)
+                    if alive is not None:
+                        self.outbox.add(alive, lambda held: self.unwanted(alive, held=held))
 
     def _withdraw(self, posting: Posting) -> None:
         """Take back the orders and the amendment of a decision that came too late."""

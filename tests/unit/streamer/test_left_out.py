@@ -1,4 +1,4 @@
-"""A fault of ours in the middle of a booking ends that life: no trade is lost, and no later life ends for it."""
+"""A fault of ours in the middle of a booking ends that life: no trade is lost, and no later life ends."""
 
 from __future__ import annotations
 
