@@ -1029,7 +1029,7 @@ export interface ScopeRisk {
 /**
  * Change a sub-account's leverage in a symbol, whatever it holds and has resting there.
  *
- * It stands until another command, or an order that names one, changes it.
+ * It stands until another command, or an order that opens and names one, changes it.
  */
 export interface SetLeverage {
   /** Idempotency key, in lower case; a repeat gets the first answer. */
@@ -1430,4 +1430,5 @@ export type RefusalCode =
   | "NOT_SET"
   | "EVIDENCE"
   | "UNKNOWN_TRADE"
-  | "UNKNOWN_INCIDENT";
+  | "UNKNOWN_INCIDENT"
+  | "INTERNAL_ERROR";

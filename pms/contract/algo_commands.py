@@ -11,8 +11,17 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from pms.contract.commands import AccountId, Command, PositionSide, Side, Symbol, read_side, upper
-from pms.contract.money import Number
+from pms.contract.commands import (
+    AccountId,
+    Command,
+    Leverage,
+    PositionSide,
+    Side,
+    Symbol,
+    read_side,
+    upper,
+)
+from pms.contract.money import Number, Whole
 from pms.contract.names import BOTH, Task
 
 MOST_LOTS = 500
@@ -52,7 +61,7 @@ class ChaseTerms(BaseModel):
     symbol: Symbol
     side: Annotated[Side, BeforeValidator(read_side)]
     quantity: Number = Field(description="In the base asset.")
-    leverage: int | None = Field(None, ge=1, le=150)
+    leverage: Leverage | None = None
     stalk_offset: Percent = Field(Decimal(0), description="How far behind the touch, in percent of mid.")
     stalk_mode: StalkMode = Field(
         "touch",
@@ -68,8 +77,10 @@ class ChaseTerms(BaseModel):
     post_only: bool = Field(False, description="Never take: an order that would is refused and tried again.")
     reduce_only: bool = False
     position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = None
-    reprice_ticks: int = Field(1, ge=1, le=10_000, description="A smaller move is not followed.")
-    reprice_ms: int = Field(500, ge=100, le=60_000, description="Least time between two reprices.")
+    reprice_ticks: Annotated[int, Whole(1, 10_000)] = Field(1, description="A smaller move is not followed.")
+    reprice_ms: Annotated[int, Whole(100, 60_000)] = Field(
+        500, description="Least time between two reprices."
+    )
 
 
 class Chase(ChaseTerms, AlgoStart):
@@ -143,7 +154,7 @@ class Bracket(AlgoStart):
     quantity: Number | None = Field(
         None, description="In the base asset; with `positionId`, all of the position where it is absent."
     )
-    leverage: int | None = Field(None, ge=1, le=150)
+    leverage: Leverage | None = None
     price: Number | None = Field(None, description="Of the entry; absent: at market.")
     time_in_force: Annotated[Literal["GTC", "IOC", "FOK"] | None, BeforeValidator(upper)] = Field(
         None, description="Of an entry with a price; GTC."
@@ -187,7 +198,7 @@ class Scalper(AlgoStart):
 
     symbol: Symbol
     quantity: Number = Field(description="Of the first layer of each leg, in the base asset.")
-    layers: int = Field(ge=1, le=MOST_LAYERS, description="Of each leg.")
+    layers: Annotated[int, Whole(1, MOST_LAYERS)] = Field(description="Of each leg.")
     base_offset_pct: Distance = Field(description="The first layer's distance from the anchor.")
     spacing_pct: Distance | None = Field(
         None, description="From each layer to the next; null: as baseOffsetPct."
@@ -201,8 +212,8 @@ class Scalper(AlgoStart):
     stop_loss_pct: Distance | None = Field(
         None, description="So far behind its average price a layer is closed at market; null: never."
     )
-    cool_down: int = Field(
-        60, ge=0, le=86_400, description="Seconds without entries of a leg after a loss of one of its layers."
+    cool_down: Annotated[int, Whole(0, 86_400)] = Field(
+        60, description="Seconds without entries of a leg after a loss of one of its layers."
     )
     max_exposure: Number | None = Field(
         None, description="In the base asset: what all layers hold and what their entries may still add."
@@ -218,16 +229,18 @@ class Scalper(AlgoStart):
         None, description="A smaller move of mid does not move the anchor; null: as baseOffsetPct."
     )
     legs: Legs = Field("both", description="Which may enter; the other only closes what it holds.")
-    duration: int | None = Field(
-        None, ge=1, le=MOST_LIFE_S, description="Seconds until it ends; null: when it is cancelled."
+    duration: Annotated[int, Whole(1, MOST_LIFE_S)] | None = Field(
+        None, description="Seconds until it ends; null: when it is cancelled."
     )
     on_end: OnEnd = Field(
         "flatten",
         description="When its time is over, or it is cancelled: close at market what its layers hold, or"
         " keep it. Cancelled twice, it keeps.",
     )
-    leverage: int | None = Field(None, ge=1, le=150)
-    reprice_ms: int = Field(500, ge=100, le=60_000, description="Least time between two moves of an order.")
+    leverage: Leverage | None = None
+    reprice_ms: Annotated[int, Whole(100, 60_000)] = Field(
+        500, description="Least time between two moves of an order."
+    )
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -247,7 +260,7 @@ class AmendScalper(Command):
     spacing_pct: Distance | None = None
     take_profit_pct: Distance | None = None
     stop_loss_pct: Distance | None = None
-    cool_down: int | None = Field(None, ge=0, le=86_400)
+    cool_down: Annotated[int, Whole(0, 86_400)] | None = None
     max_exposure: Number | None = None
     low_price: Number | None = None
     high_price: Number | None = None
@@ -264,8 +277,10 @@ class TwapTerms(BaseModel):
     symbol: Symbol
     side: Annotated[Side, BeforeValidator(read_side)]
     total_size: Number = Field(description="In the base asset.")
-    lots: int = Field(ge=1, le=MOST_LOTS, description="Slices; fewer where each would be below the least.")
-    duration: int = Field(ge=1, le=MOST_SECONDS, description="Seconds.")
+    lots: Annotated[int, Whole(1, MOST_LOTS)] = Field(
+        description="Slices; fewer where each would be below the least."
+    )
+    duration: Annotated[int, Whole(1, MOST_SECONDS)] = Field(description="Seconds.")
     jitter: Percent = Field(
         Decimal(0), description="How much later than its turn a slice may come, in percent of the interval."
     )
@@ -293,8 +308,10 @@ class TwapTerms(BaseModel):
         Decimal(100),
         description="catch_up: how long it may go on behind its end, in percent of the duration.",
     )
-    reprice_ms: int = Field(500, ge=100, le=60_000, description="Passive: least time between two reprices.")
-    leverage: int | None = Field(None, ge=1, le=150)
+    reprice_ms: Annotated[int, Whole(100, 60_000)] = Field(
+        500, description="Passive: least time between two reprices."
+    )
+    leverage: Leverage | None = None
     reduce_only: bool = False
     position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = None
 
@@ -314,7 +331,7 @@ class Twap(TwapTerms, AlgoStart):
         description="participation: the most that it is of what traded since its start, in percent, itself"
         " included.",
     )
-    profile_days: int = Field(3, ge=1, le=7, description="volume: the mean of so many days, UTC.")
+    profile_days: Annotated[int, Whole(1, 7)] = Field(3, description="volume: the mean of so many days, UTC.")
 
     @property
     def place(self) -> tuple[str, str, str]:

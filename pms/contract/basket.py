@@ -11,8 +11,8 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, BeforeValidator, Field
 
 from pms.contract.algo_commands import MOST_SECONDS, AlgoStart, Chase, ChaseTerms, Twap, TwapTerms
-from pms.contract.commands import Command, PositionSide, Side, Symbol, read_side, upper
-from pms.contract.money import Number
+from pms.contract.commands import Command, Leverage, PositionSide, Side, Symbol, read_side, upper
+from pms.contract.money import Number, Whole
 from pms.contract.names import BOTH, Task
 
 MOST_LEGS = 20
@@ -28,7 +28,7 @@ class LegTerms(BaseModel):
     symbol: Symbol
     side: Annotated[Side, BeforeValidator(read_side)]
     quantity: Number = Field(description="In the base asset.")
-    leverage: int | None = Field(None, ge=1, le=150)
+    leverage: Leverage | None = None
     reduce_only: bool = False
     position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = None
 
@@ -96,8 +96,8 @@ class Basket(AlgoStart):
         description="finish: the others go on; unwind: all stop, and what was filled is closed again by"
         " reduce-only market orders; hold: all stop, and what is filled is kept.",
     )
-    duration: int | None = Field(
-        None, ge=1, le=MOST_SECONDS, description="Seconds; a leg that is not filled by then has failed."
+    duration: Annotated[int, Whole(1, MOST_SECONDS)] | None = Field(
+        None, description="Seconds; a leg that is not filled by then has failed."
     )
 
     @property
@@ -130,4 +130,6 @@ class AmendBasket(Command):
     action: Literal["amend"]
     algo_id: UUID
     on_leg_failure: OnLegFailure | None = None
-    duration: int | None = Field(None, ge=1, le=MOST_SECONDS, description="Seconds from its start.")
+    duration: Annotated[int, Whole(1, MOST_SECONDS)] | None = Field(
+        None, description="Seconds from its start."
+    )

@@ -187,6 +187,8 @@ class Code(StrEnum):
     #: No trade with these ids is booked.
     UNKNOWN_INCIDENT = "UNKNOWN_INCIDENT"
     #: No unresolved incident has this id.
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+    #: A fault of ours: nothing was done, and an operator is told.
 
 
 class Refusal(Exception):

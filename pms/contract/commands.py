@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from pms.contract.limits import DEFAULT_GROUP, GROUP_PREFIX
-from pms.contract.money import Number, plain
+from pms.contract.money import Number, Whole, plain
 from pms.contract.names import BOTH, EVERYTHING, Task
 
 Side = Literal["BUY", "SELL"]
@@ -87,6 +87,7 @@ Setting = Annotated[
     Field(min_length=1, max_length=20_000),
     WithJsonSchema({"type": ["number", "string"]}),
 ]
+Leverage = Annotated[int, Whole(1, 150)]
 HaltMode = Literal["HALTED", "REDUCE_ONLY"]
 Why = Annotated[
     str, Field(min_length=1, max_length=200, description="For the journal, and for whoever is refused.")
@@ -94,7 +95,7 @@ Why = Annotated[
 Who = Annotated[str, Field(min_length=1, max_length=80, description="The person who wants it.")]
 
 
-TtlMs = Annotated[int, Field(ge=TTL_RANGE_MS[0], le=TTL_RANGE_MS[1])]
+TtlMs = Annotated[int, Whole(*TTL_RANGE_MS)]
 
 
 class Command(BaseModel):
@@ -117,7 +118,7 @@ class OrderTerms(BaseModel):
     symbol: Symbol
     side: Annotated[Side, BeforeValidator(read_side)]
     quantity: Number = Field(description="In the base asset.")
-    leverage: int | None = Field(None, ge=1, le=150, description="The sub-account's leverage in this symbol.")
+    leverage: Leverage | None = Field(None, description="The sub-account's leverage in this symbol.")
     type: Annotated[OrderType, BeforeValidator(upper)] = "MARKET"
     price: Number | None = Field(None, description="Mandatory for LIMIT, refused for MARKET.")
     time_in_force: Annotated[TimeInForce | None, BeforeValidator(upper)] = Field(
@@ -263,14 +264,14 @@ class Withdraw(Command):
 class SetLeverage(Command):
     """Change a sub-account's leverage in a symbol, whatever it holds and has resting there.
 
-    It stands until another command, or an order that names one, changes it.
+    It stands until another command, or an order that opens and names one, changes it.
     """
 
     name: ClassVar[str] = "pms.leverage"
 
     sub_account_id: AccountId
     symbol: Symbol
-    leverage: int = Field(ge=1, le=150)
+    leverage: Leverage
     reason: str = Field("", max_length=200)
 
 
@@ -341,7 +342,7 @@ class ImportPosition(Command):
     symbol: Symbol
     quantity: Number
     entry_price: Number
-    leverage: int | None = Field(None, ge=1, le=150)
+    leverage: Leverage | None = None
     reason: str = Field("", max_length=200)
 
 
@@ -402,8 +403,10 @@ class Reassign(Command):
     position_side: Annotated[PositionSide | None, BeforeValidator(upper)] = Field(
         None, description="The sub-account's; mandatory in hedge mode."
     )
-    exchange_order_id: int | None = Field(None, ge=0, description="With tradeId: hand over this trade.")
-    trade_id: int | None = Field(None, ge=0)
+    exchange_order_id: Annotated[int, Whole(0)] | None = Field(
+        None, description="With tradeId: hand over this trade."
+    )
+    trade_id: Annotated[int, Whole(0)] | None = None
     commission: Number | None = Field(None, description="The trade's commission, in USDT; goes with it.")
     actor: Actor
     reason: Reason

@@ -6,11 +6,14 @@ scripts carry these texts as opaque strings.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 _WIDE = Context(prec=60)
 _ONE, _TEN = Decimal(1), Decimal(10)
@@ -23,6 +26,10 @@ MOST_LEVELS = 8
 
 _MOST_DIGITS = 60
 _SENSIBLE = Context(prec=34)
+
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+"""What a text must be that stands for a number. Python reads more than that: to it `1_5` is fifteen."""
 
 
 class BadJson(ValueError):
@@ -60,6 +67,8 @@ def _finite(value: object) -> Decimal:
 def _read(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError("must be a number")  # noqa: TRY004  pydantic wants ValueError
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise ValueError("must be a number")
     try:
         return Decimal(repr(value) if isinstance(value, float) else value)
     except ArithmeticError:
@@ -73,6 +82,27 @@ Number = Annotated[
     WithJsonSchema({"type": "number"}),
 ]
 """A Decimal that reads numbers and numeric strings and writes an exact JSON number literal."""
+
+
+def _whole(value: object) -> object:
+    """Leave it to pydantic, but for what Python alone takes for a number: a truth, and `1_5`."""
+    if isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value)):
+        raise ValueError("must be a whole number")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """`Annotated[int, Whole(1, 150)]`: a whole number that reads numbers and numeric strings, in a range."""
+
+    least: int
+    most: int | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The range inside the reader, so that the schema tells it."""
+        number = core_schema.int_schema(ge=self.least, le=self.most)
+        return core_schema.no_info_before_validator_function(_whole, number)
+
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")

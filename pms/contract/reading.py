@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 
 from pms.contract.algo_commands import AlgoControl, CancelAlgo
 from pms.contract.algo_kinds import ALGO_AMENDS, ALGO_STARTS
@@ -37,7 +39,7 @@ from pms.contract.commands import (
     Transfer,
     Withdraw,
 )
-from pms.contract.money import BadJson, decode_object
+from pms.contract.money import BadJson, decode_object, plain
 
 _MODELS: tuple[type[Command], ...] = (
     Trade,
@@ -83,13 +85,43 @@ ACTIONS: dict[str, type[Command]] = {
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
+MOST = Decimal(10) ** 15
+LEAST = 1 / MOST
+"""What a command's number may be: with steps and prices no arithmetic on it leaves 28 digits."""
+
+
 def read_command(name: str, text: bytes | str) -> Command:
-    """Read a command's JSON text; raises Refusal with the first fault, its field and its limit."""
+    """Read a command's JSON text; raises Refusal with the first fault, its field and its limit.
+
+    Trap: numbers are bounded here and not by their shape. What was accepted before is read from the journal
+    by the same shapes, and no start may fail for it.
+    """
     try:
         fields = decode_object(text)
     except BadJson as error:
         raise Refusal(Code.BAD_JSON, f"the command is not a JSON object: {error}") from None
-    return command_from(name, fields)
+    command = command_from(name, fields)
+    _check_sizes(command)
+    return command
+
+
+def _check_sizes(value: object, field: str = "") -> None:
+    """Refuse numbers that nobody means, before anybody reckons with them; raises Refusal with the first."""
+    match value:
+        case BaseModel():
+            for name, part in value:
+                _check_sizes(part, f"{field}.{to_camel(name)}" if field else to_camel(name))
+        case tuple():
+            for place, part in enumerate(value):
+                _check_sizes(part, f"{field}[{place}]")
+        case Decimal() if value and not LEAST <= abs(value) < MOST:
+            large = abs(value) >= MOST
+            limit, words = (plain(MOST), "below") if large else (plain(LEAST), "zero, or at least")
+            raise Refusal(
+                Code.BAD_FIELD, f"{field}: must be {words} {limit}", field=field, limit=limit, actual=value
+            )
+        case _:
+            pass
 
 
 def command_from(name: str, fields: dict[str, Any]) -> Command:

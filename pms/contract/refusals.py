@@ -139,6 +139,7 @@ REFUSALS: Final[dict[Code, Named]] = {
     Code.EVIDENCE: Named(When.KEEPING, ("outcome",), "what is proven"),
     Code.UNKNOWN_TRADE: Named(When.KEEPING, ("tradeId",)),
     Code.UNKNOWN_INCIDENT: Named(When.KEEPING, ("incidentId",)),
+    Code.INTERNAL_ERROR: Named(When.KEEPING),
 }
 
 

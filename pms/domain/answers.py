@@ -37,7 +37,7 @@ def answer(
         return
     if confirmed:
         answer_leg(desk, draft, order, code=code)
-    if spec.request_id is None:
+    if spec.request_id is None or _answered(order, before):
         return
     held = desk.holds(spec.place)
     view = position_view(held) if held else None
@@ -108,6 +108,14 @@ def _why(order: Order, code: Code | None) -> Code | None:
     if not order.failed:
         return None
     return code or (Code.NOT_SENT if order.state is State.VOID else Code.EXCHANGE_REFUSED)
+
+
+def _answered(order: Order, before: State) -> bool:
+    """Whether its command had its result before: what rests is answered once it is known to.
+
+    Trap: behind a day the record is gone, and a second result would answer whoever uses the requestId anew.
+    """
+    return not order.momentary and before not in {State.PLACING, State.UNKNOWN}
 
 
 def _proven(order: Order, before: State) -> bool:

@@ -180,8 +180,20 @@ def unvoid(desk: Desk, order: Order) -> None:
     """Take back a void or an absence whose guard failed: a send right was given meanwhile."""
     order.retract_proof()
     desk.unconfirmed.discard(order.spec.client_order_id)
-    desk.closed.pop(order.spec.client_order_id, None)
     desk.reserve(order)
+
+
+def alive_again(desk: Desk, order: Order, *, at: int, told: bool) -> Posting | None:
+    """Journal what follows from a proof that was taken back; None where nothing does.
+
+    `told`: a row behind it may already say why the order ended. What it was to reduce may be less by now.
+    """
+    draft = desk.draft("order", at=at)
+    if told:
+        _note_order(desk, draft, order, at=at)
+    if order.spec.reduce_only:
+        fit_to(desk, draft, desk.position(*order.spec.place))
+    return Posting(entry=desk.sealed(draft).entry()) if draft.orders else None
 
 
 def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | None:

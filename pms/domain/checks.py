@@ -153,16 +153,17 @@ def leverage_of(
 ) -> int:
     """The leverage that was named, else what stands in the symbol, else the usual one.
 
-    What only reduces keeps the position's own where it would say more than the symbol permits: the exchange
-    may lower that at any time, and no stop may wait until somebody has lowered ours.
+    What only reduces keeps the position's own, whatever it says: a browser sends its slider with every order.
+    More may be above what the symbol permits by now, and no close may wait until somebody has lowered it;
+    less would hold back margin that nobody judges.
     """
     symbol = instrument.symbol
     standing = desk.standing_leverage(account, symbol)
+    if standing is not None and not opens:
+        return standing
     leverage = named or standing or _permitted(desk, account, symbol, asked.default_leverage)
     most = instrument.max_leverage
     if most is not None and leverage > most:
-        if standing is not None and not opens:
-            return standing
         raise Refusal(
             Code.LEVERAGE_RANGE,
             f"{symbol} permits leverage up to {most}",
@@ -214,14 +215,11 @@ def check_reducing(
 def closing(desk: Desk, place: Place, side: str) -> Decimal:
     """What may still trade of a position on a side: live orders, and those whose end may yet prove wrong."""
     account, symbol, position_side = place
-    doubtful = (desk.orders.get(coid) for coid in desk.unconfirmed)
     perhaps = sum(
         (
             order.total - order.filled_qty
-            for order in doubtful
-            if order is not None
-            and order.state.terminal
-            and (order.spec.place, order.spec.side) == (place, side)
+            for order in desk.doubtful(account, symbol)
+            if (order.spec.place, order.spec.side) == (place, side)
         ),
         ZERO,
     )

@@ -136,7 +136,7 @@ def adjust(desk: Desk, asked: Asked, command: Adjust) -> Posting:
                 limit="0.00000001",
                 actual=plain(amount),
             )
-        if account.balance + amount < 0:
+        if amount < 0 and account.balance + amount < 0:
             raise Refusal(
                 Code.BALANCE,
                 f"{account.id} has {plain(account.balance)}",
@@ -147,6 +147,8 @@ def adjust(desk: Desk, asked: Asked, command: Adjust) -> Posting:
         for holder, part in ((account.id, amount), (HOUSE, -amount)):
             desk.post(draft, account=holder, amount=part, reason="ADJUSTMENT", reference=asked.request_id)
         return _done(desk, draft, asked, account=account.id, details={"amount": plain(amount)})
+    if account.id == INSURANCE:
+        raise Refusal(Code.HOUSE_ONLY, "the insurance holds money only", field="subAccountId")
     symbol, quantity = command.symbol or "", command.quantity or ZERO
     side = side_for(account, command.position_side)
     instrument = _instrument(desk, symbol)

@@ -43,6 +43,7 @@ from pms.domain.funds import deposit, transfer, withdraw
 from pms.domain.halting import halt, resume
 from pms.domain.incidents import acknowledge
 from pms.domain.income import Income
+from pms.domain.instrument import InstrumentError
 from pms.domain.leverage import set_leverage
 from pms.domain.leverage_brackets import check_received
 from pms.domain.limiting import change_limits, join_group
@@ -212,14 +213,12 @@ def _import(desk: Desk, asked: Asked, command: ImportPosition) -> Posting:
             limit=plain(instrument.step),
             actual=plain(command.quantity),
         )
-    if command.entry_price <= 0:
+    try:
+        instrument.check_range(command.entry_price, field="entryPrice")
+    except InstrumentError as error:
         raise Refusal(
-            Code.PRICE_RANGE,
-            "entryPrice must be above zero",
-            field="entryPrice",
-            limit=0,
-            actual=plain(command.entry_price),
-        )
+            Code(error.code), str(error), field=error.field, limit=error.limit, actual=error.actual
+        ) from None
     side = (LONG if command.quantity > 0 else SHORT) if account.hedge else BOTH
     position = desk.position(account.id, command.symbol, side)
     if position.quantity:

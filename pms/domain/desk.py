@@ -412,6 +412,8 @@ class Desk:
             self.order_leverages.drop(spec)
             self._retire(coid)
         else:
+            # It may have been over by a word or a proof that did not stand.
+            self.closed.pop(coid, None)
             self.live[coid] = self.live_of.setdefault(spec.sub_account_id, {})[coid] = order
             self.reserved[coid] = (spec.side, leaves, notional)
             self._note_reducing(order)
@@ -617,6 +619,17 @@ class Desk:
             answer = read_result(command.answer)
             self.remember_request(command.request_id, command.text, answer)
         self.treasury.load(rows)
+
+    def doubtful(self, account: str, symbol: str) -> list[Order]:
+        """An account's orders in a symbol that are over by a proof whose guard may yet fail."""
+        found = (self.orders.get(coid) for coid in sorted(self.unconfirmed))
+        return [
+            order
+            for order in found
+            if order is not None
+            and order.state.terminal
+            and (order.spec.sub_account_id, order.spec.symbol) == (account, symbol)
+        ]
 
     def orders_of(self, account: str | None, symbol: str | None) -> list[Order]:
         """The live orders of an account, or of all; in a symbol, or in all."""

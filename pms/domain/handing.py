@@ -70,10 +70,11 @@ def tell_handed(desk: Desk, draft: Draft, handed: Handed, *, account: Account) -
 def hand_orders(desk: Desk, draft: Draft, account: str, symbol: str) -> list[Order]:
     """Give an account's live and unknown orders in a symbol to the house, unwanted from here on.
 
-    What they still trade is the house's. The account is told that they are gone, for to it they are, and so
-    is every command that still waited for one of them (`handed_answers`).
+    Those too that are taken for never sent and not proven so yet: one of them may be alive. What they still
+    trade is the house's. The account is told that they are gone, for to it they are, and so is every command
+    that still waited for one of them (`handed_answers`).
     """
-    given = desk.orders_of(account, symbol)
+    given = desk.orders_of(account, symbol) + desk.doubtful(account, symbol)
     for order in given:
         answer_handed(desk, draft, order)
         desk.release(order)

@@ -60,6 +60,13 @@ KINDS: dict[str, Kind] = {
         "An order traded after it had ended. The trade is booked.",
         "Compare the account's position with what its trader wants.",
     ),
+    "trade_left_out": Kind(
+        "A fault of ours met a trade that cannot be booked: the streamer began anew, and leaves it out. The "
+        "books lack it, and say so as `drift`; all else goes on.",
+        "Report the line `memory_spoiled` of the streamer's log. Each start of its process tries it again: a "
+        "release that mends the fault books it. Do not `pms adjust` meanwhile, or it counts twice.",
+        "it is booked",
+    ),
     "overfill": Kind(
         "An order traded more than its quantity. All of it is booked.",
         "Compare the order at the exchange; close what was not wanted.",

@@ -60,17 +60,21 @@ class Instrument:
         """Whether it has fundings and no end: TRADIFI_PERPETUAL does, CURRENT_QUARTER does not."""
         return "PERPETUAL" in self.contract
 
-    def snap_price(self, price: Decimal) -> Decimal:
-        """The price on its tick; raises PRICE_TICK or PRICE_RANGE."""
+    def check_range(self, price: Decimal, *, field: str = "price") -> None:
+        """Refuse a price that no order could have: PRICE_RANGE."""
         if price < self.min_price or (self.max_price and price > self.max_price) or price <= 0:
             limit = self.max_price if self.max_price and price > self.max_price else self.min_price
             raise InstrumentError(
                 "PRICE_RANGE",
-                f"price must be between {plain(self.min_price)} and {plain(self.max_price)}",
-                field="price",
+                f"{field} must be between {plain(self.min_price)} and {plain(self.max_price)}",
+                field=field,
                 limit=limit,
                 actual=price,
             )
+
+    def snap_price(self, price: Decimal) -> Decimal:
+        """The price on its tick; raises PRICE_TICK or PRICE_RANGE."""
+        self.check_range(price)
         snapped = _snap(price, self.tick)
         if snapped is None:
             raise InstrumentError(

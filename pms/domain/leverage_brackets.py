@@ -24,22 +24,16 @@ from pms.domain.stakes import Stake, worst_value
 ZERO = Decimal(0)
 
 
-def leverage_within(desk: Desk, instrument: Instrument, stake: Stake, *, leverage: int, mid: Decimal) -> int:
-    """The leverage of an order, if its bracket permits it; raises Refusal.
-
-    What only reduces leaves the leverage as it is where it asks for more than the bracket permits.
-    """
+def check_ordered(desk: Desk, instrument: Instrument, stake: Stake, *, leverage: int, mid: Decimal) -> None:
+    """Refuse an order for more than the leverage may carry, or whose leverage what stands is too much for."""
     most = most_notional(instrument.brackets, leverage)
-    if most is ENDLESS:
-        return leverage
-    value = stake.worst_value(mid) if stake.opens else ZERO
-    standing = desk.position(*stake.place).leverage
-    if leverage > standing:
+    if most is ENDLESS or not stake.opens:
+        return
+    value = stake.worst_value(mid)
+    if leverage > desk.position(*stake.place).leverage:
         value = max(value, _worst_in(desk, stake.account, stake.symbol))
     if value <= most:
-        return leverage
-    if not stake.opens:
-        return standing
+        return
     raise _too_much(instrument, leverage, most, value, f"with every open order {stake.symbol}")
 
 

@@ -14,7 +14,6 @@ from pms.contract.limits import Limit
 from pms.contract.money import booked, plain
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, Top
-from pms.domain.positions import Position
 from pms.domain.stakes import Stake, places_of, worst_value
 
 ZERO = Decimal(0)
@@ -32,9 +31,9 @@ def check_limits(desk: Desk, asked: Asked, stake: Stake, top: Top) -> None:
     _check_exposure(desk, stake, top)
 
 
-def check_leverage(desk: Desk, stake: Stake, *, leverage: int, held: Position | None) -> None:
-    """The leverage limit of an order; what only reduces may keep the position's own."""
-    if held is not None and held.leverage == leverage and not stake.opens:
+def check_leverage(desk: Desk, stake: Stake, *, leverage: int) -> None:
+    """The leverage limit of an order; what only reduces keeps the position's own."""
+    if not stake.opens:
         return
     _check_leverage(desk, stake.account, stake.symbol, leverage)
 

@@ -29,7 +29,7 @@ from pms.domain.decisions import Asked, answer_of, decided, met, order_id_for
 from pms.domain.desk import TAKER_FEE, Desk
 from pms.domain.dust import closable, exempt_by_exchange
 from pms.domain.halts import refuse_halted
-from pms.domain.leverage_brackets import leverage_within
+from pms.domain.leverage_brackets import check_ordered
 from pms.domain.limit_checks import check_leverage, check_limits
 from pms.domain.liquidating import refuse_liquidating
 from pms.domain.orders import Order, OrderSpec
@@ -57,6 +57,8 @@ class Judged:
     price: Decimal | None
     time_in_force: str | None
     leverage: int
+    opens: bool
+    #: more than what closes its own position, with all else that may trade on its side
     venue_reduce_only: bool = False
     apart: bool = False
     #: priced away from a sibling's order
@@ -116,8 +118,8 @@ def judge_trade(
     check_reducing(desk, command, quantity, frozen=account.status != "ACTIVE")
     leverage = leverage_of(desk, asked, account.id, instrument, named=command.leverage, opens=stake.opens)
     exempt = exempt_by_exchange(desk, instrument, command, quantity=quantity, price=price, now=asked.now)
-    leverage = leverage_within(desk, instrument, stake, leverage=leverage, mid=top.mid)
-    check_leverage(desk, stake, leverage=leverage, held=desk.holds(command.place))
+    check_ordered(desk, instrument, stake, leverage=leverage, mid=top.mid)
+    check_leverage(desk, stake, leverage=leverage)
     check_price(desk, asked, stake, top)
     check_limits(desk, asked, stake, top)
     if not later:
@@ -125,7 +127,7 @@ def judge_trade(
         check_rate(desk, asked, stake)
     if not repeated:
         check_repeat(desk, asked, stake)
-    return Judged(command, quantity, price, tif, leverage, exempt, apart=moved)
+    return Judged(command, quantity, price, tif, leverage, stake.opens, exempt, apart=moved)
 
 
 def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
@@ -163,7 +165,7 @@ def judge_close(desk: Desk, asked: Asked, position: Position) -> Judged:
     at = touch(top, side)
     stake = stake_of(desk, trade, quantity=quantity, price=None, at=at, momentary=True)
     check_limits(desk, asked, stake, top)
-    return Judged(trade, quantity, None, None, position.leverage, exempt)
+    return Judged(trade, quantity, None, None, position.leverage, opens=False, venue_reduce_only=exempt)
 
 
 def register(
@@ -177,6 +179,9 @@ def register(
     origin: str = "MANUAL",
 ) -> Order:
     """Reserve an order's margin and take it in; raises Refusal, and then nothing has changed.
+
+    Trap: what only closes needs no margin, whatever it says of itself. Who has none left, or less than the
+    fee, could not leave his position otherwise.
 
     `request_id` is that of a command whose result is this one order's.
     """
@@ -210,7 +215,7 @@ def register(
     available = desk.available_margin(spec.sub_account_id)
     at = spec.price or touch(desk.tops[spec.symbol], spec.side)
     fee = booked(spec.quantity * at * TAKER_FEE)
-    if available < fee and not spec.reduce_only:
+    if judged.opens and available < fee:
         desk.forget_order(order)
         desk.set_leverage(spec.sub_account_id, spec.symbol, old_leverage)
         before = desk.available_margin(spec.sub_account_id)
@@ -223,7 +228,8 @@ def register(
             actual=plain(before - available + fee),
         )
     try:
-        _carried(desk, order)
+        if judged.opens:
+            _carried(desk, order)
     except Refusal:
         desk.forget_order(order)
         desk.set_leverage(spec.sub_account_id, spec.symbol, old_leverage)
@@ -261,10 +267,8 @@ class Leverages:
 
 
 def _carried(desk: Desk, order: Order) -> None:
-    """Whether the exchange account itself can carry the order; what only reduces is left to it."""
+    """Whether the exchange account itself can carry the order."""
     spec, headroom = order.spec, desk.headroom
-    if spec.reduce_only:
-        return
     needed = headroom.need(
         spec.symbol,
         net=desk.treasury.net.get(spec.symbol, ZERO),

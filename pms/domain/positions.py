@@ -14,7 +14,6 @@ from pms.contract.money import booked
 from pms.contract.names import BOTH
 
 ZERO = Decimal(0)
-_ENTRY = Decimal("0.00000001")
 Place = tuple[str, str, str]
 """Sub-account, symbol and position side: the key of a position."""
 
@@ -66,7 +65,7 @@ class Position:
     @property
     def entry_price(self) -> Decimal:
         """The average entry, rounded to eight decimals; zero when flat."""
-        return (self.cost / self.quantity).quantize(_ENTRY) if self.quantity else ZERO
+        return booked(self.cost / self.quantity) if self.quantity else ZERO
 
     @property
     def break_even_price(self) -> Decimal:
@@ -77,7 +76,7 @@ class Position:
         """
         if not self.quantity:
             return ZERO
-        return ((self.cost - self.realized_pnl + self.fees) / self.quantity).quantize(_ENTRY)
+        return booked((self.cost - self.realized_pnl + self.fees) / self.quantity)
 
     @property
     def margin(self) -> Decimal:

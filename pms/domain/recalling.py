@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pms.contract.algo_commands import AlgoStart
 from pms.contract.codes import Code
 from pms.contract.commands import Batch, Close, CloseAll, Command, Trade
 from pms.contract.results import Result
+from pms.domain.algos.ids import names_slot
 from pms.domain.batching import all_failed, batch_ids, leg_of
 from pms.domain.decisions import ID_PERIOD_MS, Asked, answer_of, became, kind_of, met, parent_of
 from pms.domain.desk import Desk
@@ -44,6 +46,24 @@ def met_again(desk: Desk, asked: Asked, command: Command) -> Posting | None:
         **({"success": True} if any(leg["success"] for leg in told) else all_failed(told)),
     )
     return met(desk, asked, result)
+
+
+def stands(desk: Desk, asked: Asked, command: Command) -> bool:
+    """Whether anything of a command that is served locally is journaled already, or may be.
+
+    An order of an algo that only the exchange remembered names the slot, and whose it is nobody knows yet.
+    """
+    starts = isinstance(command, AlgoStart)
+    return any(
+        asked.request_id in {order.spec.parent_id, order.spec.request_id}
+        or (
+            starts
+            and not order.spec.deadline
+            and names_slot(order.spec.client_order_id)
+            and order.spec.sub_account_id == getattr(command, "sub_account_id", None)
+        )
+        for order in desk.orders.values()
+    )
 
 
 def recalled(desk: Desk, answer: Result) -> Result:

@@ -55,7 +55,7 @@ def unwind(desk: Desk, symbol: str, *, now: int) -> Posting | None:
         return _withdraw(
             desk, [each for each in live if rests(each) and unwanted(each, policy, row, moment)], now=now
         )
-    if row is None or instrument is None or _doubtful(desk, symbol):
+    if row is None or instrument is None or desk.doubtful(HOUSE, symbol):
         return None
     last = desk.orders.get(row.last_order or "")
     if last is not None and ended_in_vain(last):
@@ -79,15 +79,6 @@ def _lessen(desk: Desk, row: UnwindRow, *, now: int) -> Posting:
     draft = desk.draft("unwind_lessened", at=now)
     note_gone(desk, draft, row)
     return Posting(entry=desk.sealed(draft).entry())
-
-
-def _doubtful(desk: Desk, symbol: str) -> bool:
-    """Whether an order, the house's own or one handed to it, is taken for never sent and not proven so."""
-    orders = (desk.orders.get(coid) for coid in desk.unconfirmed)
-    return any(
-        order is not None and (order.spec.sub_account_id, order.spec.symbol) == (HOUSE, symbol)
-        for order in orders
-    )
 
 
 def rests(order: Order) -> bool:

@@ -95,12 +95,16 @@ class CatchUp:
         desk, booked = self.engine.desk, 0
         after = desk.cursors.get(symbol, 0)
         waits: dict[int, int] = {}  # the first trade of each order that is not found yet
+        left_out: list[int] = []
         with asked_about(self.engine, symbol):
             while True:
                 page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=TRADES_PAGE)
                 self.weight += TRADES_WEIGHT
                 for row in page:
                     if not unbooked(desk, row) or row.order_id in waits:
+                        continue
+                    if take and self.engine.leaves_out((row.symbol, row.order_id, row.id)):
+                        left_out.append(row.id)
                         continue
                     new = await self._book(row) if take else True
                     if new is None:
@@ -109,7 +113,7 @@ class CatchUp:
                     else:
                         booked += new
                 if take and prove:
-                    self._prove(symbol, page, before=min(waits.values(), default=None))
+                    self._prove(symbol, page, before=min([*waits.values(), *left_out], default=None))
                 after = max((row.id for row in page), default=after)
                 if len(page) < TRADES_PAGE:
                     break

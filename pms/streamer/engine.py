@@ -46,6 +46,7 @@ from pms.domain.algos.starting import symbols_of as algo_symbols
 from pms.domain.amending import withdraw_amend
 from pms.domain.booking import (
     Trade,
+    alive_again,
     book,
     confirm,
     foreign_kind,
@@ -73,9 +74,10 @@ from pms.domain.orders import (
     known_word,
 )
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
-from pms.domain.recalling import met_again, recalled
+from pms.domain.recalling import met_again, recalled, stands
 from pms.domain.risk_limits import risk_limit
 from pms.streamer.agenda import Agenda
+from pms.streamer.left_out import LEFT_OUT, LeftOut, Spoiled, TradeKey, subject_of
 from pms.streamer.outbox import Outbox
 from pms.streamer.queues import queue_of
 from pms.streamer.restate import restate
@@ -162,6 +164,9 @@ class Engine:
         self.follow: Callable[[str, Callable[[], None]], bool]
         self.repeat: Callable[[Result], None]
         self.answer: Callable[[Result], None]
+        self.left_out = LeftOut()
+        self.spoiled: Callable[[Exception], None]
+        #: memory is not what the journal says any more: nothing may follow
         self.behind: Callable[[], None]
         #: the exchange knows an order of ours that we do not: catch up with it
         self.reconcile: Callable[[Reconcile], None]
@@ -355,11 +360,33 @@ class Engine:
                 return []
 
     def decide_local(self, asked: Asked, command: Command) -> Posting:
-        """Decide a claimed command that leaves no trace at the exchange."""
+        """Decide a claimed command that leaves no trace at the exchange; raises Spoiled.
+
+        Trap: nobody expires what is claimed, so one that always meets a fault of ours would be decided for as
+        long as it is remembered. It is refused, for a decision is one entry and this one came to none; but
+        not where something of it stands from before Redis forgot it.
+        """
+        before = self.desk.last_seq
         try:
             return keep(self.desk, asked, command)
         except Refusal as refusal:
             return refuse(self.desk, asked, refusal, echoed=echo(asked.text.encode()))
+        except Exception as error:
+            self.desk.last_seq = before
+            if stands(self.desk, asked, command):
+                self.left_out.requests.add(asked.request_id)
+            else:
+                fault = Refusal(Code.INTERNAL_ERROR, f"a fault of ours, nothing was done: {error!r}")
+                self.outbox.add(refuse(self.desk, asked, fault, echoed=echo(asked.text.encode())))
+            raise self._spoil(f"{asked.command} {asked.request_id}", error) from error
+
+    def _spoil(self, what: str, error: Exception) -> Spoiled:
+        """End this life for a fault in the middle of something; what it had sealed is forgotten with it."""
+        log.error("memory_spoiled", by=what, exc_info=error)
+        self.raise_incident("task_failed", "critical", f"{what}: {error!r}; the streamer begins anew")
+        spoiled = Spoiled(f"{what}: {error!r}")
+        self.spoiled(spoiled)
+        return spoiled
 
     def _decided(self, posting: Posting, *, held: bool) -> None:
         self.outbox.add(ending.settle(self.desk, posting.entry, held=held))
@@ -566,12 +593,15 @@ class Engine:
         self.agenda.put(told.client_order_id, in_s=0)
 
     def book(self, trade: Trade, *, seen: Seen | None = None) -> bool:
-        """Book a trade unless it is known; returns whether it was new."""
-        posting = book(self.desk, trade, fact=seen)
+        """Book a trade unless it is known; returns whether it was new. Raises Spoiled."""
+        key = trade.symbol, trade.exchange_order_id, trade.trade_id
+        posting = None if self.leaves_out(key) else self._booked(trade, key, seen)
         order = self.order_of(trade.symbol, trade.exchange_order_id, trade.client_order_id)
         if posting is not None:
             # Its rows may want others cancelled, which no longer fit into the position.
             self.outbox.add(posting, lambda held: self.unwanted(posting, held=held))
+            if self.desk.incidents.get(LEFT_OUT, subject_of(key)):
+                self.settle_incident(LEFT_OUT, subject_of(key), "it is booked")
             if order is not None:
                 self.found(order)
                 self.moved(order)
@@ -582,6 +612,28 @@ class Engine:
         elif order is not None and order.momentary and not order.state.terminal:
             self.agenda.put(order.spec.client_order_id, in_s=SILENCE_S)
         return posting is not None
+
+    def _booked(self, trade: Trade, key: TradeKey, seen: Seen | None) -> Posting | None:
+        """Book a trade, or end this life.
+
+        Trap: its key is known before all of it is moved. Were this life to go on behind a fault, the trade
+        would be taken for booked, and the proven cursor moved past what no journal has.
+        """
+        before = self.desk.last_seq
+        try:
+            return book(self.desk, trade, fact=seen)
+        except Exception as error:
+            self.left_out.trades.add(key)
+            self.desk.last_seq = before
+            raise self._spoil(f"trade {subject_of(key)}", error) from error
+
+    def leaves_out(self, key: TradeKey) -> bool:
+        """Whether a trade is one that cannot be booked; an operator is told, for the books lack it."""
+        if key not in self.left_out.trades or key in self.desk.trades:
+            return False
+        detail = f"trade {subject_of(key)} cannot be booked for a fault of ours: the books lack it"
+        self.raise_incident(LEFT_OUT, "critical", detail, subject=subject_of(key))
+        return True
 
     def account_update(self, update: AccountUpdate) -> None:
         """Take an ACCOUNT_UPDATE: what the wallets and the net positions are now.
@@ -683,9 +735,10 @@ class Engine:
                 order = self.desk.orders.get(client_order_id)
                 if order is not None:
                     unvoid(self.desk, order)
-                    if self.desk.last_seq != posting.entry.seq:
-                        # A row behind it may already say why the order ended.
-                        self.outbox.add(note(self.desk, order, at=self.now()))
+                    told = self.desk.last_seq != posting.entry.seq
+                    alive = alive_again(self.desk, order, at=self.now(), told=told)
+                    if alive is not None:
+                        self.outbox.add(alive, lambda held: self.unwanted(alive, held=held))
 
     def _withdraw(self, posting: Posting) -> None:
         """Take back the orders and the amendment of a decision that came too late."""

@@ -50,6 +50,8 @@ class LocalCommands:
         Trap: the sweep brings it again and again until it is decided, and what it is decided by may take
         long to read.
         """
+        if asked.request_id in self.engine.left_out.requests:
+            return
         if asked.request_id not in self._undecided:
             self._undecided.add(asked.request_id)
             self.spawn(f"command {asked.command}", self._serve(asked, command))

@@ -48,16 +48,21 @@ class Outbox:
         self._empty = asyncio.Event()
         self._empty.set()
         self.connected = True
+        self._closed = False
         self.flushed: Callable[[], None] = _nothing
         self.failed: Callable[[Exception], None] = _ignored
 
     def add(self, posting: Posting | None, confirmed: Callable[[bool], None] | None = None) -> None:
         """Queue a posting; `confirmed` is called with whether its guard held, once it is journaled."""
-        if posting is None:
+        if posting is None or self._closed:
             return
         self._waiting.append(_Waiting(posting, confirmed))
         self._empty.clear()
         self._something.set()
+
+    def close(self) -> None:
+        """Take nothing more: whatever is decided from here on is decided on a memory that is wrong."""
+        self._closed = True
 
     def between(self, work: Work) -> None:
         """Do this once between two appends, told what waits then; what was asked before is not done.

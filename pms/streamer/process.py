@@ -55,6 +55,7 @@ from pms.streamer.halts import Halts
 from pms.streamer.health import Watch
 from pms.streamer.lease import LeaseWait
 from pms.streamer.ledger_wake import LedgerWake
+from pms.streamer.left_out import LeftOut
 from pms.streamer.lifeline import Lifeline
 from pms.streamer.local import LocalCommands
 from pms.streamer.market import MarketData
@@ -91,7 +92,9 @@ BEAT_EVERY_S = 0.5
 class Streamer:
     """One life of the streamer: from winning the lease to losing it."""
 
-    def __init__(self, settings: Settings, world: World, *, standby: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, world: World, *, standby: bool = False, left_out: LeftOut | None = None
+    ) -> None:
         if settings.binance_rest_url is None or settings.binance_ws_url is None:
             raise ConfigError("PMS_BINANCE_REST_URL and PMS_BINANCE_WS_URL are not set")
         self._settings = settings
@@ -123,6 +126,7 @@ class Streamer:
         self._early: list[str] | None = []
         self._answering: set[asyncio.Task[Any]] = set()
         self._wire()
+        self._engine.left_out, self._engine.spoiled = left_out or LeftOut(), self._spoiled
 
     def _wire(self) -> None:
         """Put the parts together; nothing runs yet."""
@@ -235,7 +239,7 @@ class Streamer:
             tiers_of=partial(tiers_of, self._desk),
             unwind=self._unwinder.look,
             close=self._closer.journaled,
-            fatal=self._tasks.end,
+            fatal=self._spoiled,
         )
         self._marks = Marks(self._desk, now_ms=self._clock.now_ms)
         self._market.followed = self._marks.follow
@@ -686,6 +690,11 @@ class Streamer:
             self._engine.raise_incident("task_failed", "critical", detail)
         else:
             self._early.append(detail)
+
+    def _spoiled(self, error: Exception) -> None:
+        """End this life at once: memory is half moved, and nothing that it says may be journaled any more."""
+        self._outbox.close()
+        self._tasks.end(error)
 
     def _withdraw(self, posting: Any) -> None:
         self._engine.withdraw(posting)

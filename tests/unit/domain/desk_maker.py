@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 from uuid import UUID
 
-from pms.contract.reading import command_from
+from pms.contract.reading import read_command
 from pms.domain.admission import admit
 from pms.domain.custody import LOCAL_COMMANDS, keep, open_books
 from pms.domain.decisions import Asked
@@ -59,7 +59,7 @@ def decide(
         now=now,
         closed_because=closed_because,
     )
-    command = command_from(name, dict(fields))
+    command = read_command(name, text)
     return keep(desk, asked, command) if isinstance(command, LOCAL_COMMANDS) else admit(desk, asked, command)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from desk_maker import D, decide, desk_at, move_price, trade
+from filling import fill
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,3 +186,23 @@ def test_an_import_moves_the_position_from_the_house_and_no_money() -> None:
     assert desk.position("alice", "BTCUSDT").quantity == D("0.5")
     assert desk.position("house", "BTCUSDT").quantity == D("-0.5")
     assert sum((a.balance for a in desk.accounts.values()), D(0)) == before
+
+
+@pytest.mark.parametrize(
+    ("terms", "answered"),
+    [
+        ({"type": "LIMIT", "price": "59990"}, ["active"]),
+        ({"type": "LIMIT", "price": "60000.1", "timeInForce": "IOC"}, ["filled"]),
+        ({}, ["filled"]),
+    ],
+)
+def test_a_command_has_one_result_whatever_becomes_of_its_order(
+    terms: dict[str, str], answered: list[str]
+) -> None:
+    desk = desk_at()
+    posting = trade(desk, quantity="0.02", **terms)
+    order = desk.orders[posting.entry.rows.orders[0].client_order_id]
+    postings = [observe(desk, order, Seen(7, "NEW", D(0)), at=2000)]
+    postings += [fill(desk, posting, price="59990", quantity="0.01") for _ in range(2)]
+    assert order.state is State.FILLED
+    assert [result.state for each in postings if each for result in each.results] == answered

@@ -132,6 +132,8 @@ BOUNDS = {
     "Agenda._heap": "orders not at rest, and dates of half a minute",
     "Agenda._running": "at_once",
     "Agenda._again": "at_once",
+    "LeftOut.requests": "lives of this process",
+    "LeftOut.trades": "lives of this process",
     "LocalCommands._undecided": "commands on their way to a decision",
     "Outbox._waiting": "an outage of Redis: admission is closed meanwhile, only fills come",
     "RiskViews._left": ACCOUNTS,
@@ -260,6 +262,21 @@ def test_amended_and_cancelled_orders_leave_nothing_behind(small: Desk) -> None:
         once(number)
     assert sizes(small) == before
     assert before["legs"] == before["live"] == before["reserved"] == before["_where"] == 0
+
+
+def test_an_order_that_came_back_to_life_is_not_forgotten_while_it_rests(small: Desk) -> None:
+    posting = trade(small, type="LIMIT", price="59990", quantity="0.01")
+    order = small.orders[posting.entry.rows.orders[0].client_order_id]
+    observe(small, order, Seen(1000, "NEW", D(0)), at=1)
+    word = {"outcome": "cancelled", "actor": "eve@desk", "reason": "not listed there"}
+    decide(small, "pms.resolve", orderId=order.spec.client_order_id, now=60_000, **word)
+    observe(small, order, Seen(1000, "NEW", D(0)), at=2)
+    for number in range(1, 20):
+        filled(small, number)
+    assert small.orders.get(order.spec.client_order_id) is order
+    decide(small, "pms.cancel", orderId=order.spec.client_order_id)
+    observe(small, order, Seen(1000, "CANCELED", D(0)), at=3)
+    assert small.reserved_margin("alice") == 0
 
 
 def test_a_trade_of_an_order_forgotten_long_ago_is_its_sub_account_s(small: Desk) -> None:

@@ -146,15 +146,27 @@ def test_every_correction_says_who_and_why() -> None:
         ({"symbol": "NOPE", "quantity": "1"}, Code.UNKNOWN_SYMBOL),
         ({"amount": "1", "subAccountId": "house"}, Code.HOUSE_ONLY),
         ({"amount": "1", "subAccountId": "nobody"}, Code.UNKNOWN_ACCOUNT),
+        ({"symbol": "BTCUSDT", "quantity": "1", "subAccountId": "insurance"}, Code.HOUSE_ONLY),
     ],
 )
 def test_a_wrong_adjustment_is_refused_and_changes_nothing(fields: dict[str, str], code: Code) -> None:
     desk = desk_at()
+    decide(desk, "pms.transfer", fromAccountId="house", toAccountId="insurance", amount="100")
     before = sums(desk), desk.last_seq
     with pytest.raises(Refusal) as refusal:
         decide(desk, "pms.adjust", **{"subAccountId": "alice", **WHO, **fields})
     assert refusal.value.code is code
     assert (sums(desk), desk.last_seq) == before
+
+
+def test_an_account_below_zero_is_given_less_than_it_owes() -> None:
+    desk = desk_at()
+    desk.accounts["alice"].balance = D("-989")
+    decide(desk, "pms.adjust", subAccountId="alice", amount="500", **WHO)
+    assert desk.accounts["alice"].balance == D("-489")
+    with pytest.raises(Refusal) as refusal:
+        decide(desk, "pms.adjust", subAccountId="alice", amount="-1", **WHO)
+    assert refusal.value.code is Code.BALANCE
 
 
 @pytest.mark.parametrize(
@@ -407,3 +419,29 @@ def test_a_large_quantity_of_what_is_listed_no_more_is_moved_in_whole_pieces() -
     fields = {"fromAccountId": "alice", "toAccountId": HOUSE, "symbol": "BTCUSDT"}
     decide(desk, "pms.reassign", **fields, quantity="30", **WHO)
     assert desk.position("alice", "BTCUSDT").quantity == 70
+
+
+@pytest.mark.parametrize("price", ["0", "0.9", "1000000.1", "3000000000", "999999999999999"])
+def test_an_import_at_a_price_that_none_can_have_moves_nothing(price: str) -> None:
+    desk = desk_at()
+    with pytest.raises(Refusal) as refusal:
+        decide(
+            desk, "pms.import_position", subAccountId="bob", symbol="BTCUSDT", quantity="1", entryPrice=price
+        )
+    assert (refusal.value.code, refusal.value.field) == (Code.PRICE_RANGE, "entryPrice")
+    assert not desk.held
+    desk.snapshot("bob")
+
+
+def test_an_import_at_an_average_between_two_ticks_is_told_as_it_is() -> None:
+    desk = desk_at()
+    decide(
+        desk,
+        "pms.import_position",
+        subAccountId="bob",
+        symbol="BTCUSDT",
+        quantity="0.003",
+        entryPrice="59999.123456789",
+    )
+    (view,) = desk.snapshot("bob").positions
+    assert view.entry_price == D("59999.12345667")

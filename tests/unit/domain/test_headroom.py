@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from desk_maker import D, desk_at, request_id, trade
+from desk_maker import D, desk_at, move_price, request_id, trade
+from filling import fill
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.reading import command_from
@@ -70,6 +71,29 @@ def test_what_closes_the_net_needs_nothing_there() -> None:
     desk.treasury.net["BTCUSDT"] = D("-0.1")
     trade(desk, quantity="0.1")
     assert desk.headroom.free == D(100)
+
+
+def test_what_closes_ones_own_position_is_left_to_the_exchange_whatever_the_net_is() -> None:
+    desk = desk_with("100000")
+    fill(desk, trade(desk, quantity="0.1"), price="60000")
+    fill(desk, trade(desk, "bob", side="SELL", quantity="0.3"), price="60000")
+    desk.headroom.told(D(0), counted=[])
+    assert refused(desk, side="SELL", quantity="0.101").code is Code.EXCHANGE_MARGIN
+    assert trade(desk, side="SELL", quantity="0.1").entry.kind == "admitted"
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_who_has_no_margin_left_may_close_whatever_he_says_of_it(said: bool) -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="1"), price="60000")
+    move_price(desk, "55000")
+    assert desk.available_margin("alice") < 0
+    if not said:
+        assert refused(desk, side="SELL", quantity="1.001").code is Code.MARGIN
+    close = trade(desk, side="SELL", quantity="0.6", reduceOnly=said)
+    assert refused(desk, side="SELL", quantity="0.401").code is Code.MARGIN
+    fill(desk, close, price="55000")
+    trade(desk, side="SELL", quantity="0.4", reduceOnly=said)
 
 
 def test_before_the_exchange_has_spoken_nothing_is_refused_for_it() -> None:

@@ -125,6 +125,16 @@ def test_what_only_reduces_passes_where_the_exchange_has_lowered_the_largest(sai
     assert desk.position("alice", "BTCUSDT").leverage == 10
 
 
+@pytest.mark.parametrize("said", [True, False])
+def test_what_only_reduces_holds_back_no_margin_by_the_leverage_it_names(said: bool) -> None:
+    desk = desk_at()
+    fill(desk, trade(desk, quantity="1", leverage=10), price="60000")
+    before = desk.available_margin("alice")
+    trade(desk, side="SELL", quantity="0.1", leverage=1, reduceOnly=said)
+    assert desk.available_margin("alice") == before
+    assert desk.position("alice", "BTCUSDT").leverage == 10
+
+
 @pytest.mark.parametrize(
     "fields",
     [

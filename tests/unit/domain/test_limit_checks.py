@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 
 import pytest
 from desk_maker import BTC, D, decide, desk_at, move_price, trade
@@ -508,8 +507,10 @@ def test_the_default_leverage_is_lowered_to_the_limit() -> None:
     assert trade(desk, leverage=None).entry.rows.orders[0].leverage == 3
 
 
-def test_a_position_may_be_reduced_at_the_leverage_it_has_and_no_other() -> None:
+def test_a_position_is_reduced_at_the_leverage_it_has_whatever_the_order_says() -> None:
     desk = limited(holding("0.1"), "leverage", "5")
-    assert refused(desk, side="SELL", leverage=20)[0] == "LEVERAGE_LIMIT"
-    trade(desk, side="SELL", leverage=5)
-    assert D(desk.position("alice", "BTCUSDT").leverage) == Decimal(5)
+    was = desk.position("alice", "BTCUSDT").leverage
+    for said in (None, 20, 5, 1):
+        posting = trade(desk, side="SELL", leverage=said, quantity="0.02")
+        assert (posting.entry.rows.orders[0].leverage, posting.entry.rows.positions) == (was, ())
+    assert refused(desk, side="SELL", leverage=20, quantity="0.2")[0] == "LEVERAGE_LIMIT"

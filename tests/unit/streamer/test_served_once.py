@@ -10,15 +10,21 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
+import pytest
 from redis.exceptions import ConnectionError as RedisAway
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
 
 from desk_maker import desk_at
 
+from pms.contract.codes import Code
+from pms.contract.journal import CommandRow
 from pms.contract.reading import command_from
 from pms.domain.decisions import Asked
+from pms.domain.desk import Desk
+from pms.domain.posting import Posting
 from pms.streamer.engine import Engine, Gate
+from pms.streamer.left_out import Spoiled
 from pms.streamer.local import LocalCommands
 from pms.streamer.outbox import Outbox
 
@@ -41,6 +47,8 @@ class Reading:
         self.tasks: list[asyncio.Task[None]] = []
         outbox = Outbox(cast(Any, None), withdraw=lambda _: None, sleep=asyncio.sleep)
         self.engine = Engine(desk_at(), outbox, gate=Gate(closed_because=None), redis_now_ms=lambda: 1_000)
+        self.ended: list[Exception] = []
+        self.engine.spoiled = self.end
         self.local = LocalCommands(
             engine=self.engine,
             requests=cast(Any, SimpleNamespace(claim=self.claim)),
@@ -52,6 +60,10 @@ class Reading:
             hurry=lambda: None,
             prepare=self.prepare,
         )
+
+    def end(self, error: Exception) -> None:
+        self.ended.append(error)
+        self.engine.outbox.close()
 
     async def claim(self, request_id: str, *, nonce: str) -> bool:
         if self.away:
@@ -96,3 +108,47 @@ async def test_one_that_came_to_nothing_is_served_with_the_next_sweep() -> None:
     assert slow.readings == 2
     assert request in slow.engine.desk.requests
     slow.tasks[-1].cancel()
+
+
+def half_done(desk: Desk, asked: Asked, command: object) -> Posting:
+    """A fault of ours in the middle: something has moved, an entry is sealed, and none leaves."""
+    desk.accounts["alice"].balance += 1
+    desk.sealed(desk.draft("algo", at=asked.now))
+    raise ArithmeticError("beyond the context")
+
+
+def decided(slow: Reading) -> list[CommandRow]:
+    return [row for waiting in slow.engine.outbox._waiting for row in waiting.posting.entry.rows.commands]
+
+
+async def test_a_fault_of_ours_is_answered_once_and_ends_this_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pms.streamer.engine.keep", half_done)
+    slow, request = Reading(), str(uuid4())
+    slow.read.set()
+    before = slow.engine.desk.last_seq
+    await slow.swept(request)
+    await asyncio.wait(slow.tasks)
+    [row] = decided(slow)
+    assert (row.request_id, row.decision, row.code) == (request, "refused", Code.INTERNAL_ERROR)
+    waiting = [each.posting.entry for each in slow.engine.outbox._waiting]
+    assert [entry.prev for entry in waiting] == [before, waiting[0].seq], "what it had sealed is forgotten"
+    assert [incident.kind for entry in waiting for incident in entry.rows.incidents] == ["task_failed"]
+    assert [type(error) for error in slow.ended] == [Spoiled]
+    await slow.swept(request)
+    await asyncio.wait(slow.tasks)
+    assert decided(slow) == [row]
+
+
+async def test_what_stands_is_not_refused_for_it_and_not_decided_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Redis forgot the start of an algo whose orders are there."""
+    monkeypatch.setattr("pms.streamer.engine.stands", lambda *_: True)
+    monkeypatch.setattr("pms.streamer.engine.keep", half_done)
+    slow, request = Reading(), str(uuid4())
+    slow.read.set()
+    for _ in range(3):
+        await slow.swept(request)
+        await asyncio.wait(slow.tasks)
+    assert not decided(slow)
+    assert (slow.readings, len(slow.ended)) == (1, 1)
