@@ -73,7 +73,10 @@ class Settings(BaseSettings):
     flower_password: SecretStr | None = Field(None, description="Flower's password; `pms up` makes one.")
 
     # Trading
-    symbols: str = Field("BTCUSDT,ETHUSDT", description="Symbols whose books are always followed.")
+    symbols: str = Field(
+        "BTCUSDT,ETHUSDT",
+        description="Symbols whose books are always followed; so are those of what anybody holds.",
+    )
     default_leverage: int = Field(10, ge=1, le=150, description="Leverage of a command that names none.")
     exchange_leverage: int | None = Field(
         None, ge=1, le=150, description="What the exchange account's own leverage must be in each symbol."

@@ -371,7 +371,7 @@ class Desk:
         """Where nothing else says the leverage, the newest live order does."""
         account, symbol = position.sub_account_id, position.symbol
         newest = self.order_leverages.newest(account, symbol)
-        if newest is None or newest == position.leverage:
+        if newest is None or all(each.leverage == newest for each in self.positions_in(account, symbol)):
             return
         if self.standing_leverage(account, symbol) is None:
             self.set_leverage(account, symbol, newest)

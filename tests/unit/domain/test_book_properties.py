@@ -13,7 +13,7 @@ from typing import Any
 
 from desk_maker import D, decide, desk_at, move_price
 from filling import trade_of
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pms.contract.account import Account
@@ -306,7 +306,19 @@ KINDS = (place, place, target, fill, fill, fill, money, others)
 steps = st.integers(0, len(KINDS) - 1).flatmap(KINDS.__getitem__)
 
 
+SIDES_SHARE_A_LEVERAGE: list[tuple[Any, ...]] = [
+    ("place", "carol", "BUY", "LONG", 5, 1, None),
+    ("place", "carol", "SELL", "SHORT", 5, 1, None),
+    ("fill", 1, 5, 58500),
+    ("close", "carol"),
+    ("place", "carol", "BUY", "LONG", 5, 1, 20),
+    ("fill", 2, 5, 58500),
+]
+"""A short with 20 closes, and an order with 10 says the leverage of both sides, also behind a restart."""
+
+
 @settings(deadline=None)
+@example(SIDES_SHARE_A_LEVERAGE)
 @given(st.lists(steps, min_size=25, max_size=60))
 def test_the_books_add_up_whatever_happens(taken: list[tuple[Any, ...]]) -> None:
     world = World()
