@@ -30,6 +30,7 @@ import { Redis } from 'ioredis';
 
 const SUBMIT_LUA = readFileSync(new URL('../pms/bus/lua/submit.lua', import.meta.url), 'utf8');
 const RECORD_KEPT_S = 86_400;
+const WHOLE = /^[+-]?[0-9]+(\.0+)?$/;
 const TTL_MS = { default: 5_000, least: 100, most: 60_000 };
 const URGENT = new Set(['pms.cancel', 'pms.cancel_all', 'pms.cancel_algo', 'pms.halt']);
 const EVENTS = 'pms:events:*';
@@ -283,7 +284,7 @@ function open(url) {
 
 /** The command's own deadline, a number or its text; a wrong one is refused later, by whoever decides. */
 function ttl(wished) {
-  const ms = typeof wished === 'string' ? Number(wished.replaceAll('_', '')) : wished; // Python reads 5_000
+  const ms = typeof wished === 'string' && WHOLE.test(wished) ? Number(wished) : wished;
   return Number.isInteger(ms) && ms >= TTL_MS.least && ms <= TTL_MS.most ? ms : TTL_MS.default;
 }
 

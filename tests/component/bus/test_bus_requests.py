@@ -137,7 +137,7 @@ async def test_other_content_or_another_command_is_a_conflict_and_told(
         (99, 5000),
         (60_001, 5000),
         ("100", 100),
-        (" 60000 ", 60_000),
+        (" 60000 ", 5000),
         (Decimal("500.0"), 500),
         ("500.5", 5000),
         (True, 5000),
