@@ -41,6 +41,9 @@ log = structlog.get_logger()
 ALARM_AFTER_MS = 30_000
 MOST_TAKE_OVERS_PER_S = 50
 TRADES_PAGE = 1000
+RIGHTS_KEPT_MS = (names.RIGHT_TTL_S - 3600) * 1000
+"""Since it could be given, a send right is there for so long; the hour is for clocks that disagree."""
+
 CANCEL_DELAYS = (0.25, 0.5, 1.0, 2.0, 5.0)
 QUERY_DELAYS = (0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0)
 
@@ -78,7 +81,7 @@ class Attention:
     rights: Rights
     placing: Placing
     same_redis: bool
-    """Redis has the same life as in the epoch before: what has no right there was never sent."""
+    """Redis has the same life as in the epoch before: what it was never asked a right for was never sent."""
     redis_now_ms: Callable[[], int]
     cares: dict[str, Care] = field(default_factory=dict)
     overtaken: Callable[[int], None] = lambda at: None
@@ -128,13 +131,9 @@ class Attention:
     async def _unproven(self, order: Order, care: Care) -> float | None:
         coid, now = order.spec.client_order_id, self.redis_now_ms()
         (signed_at,) = await self.rights.taken([coid])
-        if signed_at is None and (self.same_redis or order.spec.epoch == self.engine.desk.epoch):
-            if (
-                order.cancel_wanted
-                or now > order.spec.deadline
-                or order.spec.epoch != self.engine.desk.epoch
-                or self._halted(order)
-            ):
+        ours = order.spec.epoch == self.engine.desk.epoch
+        if signed_at is None and self._remembered(order.spec.admitted_at, ours=ours):
+            if order.cancel_wanted or now > order.spec.deadline or not ours or self._halted(order):
                 self.engine.void(order, self._why_void(order, now))
                 return 1.0
             if coid in self.sending or now - order.spec.admitted_at < TAKE_OVER_S * 1000:
@@ -154,9 +153,16 @@ class Attention:
             care.alarmed = True
             detail = f"{coid} is unproven for over 30 s"
             self.engine.raise_incident("unknown_order", "critical", detail, subject=coid)
-        # Where Redis lost the right, it may have been given until the deadline.
+        # Where Redis has the right no more, it may have been given until the deadline.
         sent_at = order.spec.deadline if signed_at is None else signed_at
         return await self._ask(order, care, signed_at=sent_at)
+
+    def _remembered(self, since: int, *, ours: bool) -> bool:
+        """Whether Redis would still have a send right that was given since then: none is a proof only there.
+
+        Trap: what is unknown may stay so for longer than rights are kept.
+        """
+        return (self.same_redis or ours) and self.redis_now_ms() < since + RIGHTS_KEPT_MS
 
     def _send(self, subject: str, flow: Coroutine[Any, Any, object]) -> None:
         self.take_overs += 1
@@ -258,7 +264,7 @@ class Attention:
         subject = names.amend_id(coid, wish.number)
         (signed_at,) = await self.rights.taken([subject])
         ours = wish.epoch == self.engine.desk.epoch
-        if signed_at is None and (self.same_redis or ours):
+        if signed_at is None and self._remembered(wish.asked_at, ours=ours):
             if now <= wish.deadline and ours:
                 if subject in self.sending or now - wish.asked_at < TAKE_OVER_S * 1000:
                     return TAKE_OVER_S
@@ -268,7 +274,7 @@ class Attention:
             if await self.rights.close(subject, signed_at=None):
                 self._amend_failed(order, wish, "its deadline passed before it was sent", Code.NOT_SENT)
             return 0.0
-        # Where Redis lost the right, it may have been given until the deadline.
+        # Where Redis has the right no more, it may have been given until the deadline.
         sent_at = wish.deadline if signed_at is None else signed_at
         refused = order.amend_refused
         if signed_at and refused is None and self.client.exchange_now_ms() - sent_at < SILENCE_S * 1000:
