@@ -134,7 +134,7 @@ class Attention:
         ours = order.spec.epoch == self.engine.desk.epoch
         if signed_at is None and self._remembered(order.spec.admitted_at, ours=ours):
             if order.cancel_wanted or now > order.spec.deadline or not ours or self._halted(order):
-                self.engine.void(order, self._why_void(order, now))
+                self.engine.void(order, self._why_unsent(order, late=now > order.spec.deadline))
                 return 1.0
             if coid in self.sending or now - order.spec.admitted_at < TAKE_OVER_S * 1000:
                 return TAKE_OVER_S
@@ -265,14 +265,15 @@ class Attention:
         (signed_at,) = await self.rights.taken([subject])
         ours = wish.epoch == self.engine.desk.epoch
         if signed_at is None and self._remembered(wish.asked_at, ours=ours):
-            if now <= wish.deadline and ours:
+            late = now > wish.deadline
+            if not late and ours and not self._halted(order):
                 if subject in self.sending or now - wish.asked_at < TAKE_OVER_S * 1000:
                     return TAKE_OVER_S
                 if await self._may_take_over(order):
                     self._send(subject, amend(self.placing, coid))
                 return TAKE_OVER_S
             if await self.rights.close(subject, signed_at=None):
-                self._amend_failed(order, wish, "its deadline passed before it was sent", Code.NOT_SENT)
+                self._amend_failed(order, wish, self._why_unsent(order, late=late), Code.NOT_SENT)
             return 0.0
         # Where Redis has the right no more, it may have been given until the deadline.
         sent_at = wish.deadline if signed_at is None else signed_at
@@ -340,10 +341,10 @@ class Attention:
             return False
         return bool(await untyped.llen(queue))
 
-    def _why_void(self, order: Order, now: int) -> str:
+    def _why_unsent(self, order: Order, *, late: bool) -> str:
         if order.cancel_wanted:
             return "cancelled before it was sent"
-        if now > order.spec.deadline:
+        if late:
             return "its deadline passed before it was sent"
         if halt := self._halted(order):
             return f"halted by {halt.actor} before it was sent: {halt.reason}"
