@@ -145,7 +145,7 @@ class Attention:
             self.engine.void(order, "its send right was closed")
             return 1.0
         silent_from = signed_at or order.spec.admitted_at
-        if self.client.exchange_now_ms() - silent_from < SILENCE_S * 1000 and not order.doubt:
+        if self._just_sent(silent_from) and not order.doubt:
             return SILENCE_S
         if order.exchange_order_id is None:
             self.engine.observe(order, Doubtful())
@@ -163,6 +163,10 @@ class Attention:
         Trap: what is unknown may stay so for longer than rights are kept.
         """
         return (self.same_redis or ours) and self.redis_now_ms() < since + RIGHTS_KEPT_MS
+
+    def _just_sent(self, at: int) -> bool:
+        """Whether a word may still be on its way; not where the clock that signed it was ahead."""
+        return abs(self.client.exchange_now_ms() - at) < SILENCE_S * 1000
 
     def _send(self, subject: str, flow: Coroutine[Any, Any, object]) -> None:
         self.take_overs += 1
@@ -206,9 +210,12 @@ class Attention:
         if signed_at is None or order.exchange_order_id is not None:
             return None
         window = self.placing.recv_window_ms
+        lives_for = signed_at + window + PROOF_MARGIN_MS - absent.at
         if care.first_absent is None:
-            if absent.at > signed_at + window + PROOF_MARGIN_MS:
-                care.first_absent = absent.at
+            if lives_for >= 0:
+                # A clock that was ahead may have signed it for hours to come.
+                return min(care.ask_again, lives_for / 1000 + 0.1)
+            care.first_absent = absent.at
             return 1.1
         if not proves_absence(
             signed_at=signed_at,
@@ -278,7 +285,7 @@ class Attention:
         # Where Redis has the right no more, it may have been given until the deadline.
         sent_at = wish.deadline if signed_at is None else signed_at
         refused = order.amend_refused
-        if signed_at and refused is None and self.client.exchange_now_ms() - sent_at < SILENCE_S * 1000:
+        if signed_at and refused is None and self._just_sent(sent_at):
             return SILENCE_S
         if now - wish.asked_at > ALARM_AFTER_MS and not care.alarmed:
             care.alarmed = True
