@@ -29,6 +29,9 @@ MOST_PLACED = 5
 MOST_CANCELLED = 10
 """Orders in one request (Binance USDⓈ-M batchOrders)."""
 
+CANCELS_AT_ONCE = 8
+"""Requests that a cancel of many orders has out at a time; by ones the streamer would come to its help."""
+
 
 async def place_all(deps: Placing, client_order_ids: Sequence[str]) -> list[Right]:
     """Place orders, five a request; returns what each one's right said."""
@@ -110,9 +113,14 @@ async def cancel_all_known(
             await attend(inbox, coid)
         else:
             by_symbol[symbol.decode()].append(coid)
-    for symbol, ids in by_symbol.items():
-        for part in _parts(ids, MOST_CANCELLED):
+    slots = asyncio.Semaphore(CANCELS_AT_ONCE)
+
+    async def send(symbol: str, part: Sequence[str]) -> None:
+        async with slots:
             await _cancel_part(client, inbox, symbol=symbol, client_order_ids=part)
+
+    parts = [(symbol, part) for symbol, ids in by_symbol.items() for part in _parts(ids, MOST_CANCELLED)]
+    await asyncio.gather(*(send(symbol, part) for symbol, part in parts))
 
 
 async def _cancel_part(
