@@ -232,7 +232,9 @@ class RateBudget:
             self._take(wants, lane)
             return
         if why == SHARED_OUT:
-            self._tally.spent[account, lane] = self._now() + wait
+            # That several at once have no room says nothing of one.
+            if wants[2] == 1:
+                self._tally.spent[account, lane] = self._now() + wait
             raise _spent(account, lane, wait)
         if why == TURNED_AWAY:
             raise _turned_away(wait)

@@ -17,21 +17,24 @@ import structlog
 from redis.asyncio import Redis
 
 from pms.binance.client import ExchangeClient, PlaceOrder
-from pms.binance.errors import ExchangeError, NotFound, TimestampRefused
+from pms.binance.errors import ExchangeError, NotFound, Throttled, TimestampRefused
 from pms.bus.inbox import Inbox
 from pms.bus.rights import Right
 from pms.contract import names
 from pms.flows.cancel import attend, cancel
-from pms.flows.place import Placing, place, read_order, report, report_error, room, synced, take_right
+from pms.flows.place import Placing, place, read_order, report, report_error, synced, take_right
 
 log = structlog.get_logger()
 MOST_PLACED = 5
 MOST_CANCELLED = 10
 """Orders in one request (Binance USDⓈ-M batchOrders)."""
 
+CANCELS_AT_ONCE = 8
+"""Requests that a cancel of many orders has out at a time; by ones the streamer would come to its help."""
+
 
 async def place_all(deps: Placing, client_order_ids: Sequence[str]) -> list[Right]:
-    """Place orders, five a request; returns what each one's right said."""
+    """Place orders, five a request where there is room for five; returns what each one's right said."""
     rights: list[Right] = []
     for part in _parts(client_order_ids, MOST_PLACED):
         rights += await _place_part(deps, part)
@@ -52,15 +55,17 @@ async def _place_part(deps: Placing, client_order_ids: Sequence[str]) -> list[Ri
 async def _place_found(deps: Placing, orders: list[PlaceOrder]) -> list[Right]:
     if not orders:
         return []
-    first = orders[0]
     if len(orders) == 1:
         # By itself an order costs no request weight.
-        return [await place(deps, first.client_order_id, order=first)]
-    right = await room(deps, first.client_order_id, lambda: deps.client.room_for_batch(orders))
-    if right is None:
-        return await _send(deps, orders, unused=None)
-    # That it was cancelled, or sent by another, while it waited says nothing of those beside it.
-    return [right, *await _place_found(deps, orders[1:])]
+        return [await place(deps, orders[0].client_order_id, order=orders[0])]
+    try:
+        await deps.client.room_for_batch(orders)
+    except Throttled as error:
+        # Where many share, a sub-account's right is less than five at once, and those wait past any deadline.
+        log.info("no_room_for_batch", orders=len(orders), error=str(error))
+        alone = (place(deps, order.client_order_id, order=order) for order in orders)
+        return await asyncio.gather(*alone)
+    return await _send(deps, orders, unused=None)
 
 
 async def _send(deps: Placing, orders: list[PlaceOrder], *, unused: int | None) -> list[Right]:
@@ -110,9 +115,14 @@ async def cancel_all_known(
             await attend(inbox, coid)
         else:
             by_symbol[symbol.decode()].append(coid)
-    for symbol, ids in by_symbol.items():
-        for part in _parts(ids, MOST_CANCELLED):
+    slots = asyncio.Semaphore(CANCELS_AT_ONCE)
+
+    async def send(symbol: str, part: Sequence[str]) -> None:
+        async with slots:
             await _cancel_part(client, inbox, symbol=symbol, client_order_ids=part)
+
+    parts = [(symbol, part) for symbol, ids in by_symbol.items() for part in _parts(ids, MOST_CANCELLED)]
+    await asyncio.gather(*(send(symbol, part) for symbol, part in parts))
 
 
 async def _cancel_part(

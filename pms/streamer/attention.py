@@ -41,6 +41,9 @@ log = structlog.get_logger()
 ALARM_AFTER_MS = 30_000
 MOST_TAKE_OVERS_PER_S = 50
 TRADES_PAGE = 1000
+RIGHTS_KEPT_MS = (names.RIGHT_TTL_S - 3600) * 1000
+"""Since it could be given, a send right is there for so long; the hour is for clocks that disagree."""
+
 CANCEL_DELAYS = (0.25, 0.5, 1.0, 2.0, 5.0)
 QUERY_DELAYS = (0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0)
 
@@ -78,7 +81,7 @@ class Attention:
     rights: Rights
     placing: Placing
     same_redis: bool
-    """Redis has the same life as in the epoch before: what has no right there was never sent."""
+    """Redis has the same life as in the epoch before: what it was never asked a right for was never sent."""
     redis_now_ms: Callable[[], int]
     cares: dict[str, Care] = field(default_factory=dict)
     overtaken: Callable[[int], None] = lambda at: None
@@ -128,14 +131,10 @@ class Attention:
     async def _unproven(self, order: Order, care: Care) -> float | None:
         coid, now = order.spec.client_order_id, self.redis_now_ms()
         (signed_at,) = await self.rights.taken([coid])
-        if signed_at is None and (self.same_redis or order.spec.epoch == self.engine.desk.epoch):
-            if (
-                order.cancel_wanted
-                or now > order.spec.deadline
-                or order.spec.epoch != self.engine.desk.epoch
-                or self._halted(order)
-            ):
-                self.engine.void(order, self._why_void(order, now))
+        ours = order.spec.epoch == self.engine.desk.epoch
+        if signed_at is None and self._remembered(order.spec.admitted_at, ours=ours):
+            if order.cancel_wanted or now > order.spec.deadline or not ours or self._halted(order):
+                self.engine.void(order, self._why_unsent(order, late=now > order.spec.deadline))
                 return 1.0
             if coid in self.sending or now - order.spec.admitted_at < TAKE_OVER_S * 1000:
                 return TAKE_OVER_S
@@ -146,7 +145,7 @@ class Attention:
             self.engine.void(order, "its send right was closed")
             return 1.0
         silent_from = signed_at or order.spec.admitted_at
-        if self.client.exchange_now_ms() - silent_from < SILENCE_S * 1000 and not order.doubt:
+        if self._just_sent(silent_from) and not order.doubt:
             return SILENCE_S
         if order.exchange_order_id is None:
             self.engine.observe(order, Doubtful())
@@ -154,9 +153,20 @@ class Attention:
             care.alarmed = True
             detail = f"{coid} is unproven for over 30 s"
             self.engine.raise_incident("unknown_order", "critical", detail, subject=coid)
-        # Where Redis lost the right, it may have been given until the deadline.
+        # Where Redis has the right no more, it may have been given until the deadline.
         sent_at = order.spec.deadline if signed_at is None else signed_at
         return await self._ask(order, care, signed_at=sent_at)
+
+    def _remembered(self, since: int, *, ours: bool) -> bool:
+        """Whether Redis would still have a send right that was given since then: none is a proof only there.
+
+        Trap: what is unknown may stay so for longer than rights are kept.
+        """
+        return (self.same_redis or ours) and self.redis_now_ms() < since + RIGHTS_KEPT_MS
+
+    def _just_sent(self, at: int) -> bool:
+        """Whether a word may still be on its way; not where the clock that signed it was ahead."""
+        return abs(self.client.exchange_now_ms() - at) < SILENCE_S * 1000
 
     def _send(self, subject: str, flow: Coroutine[Any, Any, object]) -> None:
         self.take_overs += 1
@@ -200,9 +210,12 @@ class Attention:
         if signed_at is None or order.exchange_order_id is not None:
             return None
         window = self.placing.recv_window_ms
+        lives_for = signed_at + window + PROOF_MARGIN_MS - absent.at
         if care.first_absent is None:
-            if absent.at > signed_at + window + PROOF_MARGIN_MS:
-                care.first_absent = absent.at
+            if lives_for >= 0:
+                # A clock that was ahead may have signed it for hours to come.
+                return min(care.ask_again, lives_for / 1000 + 0.1)
+            care.first_absent = absent.at
             return 1.1
         if not proves_absence(
             signed_at=signed_at,
@@ -258,20 +271,21 @@ class Attention:
         subject = names.amend_id(coid, wish.number)
         (signed_at,) = await self.rights.taken([subject])
         ours = wish.epoch == self.engine.desk.epoch
-        if signed_at is None and (self.same_redis or ours):
-            if now <= wish.deadline and ours:
+        if signed_at is None and self._remembered(wish.asked_at, ours=ours):
+            late = now > wish.deadline
+            if not late and ours and not self._halted(order):
                 if subject in self.sending or now - wish.asked_at < TAKE_OVER_S * 1000:
                     return TAKE_OVER_S
                 if await self._may_take_over(order):
                     self._send(subject, amend(self.placing, coid))
                 return TAKE_OVER_S
             if await self.rights.close(subject, signed_at=None):
-                self._amend_failed(order, wish, "its deadline passed before it was sent", Code.NOT_SENT)
+                self._amend_failed(order, wish, self._why_unsent(order, late=late), Code.NOT_SENT)
             return 0.0
-        # Where Redis lost the right, it may have been given until the deadline.
+        # Where Redis has the right no more, it may have been given until the deadline.
         sent_at = wish.deadline if signed_at is None else signed_at
         refused = order.amend_refused
-        if signed_at and refused is None and self.client.exchange_now_ms() - sent_at < SILENCE_S * 1000:
+        if signed_at and refused is None and self._just_sent(sent_at):
             return SILENCE_S
         if now - wish.asked_at > ALARM_AFTER_MS and not care.alarmed:
             care.alarmed = True
@@ -334,10 +348,10 @@ class Attention:
             return False
         return bool(await untyped.llen(queue))
 
-    def _why_void(self, order: Order, now: int) -> str:
+    def _why_unsent(self, order: Order, *, late: bool) -> str:
         if order.cancel_wanted:
             return "cancelled before it was sent"
-        if now > order.spec.deadline:
+        if late:
             return "its deadline passed before it was sent"
         if halt := self._halted(order):
             return f"halted by {halt.actor} before it was sent: {halt.reason}"

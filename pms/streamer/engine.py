@@ -76,6 +76,7 @@ from pms.domain.orders import (
 from pms.domain.posting import Posting, Undecided, Unsent, Unused
 from pms.domain.recalling import met_again, recalled, stands
 from pms.domain.risk_limits import risk_limit
+from pms.flows.batch import MOST_CANCELLED
 from pms.streamer.agenda import Agenda
 from pms.streamer.left_out import LEFT_OUT, LeftOut, Spoiled, TradeKey, subject_of
 from pms.streamer.outbox import Outbox
@@ -92,6 +93,12 @@ SILENCE_S = 1.0
 
 TAKE_OVER_S = 0.25
 """A command without visible progress for this long is sent by the streamer itself."""
+
+TEN_CANCELS_S = 0.1
+"""By so much later is each next ten of one command's cancels taken over: its worker asks for ten in one."""
+
+LATEST_CANCEL_S = 1.0
+"""A cancel on command that no worker has sent for this long waits for none, however many there are."""
 
 
 @dataclass(slots=True)
@@ -394,8 +401,10 @@ class Engine:
         self.tell_algos(posting)
         if not held:
             return
-        for row in posting.entry.rows.orders:
-            self.agenda.put(row.client_order_id, in_s=TAKE_OVER_S)
+        cancels = posting.entry.kind == cancelling.KIND
+        for place, row in enumerate(posting.entry.rows.orders):
+            later = place // MOST_CANCELLED * TEN_CANCELS_S if cancels else 0.0
+            self.agenda.put(row.client_order_id, in_s=min(TAKE_OVER_S + later, LATEST_CANCEL_S))
 
     def tell_algos(self, posting: Posting) -> None:
         """Let the algos be asked that a command's entry names, and those whose position it moved."""

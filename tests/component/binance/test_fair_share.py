@@ -94,6 +94,21 @@ async def test_who_was_refused_is_a_member_next(budgets: Budgets) -> None:
     assert await take(budgets, "late", at=20_000) >= int(SHARES) // 19 - 1
 
 
+async def test_five_at_once_have_no_right_where_each_by_itself_has_one(budgets: Budgets) -> None:
+    """That five have no room says nothing of one, neither in Redis nor to the process that asked for five."""
+    crowd = [f"member-{n}" for n in range(45)]
+    await all_ask(budgets, *crowd)
+    each = SHARES / len(crowd)
+    assert each < 5
+    await budgets.at(10_000)
+    asking = budgets()
+    for account in crowd[:3]:
+        with pytest.raises(Throttled):
+            await asking.acquire(weight=5, orders=5, lane="open", account=account)
+        for _ in range(int(each) - 1):
+            await asking.acquire(orders=1, lane="open", account=account)
+
+
 async def test_reduces_have_a_reserve_that_no_opening_touches(budgets: Budgets) -> None:
     await all_ask(budgets, "greedy", "bob")
     await take(budgets, "greedy", at=10_000)
