@@ -202,6 +202,8 @@ async def test_a_symbol_that_the_exchange_says_nothing_of_keeps_no_other_waiting
     reader = FundingReader(both.engine, both.client, lambda: True)
     for number in range(1, 4):
         at = both.fund("0.0001")
+        # Not the real next one: so far ahead, that may be over.
+        both.venue.venue.fundings.set("BTCUSDT", D("0.0001"), in_ms=8 * 3_600_000)
         both.ahead_ms = GRACE_MS + number * MISSING_AFTER_MS
         await reader.poll()
         assert both.desk.treasury.funded_until("BTCUSDT") == at, number
