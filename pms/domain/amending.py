@@ -90,7 +90,6 @@ def wish_amended(
         asked_at=asked.now,
     )
     _reserve(desk, order, wish)
-    order.updated_at = asked.now
     desk.pace.note_time(desk.limits, order.spec.sub_account_id, asked.now)
     return wish
 

@@ -142,6 +142,10 @@ class Order:
     terms_at: int = 0
     state: State = field(default=State.PLACING)
     updated_at: int = 0
+    _unwished: tuple[AmendFailed | None, AmendFailed | None, AmendEnd | None, int] = field(
+        default=(None, None, None, 0), repr=False, compare=False
+    )
+    #: what the newest wish has overwritten
 
     def receive(self, fact: Fact) -> bool:
         """Take in a fact; returns whether anything about the order changed."""
@@ -172,13 +176,15 @@ class Order:
 
     def want_amended(self, wish: Amendment) -> None:
         """Note a wish for other terms; there must be none in flight."""
-        self.amend, self.amends = wish, wish.number
+        self._unwished = self.amend_refused, self.amend_failed, self.amend_end, self.updated_at
+        self.amend, self.amends, self.updated_at = wish, wish.number, wish.asked_at
         self.amend_refused = self.amend_failed = self.amend_end = None
 
     def withdraw_amend(self) -> None:
-        """Take back a wish that was never journaled."""
+        """Take back a wish that was never journaled: the order is as the journal has it."""
         self.amend = None
         self.amends -= 1
+        self.amend_refused, self.amend_failed, self.amend_end, self.updated_at = self._unwished
 
     def retract_proof(self) -> None:
         """Forget a void or an absence that proved wrong before anyone was told."""

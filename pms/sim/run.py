@@ -14,9 +14,10 @@ from pms.sim.injector import Injector
 from pms.sim.judges import settled, standing
 from pms.sim.judges.invariants import Invariants, Violation
 from pms.sim.judges.ticks import Ticks
-from pms.sim.traffic import errands, halts, hands, panicking, storm, workload
+from pms.sim.traffic import corrections, errands, halts, hands, panicking, storm, workload
 from pms.sim.traffic.algo_scene import Errand
 from pms.sim.traffic.algo_traders import AlgoTraders
+from pms.sim.traffic.corrections import Corrector
 from pms.sim.traffic.panicking import Operator
 from pms.sim.world import World
 
@@ -87,7 +88,13 @@ def run(
     injector = Injector(world, invariants, faulty, spare)
     if started is not None:
         started(world)
-    wanted = Wanted(steps, wishes, [] if panic else halts.draw(seed, exposed=exposed), panic)
+    wanted = Wanted(
+        steps,
+        wishes,
+        [] if panic else halts.draw(seed, exposed=exposed),
+        panic,
+        [] if panic else corrections.draw(seed, exposed=exposed),
+    )
     try:
         world.loop.run(_play(world, invariants, injector, wanted), until=BOUND_S + 5)
     except _Stopped:
@@ -112,12 +119,13 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What people want of a world: single commands, algos, and that trading is halted, or all is over."""
+    """What people want of a world: commands, algos, halts, an end of all, and books that are corrected."""
 
     steps: list[workload.Step]
     errands: list[Errand]
     halts: list[halts.Wish]
     panic: panicking.Wish | None
+    corrections: list[corrections.Wish]
 
 
 class _Stopped(Exception):
@@ -149,6 +157,7 @@ async def _play(
         loop.create_task(traders.play(wanted.errands)),
         loop.create_task(invariants.halts.play(wanted.halts, world.gateway)),
         loop.create_task(Operator(world, invariants.halts).play(wanted.panic)),
+        loop.create_task(Corrector(world).play(wanted.corrections)),
     ]
     calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
     quiet_since: float | None = None

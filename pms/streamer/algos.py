@@ -19,7 +19,7 @@ import structlog
 
 from pms.contract import names
 from pms.domain.algos.algo import Algo, Status
-from pms.domain.algos.conduct import conduct, end
+from pms.domain.algos.conduct import conduct, end, tell_late
 from pms.domain.algos.machines import MACHINES, TIMED
 from pms.domain.algos.reducing import works_on
 from pms.domain.algos.throttle import Throttle
@@ -131,6 +131,9 @@ class Algos:
 
     def _conduct(self, algo_id: str) -> None:
         algo = self.engine.desk.algos.every.get(algo_id)
+        if algo is not None and algo.status.over and algo.untold:
+            late = tell_late(self.engine.desk, algo, MACHINES[algo.kind], at=self.engine.now())
+            self.engine.outbox.add(late)
         if algo is None or algo.status.over or (algo_id in self._faulty and algo.status is not Status.ENDING):
             return
         self.asked += 1

@@ -90,6 +90,14 @@ def conduct(desk: Desk, algo: Algo, machine: Machine, asked: Asked, throttle: Th
         raise
 
 
+def tell_late(desk: Desk, algo: Algo, machine: Machine, *, at: int) -> Posting:
+    """Tell once more of an algo that is over, for a trade of its order was heard of behind its end."""
+    draft = desk.draft("algo", at=at)
+    draft.algos[algo.id] = algo.row(at=at)
+    tell(desk, draft, algo, machine, wake_at=None)
+    return Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events))
+
+
 def _conducted(turn: Turn) -> Conducted:
     desk, draft, asked, algo, machine = turn.desk, turn.draft, turn.asked, turn.algo, turn.machine
     mark = algo.mark()

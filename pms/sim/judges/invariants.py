@@ -23,6 +23,7 @@ from pms.domain.orders import State
 from pms.flows.panic import PREFIX as PANICKED
 from pms.sim.judges.algos import Bounds
 from pms.sim.judges.amendments import Amendments
+from pms.sim.judges.corrected import Corrected
 from pms.sim.judges.income import Incomes
 from pms.sim.judges.liquidations import Liquidations
 from pms.sim.judges.reducing import Reducing
@@ -40,6 +41,7 @@ ZERO = Decimal(0)
 REQUEST, RIGHT = b"pms:request:", b"pms:right:"
 JOURNAL, EVENTS, RESULT = names.JOURNAL.encode(), names.EVENTS_STREAM.encode(), b"pms:result:"
 PLACE, BATCH = "/fapi/v1/order", "/fapi/v1/batchOrders"
+RESOLVED = "resolved"
 DOORS = frozenset((PLACE, BATCH))
 WORDS = {"FILLED": State.FILLED, "CANCELED": State.CANCELLED, "EXPIRED": State.EXPIRED}
 WORDS |= {"EXPIRED_IN_MATCH": State.EXPIRED, "NEW": State.ACTIVE, "PARTIALLY_FILLED": State.PARTIALLY_FILLED}
@@ -76,6 +78,7 @@ class Invariants:
         self.amendments = Amendments(exchange, self.fail, self._count)
         self.halts = Halts(self.fail, self._count, lambda: self.journal)
         self.incomes = Incomes(exchange, self.fail, self._count)
+        self.corrected = Corrected(self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
         #: decided, and lost with the tail of Redis before anything was sent
@@ -89,6 +92,8 @@ class Invariants:
         self._results: dict[bytes, bytes] = {}
         self._rights: dict[bytes, bytes] = {}
         self._decided: dict[str, CommandRow] = {}
+        self._by_word: set[str] = set()
+        #: orders that an operator has ended: the exchange's next word supersedes his
         self._greatest_seq = 0
         self._greatest_event = 0
         self._refused_stamps: set[tuple[str, str]] = set()
@@ -141,6 +146,7 @@ class Invariants:
         for fill in entry.rows.fills:
             self._booked(fill)
         self.incomes.before(self.journal, entry)
+        self.corrected.before(self.journal, entry)
         self._paid(entry)
         for command in entry.rows.commands:
             self.checked["one decision a command"] += 1
@@ -150,6 +156,8 @@ class Invariants:
                 detail = f"{command.request_id} was {known.decision} and is {command.decision}"
                 self.fail("one decision a command", detail, command.request_id)
         before = self.journal.tables["orders"]
+        if entry.kind == RESOLVED:
+            self._by_word |= {order.client_order_id for order in entry.rows.orders}
         for order in entry.rows.orders:
             self._noted(order, before.get((order.client_order_id,)))
         self.bounds.journaled(self.journal, entry)
@@ -221,7 +229,7 @@ class Invariants:
         if before is None:
             self._intend(coid, order)
         state = State(order.state)
-        theirs = self.order_of(order.symbol, coid)
+        theirs, by_word = self.order_of(order.symbol, coid), coid in self._by_word
         if before is not None and order.filled_qty < before.filled_qty:
             self.fail("no end without evidence", f"{coid} unlearnt fills", coid)
         if state in (State.REJECTED, State.VOID):
@@ -230,12 +238,12 @@ class Invariants:
         elif state.terminal or state in (State.ACTIVE, State.PARTIALLY_FILLED):
             if theirs is None:
                 self.fail("no end without evidence", f"{coid} was told {state}, and was never there", coid)
-            elif state.terminal and self._executed(theirs) != order.filled_qty:
+            elif state.terminal and self._executed(theirs) != order.filled_qty and not by_word:
                 detail = f"{coid} ended with {order.filled_qty} booked of {self._executed(theirs)}"
                 self.fail("no end without evidence", detail, coid)
             elif state.terminal and WORDS[theirs.status] is not state:
                 self.fail("no end without evidence", f"{coid} was told {state}, and is {theirs.status}", coid)
-        if before is not None and State(before.state).terminal and not state.terminal:
+        if before is not None and State(before.state).terminal and not state.terminal and not by_word:
             self.fail("no end without evidence", f"{coid} was {before.state} and is {state} again", coid)
 
     def _executed(self, order: venue.Order) -> Decimal:
@@ -434,8 +442,8 @@ class Invariants:
         return None
 
     def disturbed(self, symbol: str) -> bool:
-        """Whether somebody else has traded a symbol with the same account."""
-        return any(
+        """Whether somebody else has traded a symbol with the same account, or an operator moved it."""
+        return self.corrected.concerns(self.journal, symbol) or any(
             not trade.client_order_id.startswith("PMS_") for trade in self._exchange.account.trades[symbol]
         )
 

@@ -35,6 +35,9 @@ ON_THE_EXCHANGE = {Task.TRADE, Task.CLOSE, Task.AMEND, Task.BATCH, Task.CLOSE_AL
 SEVERAL = {Task.BATCH, Task.CLOSE_ALL}
 """Commands whose answer tells of each order by itself."""
 
+MONEY = {"OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW", "INSURANCE", "FUNDING", "ADJUSTMENT"}
+"""Why a balance moves without a trade, or a position handed over."""
+
 QUEUES = (*names.Queue.ALL, names.INBOX)
 
 
@@ -179,7 +182,7 @@ def _sums(world: World, invariants: Invariants) -> None:
 def _own_money(invariants: Invariants) -> None:
     """Each sub-account's balance follows from its own trades: what was paid, less fees, plus what is open."""
     tables = invariants.journal.tables
-    computed: dict[str, Decimal] = {}
+    computed = invariants.corrected.paid(invariants.journal)
     for row in invariants.opened.rows.positions:
         computed[row.sub_account_id] = computed.get(row.sub_account_id, ZERO) - row.cost
     for taken in tables["liquidations"].values():
@@ -187,7 +190,7 @@ def _own_money(invariants: Invariants) -> None:
             worth = taken.quantity * taken.price
             computed[taken.sub_account_id] = computed.get(taken.sub_account_id, ZERO) + worth
     for line in tables["ledger"].values():
-        if line.reason in ("OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW", "INSURANCE", "FUNDING"):
+        if line.reason in MONEY:
             computed[line.sub_account_id] = computed.get(line.sub_account_id, ZERO) + line.amount
     for fill in tables["fills"].values():
         signed = fill.quantity if fill.side == "BUY" else -fill.quantity

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from pms.binance.errors import ExchangeError
 from pms.bridge.ferry import Ferry
-from pms.bus.inbox import AskAlgos
+from pms.bus.inbox import AskAlgos, Reconcile
 from pms.bus.wake import wake_up
 from pms.config import Settings
 from pms.contract import names
@@ -41,7 +41,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 AT_ONCE = 16
 POP_S = 1.0
-FOLD_EVERY_S, SWEEP_EVERY_S = 2.0, 1.0
+FOLD_EVERY_S, SWEEP_EVERY_S, RECONCILE_EVERY_S = 2.0, 1.0, 2.0
 _body = msgspec.json.Decoder(float_hook=exact)
 _message = msgspec.json.Decoder()
 
@@ -52,6 +52,7 @@ class Surroundings(Protocol):
     settings: Settings
     books: Any
     algos: bool
+    reconciles: bool
 
     def redis(self, process: Process, *, timeout_s: float = 2.0) -> Any:
         """A client of the world's Redis."""
@@ -154,6 +155,8 @@ class Worker:
                 await sweep_requests(redis, serving.requests)
             case Task.SWEEP_ALGOS:
                 await serving.placing.inbox.put(AskAlgos())
+            case Task.RECONCILE:
+                await serving.placing.inbox.put(Reconcile(headers["id"]))
             case Task.KEEP_LISTEN_KEY:
                 try:
                     await self._wired.client.keep_listen_key()
@@ -180,6 +183,8 @@ async def beat(world: Surroundings, process: Process) -> None:
     }
     if world.algos:
         due[Task.SWEEP_ALGOS, Queue.SCHEDULE] = SWEEP_EVERY_S
+    if world.reconciles:
+        due[Task.RECONCILE, Queue.RECON] = RECONCILE_EVERY_S
     turn = 0
     while True:
         await asyncio.sleep(1.0)

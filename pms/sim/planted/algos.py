@@ -31,31 +31,32 @@ from pms.domain.desk import Desk
 from pms.domain.orders import Order
 from pms.domain.positions import Place, Position
 from pms.sim.planted.planting import Patch, mutant
+from pms.sim.traffic.errands import works
 
 
-@mutant("what an algo's orders trade is not counted to it", algos=True)
+@mutant("what an algo's orders trade is not counted to it", where=works)
 def fills_not_counted() -> Sequence[Patch]:
     return [(booking, "count", lambda *_, **__: None)]
 
 
-@mutant("an algo takes an order of unknown outcome for one that never was", algos=True)
+@mutant("an algo takes an order of unknown outcome for one that never was", where=works)
 def unknown_taken_for_over() -> Sequence[Patch]:
     return [(conduct, "_settle", _leaving(lambda order, _: order.doubt))]
 
 
-@mutant("an algo places its next order as soon as the last one's cancel is wanted", algos=True)
+@mutant("an algo places its next order as soon as the last one's cancel is wanted", where=works)
 def cancel_taken_for_over() -> Sequence[Patch]:
     return [(conduct, "_settle", _leaving(lambda order, slot: slot.cancelling and not order.unproven))]
 
 
-@mutant("each order of an algo is for all of its target, whatever is filled", algos=True)
+@mutant("each order of an algo is for all of its target, whatever is filled", where=works)
 def placed_for_all() -> Sequence[Patch]:
     return [(conduct, "quantity_of", _without_room)]
 
 
 @mutant(
     "an algo does not know its order that only Redis forgot",
-    algos=True,
+    where=works,
     only="redis_tail",
 )
 def lost_step_forgotten() -> Sequence[Patch]:
@@ -83,7 +84,7 @@ def _leaving(when: Callable[[Order, Slot], bool]) -> Callable[[Turn, Slot], None
 # --- TWAP ---
 
 
-@mutant("what a slice missed is planned twice", algos=True)
+@mutant("what a slice missed is planned twice", where=works)
 def miss_carried_twice() -> Sequence[Patch]:
     real = Course._release
 
@@ -95,12 +96,12 @@ def miss_carried_twice() -> Sequence[Patch]:
     return [(Course, "_release", release)]
 
 
-@mutant("an outage is made up for in one burst", algos=True)
+@mutant("an outage is made up for in one burst", where=works)
 def outage_made_up_at_once() -> Sequence[Patch]:
     return [(Course, "_share", lambda self, slot: self.missed)]
 
 
-@mutant("a slice opens half a second before its moment", algos=True)
+@mutant("a slice opens half a second before its moment", where=works)
 def slice_too_early() -> Sequence[Patch]:
     go_on, place = Course.go_on, conduct._place
 
@@ -118,7 +119,7 @@ def slice_too_early() -> Sequence[Patch]:
     return [(Course, "go_on", ahead), (conduct, "_place", early)]
 
 
-@mutant("who takes part in the market counts what traded before he began", algos=True)
+@mutant("who takes part in the market counts what traded before he began", where=works)
 def past_volume_counted() -> Sequence[Patch]:
     real = TwapMachine._taking_part
 
@@ -130,7 +131,7 @@ def past_volume_counted() -> Sequence[Patch]:
     return [(TwapMachine, "_taking_part", begin)]
 
 
-@mutant("the next life does not know which order a slot has", algos=True)
+@mutant("the next life does not know which order a slot has", where=works)
 def slots_order_forgotten() -> Sequence[Patch]:
     def without(row: AlgoSlotRow) -> Slot:
         slot = slot_from(row)
@@ -143,7 +144,7 @@ def slots_order_forgotten() -> Sequence[Patch]:
 # --- what guards a position ---
 
 
-@mutant("a stop that has fired closes what is opened afterwards too", algos=True)
+@mutant("a stop that has fired closes what is opened afterwards too", where=works)
 def stop_fires_again() -> Sequence[Patch]:
     real = TrailStopMachine._close
 
@@ -154,7 +155,7 @@ def stop_fires_again() -> Sequence[Patch]:
     return [(TrailStopMachine, "_close", close)]
 
 
-@mutant("each price is the best one to a trailing stop", algos=True)
+@mutant("each price is the best one to a trailing stop", where=works)
 def stop_never_fires() -> Sequence[Patch]:
     real = TrailStopMachine._follow
 
@@ -166,7 +167,7 @@ def stop_never_fires() -> Sequence[Patch]:
     return [(TrailStopMachine, "_follow", follow)]
 
 
-@mutant("a bracket's stop does not wait for the end of its take-profit", algos=True)
+@mutant("a bracket's stop does not wait for the end of its take-profit", where=works)
 def both_exits_live() -> Sequence[Patch]:
     real = BracketMachine._want_exits
 
@@ -176,7 +177,7 @@ def both_exits_live() -> Sequence[Patch]:
     return [(BracketMachine, "_want_exits", want)]
 
 
-@mutant("an exit counts what makes way for it as gone at once", algos=True, only="rest_")
+@mutant("an exit counts what makes way for it as gone at once", where=works, only="rest_")
 def way_made_at_once() -> Sequence[Patch]:
     real, clear = checks.closing, clearing.clear
 
@@ -196,12 +197,12 @@ def way_made_at_once() -> Sequence[Patch]:
     return [*found, (conduct, "clear", at_once)]
 
 
-@mutant("a stop that has fired waits for what rests beside it", algos=True)
+@mutant("a stop that has fired waits for what rests beside it", where=works)
 def nobody_makes_way() -> Sequence[Patch]:
     return [(clearing, "_make_way", lambda *_, **__: False)]
 
 
-@mutant("a bracket's exits are for all that it was to enter", algos=True)
+@mutant("a bracket's exits are for all that it was to enter", where=works)
 def exits_before_entry() -> Sequence[Patch]:
     real = bracket._standing
 
@@ -221,7 +222,7 @@ def exits_before_entry() -> Sequence[Patch]:
 # --- scalper ---
 
 
-@mutant("a layer whose round is over is armed for twice its size", algos=True)
+@mutant("a layer whose round is over is armed for twice its size", where=works)
 def layer_armed_twice() -> Sequence[Patch]:
     real = Layer.begin_round
 
@@ -231,12 +232,12 @@ def layer_armed_twice() -> Sequence[Patch]:
     return [(Layer, "begin_round", begin)]
 
 
-@mutant("a scalper's exposure is what it holds, whatever its entries may add", algos=True)
+@mutant("a scalper's exposure is what it holds, whatever its entries may add", where=works)
 def claims_not_counted() -> Sequence[Patch]:
     return [(scalper_orders, "shares", lambda *args, most: shares(*args, most=None))]
 
 
-@mutant("an exit is for what its layer may hold", algos=True)
+@mutant("an exit is for what its layer may hold", where=works)
 def exit_beyond_entry() -> Sequence[Patch]:
     real = scalper_orders._exits
 
@@ -256,7 +257,7 @@ def exit_beyond_entry() -> Sequence[Patch]:
 # --- how they end ---
 
 
-@mutant("an algo that ends goes on placing", algos=True)
+@mutant("an algo that ends goes on placing", where=works)
 def ended_still_places() -> Sequence[Patch]:
     real = conduct._plan
 
@@ -268,7 +269,7 @@ def ended_still_places() -> Sequence[Patch]:
     return [(conduct, "_plan", plan)]
 
 
-@mutant("until the journal has a cancel of all, its algos go on as if nothing were", algos=True)
+@mutant("until the journal has a cancel of all, its algos go on as if nothing were", where=works)
 def sentence_not_known() -> Sequence[Patch]:
     real = ending.sentence
 
@@ -287,12 +288,12 @@ def sentence_not_known() -> Sequence[Patch]:
     return [(admission, "sentence", sentence), (ending, "settle", settle)]
 
 
-@mutant("a liquidation leaves the account's algos alone", algos=True, storms=True)
+@mutant("a liquidation leaves the account's algos alone", where=works, storms=True)
 def algos_not_shed() -> Sequence[Patch]:
     return [(liquidation, "shed", lambda *_, **__: None)]
 
 
-@mutant("what an algo's orders cost in fees is counted for makers alone", algos=True)
+@mutant("what an algo's orders cost in fees is counted for makers alone", where=works)
 def fees_not_counted() -> Sequence[Patch]:
     def cheaply(*args: Any, **named: Any) -> Any:
         return count(*args, **named if named["maker"] else named | {"commission": Decimal(0)})
@@ -303,7 +304,7 @@ def fees_not_counted() -> Sequence[Patch]:
 # --- basket ---
 
 
-@mutant("a basket's leg is unwound twice over", algos=True)
+@mutant("a basket's leg is unwound twice over", where=works)
 def unwound_twice() -> Sequence[Patch]:
     allowed = BasketMachine.part_of
 
@@ -324,7 +325,7 @@ def unwound_twice() -> Sequence[Patch]:
     return [(BasketMachine, "part_of", part_of), (basket, "unwind", doubled)]
 
 
-@mutant("a basket that should hold when a leg fails lets the others go on", algos=True)
+@mutant("a basket that should hold when a leg fails lets the others go on", where=works)
 def held_goes_on() -> Sequence[Patch]:
     real = BasketMachine.plan
 
@@ -341,6 +342,6 @@ def held_goes_on() -> Sequence[Patch]:
     return [(BasketMachine, "plan", plan)]
 
 
-@mutant("a sequence's legs begin all at once", algos=True)
+@mutant("a sequence's legs begin all at once", where=works)
 def sequence_at_once() -> Sequence[Patch]:
     return [(basket, "_may_begin", lambda *_: True)]

@@ -12,11 +12,12 @@ from pms.domain.income import book_incomes
 from pms.domain.posting import Draft
 from pms.domain.treasury import Treasury
 from pms.sim.planted.planting import Patch, mutant
+from pms.sim.traffic.hands import draw as others
 from pms.streamer import income
 from pms.streamer.engine import Engine
 
 
-@mutant("a funding is shared by what accounts hold when it is read", hands=True)
+@mutant("a funding is shared by what accounts hold when it is read", where=others)
 def funded_by_the_present() -> Sequence[Patch]:
     def held_at(self: Treasury, symbol: str, at: int) -> dict[tuple[str, str], Any]:
         held = {
@@ -27,12 +28,12 @@ def funded_by_the_present() -> Sequence[Patch]:
     return [(Treasury, "held_at", held_at)]
 
 
-@mutant("whoever's trade is heard of behind a funding pays nothing for it", hands=True)
+@mutant("whoever's trade is heard of behind a funding pays nothing for it", where=others)
 def late_trade_not_funded() -> Sequence[Patch]:
     return [(booking, "make_up", lambda *_, **__: None)]
 
 
-@mutant("hedged accounts pay a funding for the net of both sides", hands=True)
+@mutant("hedged accounts pay a funding for the net of both sides", where=others)
 def funded_by_the_net() -> Sequence[Patch]:
     real = Treasury.held_at
 
@@ -43,7 +44,7 @@ def funded_by_the_net() -> Sequence[Patch]:
     return [(Treasury, "held_at", held_at)]
 
 
-@mutant("an income that is read again is booked again", hands=True)
+@mutant("an income that is read again is booked again", where=others)
 def income_twice() -> Sequence[Patch]:
     def again(desk: Desk, *args: Any, **terms: Any) -> Any:
         desk.treasury.incomes.clear()
@@ -52,7 +53,7 @@ def income_twice() -> Sequence[Patch]:
     return [(income, "book_incomes", again)]
 
 
-@mutant("what others trade with the same account is nobody's", hands=True)
+@mutant("what others trade with the same account is nobody's", where=others)
 def foreign_dropped() -> Sequence[Patch]:
     real = Engine.book
 
@@ -63,7 +64,7 @@ def foreign_dropped() -> Sequence[Patch]:
     return [(Engine, "book", book)]
 
 
-@mutant("the house unwinds what others hold, too", hands=True)
+@mutant("the house unwinds what others hold, too", where=others)
 def foreign_unwound() -> Sequence[Patch]:
     real = booking._tell_foreign
 

@@ -12,6 +12,10 @@ from pms.bus import scripts
 Patch = tuple[Any, str, Any]
 
 
+def _anywhere(seed: int) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """One bug: what is wrong, and the names that are replaced while it is planted."""
@@ -21,10 +25,8 @@ class Mutant:
     patches: Callable[[], Sequence[Patch]]
     storms: bool = False
     """It shows only where somebody is liquidated: it is looked for in stormy worlds alone."""
-    algos: bool = False
-    """It shows only where algos run."""
-    hands: bool = False
-    """It shows only where others trade with the same account, or the exchange acts of its own accord."""
+    where: Callable[[int], Any] = _anywhere
+    """The seeds in which it shows: where algos run, somebody else trades, an operator corrects."""
     only: str | None = None
     """It shows only under faults that begin so, and seldom enough to be looked for under no others."""
 
@@ -33,12 +35,12 @@ class Mutant:
         """Have the bug for a while."""
         with ExitStack() as stack:
             for target, name, value in self.patches():
-                stack.enter_context(_replaced(target, name, value))
+                stack.enter_context(replaced(target, name, value))
             yield
 
 
 @contextmanager
-def _replaced(target: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(target: Any, name: str, value: Any) -> Iterator[None]:
     """An attribute that is another for a while; one that the class only declares is put back as it was."""
     before = target.__dict__.get(name, _ABSENT)
     setattr(target, name, value)
@@ -56,12 +58,16 @@ MUTANTS: list[Mutant] = []
 
 
 def mutant(
-    what: str, *, storms: bool = False, algos: bool = False, hands: bool = False, only: str | None = None
+    what: str,
+    *,
+    storms: bool = False,
+    where: Callable[[int], Any] = _anywhere,
+    only: str | None = None,
 ) -> Callable[[Callable[[], Sequence[Patch]]], Callable[[], Sequence[Patch]]]:
     """Enter a bug under its function's name."""
 
     def enter(patches: Callable[[], Sequence[Patch]]) -> Callable[[], Sequence[Patch]]:
-        MUTANTS.append(Mutant(patches.__name__, what, patches, storms, algos, hands, only))
+        MUTANTS.append(Mutant(patches.__name__, what, patches, storms, where, only))
         return patches
 
     return enter

@@ -10,15 +10,13 @@ from itertools import count, islice
 from typing import Any
 
 from pms.sim.campaign import cores
-from pms.sim.planted import algos, hands, orders, storms
+from pms.sim.planted import algos, corrections, hands, orders, storms
 from pms.sim.planted.planting import MUTANTS
 from pms.sim.run import run
 from pms.sim.timeline import logs
-from pms.sim.traffic.errands import works
-from pms.sim.traffic.hands import draw as hands_in
 
 MOST_SEEDS = 2000
-ENTERED = (orders, storms, algos, hands)
+ENTERED = (orders, storms, algos, hands, corrections)
 """Where bugs are entered: by being imported."""
 
 
@@ -48,11 +46,7 @@ def find(name: str, *, first: int = 0, most: int = MOST_SEEDS) -> Proof:
     """Plant one bug and run seeds until it is found."""
     mutant = next(each for each in MUTANTS if each.name == name)
     with logs(None), mutant.planted():
-        seeds = (
-            seed
-            for seed in count(first)
-            if (works(seed) or not mutant.algos) and (hands_in(seed) or not mutant.hands)
-        )
+        seeds = (seed for seed in count(first) if mutant.where(seed))
         for tried, seed in enumerate(islice(seeds, most), start=1):
             violation = run(seed, storms=mutant.storms or None, only=mutant.only).violation
             if violation is not None:

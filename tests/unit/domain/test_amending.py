@@ -180,7 +180,6 @@ def test_a_wish_that_came_too_late_is_taken_back() -> None:
     before = order_row(order), reserved(desk), list(desk.resting)
     amend(desk, order, quantity="0.2", price="59500")
     withdraw_amend(desk, order, number=1)
-    order.updated_at = before[0].updated_at
     assert (order_row(order), reserved(desk), list(desk.resting)) == before
 
 
@@ -257,3 +256,14 @@ def test_what_it_has_traded_and_nobody_has_booked_is_no_room_to_grow(told: str) 
     amend(desk, closing, quantity="0.1")
     fill(desk, closing, "0.1" if told == "counted" else "0.08", number=3)
     assert desk.position("alice", "BTCUSDT").quantity == 0
+
+
+def test_a_wish_that_the_journal_never_had_leaves_the_order_as_it_was() -> None:
+    desk = desk_at()
+    order = resting(desk)
+    amend(desk, order, quantity="0.2")
+    observe(desk, order, AmendFailed(1, "-2019: no", "EXCHANGE_REFUSED"), at=50)
+    journaled, failed = order_row(order), order.amend_end
+    amend(desk, order, quantity="0.3")
+    withdraw_amend(desk, order, number=2)
+    assert (order_row(order), order.amend_end) == (journaled, failed)

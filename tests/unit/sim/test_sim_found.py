@@ -57,6 +57,14 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
         51003355,
         [Fault(972, "redis_tail_lost", ms=762), Fault(1806, "killed", "streamer", ms=300, steps=50)],
     ),
+    "an amendment that was decided too late leaves no trace in memory": (
+        840007407,
+        [
+            Fault(2154, "paused", "streamer", ms=5500),
+            Fault(3327, "redis_lost_before", "orders", "BRPOP"),
+            Fault(3660, "listen_key_expired", ms=500),
+        ],
+    ),
     "an emptied Redis costs no order, no fill and no answer": (86, [Fault(1500, "redis_emptied", ms=60)]),
 }
 
