@@ -156,6 +156,7 @@ KINDS: dict[str, tuple[Draw, float]] = {
     "redis_restarted": (_server, 0.8),
     "redis_tail_lost": (_tail, 0.8),
     "redis_emptied": (_server, 0.3),
+    "redis_full": (_server, 0.4),
     "queue_never": (_queue, 1.0),
     "queue_twice": (_queue, 1.0),
     "queue_late": (_queue, 1.0),

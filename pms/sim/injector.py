@@ -143,6 +143,17 @@ class Injector:
         if self._world.server.paused:
             self._world.server.resume()
 
+    def _fill_redis(self, fault: Fault) -> bool:
+        server, loop = self._world.server, self._world.loop
+        if server.full:
+            return False
+        server.full = True
+        loop.at(loop.now + fault.ms / 1000, self._make_room)
+        return True
+
+    def _make_room(self) -> None:
+        self._world.server.full = False
+
     def _restart_redis(self, fault: Fault) -> bool:
         return self._end_redis(fault.ms, None)
 
@@ -231,7 +242,7 @@ class Injector:
 
     def _push_again(self, words: Words) -> None:
         server = self._world.server
-        if server.up:
+        if server.up and not server.full:
             server.execute(words)
 
 
@@ -241,6 +252,7 @@ _ACTS: dict[str, Act] = {
     "paused": Injector._pause,
     "usurped": Injector._usurp,
     "redis_paused": Injector._pause_redis,
+    "redis_full": Injector._fill_redis,
     "redis_restarted": Injector._restart_redis,
     "redis_tail_lost": Injector._lose_tail,
     "redis_emptied": Injector._empty_redis,

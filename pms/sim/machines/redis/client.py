@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import Any, NoReturn
 
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
 from pms.bus.scripts import LUA
@@ -93,12 +93,14 @@ class Client:
         server.arrive(lambda: run(future), lambda: self._fail(future, Disconnected("Connection refused")))
 
     def _execute(self, words: Words, future: asyncio.Future[Reply]) -> None:
+        self._answer(future, self._reply(words))
+
+    def _reply(self, words: Words) -> Reply:
+        """What the server answers: a reply, or an error as the library would raise it."""
         try:
-            reply = self._server.execute(words)
+            return self._server.execute(words)
         except Refusal as error:
-            self._answer(future, ResponseError(str(error).removeprefix("ERR ")))
-        else:
-            self._answer(future, reply)
+            return _as_raised(error)
 
     def _answer(self, future: asyncio.Future[Reply], reply: Reply) -> None:
         loop = self._loop
@@ -122,13 +124,16 @@ class Client:
 
     async def _block(self, words: Words, timeout_s: float) -> Reply:
         def run(future: asyncio.Future[Reply]) -> None:
-            self._server.block(
-                words,
-                timeout_s=timeout_s,
-                answer=lambda reply: self._answer(future, reply),
-                lost=lambda: self._fail(future, Disconnected("Connection closed by server.")),
-                owner=self,
-            )
+            try:
+                self._server.block(
+                    words,
+                    timeout_s=timeout_s,
+                    answer=lambda reply: self._answer(future, reply),
+                    lost=lambda: self._fail(future, Disconnected("Connection closed by server.")),
+                    owner=self,
+                )
+            except Refusal as error:
+                self._answer(future, _as_raised(error))
 
         return await self._ask(words, run)
 
@@ -339,9 +344,12 @@ class Pipeline:
         client = self._client
 
         def run(future: asyncio.Future[Reply]) -> None:
-            client._answer(future, [client._server.execute(words) for words in commands])
+            client._answer(future, [client._reply(words) for words in commands])
 
         replies = await client._ask(commands[0], run)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
         return [True if isinstance(reply, Status) else reply for reply in replies]
 
 
@@ -440,3 +448,8 @@ def _encoded(word: Argument) -> bytes:
 
 def _entries(found: list[Any]) -> list[tuple[bytes, dict[bytes, bytes]]]:
     return [(at, dict(zip(fields[::2], fields[1::2], strict=True))) for at, fields in found]
+
+
+def _as_raised(error: Refusal) -> ResponseError:
+    kind = OutOfMemoryError if str(error).startswith("OOM") else ResponseError
+    return kind(str(error).removeprefix("ERR "))

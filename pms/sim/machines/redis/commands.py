@@ -28,6 +28,7 @@ class Server(Protocol):
 
     keys: Keyspace
     run_id: str
+    full: bool
 
     def now_us(self) -> int:
         """The server's clock."""
@@ -38,6 +39,28 @@ class Server(Protocol):
     def publish(self, channel: bytes, message: bytes) -> int:
         """Deliver to all subscribers."""
 
+
+GROWS = frozenset(
+    (b"SET", b"HSET", b"HSETNX", b"HINCRBY", b"LPUSH", b"RPUSH", b"LMOVE", b"BLMOVE", b"ZADD", b"XADD")
+)
+"""What a server without memory refuses: Redis' flag `denyoom`."""
+
+WRITES = GROWS | frozenset(
+    (
+        b"DEL",
+        b"UNLINK",
+        b"EXPIRE",
+        b"PEXPIRE",
+        b"GETDEL",
+        b"HDEL",
+        b"LPOP",
+        b"RPOP",
+        b"LREM",
+        b"ZREM",
+        b"XTRIM",
+    )
+)
+"""Behind any of these a script goes on, memory or not."""
 
 Handler = Callable[[Server, list[bytes]], Reply]
 TABLE: dict[bytes, Handler] = {}
@@ -502,8 +525,9 @@ def _time(server: Server, words: list[bytes]) -> Reply:
 @command("INFO")
 def _info(server: Server, words: list[bytes]) -> bytes:
     if words and words[0].lower() == b"memory":
-        # Never full: what a full one does is the memory watch's own test
-        return b"# Memory\r\nused_memory:1000000\r\nmaxmemory:0\r\n"
+        return b"# Memory\r\nused_memory:%d\r\nmaxmemory:1000000\r\n" % (
+            1_000_000 if server.full else 100_000
+        )
     return b"# Server\r\nrun_id:%b\r\nuptime_in_seconds:%d\r\n" % (server.run_id.encode(), server.uptime_s())
 
 

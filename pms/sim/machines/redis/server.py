@@ -10,7 +10,7 @@ from typing import Protocol
 from pms.sim.machines.loop import Handle, Loop
 from pms.sim.machines.redis import commands
 from pms.sim.machines.redis.commands import Reply, number
-from pms.sim.machines.redis.keyspace import Keyspace
+from pms.sim.machines.redis.keyspace import Keyspace, Refusal
 from pms.sim.machines.redis.scripts import Scripts
 
 Answer = Callable[[Reply], None]
@@ -52,6 +52,9 @@ class Server:
         self._born_us = self.now_us()
         self.up = True
         self.paused = False
+        self.full = False
+        self._written = False
+        #: by the script that runs: what has begun may go on in a full one
         self.lives = 1
         self.watch: Callable[[Words, Reply], None] = _nobody
         self._stalled: list[tuple[Callable[[], None], Callable[[], None]]] = []
@@ -88,6 +91,15 @@ class Server:
         return reply
 
     def _plain(self, words: Words) -> Reply:
+        self._check_room(words)
+        return self._run(words)
+
+    def _check_room(self, words: Words) -> None:
+        """One that waits already is served all the same."""
+        if self.full and words[0] in commands.GROWS and not self._written:
+            raise Refusal("OOM command not allowed when used memory > 'maxmemory'.")
+
+    def _run(self, words: Words) -> Reply:
         reply = commands.execute(self, words)
         self.watch(words, reply)
         return reply
@@ -95,16 +107,24 @@ class Server:
     def _script(self, words: Words) -> Reply:
         how_many = number(words[2])
         try:
-            return self._scripts.run(words[1], words[3 : 3 + how_many], words[3 + how_many :], self._plain)
+            return self._scripts.run(words[1], words[3 : 3 + how_many], words[3 + how_many :], self._called)
         finally:
+            self._written = False
             self._serve_waiters()
+
+    def _called(self, words: Words) -> Reply:
+        """Run one command of a script."""
+        reply = self._plain(words)
+        self._written = self._written or words[0] in commands.WRITES
+        return reply
 
     # --- blocking ---
 
     def block(
         self, words: Words, *, timeout_s: float, answer: Answer, lost: Callable[[], None], owner: object
     ) -> None:
-        """BLPOP key, BRPOP keys…, BLMOVE: answer at once, or when there is something, or None."""
+        """BLPOP, BRPOP, BLMOVE: answer at once, when there is something, or None. Raises Refusal."""
+        self._check_room(words)
         waiter = Waiter(words, answer, lost, owner)
         if not self._served(waiter):
             waiter.timer = self._loop.at(self._loop.now + timeout_s, self._time_up, waiter)
@@ -118,7 +138,7 @@ class Server:
     def _served(self, waiter: Waiter) -> bool:
         words = waiter.words
         if words[0] == b"BLMOVE":
-            item = self._plain([b"LMOVE", *words[1:]])
+            item = self._run([b"LMOVE", *words[1:]])
             if item is None:
                 return False
             waiter.answer(item)
@@ -126,7 +146,7 @@ class Server:
         pop = b"LPOP" if words[0] == b"BLPOP" else b"RPOP"
         for key in words[1:]:
             if self.keys.get(key):
-                waiter.answer([key, self._plain([pop, key])])
+                waiter.answer([key, self._run([pop, key])])
                 return True
         return False
 
