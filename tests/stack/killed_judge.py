@@ -64,7 +64,12 @@ class Killing:
             await self._row(case, standing[case.account], (killed_at, dead_s), failed)
             for case, failed in zip(self.cases, stuck, strict=True)
         ]
-        await self.system.flatten()
+        try:
+            await self.system.flatten()
+        except AssertionError as stays:
+            # What the algos came to says why something stays.
+            told = [f"{row.kind}: {each}" for row in rows for each in row.faults]
+            raise AssertionError("\n".join((str(stays), *told))) from stays
         return rows
 
     async def _row(

@@ -262,9 +262,19 @@ class ScalperCase(Case):
         if self.middle == OVERDUE:
             await self._flat()
         else:
-            await self.rests("SELL", of=await self.executed(side="BUY"))
+            await self._guarded()
         await self.cancel()
         await self.over()
+
+    async def _guarded(self) -> None:
+        """Wait until exits rest for all that is held, of one layer or of two."""
+
+        async def there() -> bool:
+            exits = await self.open(side="SELL")
+            left = sum((Decimal(each["origQty"]) - Decimal(each["executedQty"]) for each in exits), ZERO)
+            return left == await self.executed(side="BUY") - await self.executed(side="SELL") > 0
+
+        await patiently(there, f"{self}: exits for all of it", self._said)
 
     async def _flat(self) -> None:
         async def there() -> bool:
