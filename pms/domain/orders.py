@@ -385,15 +385,17 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         State.REJECTED,
-        "refused by REST, or proven never executed",
+        "refused by REST, or proven never executed, and the exchange gave it no id",
         "evidence of absence, and none of life",
-        lambda order: order.refused is not None or order.absent is not None,
+        lambda order: (
+            order.exchange_order_id is None and (order.refused is not None or order.absent is not None)
+        ),
     ),
     Rule(
         State.VOID,
-        "proven never sent",
-        "its send right is closed, so nobody can send it any more",
-        lambda order: order.voided is not None,
+        "proven never sent, and the exchange gave it no id",
+        "its send right is closed, so nobody can send it any more; an id says that somebody could",
+        lambda order: order.exchange_order_id is None and order.voided is not None,
     ),
     Rule(
         State.UNKNOWN,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from order_maker import D, fresh
@@ -22,6 +23,7 @@ from pms.domain.orders import (
     Voided,
     known_word,
 )
+from pms.domain.rows import order_from, order_row
 
 
 def after(*facts: Fact) -> Order:
@@ -133,3 +135,17 @@ def test_a_word_that_nobody_documented_is_an_order_that_lives() -> None:
     assert not order.state.terminal
     order.receive(Seen(7, known_word("CANCELED"), D("0.4")))
     assert order.venue_filled == D("0.4")
+
+
+@pytest.mark.parametrize("proof", [Voided("no right"), NotExecuted("absent", 0), Refused("no")])
+def test_an_id_of_the_exchange_refutes_every_proof_that_it_was_never_there(proof: Fact) -> None:
+    for facts in ((Accepted(7), proof), (proof, Accepted(7))):
+        assert after(*facts).state is State.PLACING
+        assert after(*facts, Seen(7, "EXPIRED", D(0))).state is State.EXPIRED
+
+
+def test_a_refusal_that_the_exchange_told_with_an_id_is_one_behind_a_restart_too() -> None:
+    order = after(Seen(7, "REJECTED", D(0)))
+    again = order_from(order_row(order))
+    again.receive(Accepted(7))
+    assert (order.state, again.state) == (State.REJECTED, State.REJECTED)

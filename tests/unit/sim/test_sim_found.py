@@ -65,6 +65,14 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
             Fault(3660, "listen_key_expired", ms=500),
         ],
     ),
+    "an order that was sent as it was proven unsent is not journaled void": (
+        850003944,
+        [
+            Fault(1045, "redis_paused", ms=2500),
+            Fault(3211, "queue_never", "ledger", ms=400),
+            Fault(3547, "redis_lost_after", "streamer", "journal"),
+        ],
+    ),
     "an emptied Redis costs no order, no fill and no answer": (86, [Fault(1500, "redis_emptied", ms=60)]),
 }
 
