@@ -620,18 +620,19 @@ class Desk:
             self.remember_request(command.request_id, command.text, answer)
         self.treasury.load(rows)
 
-    def doubtful(self, account: str, symbol: str) -> list[Order]:
-        """An account's orders in a symbol that are over by a proof whose guard may yet fail."""
+    def orders_of(self, account: str | None, symbol: str | None) -> list[Order]:
+        """The live orders of an account, or of all; in a symbol, or in all."""
+        live = self.live if account is None else self.live_of.get(account, {})
+        return [order for order in live.values() if symbol is None or order.spec.symbol == symbol]
+
+    def doubtful(self, account: str | None, symbol: str | None) -> list[Order]:
+        """The orders, in the same scope, that are over by a proof whose guard may yet fail."""
         found = (self.orders.get(coid) for coid in sorted(self.unconfirmed))
         return [
             order
             for order in found
             if order is not None
             and order.state.terminal
-            and (order.spec.sub_account_id, order.spec.symbol) == (account, symbol)
+            and account in (None, order.spec.sub_account_id)
+            and symbol in (None, order.spec.symbol)
         ]
-
-    def orders_of(self, account: str | None, symbol: str | None) -> list[Order]:
-        """The live orders of an account, or of all; in a symbol, or in all."""
-        live = self.live if account is None else self.live_of.get(account, {})
-        return [order for order in live.values() if symbol is None or order.spec.symbol == symbol]

@@ -100,8 +100,11 @@ def tell_orders_gone(draft: Draft, orders: list[Order], *, account: str, snapsho
 
 
 def cancel_orders(desk: Desk, draft: Draft, account: str) -> None:
-    """Want all live orders of an account cancelled, but those by which it is closed; they stay its own."""
-    for order in desk.orders_of(account, None):
+    """Want all live orders of an account cancelled, but those by which it is closed; they stay its own.
+
+    One that is taken for never sent, and not proven so yet, may be alive.
+    """
+    for order in desk.orders_of(account, None) + desk.doubtful(account, None):
         if not order.cancel_wanted and order.spec.origin != ORIGIN:
             order.cancel_wanted = True
             withhold(order, at=draft.at)
