@@ -51,7 +51,11 @@ class Outcome:
 
     def trading(self, slot: int) -> int:
         """How many orders of a slot traded."""
-        return len({each.order for each in self.trades if _slot(each) == slot})
+        return len({each.order for each in self.trades_of(slot)})
+
+    def trades_of(self, slot: int) -> list[Trade]:
+        """What a slot's orders traded."""
+        return [each for each in self.trades if _slot(each) == slot]
 
 
 def _slot(trade: Trade) -> int:

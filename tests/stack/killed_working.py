@@ -142,8 +142,11 @@ class TwapCase(Case):
         for number, slot in outcome.slots.items():
             if slot.filled > most:
                 yield f"slice {number} made up for {slot.filled}, it may for {most}"
-            if not self._resting and outcome.trading(number) > 1:
-                yield f"slice {number} traded by {outcome.trading(number)} orders"
+            # What is proven unexecuted behind the last one's moment is made up for in that one.
+            once = not self._resting and number < self.lots - 1
+            if once and outcome.trading(number) > 1:
+                own = [(each.name, each.quantity) for each in outcome.trades_of(number)]
+                yield f"slice {number} traded by {outcome.trading(number)} orders: {own}"
 
     def time_is_over(self, outcome: Outcome) -> int:
         """Behind its end, and so much overtime as it has."""
