@@ -11,7 +11,7 @@ from pms.contract.names import Task
 from pms.sim import faults
 from pms.sim.faults import Fault
 from pms.sim.injector import Injector
-from pms.sim.judges import settled, standing
+from pms.sim.judges import algos_settled, settled, standing
 from pms.sim.judges.invariants import Invariants, Violation
 from pms.sim.judges.ticks import Ticks
 from pms.sim.traffic import corrections, errands, halts, hands, panicking, storm, workload
@@ -149,6 +149,7 @@ async def _play(
         world.exchange,
         ended=invariants.bounds.ended,
         paused=invariants.paused,
+        fired=lambda algo_id: algos_settled.fired(invariants, algo_id),
         lost=lambda: invariants.tail_lost,
         away=lambda: not world.server.up,
     )

@@ -127,7 +127,7 @@ def _fired(invariants: Invariants) -> None:
     tables, bounds = invariants.journal.tables, invariants.bounds
     for (algo_id,), row in tables["algos"].items():
         slot = EXITS.get(row.kind)
-        if slot is None or row.status != "running" or not FIRED & json.loads(row.memory).keys():
+        if slot is None or row.status != "running" or not fired(invariants, algo_id):
             continue
         invariants.checked[ALL_CLEAR] += 1
         side, place = tables["algo_slots"][algo_id, slot].side, _position_side(row, tables["positions"])
@@ -140,6 +140,12 @@ def _fired(invariants: Invariants) -> None:
             if at_exchange.open and order.position_side == place:
                 detail = f"{row.kind} {algo_id} has fired, and {order.client_order_id} rests beside it"
                 invariants.fail(ALL_CLEAR, detail, algo_id, order.client_order_id)
+
+
+def fired(invariants: Invariants, algo_id: str) -> bool:
+    """Whether an algo's stop has fired, as the journal has it."""
+    row = invariants.journal.tables["algos"].get((algo_id,))
+    return row is not None and bool(FIRED & json.loads(row.memory).keys())
 
 
 def _position_side(row: AlgoRow, positions: Mapping[Any, PositionRow]) -> str | None:

@@ -54,8 +54,8 @@ class Patience:
 class AlgoTraders:
     """Plays errands.
 
-    `ended`, `paused`: is an algo so, as the journal has it; `lost`: how often it was cut; `away`: is Redis
-    away, so that it may yet prove to have been.
+    `ended`, `paused`, `fired`: is an algo so, as the journal has it; `lost`: how often it was cut; `away`: is
+    Redis away, so that it may yet prove to have been.
     """
 
     def __init__(
@@ -65,11 +65,13 @@ class AlgoTraders:
         *,
         ended: Callable[[str], bool],
         paused: Callable[[str], bool],
+        fired: Callable[[str], bool],
         lost: Callable[[], int],
         away: Callable[[], bool],
     ) -> None:
         self._gateway, self._exchange = gateway, exchange
-        self._ended, self._paused, self._lost, self._away = ended, paused, lost, away
+        self._ended, self._paused, self._fired = ended, paused, fired
+        self._lost, self._away = lost, away
 
     async def play(self, errands: list[Errand]) -> None:
         """Run all errands, each from its time on."""
@@ -166,6 +168,7 @@ class AlgoTraders:
         """Let the market go through all that an algo waits for, until it is over.
 
         A take-profit has nothing to do while an order by hand closes all of its position: taken back then.
+        A stop that has fired makes it go by itself.
         """
         errand, first = scene.errand, 1 if scene.chance(0.5) else -1
         late, patience = errand.again, Patience()
@@ -176,7 +179,7 @@ class AlgoTraders:
                 late = False
                 await self._gateway.insist(Task.TRADE, opening(scene))
             await self._push(errand.symbol, prices, sign=-first)
-            if not self._ended(algo_id) and patience.over():
+            if patience.over() and not (self._ended(algo_id) or self._fired(algo_id)):
                 await self._take_back(errand)
 
     async def _leave(self, errand: Errand, algo: Fields) -> None:

@@ -29,7 +29,7 @@ from pms.sim.traffic.storm import stormy
 from pms.sim.world import World
 
 QUICK = {
-    "absent_once_is_proof": 680,
+    "absent_once_is_proof": 0,
     "amend_carries_remainder": 14,
     "commission_forgotten": 0,
     "double_send": 12,
