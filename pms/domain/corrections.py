@@ -40,7 +40,8 @@ from pms.domain.superseding import operators_word
 
 ZERO = Decimal(0)
 PROVABLE_AFTER_MS = 10_000
-"""Sooner after its deadline an order may still arrive, or be proven absent without anyone's word."""
+"""Sooner after its deadline an order may still arrive, or be proven absent without anyone's word; so soon
+after the last news of one that is there more may be on their way."""
 
 _WORDS = {"cancelled": "CANCELED", "expired": "EXPIRED"}
 
@@ -111,6 +112,14 @@ def _word_on(asked: Asked, order: Order, command: Resolve) -> Fact:
             "the exchange never acknowledged the order, so it cannot have ended it",
             limit="not-executed",
             actual=command.outcome,
+        )
+    quiet = asked.now - order.updated_at
+    if quiet < PROVABLE_AFTER_MS:
+        # It may have traded in the very moment: what it filled would be closed, or bought, once more.
+        raise _contradicted(
+            "the exchange is being asked about the order, and may still tell of trades",
+            limit=f"{PROVABLE_AFTER_MS} ms without news of it",
+            actual=f"{quiet} ms",
         )
     return Seen(order.exchange_order_id, _WORDS[command.outcome], order.filled_qty, text)
 

@@ -28,7 +28,7 @@ def funded_by_the_present() -> Sequence[Patch]:
     return [(Treasury, "held_at", held_at)]
 
 
-@mutant("whoever's trade is heard of behind a funding pays nothing for it", where=others)
+@mutant("whoever's trade is heard of behind a funding pays nothing for it", where=others, only="ws_")
 def late_trade_not_funded() -> Sequence[Patch]:
     return [(booking, "make_up", lambda *_, **__: None)]
 

@@ -107,6 +107,14 @@ def test_a_part_traded_after_a_cancel_by_word_brings_the_order_to_life() -> None
     assert order.state is State.PARTIALLY_FILLED
 
 
+def test_nobody_ends_an_order_of_which_there_was_news_a_moment_ago() -> None:
+    desk = desk_at()
+    order = sent(desk, exchange_id=5)
+    assert refused(desk, order, "cancelled", now=11_999) is Code.EVIDENCE
+    resolved(desk, order, "expired", now=12_000)
+    assert order.state is State.EXPIRED
+
+
 def test_evidence_stands_against_a_word() -> None:
     desk = desk_at()
     unknown = sent(desk)
