@@ -50,7 +50,8 @@ def _admit_cancel(desk: Desk, asked: Asked, command: Cancel) -> Posting:
     order = desk.find_order(command.order_id)
     if order is None:
         raise Refusal(Code.UNKNOWN_ORDER, "no order has this id", field="orderId", actual=command.order_id)
-    if order.state.terminal and order.spec.client_order_id not in desk.unconfirmed:
+    doubtful = order.failed and order.spec.client_order_id in desk.unconfirmed
+    if order.state.terminal and not doubtful:
         raise Refusal(
             Code.ORDER_CLOSED, f"the order is already {order.state}", field="orderId", actual=order.state
         )

@@ -33,12 +33,16 @@ def answer(
     What is not `confirmed` stands under the posting's guard, and leaves with it or not at all.
     """
     spec = order.spec
+    if confirmed and before in {State.VOID, State.REJECTED} and spec.client_order_id in desk.unconfirmed:
+        # What was to be told of its end leaves under a guard that this word refutes.
+        before = State.UNKNOWN
     if not _proven(order, before):
         return
     if confirmed:
         answer_leg(desk, draft, order, code=code)
-    if spec.request_id is None or _answered(order, before):
+    if spec.request_id is None or order.answered or _answered(order, before):
         return
+    order.answered = confirmed
     held = desk.holds(spec.place)
     view = position_view(held) if held else None
     draft.results.append(_result(order, spec.request_id, view=view, code=_why(order, code)))

@@ -143,6 +143,7 @@ def confirm(desk: Desk, order: Order, *, at: int, code: Code | None = None) -> P
     Before that it could still be taken back, and the one result may be given with the next order's.
     """
     desk.unconfirmed.discard(order.spec.client_order_id)
+    order.answered = True
     draft = desk.draft("confirmed", at=at)
     answer_leg(desk, draft, order, code=code)
     if not draft.results and not draft.so_far:
@@ -209,7 +210,7 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
     owner = order.spec.sub_account_id if order else _owner(desk, draft, trade)
     before, wish = (order.state, order.amend) if order else (None, None)
     if order is not None:
-        if order.state.terminal:
+        if order.state.terminal and order.spec.client_order_id not in desk.unconfirmed:
             note_incident(
                 draft,
                 kind="late_fill",

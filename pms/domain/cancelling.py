@@ -39,10 +39,10 @@ def settle(desk: Desk, entry: Entry, *, held: bool) -> Posting | None:
         if order is None:
             continue
         if held:
-            order.cancel_wanted = True
+            order.want_cancelled(at=entry.at)
         if order.cancel_asked not in asked_by:
             continue
         order.cancel_asked = None
-        if not (held or order.cancel_wanted) and desk.last_seq != entry.seq:
+        if not (held or order.cancel_wanted):
             spared.orders[row.client_order_id] = order_row(order)
     return Posting(entry=desk.sealed(spared).entry()) if spared.orders else None

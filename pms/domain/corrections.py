@@ -40,8 +40,10 @@ from pms.domain.superseding import operators_word
 
 ZERO = Decimal(0)
 PROVABLE_AFTER_MS = 10_000
-"""Sooner after its deadline an order may still arrive, or be proven absent without anyone's word; so soon
-after the last news of one that is there more may be on their way."""
+"""Sooner after its deadline an order may still arrive, or be proven absent without anyone's word."""
+
+QUIET_MS = 10_000
+"""So soon after the last news of an order that is there, or the wish to cancel it, more may be on its way."""
 
 _WORDS = {"cancelled": "CANCELED", "expired": "EXPIRED"}
 
@@ -113,12 +115,12 @@ def _word_on(asked: Asked, order: Order, command: Resolve) -> Fact:
             limit="not-executed",
             actual=command.outcome,
         )
-    quiet = asked.now - order.updated_at
-    if quiet < PROVABLE_AFTER_MS:
+    quiet = asked.now - max(order.updated_at, order.unwanted_at)
+    if quiet < QUIET_MS:
         # It may have traded in the very moment: what it filled would be closed, or bought, once more.
         raise _contradicted(
-            "the exchange is being asked about the order, and may still tell of trades",
-            limit=f"{PROVABLE_AFTER_MS} ms without news of it",
+            "there was news of the order, or its cancel was wanted, a moment ago: more may follow",
+            limit=f"{QUIET_MS} ms without either",
             actual=f"{quiet} ms",
         )
     return Seen(order.exchange_order_id, _WORDS[command.outcome], order.filled_qty, text)

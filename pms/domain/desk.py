@@ -632,7 +632,7 @@ class Desk:
             order
             for order in found
             if order is not None
-            and order.state.terminal
+            and order.failed
             and account in (None, order.spec.sub_account_id)
             and symbol in (None, order.spec.symbol)
         ]

@@ -83,7 +83,7 @@ def hand_orders(desk: Desk, draft: Draft, account: str, symbol: str) -> list[Ord
         )
         if order.amend is not None:
             order.amend = replace(order.amend, request_id=None)
-        order.cancel_wanted = True
+        order.want_cancelled(at=draft.at)
         withhold(order, at=draft.at)
         desk.reserve(order)
         draft.orders[order.spec.client_order_id] = order_row(order)
@@ -106,6 +106,6 @@ def cancel_orders(desk: Desk, draft: Draft, account: str) -> None:
     """
     for order in desk.orders_of(account, None) + desk.doubtful(account, None):
         if not order.cancel_wanted and order.spec.origin != ORIGIN:
-            order.cancel_wanted = True
+            order.want_cancelled(at=draft.at)
             withhold(order, at=draft.at)
             draft.orders[order.spec.client_order_id] = order_row(order)

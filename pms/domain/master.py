@@ -107,5 +107,5 @@ def _stop(desk: Desk, draft: Draft, why: str) -> None:
         draft.halts[EVERYTHING] = row
     for order in desk.live.values():
         if order.spec.sub_account_id != HOUSE and not order.spec.reduce_only and not order.cancel_wanted:
-            order.cancel_wanted = True
+            order.want_cancelled(at=draft.at)
             draft.orders[order.spec.client_order_id] = order_row(order)

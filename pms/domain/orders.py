@@ -142,7 +142,11 @@ class Order:
     terms_at: int = 0
     state: State = field(default=State.PLACING)
     updated_at: int = 0
-    _unwished: tuple[AmendFailed | None, AmendFailed | None, AmendEnd | None, int] = field(
+    unwanted_at: int = field(default=0, compare=False)
+    #: our clock, ms: its cancel was last wanted; memory's alone, for behind a restart it is asked for anyway
+    answered: bool = field(default=False, compare=False)
+    #: its command has its result; memory's alone, for the record keeps the first one for a day
+    _before_wish: tuple[AmendFailed | None, AmendFailed | None, AmendEnd | None, int] = field(
         default=(None, None, None, 0), repr=False, compare=False
     )
     #: what the newest wish has overwritten
@@ -174,9 +178,13 @@ class Order:
         self._settle()
         return self._evidence() != before
 
+    def want_cancelled(self, *, at: int) -> None:
+        """Note the wish that it be gone; it is cancelled until it is."""
+        self.cancel_wanted, self.unwanted_at = True, at
+
     def want_amended(self, wish: Amendment) -> None:
         """Note a wish for other terms; there must be none in flight."""
-        self._unwished = self.amend_refused, self.amend_failed, self.amend_end, self.updated_at
+        self._before_wish = self.amend_refused, self.amend_failed, self.amend_end, self.updated_at
         self.amend, self.amends, self.updated_at = wish, wish.number, wish.asked_at
         self.amend_refused = self.amend_failed = self.amend_end = None
 
@@ -184,7 +192,9 @@ class Order:
         """Take back a wish that was never journaled: the order is as the journal has it."""
         self.amend = None
         self.amends -= 1
-        self.amend_refused, self.amend_failed, self.amend_end, self.updated_at = self._unwished
+        self.amend_refused, self.amend_failed, self.amend_end, self.updated_at = self._before_wish
+        # With the larger total of the wish it may have been partly filled by what filled it.
+        self.state = _derived(self)
 
     def retract_proof(self) -> None:
         """Forget a void or an absence that proved wrong before anyone was told."""
@@ -243,7 +253,12 @@ class Order:
 
     @property
     def why(self) -> str | None:
-        """Why it ended without a trade, in the words of whoever proved it."""
+        """Why it ended without a trade, in the words of whoever proved it.
+
+        The exchange's id refutes whoever says that it was never there.
+        """
+        if self.exchange_order_id is not None:
+            return self.reason
         return self.reason or self.refused or self.absent or self.voided
 
     @property

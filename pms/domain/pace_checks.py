@@ -73,7 +73,9 @@ def check_repeat(desk: Desk, asked: Asked, stake: Stake) -> None:
         return
     coid, at = found
     order = desk.orders.get(coid)
-    if order is None or order.failed or asked.now - at >= window:
+    if order is None or asked.now - at >= window:
+        return
+    if order.failed and coid not in desk.unconfirmed:
         return
     raise Refusal(
         Code.DUPLICATE_ORDER,

@@ -125,8 +125,9 @@ _LAST_WORD = {
 def order_from(row: OrderRow) -> Order:
     """An order as it was journaled; the exchange is asked again about whatever is not terminal."""
     state = State(row.state)
-    # The exchange's own word, where it gave an id: what it refused at the door has none.
-    said_so = state is State.REJECTED and row.exchange_order_id is not None
+    if state is State.VOID and row.exchange_order_id is not None:
+        # Written by an older release: the exchange has taken it, and is asked.
+        state = State.PLACING
     return Order(
         spec=OrderSpec(
             client_order_id=row.client_order_id,
@@ -151,14 +152,14 @@ def order_from(row: OrderRow) -> Order:
         quantity=row.quantity,
         price=row.price,
         exchange_order_id=row.exchange_order_id,
-        word="REJECTED" if said_so else _LAST_WORD.get(state),
+        word=_LAST_WORD.get(state),
         venue_filled=row.filled_qty,
         filled_qty=row.filled_qty,
         filled_quote=row.filled_quote,
         fees=row.fees,
         maker_qty=row.maker_qty,
         doubt=state is State.UNKNOWN,
-        refused=row.reason if state is State.REJECTED and not said_so else None,
+        refused=row.reason if state is State.REJECTED else None,
         voided=row.reason if state is State.VOID else None,
         reason=row.reason,
         cancel_wanted=row.cancel_wanted,

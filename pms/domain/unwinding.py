@@ -105,7 +105,7 @@ def _withdraw(desk: Desk, orders: list[Order], *, now: int) -> Posting | None:
         return None
     draft = desk.draft("unwind_withdrawn", at=now)
     for order in orders:
-        order.cancel_wanted = True
+        order.want_cancelled(at=now)
         draft.orders[order.spec.client_order_id] = order_row(order)
     return Posting(entry=desk.sealed(draft).entry())
 

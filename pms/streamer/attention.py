@@ -132,7 +132,9 @@ class Attention:
         coid, now = order.spec.client_order_id, self.redis_now_ms()
         (signed_at,) = await self.rights.taken([coid])
         ours = order.spec.epoch == self.engine.desk.epoch
-        if signed_at is None and self._remembered(order.spec.admitted_at, ours=ours):
+        # An id of the exchange says that it was sent, whatever became of its right since.
+        nameless = order.exchange_order_id is None
+        if nameless and signed_at is None and self._remembered(order.spec.admitted_at, ours=ours):
             if order.cancel_wanted or now > order.spec.deadline or not ours or self._halted(order):
                 self.engine.void(order, self._why_unsent(order, late=now > order.spec.deadline))
                 return 1.0
@@ -141,13 +143,13 @@ class Attention:
             if await self._may_take_over(order):
                 self._send(coid, place(self.placing, coid))
             return TAKE_OVER_S
-        if signed_at == 0:
+        if nameless and signed_at == 0:
             self.engine.void(order, "its send right was closed")
             return 1.0
         silent_from = signed_at or order.spec.admitted_at
         if self._just_sent(silent_from) and not order.doubt:
             return SILENCE_S
-        if order.exchange_order_id is None:
+        if nameless:
             self.engine.observe(order, Doubtful())
         if now - order.spec.admitted_at > ALARM_AFTER_MS and not care.alarmed:
             care.alarmed = True

@@ -158,6 +158,7 @@ class KilledSystem(System):
     async def flatten(self) -> None:
         """Close all that is held: what adds up over many deaths, the exchange would not let grow for ever."""
         answer = await self.ask("pms.close_all", ttlMs=20_000, timeout_s=30)
+        assert answer["success"], answer
         assert all(leg["success"] for leg in answer["details"]["orders"]), answer
 
         async def flat() -> bool:

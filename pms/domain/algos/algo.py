@@ -236,6 +236,7 @@ def algo_from(row: AlgoRow, slots: dict[int, Slot]) -> Algo:
         maker_qty=row.maker_qty,
         reprices=row.reprices,
         ended_at=row.ended_at,
+        untold=not Status(row.status).over,
     )
 
 

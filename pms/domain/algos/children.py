@@ -118,7 +118,7 @@ def cancel_child(draft: Draft, slot: Slot, order: Order) -> None:
     """Want a slot's order gone; its next comes when that is proven."""
     slot.cancelling = True
     if not order.cancel_wanted:
-        order.cancel_wanted = True
+        order.want_cancelled(at=draft.at)
         draft.orders[order.spec.client_order_id] = order_row(order)
 
 

@@ -80,7 +80,7 @@ def _make_way(turn: Turn, place: Place, side: str, *, missing: Decimal) -> bool:
             break
         going += order.leaves
         turn.cleared[order.spec.client_order_id] = order.reason
-        order.cancel_wanted = True
+        order.want_cancelled(at=turn.asked.now)
         order.reason = f"{MAKES_WAY} {algo.kind} {algo.id}, which closes at market"
         turn.draft.orders[order.spec.client_order_id] = order_row(order)
     return going > 0

@@ -15,6 +15,7 @@ from pms.contract.journal import Entry
 from pms.contract.names import BOTH, HOUSE
 from pms.sim.judges.owed import CORRECTED
 from pms.sim.machines.books import Fold, Tables
+from pms.sim.machines.exchange import SimExchange
 
 AS_ASKED = "a correction moves what was asked for"
 ZERO = Decimal(0)
@@ -26,6 +27,7 @@ Place = tuple[str, str, str]
 class Corrected:
     """Looks at each entry that an operator has caused, and remembers at which price."""
 
+    exchange: SimExchange
     fail: Callable[..., None]
     checked: Callable[[str], None]
     _prices: dict[int, Decimal] = field(default_factory=dict)
@@ -57,6 +59,10 @@ class Corrected:
         if price != words.get("price", price):
             told = f"entry {entry.seq} is at {price}, asked for was {words['price']}"
             self.fail(AS_ASKED, told, command.request_id)
+        if entry.kind == "reassigned" and "price" not in words and not self._as_entered(books, words, price):
+            self.fail(
+                AS_ASKED, f"entry {entry.seq} is at {price}, which is not what was paid", command.request_id
+            )
         commission = words.get("commission", ZERO)
         handed = {words["fromAccountId"]: commission, words["toAccountId"]: -commission} if commission else {}
         self._commissions[entry.rows.moves[0].seq] = handed
@@ -65,6 +71,14 @@ class Corrected:
                 f"entry {entry.seq} hands over fees {_sums(entry, 'COMMISSION')}, of the trade are {handed}"
             )
             self.fail(AS_ASKED, told, command.request_id)
+
+    def _as_entered(self, books: Fold, words: Words, price: Decimal) -> bool:
+        """Whether a price is what the giver has paid on average, to the tick."""
+        giver = words["fromAccountId"]
+        side = BOTH if giver == HOUSE else words.get("positionSide", BOTH)
+        held = books.tables["positions"][giver, words["symbol"], side]
+        tick = self.exchange.venue.exchange.markets[words["symbol"]].symbol.tick
+        return bool(abs(price - held.cost / held.quantity) <= tick)
 
     def paid(self, books: Fold) -> dict[str, Decimal]:
         """What each account has paid for all that was handed over, or was paid."""

@@ -41,7 +41,6 @@ ZERO = Decimal(0)
 REQUEST, RIGHT = b"pms:request:", b"pms:right:"
 JOURNAL, EVENTS, RESULT = names.JOURNAL.encode(), names.EVENTS_STREAM.encode(), b"pms:result:"
 PLACE, BATCH = "/fapi/v1/order", "/fapi/v1/batchOrders"
-RESOLVED = "resolved"
 DOORS = frozenset((PLACE, BATCH))
 WORDS = {"FILLED": State.FILLED, "CANCELED": State.CANCELLED, "EXPIRED": State.EXPIRED}
 WORDS |= {"EXPIRED_IN_MATCH": State.EXPIRED, "NEW": State.ACTIVE, "PARTIALLY_FILLED": State.PARTIALLY_FILLED}
@@ -78,7 +77,7 @@ class Invariants:
         self.amendments = Amendments(exchange, self.fail, self._count)
         self.halts = Halts(self.fail, self._count, lambda: self.journal)
         self.incomes = Incomes(exchange, self.fail, self._count)
-        self.corrected = Corrected(self.fail, self._count)
+        self.corrected = Corrected(exchange, self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
         #: decided, and lost with the tail of Redis before anything was sent
@@ -92,8 +91,6 @@ class Invariants:
         self._results: dict[bytes, bytes] = {}
         self._rights: dict[bytes, bytes] = {}
         self._decided: dict[str, CommandRow] = {}
-        self._by_word: set[str] = set()
-        #: orders that an operator has ended: the exchange's next word supersedes his
         self._greatest_seq = 0
         self._greatest_event = 0
         self._refused_stamps: set[tuple[str, str]] = set()
@@ -156,8 +153,6 @@ class Invariants:
                 detail = f"{command.request_id} was {known.decision} and is {command.decision}"
                 self.fail("one decision a command", detail, command.request_id)
         before = self.journal.tables["orders"]
-        if entry.kind == RESOLVED:
-            self._by_word |= {order.client_order_id for order in entry.rows.orders}
         for order in entry.rows.orders:
             self._noted(order, before.get((order.client_order_id,)))
         self.bounds.journaled(self.journal, entry)
@@ -229,7 +224,7 @@ class Invariants:
         if before is None:
             self._intend(coid, order)
         state = State(order.state)
-        theirs, by_word = self.order_of(order.symbol, coid), coid in self._by_word
+        theirs = self.order_of(order.symbol, coid)
         if before is not None and order.filled_qty < before.filled_qty:
             self.fail("no end without evidence", f"{coid} unlearnt fills", coid)
         if state in (State.REJECTED, State.VOID):
@@ -238,12 +233,12 @@ class Invariants:
         elif state.terminal or state in (State.ACTIVE, State.PARTIALLY_FILLED):
             if theirs is None:
                 self.fail("no end without evidence", f"{coid} was told {state}, and was never there", coid)
-            elif state.terminal and self._executed(theirs) != order.filled_qty and not by_word:
+            elif state.terminal and self._executed(theirs) != order.filled_qty:
                 detail = f"{coid} ended with {order.filled_qty} booked of {self._executed(theirs)}"
                 self.fail("no end without evidence", detail, coid)
             elif state.terminal and WORDS[theirs.status] is not state:
                 self.fail("no end without evidence", f"{coid} was told {state}, and is {theirs.status}", coid)
-        if before is not None and State(before.state).terminal and not state.terminal and not by_word:
+        if before is not None and State(before.state).terminal and not state.terminal:
             self.fail("no end without evidence", f"{coid} was {before.state} and is {state} again", coid)
 
     def _executed(self, order: venue.Order) -> Decimal:

@@ -168,11 +168,13 @@ class AlgoTraders:
         """Let the market go through all that an algo waits for, until it is over.
 
         A take-profit has nothing to do while an order by hand closes all of its position: taken back then.
-        A stop that has fired makes it go by itself.
+        A stop that has fired makes it go by itself; whoever is paused for another's stop is cancelled.
         """
         errand, first = scene.errand, 1 if scene.chance(0.5) else -1
         late, patience = errand.again, Patience()
         while await self._goes_on(algo_id):
+            if self._paused(algo_id):
+                await self._gateway.insist(Task.CANCEL_ALGO, {"algoId": algo_id})
             await self._push(errand.symbol, prices, sign=first)
             if late and not self._ended(algo_id):
                 # Once: what is opened against a resting exit expires it, and too often lets it wait a minute.

@@ -3,7 +3,8 @@
 Drawn before anything runs. He gives and takes money and positions against the house, hands trades of others
 to an account, and says how orders ended of which nothing is heard. He looks at the database and at the
 exchange's own pages first, and what he says of an order is so; but now and then he says that one is filled,
-which nobody's word can make it.
+which nobody's word can make it. Here he is always too early: the exchange tells within the ten seconds
+that his word has to wait for.
 """
 
 from __future__ import annotations

@@ -7,11 +7,13 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from order_maker import D, fresh
 
 from pms.domain.orders import (
     Accepted,
     Amended,
+    Amendment,
     Doubtful,
     Fact,
     Filled,
@@ -144,8 +146,15 @@ def test_an_id_of_the_exchange_refutes_every_proof_that_it_was_never_there(proof
         assert after(*facts, Seen(7, "EXPIRED", D(0))).state is State.EXPIRED
 
 
-def test_a_refusal_that_the_exchange_told_with_an_id_is_one_behind_a_restart_too() -> None:
-    order = after(Seen(7, "REJECTED", D(0)))
-    again = order_from(order_row(order))
-    again.receive(Accepted(7))
-    assert (order.state, again.state) == (State.REJECTED, State.REJECTED)
+def test_a_row_that_is_void_with_an_id_is_asked_about_behind_a_restart() -> None:
+    row = replace(order_row(after(Voided("no right"))), exchange_order_id=7)
+    assert order_from(row).state is State.PLACING
+
+
+def test_a_wish_taken_back_leaves_nothing_to_trade_that_is_filled_already() -> None:
+    order = after(Accepted(7), Seen(7, "NEW", D(0)))
+    order.want_amended(Amendment(1, D("2.0"), D("100"), None, "epoch", 0, 0))
+    order.receive(Filled(7, D("1.0"), D("100")))
+    assert order.state is State.PARTIALLY_FILLED
+    order.withdraw_amend()
+    assert (order.state, order.leaves) == (State.FILLED, D(0))

@@ -17,7 +17,7 @@ from test_cancels_back_off import AtOnce
 
 from pms.binance.errors import NotFound, Refused
 from pms.contract import names
-from pms.domain.orders import AmendEnd, Order, Seen, State
+from pms.domain.orders import Accepted, AmendEnd, Order, Seen, State
 from pms.streamer.attention import Attention
 from pms.streamer.engine import Engine, Gate
 
@@ -100,6 +100,18 @@ async def test_without_one_an_order_was_never_sent_as_long_as_rights_are_kept() 
     await world.looks_at(world.order.spec.deadline + 1)
     assert world.order.state is State.VOID
     assert world.queries == 0
+
+
+@pytest.mark.parametrize("signed_at", [None, 0, ADMITTED_AT])
+async def test_what_the_exchange_gave_an_id_is_asked_about_whatever_became_of_its_right(
+    signed_at: int | None,
+) -> None:
+    world = World(signed_at=signed_at)
+    world.engine.observe(world.order, Accepted(7))
+    await world.looks_at(world.order.spec.deadline + 1, world.order.spec.deadline + 60_000)
+    assert (world.order.state, world.order.why) == (State.PLACING, None)
+    assert world.queries == 2
+    assert world.incidents == ["unknown_order"]
 
 
 async def test_nor_that_an_amendment_was_never_sent() -> None:

@@ -1,0 +1,155 @@
+"""A proof that falls with its guard: whose first word came meanwhile is answered once, and by that word."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
+
+from desk_maker import D, desk_at, request_id
+
+from pms.bus.inbox import Arrived, Outcome
+from pms.contract.journal import OrderRow
+from pms.contract.results import Result
+from pms.domain.booking import Trade
+from pms.domain.orders import Order, Seen
+from pms.domain.posting import Posting, Undecided, Unsent
+from pms.streamer.engine import Engine, Gate
+from pms.streamer.outbox import Outbox, _Waiting
+
+LATE = 6_001
+
+
+class Box(Outbox):
+    """An outbox whose appends are the test's: one batch, in which guards of some kinds fail."""
+
+    def __init__(self) -> None:
+        super().__init__(cast("Any", None), withdraw=self._take_back, sleep=asyncio.sleep)
+        self.engine: Engine
+        self.written: list[tuple[Posting, bool]] = []
+
+    def _take_back(self, posting: Posting) -> None:
+        self.engine.withdraw(posting)
+
+    def append(self, *failing: type) -> None:
+        batch: list[_Waiting] = list(self._waiting)
+        self._waiting.clear()
+        held = [not isinstance(waiting.posting.guard, failing) for waiting in batch]
+        self.written += [(waiting.posting, good) for waiting, good in zip(batch, held, strict=True)]
+        for waiting, good in zip(batch, held, strict=True):
+            self._settle(waiting, good=good)
+
+
+class Life:
+    """An engine whose journal is a list."""
+
+    def __init__(self) -> None:
+        self.now, self.box = 1_000, Box()
+        gate = Gate(closed_because=None)
+        self.engine = Engine(desk_at(), self.box, gate=gate, redis_now_ms=lambda: self.now)
+        self.box.engine = self.engine
+        self.engine.agenda = cast("Any", SimpleNamespace(put=lambda *_, **__: None))
+        self.engine.follow = lambda *_: False
+        self.engine.time_passed = self.engine.repeat = lambda _: None
+
+    def ask(self, name: str, **fields: object) -> str:
+        request = request_id()
+        text = json.dumps({"requestId": request, **fields})
+        self.engine.decide(Arrived(request, name, text, at=self.now, deadline=self.now + 5_000))
+        return request
+
+    def results(self, request: str) -> list[Result]:
+        told = [posting.results for posting, good in self.box.written if good]
+        return [result for results in told for result in results if result.request_id == request]
+
+    def journaled(self, order: Order) -> OrderRow:
+        rows = [row for posting, good in self.box.written if good for row in posting.entry.rows.orders]
+        return [row for row in rows if row.client_order_id == order.spec.client_order_id][-1]
+
+
+def filled(life: Life, order: Order, quantity: str = "0.01") -> None:
+    life.engine.book(
+        Trade(
+            symbol="BTCUSDT",
+            exchange_order_id=7,
+            trade_id=1,
+            client_order_id=order.spec.client_order_id,
+            side=order.spec.side,
+            price=D(59000),
+            quantity=D(quantity),
+            commission=D(0),
+            commission_asset="USDT",
+            realized_pnl=D(0),
+            maker=False,
+            at=2_000,
+        )
+    )
+
+
+def refused(life: Life, order: Order) -> None:
+    coid = order.spec.client_order_id
+    life.engine._outcome(
+        Outcome(coid, word="refused", exchange_order_id=None, code=-2019, text="Margin", sender="worker")
+    )
+
+
+def resting(life: Life, order: Order) -> None:
+    life.engine.observe(order, Seen(7, "NEW", D(0), at=2_000))
+
+
+@pytest.mark.parametrize("command", ["pms.trade", "pms.batch"])
+@pytest.mark.parametrize(("word", "state"), [(filled, "filled"), (refused, "rejected"), (resting, "active")])
+def test_the_word_that_refutes_it_answers_the_command_once(
+    word: Callable[[Life, Order], None], state: str, command: str
+) -> None:
+    life = Life()
+    terms = {
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "quantity": "0.01",
+        "leverage": 10,
+        "type": "LIMIT",
+        "price": "59000",
+    }
+    fields = terms if command == "pms.trade" else {"orders": [terms]}
+    request = life.ask(command, subAccountId="alice", **fields)
+    life.box.append()
+    [order] = life.engine.desk.live.values()
+    life.now = LATE
+    life.engine.void(order, "its deadline passed before it was sent")
+    word(life, order)
+    for _ in range(3):
+        life.box.append(Unsent)
+    [result] = life.results(request)
+    told = result.state if command == "pms.trade" else (result.details or {})["orders"][0]["state"]
+    assert (order.state.value, told) == (state, state)
+    assert not life.engine.desk.legs
+    assert not life.engine.desk.incidents.rows()
+    if word is resting:
+        filled(life, order)
+        life.box.append()
+        assert len(life.results(request)) == 1
+
+
+def test_two_cancels_that_are_both_too_late_leave_no_wish_in_the_journal() -> None:
+    life = Life()
+    terms = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "type": "LIMIT", "price": "59000"}
+    life.ask("pms.trade", subAccountId="alice", **terms)
+    life.box.append()
+    [order] = life.engine.desk.live.values()
+    resting(life, order)
+    life.box.append()
+    life.ask("pms.cancel", orderId=order.spec.client_order_id)
+    filled(life, order, "0.004")
+    life.ask("pms.cancel", orderId=order.spec.client_order_id)
+    for _ in range(2):
+        life.box.append(Undecided)
+    assert (order.cancel_wanted, life.journaled(order).cancel_wanted) == (False, False)
