@@ -159,6 +159,10 @@ class AlgoTraders:
             await self._leave(errand, algo)
         if errand.leave in ("cancel", "cancel_all"):
             await self._see_to(algo_id, lost)
+            while await self._goes_on(algo_id):
+                # What it closes may go to another's stop, which pauses it: asked again, it keeps the rest.
+                await asyncio.sleep(SEE_OUT_S)
+                await self._cancel_paused(algo_id)
         if errand.leave == "run":
             await self._see_out(errand, algo_id)
         if errand.leave == "push":
@@ -173,8 +177,7 @@ class AlgoTraders:
         errand, first = scene.errand, 1 if scene.chance(0.5) else -1
         late, patience = errand.again, Patience()
         while await self._goes_on(algo_id):
-            if self._paused(algo_id):
-                await self._gateway.insist(Task.CANCEL_ALGO, {"algoId": algo_id})
+            await self._cancel_paused(algo_id)
             await self._push(errand.symbol, prices, sign=first)
             if late and not self._ended(algo_id):
                 # Once: what is opened against a resting exit expires it, and too often lets it wait a minute.
@@ -214,9 +217,14 @@ class AlgoTraders:
         while await self._goes_on(algo_id):
             await asyncio.sleep(SEE_OUT_S)
             if self._paused(algo_id):
-                await self._gateway.insist(Task.CANCEL_ALGO, {"algoId": algo_id})
+                await self._cancel_paused(algo_id)
             elif KINDS[errand.kind].unwinds and patience.over():
                 await self._take_back(errand)
+
+    async def _cancel_paused(self, algo_id: str) -> None:
+        """Cancel an algo that waits for its trader although he has not paused it."""
+        if self._paused(algo_id):
+            await self._gateway.insist(Task.CANCEL_ALGO, {"algoId": algo_id})
 
     async def _goes_on(self, algo_id: str) -> bool:
         """Whether an algo runs; one that has ended is looked at as long as its end can be forgotten."""
