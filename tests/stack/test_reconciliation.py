@@ -94,7 +94,8 @@ class Desk(System):
 async def desk(short_dirs: tuple[Path, Path]) -> AsyncIterator[Desk]:
     whole = Desk(*short_dirs)
     try:
-        await whole.begin_behind_relay("streamer", "worker-orders", "worker-urgent", "worker-ledger")
+        # With beat: it makes good a fold that was woken as another one's reading was over.
+        await whole.begin_behind_relay("streamer", "worker-orders", "worker-urgent", "worker-ledger", "beat")
         for account in ("alice", "bob"):
             await whole.account(account)
         yield whole
