@@ -275,7 +275,7 @@ class Client:
         return await self.execute("PUBLISH", channel, message)
 
     def pipeline(self, *, transaction: bool = True) -> Pipeline:
-        return Pipeline(self)
+        return Pipeline(self, transaction=transaction)
 
     def pubsub(self) -> Listener:
         return Listener(self, self._server, self._network, self._loop, self._process)
@@ -297,8 +297,9 @@ class Script:
 class Pipeline:
     """Commands that travel together."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, transaction: bool) -> None:
         self._client = client
+        self._transaction = transaction
         self._commands: list[Words] = []
 
     async def __aenter__(self) -> Pipeline:
@@ -337,14 +338,21 @@ class Pipeline:
         return self
 
     async def execute(self) -> list[Reply]:
-        """Run all, in order; the first refusal is raised."""
+        """Run all, in order; the first refusal is raised. A transaction without room for one runs none."""
         commands, self._commands = self._commands, []
         if not commands:
             return []
         client = self._client
 
         def run(future: asyncio.Future[Reply]) -> None:
-            client._answer(future, [client._reply(words) for words in commands])
+            try:
+                if self._transaction:
+                    for words in commands:
+                        client._server.check_room(words)
+            except Refusal as error:
+                client._answer(future, _as_raised(error))
+            else:
+                client._answer(future, [client._reply(words) for words in commands])
 
         replies = await client._ask(commands[0], run)
         for reply in replies:

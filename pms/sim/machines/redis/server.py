@@ -91,11 +91,14 @@ class Server:
         return reply
 
     def _plain(self, words: Words) -> Reply:
-        self._check_room(words)
+        self.check_room(words)
         return self._run(words)
 
-    def _check_room(self, words: Words) -> None:
-        """One that waits already is served all the same."""
+    def check_room(self, words: Words) -> None:
+        """Raises Refusal where memory is full and a command needs some.
+
+        Trap: who waited for a list already is served all the same.
+        """
         if self.full and words[0] in commands.GROWS and not self._written:
             raise Refusal("OOM command not allowed when used memory > 'maxmemory'.")
 
@@ -124,7 +127,7 @@ class Server:
         self, words: Words, *, timeout_s: float, answer: Answer, lost: Callable[[], None], owner: object
     ) -> None:
         """BLPOP, BRPOP, BLMOVE: answer at once, when there is something, or None. Raises Refusal."""
-        self._check_room(words)
+        self.check_room(words)
         waiter = Waiter(words, answer, lost, owner)
         if not self._served(waiter):
             waiter.timer = self._loop.at(self._loop.now + timeout_s, self._time_up, waiter)
