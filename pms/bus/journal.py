@@ -28,7 +28,7 @@ from pms.contract.money import encode, plain
 from pms.contract.results import Result
 from pms.domain.custody import LOCAL_COMMANDS
 from pms.domain.orders import State
-from pms.domain.posting import Event, Posting, Undecided, Unsent, Unused
+from pms.domain.posting import Event, Posting, Undecided
 from pms.domain.unwinding import ORIGIN
 
 CLOSED_ORDER_TTL_S = 86_400
@@ -130,16 +130,8 @@ def _packed(posting: Posting) -> list[Any]:
     ]
 
 
-def _guard(guard: Undecided | Unsent | Unused | None) -> Any:
-    match guard:
-        case Undecided(request_id, deadline):
-            return ["undecided", names.request_key(request_id), str(deadline)]
-        case Unsent(client_order_id):
-            return ["unsent", names.right_key(client_order_id), names.RIGHT_TTL_S]
-        case Unused(client_order_id, signed_at):
-            return ["unused", names.right_key(client_order_id), names.RIGHT_TTL_S, str(signed_at)]
-        case _:
-            return False
+def _guard(guard: Undecided | None) -> Any:
+    return False if guard is None else [names.request_key(guard.request_id), str(guard.deadline)]
 
 
 def _effects(

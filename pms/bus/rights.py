@@ -43,14 +43,16 @@ class Rights:
         )
         return Right(reply.decode())
 
-    async def close(self, client_order_id: str, *, signed_at: int | None) -> bool:
+    async def close(self, client_order_id: str, *, signed_at: int | None, nonce: str) -> bool:
         """Close a right for ever: one that was never given, or that of `signed_at`; False if it is another.
 
-        A lost reply raises; asked again it tells the same.
+        Only for whoever leads in this life of Redis: another one may have forgotten what was given. A lost
+        reply raises; asked again it tells the same.
         """
         closed = await self._scripts.call(
             "close_right",
-            [names.right_key(client_order_id)],
+            [names.EPOCH, names.right_key(client_order_id)],
+            nonce,
             "" if signed_at is None else signed_at,
             names.RIGHT_TTL_S,
         )

@@ -50,8 +50,7 @@ def _admit_cancel(desk: Desk, asked: Asked, command: Cancel) -> Posting:
     order = desk.find_order(command.order_id)
     if order is None:
         raise Refusal(Code.UNKNOWN_ORDER, "no order has this id", field="orderId", actual=command.order_id)
-    doubtful = order.failed and order.spec.client_order_id in desk.unconfirmed
-    if order.state.terminal and not doubtful:
+    if order.state.terminal:
         raise Refusal(
             Code.ORDER_CLOSED, f"the order is already {order.state}", field="orderId", actual=order.state
         )
@@ -70,8 +69,7 @@ def _admit_cancel_all(desk: Desk, asked: Asked, command: CancelAll) -> Posting:
             field="subAccountId",
             actual=command.sub_account_id,
         )
-    scope = command.sub_account_id, command.symbol
-    found = desk.orders_of(*scope) + desk.doubtful(*scope)
+    found = desk.orders_of(command.sub_account_id, command.symbol)
     orders = [order for order in found if not closes(desk, order)]
     algos = in_scope(desk, command.sub_account_id, command.symbol)
     return _want_cancelled(desk, asked, orders, single=False, algos=algos)

@@ -26,23 +26,16 @@ def answer(
     *,
     before: State,
     code: Code | None,
-    confirmed: bool = True,
 ) -> None:
-    """Give the order's command its result, if this is what it waited for.
-
-    What is not `confirmed` stands under the posting's guard, and leaves with it or not at all.
-    """
+    """Give the order's command its result, if this is what it waited for."""
     spec = order.spec
-    if confirmed and before in {State.VOID, State.REJECTED} and spec.client_order_id in desk.unconfirmed:
-        # What was to be told of its end leaves under a guard that this word refutes.
-        before = State.UNKNOWN
     if not _proven(order, before):
         return
-    if confirmed:
-        answer_leg(desk, draft, order, code=code)
+    if spec.parent_id in desk.legs:
+        tell_leg(desk, draft, order, parent=spec.parent_id, said={"code": _why(order, code)})
     if spec.request_id is None or order.answered or _answered(order, before):
         return
-    order.answered = confirmed
+    order.answered = True
     held = desk.holds(spec.place)
     view = position_view(held) if held else None
     draft.results.append(_result(order, spec.request_id, view=view, code=_why(order, code)))
@@ -65,13 +58,6 @@ def _result(order: Order, request_id: str, *, view: PositionView | None, code: C
         error=order.why if order.failed else None,
         code=code,
     )
-
-
-def answer_leg(desk: Desk, draft: Draft, order: Order, *, code: Code | None) -> None:
-    """Note the outcome of one order of several; the last one's gives their command its result."""
-    parent = order.spec.parent_id
-    if parent in desk.legs:
-        tell_leg(desk, draft, order, parent=parent, said={"code": _why(order, code)})
 
 
 def answer_amend(draft: Draft, order: Order, wish: Amendment | None) -> str | None:

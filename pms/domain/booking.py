@@ -18,7 +18,7 @@ from pms.contract.journal import CursorRow, FeeRow, FillRow
 from pms.contract.money import booked, decode_object, plain
 from pms.contract.names import BOTH, HOUSE
 from pms.domain.algos.counting import count
-from pms.domain.answers import answer, answer_amend, answer_leg
+from pms.domain.answers import answer, answer_amend
 from pms.domain.desk import Desk
 from pms.domain.fees import charge, usdt_paid
 from pms.domain.funding import make_up
@@ -30,15 +30,13 @@ from pms.domain.orders import (
     Amendment,
     Fact,
     Filled,
-    NotExecuted,
     Order,
     Seen,
     State,
-    Voided,
 )
 from pms.domain.position_sides import parts_of
 from pms.domain.positions import Move, Place, Position
-from pms.domain.posting import Draft, Posting, Unsent, Unused
+from pms.domain.posting import Draft, Posting
 from pms.domain.reducing import fit_to
 from pms.domain.rows import order_row, position_id, position_row, position_view
 from pms.domain.superseding import give_way
@@ -85,30 +83,12 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
     if not order.receive(fact):
         return None
     draft = desk.draft("order", at=at)
-    guard = _guard(order.spec.client_order_id, fact)
-    if guard is not None:
-        desk.unconfirmed.add(order.spec.client_order_id)
-    note_change(
-        desk,
-        draft,
-        order,
-        fact,
-        before=before,
-        wish=wish,
-        at=at,
-        code=code,
-        confirmed=guard is None,
-    )
-    entry = desk.sealed(draft).entry()
+    note_change(desk, draft, order, fact, before=before, wish=wish, at=at, code=code)
     return Posting(
-        entry=entry,
+        entry=desk.sealed(draft).entry(),
         events=tuple(draft.events),
         results=tuple(draft.results),
         so_far=tuple(draft.so_far),
-        guard=guard,
-        otherwise=Draft(prev=draft.prev, base=draft.base, at=at, kind="noop").entry(seq=entry.seq)
-        if guard
-        else None,
     )
 
 
@@ -122,7 +102,6 @@ def note_change(
     wish: Amendment | None,
     at: int,
     code: Code | None,
-    confirmed: bool = True,
 ) -> None:
     """Write what a fact made of an order into an entry: its row, its event, its command's answer.
 
@@ -134,22 +113,7 @@ def note_change(
     amend_error = answer_amend(draft, order, wish)
     if order.state is not before or isinstance(fact, Amended) or order.amend is not wish:
         _tell_order(desk, draft, order, reason=amend_error)
-    answer(desk, draft, order, before=before, code=code, confirmed=confirmed)
-
-
-def confirm(desk: Desk, order: Order, *, at: int, code: Code | None = None) -> Posting | None:
-    """Tell a command of several orders of a proof whose guard held; None if the order is not one of these.
-
-    Before that it could still be taken back, and the one result may be given with the next order's.
-    """
-    desk.unconfirmed.discard(order.spec.client_order_id)
-    order.answered = True
-    draft = desk.draft("confirmed", at=at)
-    answer_leg(desk, draft, order, code=code)
-    if not draft.results and not draft.so_far:
-        return None
-    entry = desk.sealed(draft).entry()
-    return Posting(entry=entry, results=tuple(draft.results), so_far=tuple(draft.so_far))
+    answer(desk, draft, order, before=before, code=code)
 
 
 def note(desk: Desk, order: Order, *, at: int) -> Posting:
@@ -166,37 +130,6 @@ def note_position(desk: Desk, place: Place, *, at: int) -> Posting:
     return Posting(entry=desk.sealed(draft).entry())
 
 
-def _guard(client_order_id: str, fact: Fact) -> Unsent | Unused | None:
-    """What must still hold when a proof of absence is journaled."""
-    match fact:
-        case Voided():
-            return Unsent(client_order_id)
-        case NotExecuted(_, signed_at):
-            return Unused(client_order_id, signed_at)
-        case _:
-            return None
-
-
-def unvoid(desk: Desk, order: Order) -> None:
-    """Take back a void or an absence whose guard failed: a send right was given meanwhile."""
-    order.retract_proof()
-    desk.unconfirmed.discard(order.spec.client_order_id)
-    desk.reserve(order)
-
-
-def alive_again(desk: Desk, order: Order, *, at: int, told: bool) -> Posting | None:
-    """Journal what follows from a proof that was taken back; None where nothing does.
-
-    `told`: a row behind it may already say why the order ended. What it was to reduce may be less by now.
-    """
-    draft = desk.draft("order", at=at)
-    if told:
-        _note_order(desk, draft, order, at=at)
-    if order.spec.reduce_only:
-        fit_to(desk, draft, desk.position(*order.spec.place))
-    return Posting(entry=desk.sealed(draft).entry()) if draft.orders else None
-
-
 def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | None:
     """Book one trade once, together with the exchange's word that came with it; None if known.
 
@@ -210,7 +143,7 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
     owner = order.spec.sub_account_id if order else _owner(desk, draft, trade)
     before, wish = (order.state, order.amend) if order else (None, None)
     if order is not None:
-        if order.state.terminal and order.spec.client_order_id not in desk.unconfirmed:
+        if order.state.terminal:
             note_incident(
                 draft,
                 kind="late_fill",

@@ -213,20 +213,12 @@ def check_reducing(
 
 
 def closing(desk: Desk, place: Place, side: str) -> Decimal:
-    """What may still trade of a position on a side: live orders, and those whose end may yet prove wrong."""
+    """What may still trade of a position on a side."""
     account, symbol, position_side = place
-    perhaps = sum(
-        (
-            order.total - order.filled_qty
-            for order in desk.doubtful(account, symbol)
-            if (order.spec.place, order.spec.side) == (place, side)
-        ),
-        ZERO,
-    )
     pending = desk.pending.get(account, {}).get((symbol, position_side))
     if pending is None:
-        return perhaps
-    return perhaps + (pending.buy_qty if side == "BUY" else pending.sell_qty)
+        return ZERO
+    return pending.buy_qty if side == "BUY" else pending.sell_qty
 
 
 def touch(top: Top, side: str) -> Decimal:

@@ -52,7 +52,7 @@ from pms.domain.tiers import Tier, Tiers
 from pms.domain.unwind_debt import held_against
 from pms.domain.unwinding import LIVES_MS, ORIGIN
 from pms.domain.weighing import blocked, weigh_account, without_price
-from pms.domain.winding_up import closing_orders, unsettled, wind_up
+from pms.domain.winding_up import closing_orders, wind_up
 
 ZERO = Decimal(0)
 MOST_AT_ONCE = 10
@@ -144,7 +144,7 @@ def _without(part: Part, handed: list[Handed]) -> Part | None:
 
 def _round_over(desk: Desk, account: str, *, now: int) -> bool:
     """Whether a deleveraging may weigh the account again: nothing of the last round lives, prices hold."""
-    if closing_orders(desk, account) or unsettled(desk, account):
+    if closing_orders(desk, account):
         return False
     symbols = {position.symbol for position in desk.held.get(account, {}).values()}
     return not any(blocked(desk, each, now=now) for each in symbols if not without_price(desk, each))

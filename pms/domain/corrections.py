@@ -108,7 +108,7 @@ def _word_on(asked: Asked, order: Order, command: Resolve) -> Fact:
                 limit=f"{PROVABLE_AFTER_MS} ms",
                 actual=f"{age} ms",
             )
-        return NotExecuted(text, 0)
+        return NotExecuted(text)
     if order.exchange_order_id is None:
         raise _contradicted(
             "the exchange never acknowledged the order, so it cannot have ended it",

@@ -118,8 +118,6 @@ class Desk:
     #: by symbol, what the house took over and has not yet closed
     closing: set[str] = field(default_factory=set)
     #: accounts that are being liquidated at market
-    unconfirmed: set[str] = field(default_factory=set)
-    #: orders that are over by a proof whose guard may yet fail: they may be alive
     unweighed: set[str] = field(default_factory=set)
     #: accounts whose balance or positions changed since they were weighed last
     instruments: dict[str, Instrument] = field(default_factory=dict)
@@ -624,15 +622,3 @@ class Desk:
         """The live orders of an account, or of all; in a symbol, or in all."""
         live = self.live if account is None else self.live_of.get(account, {})
         return [order for order in live.values() if symbol is None or order.spec.symbol == symbol]
-
-    def doubtful(self, account: str | None, symbol: str | None) -> list[Order]:
-        """The orders, in the same scope, that are over by a proof whose guard may yet fail."""
-        found = (self.orders.get(coid) for coid in sorted(self.unconfirmed))
-        return [
-            order
-            for order in found
-            if order is not None
-            and order.failed
-            and account in (None, order.spec.sub_account_id)
-            and symbol in (None, order.spec.symbol)
-        ]

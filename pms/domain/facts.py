@@ -77,17 +77,16 @@ class Doubtful:
 
 @dataclass(frozen=True, slots=True)
 class Voided:
-    """Proven: no send right was given, and none will be."""
+    """Proven: no send right was given, and none will be. Trap: the right is closed before this is said."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotExecuted:
-    """Proven: what was signed at `signed_at` never reached the exchange's engine, and never will."""
+    """Proven: it never reached the exchange's engine, and never will. Trap: its right is closed before."""
 
     reason: str
-    signed_at: int
 
 
 @dataclass(frozen=True, slots=True)

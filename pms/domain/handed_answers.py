@@ -27,8 +27,7 @@ from pms.domain.posting import Draft
 def answer_handed(desk: Desk, draft: Draft, order: Order) -> None:
     """Answer whatever waits for an order that leaves its account; the order still names the account."""
     spec, wish = order.spec, order.amend
-    # Of a proof that may fail the answer leaves with its entry or not at all; the first that leaves stands.
-    if spec.request_id is not None and (not order.answerable or spec.client_order_id in desk.unconfirmed):
+    if spec.request_id is not None and not order.answerable:
         closes = kind_of(spec.client_order_id) == "C"
         draft.results.append(_result(order, spec.request_id, Task.CLOSE if closes else Task.TRADE))
     if spec.parent_id in desk.legs:

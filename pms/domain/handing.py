@@ -70,11 +70,10 @@ def tell_handed(desk: Desk, draft: Draft, handed: Handed, *, account: Account) -
 def hand_orders(desk: Desk, draft: Draft, account: str, symbol: str) -> list[Order]:
     """Give an account's live and unknown orders in a symbol to the house, unwanted from here on.
 
-    Those too that are taken for never sent and not proven so yet: one of them may be alive. What they still
-    trade is the house's. The account is told that they are gone, for to it they are, and so is every command
-    that still waited for one of them (`handed_answers`).
+    What they still trade is the house's. The account is told that they are gone, for to it they are, and so
+    is every command that still waited for one of them (`handed_answers`).
     """
-    given = desk.orders_of(account, symbol) + desk.doubtful(account, symbol)
+    given = desk.orders_of(account, symbol)
     for order in given:
         answer_handed(desk, draft, order)
         desk.release(order)
@@ -100,11 +99,8 @@ def tell_orders_gone(draft: Draft, orders: list[Order], *, account: str, snapsho
 
 
 def cancel_orders(desk: Desk, draft: Draft, account: str) -> None:
-    """Want all live orders of an account cancelled, but those by which it is closed; they stay its own.
-
-    One that is taken for never sent, and not proven so yet, may be alive.
-    """
-    for order in desk.orders_of(account, None) + desk.doubtful(account, None):
+    """Want all live orders of an account cancelled, but those by which it is closed; they stay its own."""
+    for order in desk.orders_of(account, None):
         if not order.cancel_wanted and order.spec.origin != ORIGIN:
             order.want_cancelled(at=draft.at)
             withhold(order, at=draft.at)

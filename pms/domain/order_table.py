@@ -56,7 +56,7 @@ HEARD: dict[str, Fact] = {
     "refused": Refused("refused"),
     "no answer": Doubtful(),
     "never sent": Voided("no send right"),
-    "not executed": NotExecuted("absent", 0),
+    "not executed": NotExecuted("absent"),
     "amended": Amended(1, 2 * LOT, PRICE, 1),
 }
 """What an answer or a proof says; both can prove wrong."""

@@ -196,11 +196,6 @@ class Order:
         # With the larger total of the wish it may have been partly filled by what filled it.
         self.state = _derived(self)
 
-    def retract_proof(self) -> None:
-        """Forget a void or an absence that proved wrong before anyone was told."""
-        self.voided = self.absent = None
-        self.state = _derived(self)
-
     @property
     def leaves(self) -> Decimal:
         """What may still trade, by the larger of both terms: zero once the exchange said its last word."""

@@ -73,9 +73,7 @@ def check_repeat(desk: Desk, asked: Asked, stake: Stake) -> None:
         return
     coid, at = found
     order = desk.orders.get(coid)
-    if order is None or asked.now - at >= window:
-        return
-    if order.failed and coid not in desk.unconfirmed:
+    if order is None or order.failed or asked.now - at >= window:
         return
     raise Refusal(
         Code.DUPLICATE_ORDER,

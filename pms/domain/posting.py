@@ -47,24 +47,6 @@ class Undecided:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsent:
-    """The entry stands only if no send right was given; it closes the right for ever."""
-
-    client_order_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unused:
-    """The entry stands only if the send right is still that of `signed_at`; it closes the right for ever.
-
-    Without it a sender that slept through the proof could sign anew and send an order told as failed.
-    """
-
-    client_order_id: str
-    signed_at: int
-
-
-@dataclass(frozen=True, slots=True)
 class Posting:
     """One entry, the events it tells and the answers it gives.
 
@@ -77,7 +59,7 @@ class Posting:
     results: tuple[Result, ...] = ()
     so_far: tuple[Result, ...] = ()
     #: what is known of commands of several orders, should their deadline come before the last is proven
-    guard: Undecided | Unsent | Unused | None = None
+    guard: Undecided | None = None
     snapshots: tuple[tuple[str, Account], ...] = ()
     #: of accounts that changed without an event that would carry them
     otherwise: Entry | None = None

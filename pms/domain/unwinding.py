@@ -55,7 +55,7 @@ def unwind(desk: Desk, symbol: str, *, now: int) -> Posting | None:
         return _withdraw(
             desk, [each for each in live if rests(each) and unwanted(each, policy, row, moment)], now=now
         )
-    if row is None or instrument is None or desk.doubtful(HOUSE, symbol):
+    if row is None or instrument is None:
         return None
     last = desk.orders.get(row.last_order or "")
     if last is not None and ended_in_vain(last):

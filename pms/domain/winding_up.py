@@ -4,8 +4,6 @@ A takeover is over when nothing is held but what has no price and does not trade
 make it more, and no fee waits for its price; a deleveraging when the ratio is back and none of its orders
 lives, or nothing is left of the account. What is owed is paid in the entry of the trade that closed the last
 position, once: the next entry finds nothing owed, unless something came to it.
-
-Trap: an order that is over by a proof whose guard may yet fail counts as living.
 """
 
 from __future__ import annotations
@@ -27,12 +25,6 @@ def closing_orders(desk: Desk, account: str) -> list[Order]:
     return [order for order in desk.orders_of(account, None) if order.spec.origin == ORIGIN]
 
 
-def unsettled(desk: Desk, account: str) -> bool:
-    """Whether an order of the account may turn out to be alive although a proof has ended it."""
-    found = (desk.orders.get(coid) for coid in desk.unconfirmed)
-    return any(order is not None and order.spec.sub_account_id == account for order in found)
-
-
 def _owes_fees(desk: Desk, account: str) -> bool:
     """Whether a fee in another asset still waits for its price: what is owed is not known before."""
     return any(fee.sub_account_id == account for fee in desk.treasury.unpaid.values())
@@ -44,7 +36,7 @@ def wind_up(desk: Desk, draft: Draft, account: str, *, target: Decimal | None = 
     `target` is the ratio that ends a deleveraging; without it only an account without positions is done.
     """
     holder = desk.accounts[account]
-    if not holder.closing or unsettled(desk, account) or closing_orders(desk, account):
+    if not holder.closing or closing_orders(desk, account):
         return False
     weighed = weigh_account(desk, account)
     if any(not without_price(desk, symbol) for symbol, _ in desk.held.get(account, {})):

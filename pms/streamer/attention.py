@@ -1,7 +1,7 @@
 """Attention: what one order needs next, decided from its state whenever it is due on the agenda.
 
 never sent, in time                 send it, where no worker has (quarter-second take-over)
-never sent, over or unwanted        void it: the journal script proves that no right was given
+never sent, over or unwanted        close its send right, so that nobody will send it, and then void it
 sent, no word of it                 ask the exchange, until it is found or proven absent
 cancel wanted, and not said over    send a cancel, again and again until it is
 trades missing                      read userTrades
@@ -29,7 +29,7 @@ from pms.contract.journal import HaltRow
 from pms.domain.booking import Trade
 from pms.domain.desk import Desk
 from pms.domain.halts import halted_order
-from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen, known_word
+from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen, Voided, known_word
 from pms.flows.amend import amend
 from pms.flows.place import Placing, place
 from pms.flows.resolve import PROOF_MARGIN_MS, Absent, look_up, proves_absence
@@ -43,6 +43,10 @@ MOST_TAKE_OVERS_PER_S = 50
 TRADES_PAGE = 1000
 RIGHTS_KEPT_MS = (names.RIGHT_TTL_S - 3600) * 1000
 """Since it could be given, a send right is there for so long; the hour is for clocks that disagree."""
+
+NEVER_CAME = "proven: it never reached the exchange's engine"
+CLOSED = "its send right was closed behind a proof that it was never executed"
+"""What an earlier life had proven, and died before it could tell."""
 
 CANCEL_DELAYS = (0.25, 0.5, 1.0, 2.0, 5.0)
 QUERY_DELAYS = (0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -136,7 +140,9 @@ class Attention:
         nameless = order.exchange_order_id is None
         if nameless and signed_at is None and self._remembered(order.spec.admitted_at, ours=ours):
             if order.cancel_wanted or now > order.spec.deadline or not ours or self._halted(order):
-                self.engine.void(order, self._why_unsent(order, late=now > order.spec.deadline))
+                if not await self._close(coid, None):
+                    return TAKE_OVER_S
+                self.engine.observe(order, Voided(self._why_unsent(order, late=now > order.spec.deadline)))
                 return 1.0
             if coid in self.sending or now - order.spec.admitted_at < TAKE_OVER_S * 1000:
                 return TAKE_OVER_S
@@ -144,7 +150,7 @@ class Attention:
                 self._send(coid, place(self.placing, coid))
             return TAKE_OVER_S
         if nameless and signed_at == 0:
-            self.engine.void(order, "its send right was closed")
+            self.engine.observe(order, NotExecuted(CLOSED), code=Code.NOT_EXECUTED)
             return 1.0
         silent_from = signed_at or order.spec.admitted_at
         if self._just_sent(silent_from) and not order.doubt:
@@ -158,6 +164,13 @@ class Attention:
         # Where Redis has the right no more, it may have been given until the deadline.
         sent_at = order.spec.deadline if signed_at is None else signed_at
         return await self._ask(order, care, signed_at=sent_at)
+
+    async def _close(self, subject: str, signed_at: int | None) -> bool:
+        """Close a send right for ever: what is told behind it nobody can make untrue any more.
+
+        Whoever dies behind it leaves a closed right, which is the next life's proof.
+        """
+        return await self.rights.close(subject, signed_at=signed_at, nonce=self.engine.desk.epoch)
 
     def _remembered(self, since: int, *, ours: bool) -> bool:
         """Whether Redis would still have a send right that was given since then: none is a proof only there.
@@ -230,11 +243,9 @@ class Attention:
             # It may be this order's: it is booked first, then asked again.
             self.owed(order.spec.symbol)
             return None
-        self.engine.observe(
-            order,
-            NotExecuted("proven: it never reached the exchange's engine", signed_at),
-            code=Code.NOT_EXECUTED,
-        )
+        if not await self._close(order.spec.client_order_id, signed_at):
+            return 1.1
+        self.engine.observe(order, NotExecuted(NEVER_CAME), code=Code.NOT_EXECUTED)
         return None
 
     async def _unbooked_trade(self, symbol: str) -> bool:
@@ -281,7 +292,7 @@ class Attention:
                 if await self._may_take_over(order):
                     self._send(subject, amend(self.placing, coid))
                 return TAKE_OVER_S
-            if await self.rights.close(subject, signed_at=None):
+            if await self._close(subject, None):
                 self._amend_failed(order, wish, self._why_unsent(order, late=late), Code.NOT_SENT)
             return 0.0
         # Where Redis has the right no more, it may have been given until the deadline.
@@ -296,13 +307,12 @@ class Attention:
         if order.amend is not wish:
             return delay
         if signed_at == 0:
-            self._amend_failed(order, wish, "its send right was closed", Code.NOT_SENT)
+            self._amend_failed(order, wish, CLOSED, Code.NOT_EXECUTED)
         elif refused is not None:
-            if await self.rights.close(subject, signed_at=signed_at):
+            if await self._close(subject, signed_at):
                 self.engine.observe(order, refused)
-        elif self._unamended(care, wish, sent_at) and await self.rights.close(subject, signed_at=signed_at):
-            reason = "proven: it never reached the exchange's engine"
-            self._amend_failed(order, wish, reason, Code.NOT_EXECUTED)
+        elif self._unamended(care, wish, sent_at) and await self._close(subject, signed_at):
+            self._amend_failed(order, wish, NEVER_CAME, Code.NOT_EXECUTED)
         return max(delay or 0.0, 1.1)
 
     def _unamended(self, care: Care, wish: Amendment, sent_at: int) -> bool:

@@ -92,7 +92,7 @@ class Closer:
     def _see_ends(self) -> None:
         """Learn from each order's end when its position may be tried again."""
         desk = self.engine.desk
-        for coid in sorted(self._sent - desk.unconfirmed):
+        for coid in sorted(self._sent):
             order = desk.orders.get(coid)
             if order is not None and not order.state.terminal:
                 continue

@@ -58,7 +58,7 @@ class Conservation:
     #: the differences at the last check, by symbol and asset
     _since: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
     _looked: set[str] = field(default_factory=set)
-    #: assets whose difference the income history was asked about
+    #: what differs and was asked about already: an asset's income history, a symbol's trades
     _asked: int = 0
     _checks: int = 0
 
@@ -80,10 +80,10 @@ class Conservation:
             if seen != each.amount:
                 self._since[name] = (each.amount, now)
                 continue
-            if name in venue.wallets and name not in self._looked and now - since >= self.lasting_ms // 2:
-                # The word of an income may have been lost, and nothing else tells of it: its history does.
+            if name not in self._looked and now - since >= self.lasting_ms // 2:
+                # The word of an income or of a trade may have been lost, and none behind it tells of that.
                 self._looked.add(name)
-                engine.money_missed()
+                (engine.money_missed if name in venue.wallets else engine.behind)()
             if now - since >= self._patience(each, venue, now):
                 engine.raise_incident(
                     DRIFT,

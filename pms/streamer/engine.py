@@ -46,18 +46,16 @@ from pms.domain.algos.starting import symbols_of as algo_symbols
 from pms.domain.amending import withdraw_amend
 from pms.domain.booking import (
     Trade,
-    alive_again,
     book,
-    confirm,
     foreign_kind,
     note,
     note_position,
     observe,
-    unvoid,
 )
 from pms.domain.custody import LOCAL_COMMANDS, keep
 from pms.domain.decisions import Asked, refuse
 from pms.domain.desk import Desk
+from pms.domain.handed_orders import withhold
 from pms.domain.incidents import OF_ORDERS, incident, settled
 from pms.domain.orders import (
     WORD_RANK,
@@ -70,10 +68,9 @@ from pms.domain.orders import (
     Refused,
     Seen,
     State,
-    Voided,
     known_word,
 )
-from pms.domain.posting import Posting, Undecided, Unsent, Unused
+from pms.domain.posting import Posting
 from pms.domain.recalling import met_again, recalled, stands
 from pms.domain.risk_limits import risk_limit
 from pms.flows.batch import MOST_CANCELLED
@@ -470,11 +467,7 @@ class Engine:
         """Take a fact about an order, whoever found it."""
         posting = observe(self.desk, order, fact, at=self.now() if at is None else at, code=code)
         if posting is not None:
-            proof = posting.guard is not None
-            self.outbox.add(
-                posting,
-                lambda held: self._observed(order, proof=proof, held=held, code=code),
-            )
+            self.outbox.add(posting, lambda _: None if order.unproven else self.found(order))
             self.moved(order)
         if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
             # It is on the agenda; what tells nothing new does not hurry whoever asks ever more seldom.
@@ -482,21 +475,6 @@ class Engine:
                 self.agenda.put(order.spec.client_order_id, in_s=0.5)
         elif order.momentary and not order.state.terminal:
             self.agenda.put(order.spec.client_order_id, in_s=SILENCE_S)
-
-    def void(self, order: Order, reason: str) -> None:
-        """Close an order that was never sent, if that proves true; else it is looked at again."""
-        self.observe(order, Voided(reason))
-
-    def _observed(self, order: Order, *, proof: bool, held: bool, code: Code | None) -> None:
-        if not held:
-            self.moved(order)
-            self.agenda.put(order.spec.client_order_id, in_s=0)
-            return
-        if proof:
-            self.outbox.add(confirm(self.desk, order, at=self.now(), code=code))
-            self.moved(order)
-        if not order.unproven:
-            self.found(order)
 
     def found(self, order: Order) -> None:
         """What became of an order is known: nothing about it is unknown or vanished any more."""
@@ -734,23 +712,11 @@ class Engine:
         return self.desk.orders.get(coid) if coid else None
 
     def withdraw(self, posting: Posting) -> None:
-        """Take back in memory what the journal did not accept."""
-        match posting.guard:
-            case Undecided(request_id):
-                self.desk.requests.pop(request_id, None)
-                self.desk.legs.pop(request_id, None)
-                self._withdraw(posting)
-            case Unsent(client_order_id) | Unused(client_order_id):
-                order = self.desk.orders.get(client_order_id)
-                if order is not None:
-                    unvoid(self.desk, order)
-                    told = self.desk.last_seq != posting.entry.seq
-                    alive = alive_again(self.desk, order, at=self.now(), told=told)
-                    if alive is not None:
-                        self.outbox.add(alive, lambda held: self.unwanted(alive, held=held))
-
-    def _withdraw(self, posting: Posting) -> None:
-        """Take back the orders and the amendment of a decision that came too late."""
+        """Take back in memory a decision that came too late: its orders, its amendment."""
+        if posting.guard is None:
+            return
+        self.desk.requests.pop(posting.guard.request_id, None)
+        self.desk.legs.pop(posting.guard.request_id, None)
         entry = posting.entry
         # A later entry may already speak of them; then it must be followed by one that says the truth.
         told = self.desk.last_seq != entry.seq
@@ -768,7 +734,9 @@ class Engine:
                 if told:
                     self.outbox.add(note(self.desk, order, at=self.now()))
             elif entry.kind == "admitted" and told:
-                self.void(order, "its command was over before it was decided")
+                withhold(order, at=self.now() - 1)
+                self.outbox.add(note(self.desk, order, at=self.now()))
+                self.agenda.put(row.client_order_id, in_s=0)
             elif entry.kind == "admitted":
                 self.desk.forget_order(order)
 

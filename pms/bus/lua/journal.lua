@@ -5,9 +5,7 @@
 -- ARGV  1 nonce of the caller
 --       2 msgpack: list of {id, prev, body, guard, effects, else_body, else_effects}
 --         guard: false
---              | {'undecided', pms:request:{id}, deadline}   no decision yet, and in time or claimed
---              | {'unsent', pms:right:{id}, seconds}         no send right given; closes it for ever
---              | {'unused', pms:right:{id}, seconds, ms}     the right is that of these ms, or lost; closes it
+--              | {pms:request:{id}, deadline}   no decision yet, and in time or claimed
 --         effects: Redis commands as lists; or {'RESULT', requestId, json, seconds}: the answer to a
 --         command, written once, announced, and taken off pms:requests:open; or {'SO_FAR', requestId,
 --         json}: what its deadline is to answer, if that comes first; or {'UNHALT', key, requestId,
@@ -41,14 +39,8 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local function holds(guard)
   if not guard then return true end
-  if guard[1] == 'undecided' then
-    local record = redis.call('HMGET', guard[2], 'decision', 'claimed')
-    return not record[1] and (now <= tonumber(guard[3]) or record[2] == ARGV[1])
-  end
-  local right = redis.call('GET', guard[2])
-  if right and right ~= 'void' and string.match(right, '^(%d+)') ~= guard[4] then return false end
-  redis.call('SET', guard[2], 'void', 'EX', guard[3])
-  return true
+  local record = redis.call('HMGET', guard[1], 'decision', 'claimed')
+  return not record[1] and (now <= tonumber(guard[2]) or record[2] == ARGV[1])
 end
 
 local function result(request_id, text, seconds)
@@ -76,8 +68,6 @@ end
 
 local status = {'ok'}
 for _, entry in ipairs(batch) do
-  -- The guards on a right write, so it must not run before the id is known to be good; an id that
-  -- follows `last` and grows within the batch always is.
   local good = holds(entry[4])
   redis.call('XADD', KEYS[2], entry[1], 'e', good and entry[3] or entry[6])
   for _, effect in ipairs(good and entry[5] or entry[7]) do

@@ -145,9 +145,6 @@ def _settle(turn: Turn, slot: Slot) -> None:
         # Over so long ago that it is forgotten, or gone to the house with its position.
         _vacate(algo, slot)
         return
-    if slot.order_id in turn.desk.unconfirmed:
-        # Its end may be taken back: a send right may have been given meanwhile.
-        return
     if order.cancel_wanted and not slot.cancelling:
         slot.cancelling = True
         spared = isinstance(turn.machine, Sparing) and turn.machine.spared(algo, slot)
@@ -253,8 +250,6 @@ def _bring(turn: Turn, slot: Slot, want: Want | None) -> None:
     if order is None:
         if want is not None:
             _place(turn, slot, want)
-        return
-    if order.spec.client_order_id in turn.desk.unconfirmed:
         return
     if want is None or (want.price is None) != (order.price is None):
         cancel_child(turn.draft, slot, order)

@@ -87,6 +87,4 @@ def others_close(desk: Desk, algo: Algo, place: Place, side: str) -> Decimal:
 def leaves_of(desk: Desk, slot: Slot) -> Decimal:
     """What a slot's order may still trade, known or unknown."""
     order = desk.orders.get(slot.order_id or "")
-    if order is None:
-        return ZERO
-    return order.total - order.filled_qty if order.spec.client_order_id in desk.unconfirmed else order.leaves
+    return ZERO if order is None else order.leaves

@@ -50,7 +50,7 @@ def reducing_what_was_given() -> Sequence[Patch]:
 
 @mutant("an operator's word ends an order whatever the exchange has said of it", where=corrected)
 def word_beats_evidence() -> Sequence[Patch]:
-    return [(corrections, "_word_on", lambda asked, order, command: NotExecuted(command.reason, 0))]
+    return [(corrections, "_word_on", lambda asked, order, command: NotExecuted(command.reason))]
 
 
 @mutant("an order that the list of open ones does not show is taken to be cancelled", where=reconciles)

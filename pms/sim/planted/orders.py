@@ -102,7 +102,7 @@ def right_after_deadline() -> Sequence[Patch]:
 
 @mutant("a void order can still be sent: its right is not closed")
 def void_leaves_right_open() -> Sequence[Patch]:
-    return script("journal", "redis.call('SET', guard[2], 'void', 'EX', guard[3])", "")
+    return script("close_right", "redis.call('SET', KEYS[2], 'void', 'EX', ARGV[3])", "")
 
 
 @mutant("a repeated command makes another order")

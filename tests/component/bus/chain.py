@@ -14,7 +14,7 @@ from pms.contract.account import Account
 from pms.contract.events import OrderEvent
 from pms.contract.journal import FORMAT, CommandRow, Entry, OrderRow, Rows
 from pms.contract.results import Result
-from pms.domain.posting import Posting, Undecided, Unsent, Unused
+from pms.domain.posting import Posting, Undecided
 
 ZERO = Decimal(0)
 ACCOUNT = Account(balance=ZERO, equity=ZERO, margin_used=ZERO, available_margin=ZERO, positions=[])
@@ -51,7 +51,7 @@ class Chain:
         *,
         kind: str = "test",
         rows: Rows = Rows(),  # noqa: B008 - frozen
-        guard: Undecided | Unsent | Unused | None = None,
+        guard: Undecided | None = None,
         **more: Any,
     ) -> Posting:
         """The next posting; one with a guard has an alternative of kind `otherwise`."""

@@ -20,7 +20,7 @@ from pms.bus.requests import Requests
 from pms.bus.rights import Right, Rights
 from pms.contract import names
 from pms.contract.journal import Rows
-from pms.domain.posting import Undecided, Unsent, Unused
+from pms.domain.posting import Undecided
 from pms.stack.servers.redis import EmbeddedRedis
 
 TRADE = "pms.trade"
@@ -213,46 +213,12 @@ async def test_nothing_is_decided_after_the_deadline_but_by_who_claimed_it(
     assert held == [False, True, False]
 
 
-async def test_an_unsent_order_is_closed_for_every_sender(chain: Chain, redis: Redis) -> None:
-    order_id = await chain.order()
-    assert await chain.write(guard=Unsent(order_id))
-    assert await rights(redis).take(order_id, signed_at=1) is Right.VOID
-    assert await rights(redis).taken([order_id]) == [0]
-
-
-async def test_an_order_whose_right_is_given_is_not_unsent(chain: Chain, redis: Redis) -> None:
-    order_id = await chain.order()
-    assert await rights(redis).take(order_id, signed_at=7) is Right.WON
-    assert not await chain.write(guard=Unsent(order_id))
-    assert await rights(redis).taken([order_id]) == [7]
-
-
-@pytest.mark.parametrize(("signed_at", "holds"), [(7, True), (8, False), (77, False)])
-async def test_a_right_proved_unused_is_closed_unless_it_was_renewed(
-    chain: Chain, redis: Redis, signed_at: int, holds: bool
-) -> None:
-    order_id = await chain.order()
-    sender = rights(redis)
-    assert await sender.take(order_id, signed_at=7) is Right.WON
-    if signed_at != 7:
-        assert await sender.take(order_id, signed_at=signed_at, unused=7) is Right.WON
-    assert await chain.write(guard=Unused(order_id, 7)) is holds
-    assert await sender.taken([order_id]) == [0 if holds else signed_at]
-
-
-async def test_a_right_that_redis_lost_is_closed_by_its_proof(chain: Chain, redis: Redis) -> None:
-    order_id = await chain.order()
-    assert await chain.write(guard=Unused(order_id, 7))
-    assert await rights(redis).take(order_id, signed_at=8) is Right.VOID
-
-
-async def test_one_failed_guard_leaves_the_rest_of_a_batch_alone(chain: Chain, redis: Redis) -> None:
-    sent, unsent = await chain.order("sent"), await chain.order("unsent")
-    await rights(redis).take(sent, signed_at=7)
-    batch = [chain.posting(kind="before"), chain.posting(guard=Unsent(sent))]
-    batch += [chain.posting(kind="void", guard=Unsent(unsent)), chain.posting(kind="behind")]
+async def test_one_failed_guard_leaves_the_rest_of_a_batch_alone(chain: Chain, requests: Requests) -> None:
+    late = Undecided(str(uuid4()), 0)
+    batch = [chain.posting(kind="before"), chain.posting(guard=late)]
+    batch += [chain.posting(kind="decided", guard=await asked(requests)), chain.posting(kind="behind")]
     assert await chain.journal.append(batch) == [True, False, True, True]
-    assert (await chain.kinds())[2:] == ["before", "otherwise", "void", "behind"]
+    assert await chain.kinds() == ["before", "otherwise", "decided", "behind"]
 
 
 async def test_a_result_is_written_once(chain: Chain, requests: Requests, redis: Redis) -> None:

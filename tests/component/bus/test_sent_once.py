@@ -67,7 +67,7 @@ async def test_an_order_that_another_sender_has_is_left_out(chain: Chain, placin
     ids.append(await chain.order("PMS_a_B4_x", quantity=Decimal("0.0001"), price=PRICE))
     late = await chain.order("PMS_a_B5_x", price=PRICE, deadline=1)
     await Rights(placing.redis, sender="streamer").take(ids[1], signed_at=1)
-    await placing.rights.close(ids[2], signed_at=None)
+    await placing.rights.close(ids[2], signed_at=None, nonce=chain.nonce)
 
     rights = await place_all(placing, [*ids, late])
     assert rights == [Right.WON, Right.TAKEN, Right.VOID, Right.WON, Right.WON, Right.LATE]
@@ -88,7 +88,7 @@ async def test_what_nobody_may_send_any_more_waits_for_no_room(chain: Chain, pla
     terms = {"quantity": Decimal("0.01"), "price": PRICE}
     sent, closed, held = [await chain.order(f"PMS_a_M{n}_x", **terms) for n in range(3)]
     await Rights(placing.redis, sender="streamer").take(sent, signed_at=1)
-    await placing.rights.close(closed, signed_at=None)
+    await placing.rights.close(closed, signed_at=None, nonce=chain.nonce)
     late = await chain.order("PMS_a_M3_x", price=PRICE, deadline=1)
     placing.client._budget.block(60.0, orders_only=False)
     with pytest.raises(Throttled):
@@ -119,7 +119,7 @@ async def test_an_order_that_is_over_while_a_batch_waits_takes_none_with_it(
     waiting = asyncio.create_task(place_all(placing, ids))
     async with asyncio.timeout(30):
         await slept.wait()
-    await placing.rights.close(ids[0], signed_at=None)
+    await placing.rights.close(ids[0], signed_at=None, nonce=chain.nonce)
     assert await waiting == [Right.VOID, Right.WON, Right.WON]
     listed = {each.client_order_id for each in await placing.client.open_orders("BTCUSDT")}
     assert listed == set(ids[1:])

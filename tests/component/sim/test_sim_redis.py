@@ -102,9 +102,7 @@ rights = st.builds(
 )
 guards = st.one_of(
     st.just(False),
-    st.builds(lambda r, at: ["undecided", names.request_key(r), str(at)], requests, deadlines),
-    st.builds(lambda o: ["unsent", names.right_key(o), SECONDS], orders),
-    st.builds(lambda o, ms: ["unused", names.right_key(o), SECONDS, ms], orders, st.sampled_from(("7", "8"))),
+    st.builds(lambda r, at: [names.request_key(r), str(at)], requests, deadlines),
 )
 
 
@@ -162,9 +160,10 @@ SHOWN = [
     show("n2", 0, "x", always=(1, 1)),
 ]
 closings = st.builds(
-    lambda o, signed: script("close_right", [names.right_key(o)], signed, SECONDS),
+    lambda n, o, signed: script("close_right", [names.EPOCH, names.right_key(o)], n, signed, SECONDS),
+    nonces,
     orders,
-    st.sampled_from(("", "7")),
+    st.sampled_from(("", "7", "8")),
 )
 budgets = st.builds(
     lambda wanted, orders, account, reduces: (

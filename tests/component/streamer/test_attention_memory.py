@@ -69,6 +69,9 @@ class Rights:
     async def taken(self, _: object) -> list[int | None]:
         return [self.signed_at]
 
+    async def close(self, *_: object, **__: object) -> bool:
+        return True
+
 
 def attending(absent: Order, exchange: Forgetful, *, signed_at: int | None) -> Attention:
     """Attention for an order that may have been sent, and that the exchange does not find."""

@@ -31,6 +31,8 @@ class Watched:
         self.conservation = Conservation()
         self.looked: list[int] = []
         self.engine.money_missed = lambda: self.looked.append(self.now)
+        self.read: list[int] = []
+        self.engine.behind = lambda: self.read.append(self.now)
 
     def at(self, now: int) -> list[IncidentRow]:
         """Check at a time; the incidents' rows that were journaled by it."""
@@ -69,10 +71,20 @@ async def test_money_whose_word_was_lost_is_looked_for_once_before_it_is_told(wa
     wallets["USDT"] = D(80)
     assert watched.at(80_500) == watched.at(82_000) == []
     assert watched.looked == [2500, 82_000]
-    watched.engine.venue.positions["BTCUSDT"] = D("0.1")
-    watched.at(90_000)
-    watched.at(93_000)
-    assert watched.looked == [2500, 82_000], "a position is no money"
+    assert watched.read == []
+
+
+async def test_a_trade_whose_word_was_lost_is_read_once_before_it_is_told(watched: Watched) -> None:
+    positions = watched.engine.venue.positions
+    positions["BTCUSDT"] = D("0.1")
+    told = [row.subject for now in range(1000, 80_000, 500) for row in watched.at(now)]
+    assert (watched.read, told) == ([2500], ["BTCUSDT"])
+    positions["BTCUSDT"] = D(0)
+    watched.at(80_000)
+    positions["BTCUSDT"] = D("0.1")
+    assert watched.at(80_500) == watched.at(82_000) == []
+    assert watched.read == [2500, 82_000]
+    assert watched.looked == [], "a position is no money"
 
 
 async def test_drift_is_told_once_updated_when_it_changes_and_ended_when_it_is_gone(watched: Watched) -> None:

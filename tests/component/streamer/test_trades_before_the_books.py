@@ -80,13 +80,16 @@ class Asking:
         outbox = Outbox(nobody, withdraw=lambda _: None, sleep=asyncio.sleep)
         engine = Engine(desk, outbox, gate=Gate(), redis_now_ms=self.exchange.exchange_now_ms)
 
+        async def closed(*_: object, **__: object) -> bool:
+            return True
+
         async def taken(_: object) -> list[int | None]:
             return [SIGNED]
 
         self.attention = Attention(
             engine=engine,
             client=cast(Any, self.exchange),
-            rights=cast(Any, SimpleNamespace(taken=taken)),
+            rights=cast(Any, SimpleNamespace(taken=taken, close=closed)),
             placing=cast(Any, SimpleNamespace(recv_window_ms=5000)),
             same_redis=True,
             redis_now_ms=self.exchange.exchange_now_ms,

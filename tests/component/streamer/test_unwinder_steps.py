@@ -9,7 +9,7 @@ from house_at_venue import BTCUSDT, D, Life, Place, place
 
 from pms.contract.names import HOUSE
 from pms.domain.booking import apply_move
-from pms.domain.orders import Seen
+from pms.domain.orders import Seen, Voided
 from pms.domain.posting import Posting
 from pms.domain.unwind_debt import note_taken
 
@@ -41,56 +41,15 @@ def take(life: Life, quantity: int) -> None:
     life.engine.outbox.add(Posting(entry=life.desk.sealed(draft).entry()))
 
 
-async def test_a_void_that_is_taken_back_leaves_one_order_and_not_two(life: Life) -> None:
-    """Its deadline is over and Redis hangs; a worker has taken its send right in the last moment."""
-    (order,) = await life.look()
-    life.journal.reachable.clear()
-    life.journal.guards_hold = False
-    life.now += 6_000
-    life.engine.void(order, "its deadline passed before it was sent")
-    assert order.state.terminal
-    for _ in range(5):
-        life.now += 60_000
-        life.unwinder.step()
-    assert life.desk.orders_of(HOUSE, BTCUSDT) == [], "nothing was placed beside it"
-    life.journal.reachable.set()
-    await life.engine.outbox.drained()
-    assert life.desk.orders_of(HOUSE, BTCUSDT) == [order], "it lives after all"
-    life.now += 60_000
-    assert await life.look() == []
-    assert [each.spec.client_order_id for each in life.desk.live.values()] == [order.spec.client_order_id]
-
-
-async def test_a_void_that_holds_is_followed_by_the_next_order(life: Life) -> None:
+async def test_a_void_order_is_followed_by_the_next_order(life: Life) -> None:
     (order,) = await life.look()
     life.now += 6_000
-    life.engine.void(order, "its deadline passed before it was sent")
+    life.engine.observe(order, Voided("its deadline passed before it was sent"))
     assert await life.look() == [], "counted first"
     assert await life.look() == [], "and waited for a quarter second"
     life.now += 250
     (after,) = await life.look()
     assert (after.quantity, order.state.terminal) == (10, True)
-
-
-async def test_nor_beside_a_void_for_what_was_netted_meanwhile(life: Life) -> None:
-    """The other side's takeover leaves nothing, the next one as much as before, all while Redis hangs."""
-    (order,) = await life.look()
-    life.journal.reachable.clear()
-    life.journal.guards_hold = False
-    life.now += 6_000
-    life.engine.void(order, "its deadline passed before it was sent")
-    for quantity in (-10, 10):
-        take(life, quantity)
-        for _ in range(3):
-            life.now += 60_000
-            life.unwinder.step()
-        assert life.desk.orders_of(HOUSE, BTCUSDT) == []
-    life.journal.reachable.set()
-    await life.engine.outbox.drained()
-    life.now += 60_000
-    assert await life.look() == []
-    assert life.desk.orders_of(HOUSE, BTCUSDT) == [order]
-    assert life.left() == 10
 
 
 async def test_with_nothing_left_and_its_order_over_a_symbol_is_looked_at_no_more(life: Life) -> None:

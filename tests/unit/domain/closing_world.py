@@ -16,15 +16,15 @@ from random import Random
 from closing_desk import ACCOUNTS, PRICES, ZERO, opened
 from desk_maker import D
 
-from pms.contract.journal import Entry, OrderRow, Rows, decode_entry, encode_entry
-from pms.domain.booking import Trade, book, confirm, observe, unvoid
+from pms.contract.journal import OrderRow, Rows, decode_entry, encode_entry
+from pms.domain.booking import Trade, book, observe
 from pms.domain.close_pace import ClosePace
 from pms.domain.closing import close_on
 from pms.domain.desk import Desk, Top
 from pms.domain.orders import Refused, Seen, Voided
 from pms.domain.position_sides import OTHER
 from pms.domain.positions import Place
-from pms.domain.posting import Posting, Unsent
+from pms.domain.posting import Posting
 from pms.domain.risk_watch import RiskWatch
 from pms.domain.rows import order_row, position_row
 from pms.domain.tiers import tiers_of
@@ -118,13 +118,11 @@ class World:
                 assert self.desk.accounts[line.sub_account_id].balance == 0, "no more than what was owed"
 
     def _check_room(self, place: Place, side: str) -> None:
-        """live + unknown + next <= position, those included whose proof may yet fail."""
-        coids = self.desk.unconfirmed | self.desk.live.keys()
-        orders = [self.desk.orders[coid] for coid in coids]
+        """live + unknown + next <= position."""
         live = sum(
             (
                 order.total - order.filled_qty
-                for order in orders
+                for order in self.desk.live.values()
                 if order.spec.place == place and order.spec.side == side
             ),
             D(0),
@@ -152,33 +150,20 @@ class World:
                 self.handed += sum(row.action == "TAKEOVER" for row in posting.entry.rows.liquidations)
 
     def flush(self, count: int) -> None:
-        """Journal the oldest of the outbox; a void stands only if nobody has sent the order."""
+        """Journal the oldest of the outbox."""
         for _ in range(min(count, len(self.outbox))):
-            posting = self.outbox.pop(0)
-            guard = posting.guard
-            if isinstance(guard, Unsent):
-                order = self.desk.orders[guard.client_order_id]
-                if guard.client_order_id in self.sent:
-                    assert posting.otherwise is not None
-                    self._journal(posting.otherwise)
-                    unvoid(self.desk, order)
-                    continue
-                self.void.add(guard.client_order_id)
-                self.take(confirm(self.desk, order, at=self.now))
-            self._journal(posting.entry)
-
-    def _journal(self, entry: Entry) -> None:
-        text = encode_entry(entry)
-        self.journal.append(text)
-        self.newest |= {row.client_order_id: row for row in decode_entry(text).rows.orders}
+            text = encode_entry(self.outbox.pop(0).entry)
+            self.journal.append(text)
+            self.newest |= {row.client_order_id: row for row in decode_entry(text).rows.orders}
 
     def look_after(self) -> None:
-        """What attention does: an order that was not sent and is late or unwanted is void."""
+        """What attention does: an order that was not sent and is late or unwanted gets its right closed."""
         for order in list(self.desk.live.values()):
             spec = order.spec
             unsent = spec.client_order_id not in self.sent and order.unproven
             over = order.cancel_wanted or self.now > spec.deadline or spec.epoch != self.desk.epoch
             if unsent and over:
+                self.void.add(spec.client_order_id)
                 self.take(observe(self.desk, order, Voided("never sent"), at=self.now))
             elif order.cancel_wanted:
                 self._cancel(spec.client_order_id)
@@ -349,6 +334,6 @@ class World:
                 self.send()
                 self.trade()
             self.ask()
-            if not self.outbox and not self.desk.closing and not self.desk.unconfirmed:
+            if not self.outbox and not self.desk.closing:
                 return round_
         raise AssertionError(f"never closed: {self.desk.closing}")

@@ -6,8 +6,8 @@ import pytest
 from desk_maker import D, decide, desk_at, request_id, trade
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.results import Result, read_result
-from pms.domain.booking import Trade, book, confirm, observe, unvoid
+from pms.contract.results import read_result
+from pms.domain.booking import Trade, book, observe
 from pms.domain.desk import Desk
 from pms.domain.orders import Doubtful, Order, Refused, Seen, Voided
 
@@ -63,13 +63,12 @@ def test_until_then_what_is_known_is_noted_for_the_deadline() -> None:
         desk, decide(desk, "pms.batch", subAccountId="alice", orders=orders)
     )
     first = observe(desk, refused, Refused("-2019"), at=1, code=Code.EXCHANGE_REFUSED)
-    guarded = observe(desk, voided, Voided("deadline"), at=2)
-    second = confirm(desk, voided, at=3)
+    second = observe(desk, voided, Voided("deadline"), at=2)
     third = observe(desk, traded, Seen(1, "NEW", D(0)), at=4)
     doubtful = observe(desk, lost, Doubtful(), at=5)
     so_far = [
         [leg["state"] for leg in (result.details or {})["orders"]]
-        for posting in (first, guarded, second, third, doubtful)
+        for posting in (first, second, third, doubtful)
         if posting is not None
         for result in posting.so_far
     ]
@@ -154,32 +153,12 @@ def fill(desk: Desk, order: Order, number: int) -> None:
     book(desk, row)
 
 
-def two_of_which_one_is_void() -> tuple[Desk, Order]:
+def test_with_the_proof_of_the_last_order_all_is_told() -> None:
     desk = desk_at()
     posting = decide(desk, "pms.batch", subAccountId="alice", orders=[BID, {**BID, "price": "58000"}])
     first, second = orders_of(desk, posting)
     observe(desk, first, Seen(1, "NEW", D(0)), at=1)
-    voided = observe(desk, second, Voided("deadline"), at=2)
-    assert voided is not None
-    assert voided.results == (), "the guard may fail, and the order live"
-    return desk, second
-
-
-def states(result: Result) -> list[tuple[str, str | None]]:
-    return [(leg["state"], leg["code"]) for leg in (result.details or {})["orders"]]
-
-
-def test_a_proof_is_told_when_its_guard_held() -> None:
-    desk, second = two_of_which_one_is_void()
-    posting = confirm(desk, second, at=3)
-    assert posting is not None
-    assert states(posting.results[0]) == [("active", None), ("void", "NOT_SENT")]
-    assert confirm(desk, second, at=4) is None
-
-
-def test_a_proof_that_did_not_hold_was_not_told() -> None:
-    desk, second = two_of_which_one_is_void()
-    unvoid(desk, second)
-    posting = observe(desk, second, Seen(2, "NEW", D(0)), at=3)
-    assert posting is not None
-    assert states(posting.results[0]) == [("active", None)] * 2
+    void = observe(desk, second, Voided("deadline"), at=2)
+    assert void is not None
+    legs = (void.results[0].details or {})["orders"]
+    assert [(leg["state"], leg["code"]) for leg in legs] == [("active", None), ("void", "NOT_SENT")]

@@ -84,7 +84,6 @@ BOUNDS = {
     "Algos._due": ALGOS,
     "Algos._faulty": "algos of this life that a fault of ours ended",
     "Desk.closing": ACCOUNTS,
-    "Desk.unconfirmed": "orders whose proof of an end waits in the outbox",
     "ClosePace.failures": "positions that are being closed",
     "ClosePace.not_before": "positions that are being closed",
     "Closer._sent": "live orders that close an account",

@@ -20,7 +20,7 @@ from closing_maker import (
 from desk_maker import BTC, D, decide, desk_at, trade
 
 from pms.contract.names import HOUSE, INSURANCE
-from pms.domain.booking import confirm, observe, unvoid
+from pms.domain.booking import observe
 from pms.domain.close_pace import ALARM_AFTER, DELAYS_MS, ClosePace
 from pms.domain.desk import Desk, Top
 from pms.domain.fees import settle_open
@@ -119,18 +119,11 @@ def test_an_order_of_unknown_outcome_blocks_its_part_and_no_more(desk: Desk, wat
     assert [each.quantity for each in ordered(go_on(desk))] == [D("0.2")]
 
 
-def test_an_order_that_is_void_but_for_its_proof_still_takes_its_part(desk: Desk, watch: RiskWatch) -> None:
+def test_an_order_that_was_never_sent_takes_its_part_until_it_is_void(desk: Desk, watch: RiskWatch) -> None:
     (row,) = ordered(tick(desk, watch, "56600"))
     order = desk.orders[row.client_order_id]
-    proof = observe(desk, order, Voided("its deadline passed"), at=9000)
-    assert proof is not None
-    assert proof.guard is not None
-    assert order.state is State.VOID
-    assert go_on(desk) is None, "the proof may fail yet"
-    unvoid(desk, order)
-    assert go_on(desk) is None, "it did: the order was sent"
-    observe(desk, order, Voided("once more"), at=9500)
-    confirm(desk, order, at=9600)
+    assert go_on(desk) is None, "somebody may have sent it"
+    observe(desk, order, Voided("its deadline passed"), at=9500)
     assert [each.quantity for each in ordered(go_on(desk))] == [3]
 
 

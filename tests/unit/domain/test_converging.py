@@ -144,7 +144,7 @@ def test_f1_every_interleaving_converges(course: list[tuple[str, int]], data: st
                 exchange.end(end)
         if data.draw(st.booleans(), label="a query now"):
             exchange.say(exchange.seen())
-    for wrong in (Doubtful(), Refused("-2019"), NotExecuted("proven wrongly", 1)):
+    for wrong in (Doubtful(), Refused("-2019"), NotExecuted("proven wrongly")):
         exchange.say(wrong)
 
     told = data.draw(st.lists(st.sampled_from(exchange.heard), max_size=30), label="heard")

@@ -17,7 +17,7 @@ from pms.contract.journal import Rows, decode_entry, encode_entry
 from pms.contract.names import HOUSE
 from pms.contract.results import Result
 from pms.domain.amending import withdraw_amend
-from pms.domain.booking import alive_again, book, confirm, observe, unvoid
+from pms.domain.booking import book, observe
 from pms.domain.desk import Desk
 from pms.domain.liquidation import liquidate
 from pms.domain.orders import Accepted, Amended, AmendEnd, Order, Seen, State, Voided
@@ -25,7 +25,6 @@ from pms.domain.posting import Posting
 from pms.domain.recalling import recalled
 from pms.domain.rows import order_from, order_row
 from pms.domain.tiers import DEFAULT
-from pms.domain.unwinding import unwind
 from pms.domain.weighing import weigh_account
 
 NOW = 3000
@@ -264,56 +263,3 @@ def test_wanting_an_order_cancelled_withholds_what_was_not_sent(desk: Desk, sent
     if not sent:
         (result,) = answered(observe(desk, order, Voided("cancelled before it was sent"), at=NOW + 1))
         assert (result.sub_account_id, result.request_id, result.code) == ("alice", asked, Code.NOT_SENT)
-
-
-def unsent(desk: Desk, **fields: object) -> tuple[Order, str, Posting]:
-    """An order that only closes, taken for never sent; a worker may have sent it all the same."""
-    asked = request_id()
-    placed = trade(desk, side="SELL", leverage=50, reduceOnly=True, requestId=asked, **fields)
-    order = desk.orders[placed.entry.rows.orders[0].client_order_id]
-    proof = observe(desk, order, Voided("its deadline passed"), at=2500)
-    assert proof is not None
-    assert proof.guard is not None
-    return order, asked, proof
-
-
-@pytest.mark.parametrize("sent", [True, False])
-def test_an_order_that_may_have_been_sent_after_all_goes_with_its_position(desk: Desk, sent: bool) -> None:
-    order, asked, _ = unsent(desk, quantity="3")
-    posting = take_over(desk)
-    [result] = answered(posting)  # where the proof held, its own came before and stands
-    gone(result, "pms.trade", asked)
-    assert unwind(desk, "BTCUSDT", now=NOW + 1) is None, "it may trade yet"
-    if not sent:
-        assert answered(confirm(desk, order, at=NOW + 1)) == []
-        assert (order.state, desk.unwinds["BTCUSDT"].quantity) == (State.VOID, 3)
-        assert unwind(desk, "BTCUSDT", now=NOW + 2) is not None
-        return
-    unvoid(desk, order)
-    alive = alive_again(desk, order, at=NOW + 1, told=True)
-    assert alive is not None
-    [row] = alive.entry.rows.orders
-    assert (row.sub_account_id, row.state, row.cancel_wanted) == (HOUSE, "placing", True)
-    number = {"trade_id": 900, "quantity": D(3), "price": D(56000), "paid": D(0)}
-    traded = book(desk, trade_of(row, 78, **number), fact=Seen(78, "FILLED", D(3)))  # type: ignore[arg-type]
-    assert answered(traded) == []
-    assert desk.quantity(("alice", "BTCUSDT", "BOTH")) == desk.quantity((HOUSE, "BTCUSDT", "BOTH")) == 0
-    assert "BTCUSDT" not in desk.unwinds, "nothing is closed twice"
-
-
-def test_an_order_that_is_alive_after_all_fits_into_what_is_left(desk: Desk) -> None:
-    order, _, _ = unsent(desk, type="LIMIT", price="61000", quantity="2")
-    close = trade(desk, side="SELL", quantity="3", leverage=50)
-    fill(desk, close, price="60000")
-    assert not desk.held["alice"]
-    unvoid(desk, order)
-    posting = alive_again(desk, order, at=NOW, told=False)
-    assert posting is not None
-    [row] = posting.entry.rows.orders
-    assert (row.client_order_id, row.cancel_wanted) == (order.spec.client_order_id, True)
-
-
-def test_an_order_that_is_alive_after_all_and_fits_changes_nothing(desk: Desk) -> None:
-    order, _, _ = unsent(desk, type="LIMIT", price="61000", quantity="3")
-    unvoid(desk, order)
-    assert alive_again(desk, order, at=NOW, told=False) is None

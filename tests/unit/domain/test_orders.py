@@ -72,7 +72,7 @@ def test_repeated_words_change_nothing(extra: list[Fact], data: st.DataObject) -
     assert after(*facts).state is State.FILLED
 
 
-@given(st.permutations([*CANCELLED, Doubtful(), Refused("-2019"), NotExecuted("x", 1)]))
+@given(st.permutations([*CANCELLED, Doubtful(), Refused("-2019"), NotExecuted("x")]))
 def test_evidence_of_life_outweighs_every_refusal(facts: list[Fact]) -> None:
     order = after(*facts)
     assert order.state is State.CANCELLED
@@ -102,22 +102,15 @@ def test_a_terminal_word_with_trades_missing_does_not_close_the_order() -> None:
 
 
 def test_a_void_or_refused_order_that_trades_is_alive() -> None:
-    for end in (Voided("never sent"), Refused("-2019"), NotExecuted("proven", 1)):
+    for end in (Voided("never sent"), Refused("-2019"), NotExecuted("proven")):
         order = after(end, Filled(7, D("0.4"), D("100")))
         assert order.state is State.PARTIALLY_FILLED
 
 
 def test_why_it_ended_is_what_was_told_first() -> None:
-    order = after(Doubtful(), NotExecuted("proven", 1))
+    order = after(Doubtful(), NotExecuted("proven"))
     assert not order.receive(Refused("-1003"))
     assert (order.state, order.why) == (State.REJECTED, "proven")
-
-
-def test_a_void_is_retracted_when_the_right_had_been_given() -> None:
-    order = after(Voided("deadline"))
-    assert order.state is State.VOID
-    order.retract_proof()
-    assert order.state is State.PLACING
 
 
 def test_an_amendment_carries_the_total_quantity_and_the_newest_wins() -> None:
@@ -139,7 +132,7 @@ def test_a_word_that_nobody_documented_is_an_order_that_lives() -> None:
     assert order.venue_filled == D("0.4")
 
 
-@pytest.mark.parametrize("proof", [Voided("no right"), NotExecuted("absent", 0), Refused("no")])
+@pytest.mark.parametrize("proof", [Voided("no right"), NotExecuted("absent"), Refused("no")])
 def test_an_id_of_the_exchange_refutes_every_proof_that_it_was_never_there(proof: Fact) -> None:
     for facts in ((Accepted(7), proof), (proof, Accepted(7))):
         assert after(*facts).state is State.PLACING

@@ -18,7 +18,7 @@ from unwind_maker import BTCUSDT, take_over
 from pms.contract.journal import Entry, decode_entry, encode_entry
 from pms.contract.limits import UNWIND
 from pms.contract.names import HOUSE
-from pms.domain.booking import Trade, book, confirm, observe
+from pms.domain.booking import Trade, book, observe
 from pms.domain.desk import Desk, Mark, Top
 from pms.domain.orders import Doubtful, NotExecuted, Order, Refused, Seen, Voided
 from pms.domain.posting import Posting
@@ -195,9 +195,8 @@ class World:
         self.quote()
 
     def unsent(self, order: Order) -> None:
-        fact = NotExecuted("proven", 1) if order.doubt else Voided("late")
+        fact = NotExecuted("proven") if order.doubt else Voided("late")
         self.keep(observe(self.desk, order, fact, at=self.now))
-        self.keep(confirm(self.desk, order, at=self.now))
 
     def send(self, order: Order) -> None:
         number = len(self.exchange) + 1

@@ -8,7 +8,7 @@ from desk_maker import D
 
 from pms.contract.codes import Code
 from pms.contract.names import HOUSE
-from pms.domain.booking import Trade, apply_move, book, confirm, observe
+from pms.domain.booking import Trade, apply_move, book, observe
 from pms.domain.desk import Desk
 from pms.domain.orders import Fact, Order, Refused, Seen
 from pms.domain.posting import Draft, Posting
@@ -63,8 +63,6 @@ def come_to_nothing(desk: Desk, order: Order, fact: Fact, *, at: int = 2000) -> 
     """An order ends without a trade; what the house makes of it."""
     told = observe(desk, order, fact, at=at, code=Code.EXCHANGE_REFUSED)
     assert told is not None
-    if told.guard is not None:
-        confirm(desk, order, at=at)
     posting = unwind(desk, BTCUSDT, now=at)
     assert posting is not None
     assert posting.entry.kind == "unwind_refused"

@@ -88,8 +88,8 @@ class Halted:
     async def take(self, *_: object, **__: object) -> Right:
         return Right.HALTED
 
-    async def close(self, *_: object, signed_at: int | None) -> bool:
-        assert signed_at is None
+    async def close(self, *_: object, signed_at: int | None, nonce: str) -> bool:
+        assert (signed_at, nonce) == (None, self.engine.desk.epoch)
         self.closed += 1
         return True
 

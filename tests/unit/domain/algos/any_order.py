@@ -12,8 +12,6 @@ OPS = (
         "refuse",
         "cross",
         "void",
-        "void_fails",
-        "proven",
         "absent",
         "trade",
         "silent_trade",
@@ -41,7 +39,6 @@ def step(world: MarketWorld, algo_id: str, op: str, number: int, *, wide: bool =
         case "time":
             world.pass_time(number * 100)
         case "restart":
-            settle_proofs(world)
             world.restart()
         case "closed":
             world.conduct(algo_id, closed="for a while")
@@ -61,46 +58,39 @@ def _to_an_order(world: MarketWorld, algo_id: str, op: str, number: int, *, wide
     order = orders[-1 - number % (len(orders) if wide else min(len(orders), 3))]
     coid = order.row.client_order_id
     fresh, resting = not order.sent and not order.over, order.sent and not order.over
-    unproven = coid in world.desk.unconfirmed
     quantity = D(1 + number % 7) / 1000
     match op:
-        case "proven":
-            world.proven(coid)
-        case "ack" if fresh and not unproven:
+        case "ack" if fresh:
             world.ack(coid)
-        case "lose" if fresh and not unproven:
+        case "lose" if fresh:
             world.lose(coid)
-        case "refuse" if fresh and not unproven:
+        case "refuse" if fresh:
             world.refuse(coid, "-2019: Margin is insufficient.")
-        case "cross" if fresh and not unproven and order.row.time_in_force == "GTX":
+        case "cross" if fresh and order.row.time_in_force == "GTX":
             world.refuse(coid, "-5022: Post Only order will be rejected.")
-        case "void" if fresh and not unproven:
-            world.void(coid, holds=True)
-        case "void_fails" if fresh and not unproven:
-            world.void(coid, holds=False)
-        case "absent" if fresh and not unproven and world.desk.orders[coid].doubt:
+        case "void" if fresh:
+            world.void(coid)
+        case "absent" if fresh and world.desk.orders[coid].doubt:
             world.absent(coid)
-        case "trade" if resting and not unproven:
+        case "trade" if resting:
             world.trade(coid, quantity)
-        case "silent_trade" if resting and not unproven:
+        case "silent_trade" if resting:
             world.trade_silently(coid, quantity)
-        case "counted" if resting and not unproven:
+        case "counted" if resting:
             world.count(coid)
-        case "told" if not unproven:
+        case "told":
             world.tell(coid)
-        case "cancelled" if resting and order.row.cancel_wanted and not unproven:
+        case "cancelled" if resting and order.row.cancel_wanted:
             world.end(coid, "CANCELED")
-        case "expired" if resting and not unproven:
+        case "expired" if resting:
             world.end(coid, "EXPIRED")
-        case "amended" if resting and order.wished and not unproven:
+        case "amended" if resting and order.wished:
             world.amend(coid)
-        case "amend_refused" if order.wished and not unproven:
+        case "amend_refused" if order.wished:
             world.refuse_amend(coid)
-        case "amend_crosses" if (
-            resting and order.wished and order.row.time_in_force == "GTX" and not unproven
-        ):
+        case "amend_crosses" if resting and order.wished and order.row.time_in_force == "GTX":
             world.move_ends_it(coid)
-        case "by_hand" if resting and not unproven:
+        case "by_hand" if resting:
             world.desk.orders[coid].cancel_wanted = True
             world.end(coid, "CANCELED")
         case _:
@@ -111,7 +101,7 @@ def take_all(world: MarketWorld, algo_id: str) -> None:
     """The exchange takes what was sent, and amends and cancels what it was asked to; nothing trades."""
     for order in world.of(algo_id):
         coid = order.row.client_order_id
-        if order.over or coid in world.desk.unconfirmed:
+        if order.over:
             continue
         if not order.sent:
             world.ack(coid)
@@ -119,12 +109,6 @@ def take_all(world: MarketWorld, algo_id: str) -> None:
             world.end(coid, "CANCELED")
         elif order.wished is not None:
             world.amend(coid)
-
-
-def settle_proofs(world: MarketWorld) -> None:
-    """The journal has answered whatever it was asked."""
-    for coid in list(world.desk.unconfirmed):
-        world.proven(coid)
 
 
 def come_to_rest(world: MarketWorld, algo_id: str) -> None:
@@ -148,7 +132,6 @@ def come_to_rest(world: MarketWorld, algo_id: str) -> None:
 def calm(world: MarketWorld, algo_id: str, *, rounds: int = 80) -> None:
     """All comes to rest, while a minute passes after the other."""
     world.move(0)
-    settle_proofs(world)
     for _ in range(rounds):
         come_to_rest(world, algo_id)
         world.pass_time(61_000)

@@ -21,7 +21,7 @@ from pms.domain.algos.algo import Algo
 from pms.domain.algos.conduct import conduct
 from pms.domain.algos.machines import MACHINES
 from pms.domain.algos.throttle import Throttle
-from pms.domain.booking import Trade, book, confirm, observe, unvoid
+from pms.domain.booking import Trade, book, observe
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, Top
 from pms.domain.orders import (
@@ -181,38 +181,15 @@ class MarketWorld:
         self.orders[coid].over = True
         self.observe(coid, Refused(reason))
 
-    def void(self, coid: str, *, holds: bool) -> None:
-        """The engine takes it for never sent; whether that is so the journal finds out."""
-        order = self.orders[coid]
+    def void(self, coid: str) -> None:
+        """Nobody has sent it, and nobody will: its send right is closed."""
+        self.orders[coid].over = True
         self.observe(coid, Voided("its deadline passed"))
-        if holds:
-            order.over = True
-        else:
-            order.sent = True
-
-    def proven(self, coid: str) -> None:
-        """The journal has answered."""
-        if coid not in self.desk.unconfirmed:
-            return
-        order = self.desk.orders[coid]
-        if self.orders[coid].over:
-            confirm(self.desk, order, at=self.now)
-        else:
-            self.postings.pop(self._voiding(coid))
-            unvoid(self.desk, order)
-
-    def _voiding(self, coid: str) -> int:
-        return max(
-            place
-            for place, posting in enumerate(self.postings)
-            if posting.guard is not None
-            and any(row.client_order_id == coid for row in posting.entry.rows.orders)
-        )
 
     def absent(self, coid: str) -> None:
         """Proven: it never came."""
         self.orders[coid].over = True
-        self.observe(coid, NotExecuted("it never came", self.now))
+        self.observe(coid, NotExecuted("it never came"))
 
     def trade(self, coid: str, quantity: Decimal) -> None:
         """Trade a part of an order, and tell it."""

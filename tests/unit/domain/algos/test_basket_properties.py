@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from any_order import calm, settle_proofs, step, steps
+from any_order import calm, step, steps
 from basket_world import BUY_BTC, SELL_ETH, BasketWorld
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -108,7 +108,6 @@ def test_every_legs_bound_the_rule_and_an_exact_end(
         watched(
             world, algo_id, lambda op=op, argument=argument: step(world, algo_id, op, argument, wide=True)
         )
-    settle_proofs(world)
     if world.algo(algo_id).status is Status.PAUSED:
         world.ask("pms.algo", None, algoId=algo_id, action="resume")
     world.price_eth("3000")
@@ -145,9 +144,7 @@ def break_leg(world: BasketWorld, algo_id: str, number: int) -> None:
     if number < len(world.algo(algo_id).memory["legs"]):
         for coid in world.live(algo_id, number):
             order = world.orders[coid]
-            if coid in world.desk.unconfirmed:
-                world.proven(coid)
-            elif order.sent:
+            if order.sent:
                 world.end(coid, "EXPIRED")
             else:
                 world.refuse(coid, "-2019: Margin is insufficient.")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from any_order import OPS, calm, settle_proofs, step
+from any_order import OPS, calm, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from market_world import BTC, D
@@ -445,7 +445,6 @@ def besides(world: PositionWorld, op: str, number: int, closes: str) -> None:
         case "sell":
             world.by_hand(closes, quantity, reduceOnly=True)
         case "part taken over" | "taken over" if not number % 4:
-            settle_proofs(world)
             for each in world.hers():
                 world.tell(each.row.client_order_id)
             world.taken_over(quantity if op == "part taken over" else None)
@@ -502,7 +501,6 @@ def test_the_exits_together_never_exceed_what_was_entered_and_it_is_over_in_the_
             assert exposed(world, algo_id, closes) <= D("0.03")
         assert world.spare(closes) >= 0
         assert sum(slot.filled for slot in algo.slots.values()) == world.told(algo_id)
-    settle_proofs(world)
     if world.desk.algos.every[algo_id].status is Status.PAUSED:
         world.ask("pms.algo", None, algoId=algo_id, action="resume")
     world.touch(*(("30000", "30000.1") if long else ("300000", "300000.1")))

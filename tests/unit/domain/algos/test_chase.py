@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from any_order import OPS, calm, settle_proofs, step
+from any_order import OPS, calm, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from market_world import BTC, D, MarketWorld
@@ -344,7 +344,6 @@ def test_never_beyond_its_target_and_always_over_in_the_end(
         assert world.exposed(algo_id) <= D("0.05")
         assert world.desk.algos.every[algo_id].filled == world.told(algo_id)
         refuse_too_large(world, algo_id)
-    settle_proofs(world)
     if world.desk.algos.every[algo_id].status is Status.PAUSED:
         world.ask("pms.algo", None, algoId=algo_id, action="resume")
     calm(world, algo_id)

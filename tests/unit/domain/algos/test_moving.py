@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from any_order import OPS, settle_proofs, step, take_all
+from any_order import OPS, step, take_all
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from market_world import BTC, SYMBOL, D, MarketWorld
@@ -562,7 +562,6 @@ ALGOS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def carried_out(world: MarketWorld, algo_id: str) -> None:
     """The algo is asked; the exchange tells what it did and does what it was asked. Nothing trades."""
-    settle_proofs(world)
     for each in world.of(algo_id):
         world.tell(each.row.client_order_id)
         if each.sent and not each.over:
@@ -597,7 +596,6 @@ def test_nothing_rests_for_more_than_is_held_once_the_exchange_has_done_what_it_
         else:
             step(world, algo_id, op, number)
         world.conduct(algo_id)
-    settle_proofs(world)
     world.move(0)
     for _ in range(12):
         carried_out(world, algo_id)
@@ -620,7 +618,6 @@ def test_a_smaller_total_holds_once_the_exchange_has_done_what_it_was_asked(
     for op, number in steps:
         step(world, algo.id, op, number)
         world.conduct(algo.id)
-    settle_proofs(world)
     for each in world.of(algo.id):
         world.tell(each.row.client_order_id)
     algo = world.desk.algos.every[algo.id]

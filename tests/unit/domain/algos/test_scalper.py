@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from any_order import OPS, calm, settle_proofs, step, take_all
+from any_order import OPS, calm, step, take_all
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from market_world import BTC, START, ZERO, AtExchange, D, MarketWorld
@@ -785,7 +785,6 @@ def flows(world: MarketWorld) -> Decimal:
 def trade_all(world: MarketWorld, algo_id: str, number: int, *, aloud: bool) -> None:
     """An order that rests is filled; its message may be late."""
     resting = [order for order in world.of(algo_id) if order.sent and not order.over]
-    resting = [order for order in resting if order.row.client_order_id not in world.desk.unconfirmed]
     if resting:
         order = resting[number % len(resting)]
         (world.trade if aloud else world.trade_silently)(order.row.client_order_id, order.total)
@@ -849,7 +848,6 @@ def test_no_layer_beyond_its_size_and_flat_in_the_end(
     memory, journal = world.desk.algos.every[algo_id], journaled(world, algo_id)
     assert journal.row(at=0) == memory.row(at=0)
     assert journal.slots == memory.slots
-    settle_proofs(world)
     world.mid = START
     world.ask("pms.cancel_algo", None, algoId=algo_id)
     calm(world, algo_id)

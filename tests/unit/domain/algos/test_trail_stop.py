@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from any_order import OPS, calm, settle_proofs, step
+from any_order import OPS, calm, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from market_world import BTC, D
@@ -416,15 +416,14 @@ def test_two_stops_on_one_position_sell_it_once() -> None:
     assert world.spare() == 0
 
 
-def test_an_order_of_another_that_was_never_sent_counts_until_that_is_proven() -> None:
+def test_an_order_of_another_whose_answer_was_lost_counts_until_its_end_is_proven() -> None:
     world, first = stopped()
     second = world.start("pms.trail_stop", positionId=world.position_id, callbackPct="2").id
     at(world, first, "58000")
     (order,) = world.of(first)
-    world.void(order.row.client_order_id, holds=False)
+    world.lose(order.row.client_order_id)
     at(world, second, "58000")
     assert sold(world, second) == []
-    world.proven(order.row.client_order_id)
     world.trade(order.row.client_order_id, D("0.05"))
     assert world.holds == 0
 
@@ -561,12 +560,10 @@ def besides(world: PositionWorld, op: str, number: int, closes: str, resting: li
         case "gone":
             carry_out(world, resting[number % 3 :: 3])
         case "part taken over" if not number % 4:
-            settle_proofs(world)
             for order in world.hers():
                 world.tell(order.row.client_order_id)
             world.taken_over(quantity)
         case "taken over" if not number % 8:
-            settle_proofs(world)
             for order in world.hers():
                 world.tell(order.row.client_order_id)
             world.taken_over()
@@ -603,7 +600,6 @@ def test_never_sells_what_is_not_there_and_is_always_over_in_the_end(
             world.conduct(each)
             assert world.desk.algos.every[each].filled == world.told(each)
         assert world.spare(closes) >= 0
-    settle_proofs(world)
     for algo_id in (first, second):
         if world.desk.algos.every[algo_id].status is Status.PAUSED:
             world.ask("pms.algo", None, algoId=algo_id, action="resume")

@@ -113,7 +113,6 @@ def test_an_unknown_order_counts_in_full_while_the_next_slice_is_sent() -> None:
     after(world, algo_id, 25_000)
     assert [each.quantity for each in live(world, algo_id)] == [D("0.025")] * 2
     world.absent(order.spec.client_order_id)
-    world.proven(order.spec.client_order_id)
     world.conduct(algo_id)
     fill(world, algo_id)
     # What the lost one was for is sent as soon as that is proven, within the multiple

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from any_order import settle_proofs, step, steps
+from any_order import step, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from market_world import D
@@ -37,7 +37,6 @@ def test_never_beyond_its_target_nor_a_slice_beyond_its_most_and_always_over_in_
         step(world, algo_id, op, number)
         world.conduct(algo_id)
         judge.look()
-    settle_proofs(world)
     if algo_of(world, algo_id).status is Status.PAUSED:
         world.ask("pms.algo", None, algoId=algo_id, action="resume")
     calm_down(world, algo_id, judge)

@@ -114,19 +114,6 @@ def test_never_less_than_is_filled_or_under_way() -> None:
     assert algo_of(world, algo_id).reason == "filled"
 
 
-def test_an_order_whose_end_the_journal_may_take_back_is_under_way() -> None:
-    world, algo_id = started()
-    (order,) = live(world, algo_id)
-    coid = order.spec.client_order_id
-    world.void(coid, holds=False)
-    assert order.state.terminal
-    with pytest.raises(Refusal) as refused:
-        amend(world, algo_id, totalSize="0.009")
-    assert (refused.value.code, refused.value.limit) == (Code.BELOW_FILLED, "0.01")
-    world.proven(coid)
-    assert world.exposed(algo_id) <= algo_of(world, algo_id).target
-
-
 def test_less_takes_nothing_from_an_order_that_lives() -> None:
     world, algo_id = started(limitPrice="59990", timeInForce="GTC")
     (first,) = live(world, algo_id)

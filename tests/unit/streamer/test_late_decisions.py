@@ -1,27 +1,24 @@
-"""A proof that falls with its guard: whose first word came meanwhile is answered once, and by that word."""
+"""Decisions that came too late are taken back, with all that entries between them and the journal said."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-
-import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
 
 from desk_maker import D, desk_at, request_id
 
-from pms.bus.inbox import Arrived, Outcome
+from pms.bus.inbox import Arrived
 from pms.contract.journal import OrderRow
 from pms.contract.results import Result
 from pms.domain.booking import Trade
-from pms.domain.orders import Order, Seen
-from pms.domain.posting import Posting, Undecided, Unsent
+from pms.domain.orders import Order, Seen, Voided
+from pms.domain.posting import Posting, Undecided
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.outbox import Outbox, _Waiting
 
@@ -52,11 +49,11 @@ class Life:
     """An engine whose journal is a list."""
 
     def __init__(self) -> None:
-        self.now, self.box = 1_000, Box()
+        self.now, self.box, self.due = 1_000, Box(), list[str]()
         gate = Gate(closed_because=None)
         self.engine = Engine(desk_at(), self.box, gate=gate, redis_now_ms=lambda: self.now)
         self.box.engine = self.engine
-        self.engine.agenda = cast("Any", SimpleNamespace(put=lambda *_, **__: None))
+        self.engine.agenda = cast("Any", SimpleNamespace(put=lambda coid, **__: self.due.append(coid)))
         self.engine.follow = lambda *_: False
         self.engine.time_passed = self.engine.repeat = lambda _: None
 
@@ -94,49 +91,8 @@ def filled(life: Life, order: Order, quantity: str = "0.01") -> None:
     )
 
 
-def refused(life: Life, order: Order) -> None:
-    coid = order.spec.client_order_id
-    life.engine._outcome(
-        Outcome(coid, word="refused", exchange_order_id=None, code=-2019, text="Margin", sender="worker")
-    )
-
-
 def resting(life: Life, order: Order) -> None:
     life.engine.observe(order, Seen(7, "NEW", D(0), at=2_000))
-
-
-@pytest.mark.parametrize("command", ["pms.trade", "pms.batch"])
-@pytest.mark.parametrize(("word", "state"), [(filled, "filled"), (refused, "rejected"), (resting, "active")])
-def test_the_word_that_refutes_it_answers_the_command_once(
-    word: Callable[[Life, Order], None], state: str, command: str
-) -> None:
-    life = Life()
-    terms = {
-        "symbol": "BTCUSDT",
-        "side": "BUY",
-        "quantity": "0.01",
-        "leverage": 10,
-        "type": "LIMIT",
-        "price": "59000",
-    }
-    fields = terms if command == "pms.trade" else {"orders": [terms]}
-    request = life.ask(command, subAccountId="alice", **fields)
-    life.box.append()
-    [order] = life.engine.desk.live.values()
-    life.now = LATE
-    life.engine.void(order, "its deadline passed before it was sent")
-    word(life, order)
-    for _ in range(3):
-        life.box.append(Unsent)
-    [result] = life.results(request)
-    told = result.state if command == "pms.trade" else (result.details or {})["orders"][0]["state"]
-    assert (order.state.value, told) == (state, state)
-    assert not life.engine.desk.legs
-    assert not life.engine.desk.incidents.rows()
-    if word is resting:
-        filled(life, order)
-        life.box.append()
-        assert len(life.results(request)) == 1
 
 
 def test_two_cancels_that_are_both_too_late_leave_no_wish_in_the_journal() -> None:
@@ -153,3 +109,21 @@ def test_two_cancels_that_are_both_too_late_leave_no_wish_in_the_journal() -> No
     for _ in range(2):
         life.box.append(Undecided)
     assert (order.cancel_wanted, life.journaled(order).cancel_wanted) == (False, False)
+
+
+def test_an_order_of_a_late_decision_that_is_told_already_is_sent_by_nobody() -> None:
+    life = Life()
+    terms = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "type": "LIMIT", "price": "59000"}
+    life.ask("pms.trade", subAccountId="alice", **terms)
+    [order] = life.engine.desk.live.values()
+    life.ask("pms.cancel_all", subAccountId="alice")
+    life.now = LATE
+    for _ in range(2):
+        life.box.append(Undecided)
+    told = life.journaled(order)
+    assert (told.state, told.deadline < LATE, told.cancel_wanted) == ("placing", True, False)
+    assert life.due == [order.spec.client_order_id]
+    life.engine.observe(order, Voided("its deadline passed before it was sent"))
+    life.box.append()
+    assert life.journaled(order).state == "void"
+    assert not life.engine.desk.live
