@@ -46,6 +46,8 @@ class Writer:
         self._end: int | None = None
         self._seen: tuple[int, int] | None = None
         self._lock = -1
+        self.missed = False
+        #: while it was held, another turn of this process wanted it
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -53,7 +53,8 @@ class Journal:
         """Append postings in order; tells of each whether its guard held.
 
         Idempotent: after a lost reply the very same call is made again, and finds itself written.
-        Trap: a repeat cannot tell a failed guard from a held one by its reply, so it reads the entries.
+        Trap: a repeat cannot tell a failed guard from a held one by its reply, so it reads the entries, and
+        nobody may trim the journal beyond what the caller knows to be written.
         Raises NotLeading when this streamer must step down; redis errors when the reply is lost.
         """
         batch = [_packed(posting) for posting in postings]
@@ -110,7 +111,8 @@ class Journal:
         for posting in postings:
             at = f"{posting.entry.seq}-0"
             found = await self._redis.xrange(names.JOURNAL, min=at, max=at)
-            held.append(bool(found) and found[0][1][b"e"] == encode_entry(posting.entry))
+            stands = bool(found) and found[0][1][b"e"] == encode_entry(posting.entry)
+            held.append(posting.guard is None or stands)
         return held
 
 

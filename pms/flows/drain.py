@@ -71,21 +71,31 @@ async def archive_journal(redis: Redis, writer: Writer) -> int:
     reading to after the writing: so whoever reads the archive under it, as a new streamer does, cannot
     miss an entry that was read from a Redis which forgot it since. Raises ArchiveError, UnreadableEntry.
     """
-    untyped: Any = redis
-    try:
-        with writer.held():
-            last = await asyncio.to_thread(writer.end)
-            for _ in range(MOST_PER_TURN // BATCH):
-                records = await _read(untyped, last)
-                if records:
-                    last = await asyncio.to_thread(writer.append, records)
-                    await tell(redis, names.ARCHIVED, last or 0)
-                if len(records) < BATCH:
-                    break
+    while True:
+        writer.missed = False
+        try:
+            with writer.held():
+                last = await _archive(redis, writer)
+        except Busy:
+            # Whoever holds it may have read for the last time: he looks again.
+            writer.missed = True
+            untyped: Any = redis
+            return int(await untyped.get(names.ARCHIVED) or 0)
+        if not writer.missed:
+            return last
+
+
+async def _archive(redis: Redis, writer: Writer) -> int:
+    last = await asyncio.to_thread(writer.end)
+    for _ in range(MOST_PER_TURN // BATCH):
+        records = await _read(redis, last)
+        if records:
+            last = await asyncio.to_thread(writer.append, records)
             await tell(redis, names.ARCHIVED, last or 0)
-            return last or 0
-    except Busy:
-        return int(await untyped.get(names.ARCHIVED) or 0)
+        if len(records) < BATCH:
+            break
+    await tell(redis, names.ARCHIVED, last or 0)
+    return last or 0
 
 
 async def _read(redis: Any, last: int | None) -> list[Record]:

@@ -251,12 +251,8 @@ class Engine:
         """
         known = self.desk.requests.get(arrived.request_id)
         if known is not None:
-            text, answer = known
-            if text != arrived.text:
-                detail = f"{arrived.request_id} came again as {arrived.command}: {arrived.text[:300]}"
-                self.raise_incident("request_id_reused", "warning", detail)
-            else:
-                self.repeat(answer)
+            if not self._reused(arrived, known[0]):
+                self.repeat(known[1])
             return
         asked = Asked(
             request_id=arrived.request_id,
@@ -290,6 +286,14 @@ class Engine:
             posting = refuse(self.desk, asked, refusal, echoed=echo(arrived.text.encode()))
         self.outbox.add(posting, lambda held: self._decided(posting, held=held))
 
+    def _reused(self, arrived: Arrived, text: str) -> bool:
+        """Whether a requestId comes again with another command; an operator is told."""
+        if text == arrived.text:
+            return False
+        detail = f"{arrived.request_id} came again as {arrived.command}: {arrived.text[:300]}"
+        self.raise_incident("request_id_reused", "warning", detail)
+        return True
+
     def _met_again(self, asked: Asked, command: Command) -> Posting | None:
         """The answer to a command that Redis forgot and whose orders are there, whatever else forbids it.
 
@@ -305,7 +309,8 @@ class Engine:
         """
         known = self.desk.requests.get(arrived.request_id)
         if known is not None:
-            self.answer(recalled(self.desk, known[1]))
+            reused = self._reused(arrived, known[0])
+            self.answer(_another(arrived) if reused else recalled(self.desk, known[1]))
             return
         now = self.now()
         try:
@@ -739,6 +744,18 @@ class Engine:
                 self.agenda.put(row.client_order_id, in_s=0)
             elif entry.kind == "admitted":
                 self.desk.forget_order(order)
+
+
+def _another(arrived: Arrived) -> Result:
+    """What is answered to a command whose requestId was another's, where Redis could not tell."""
+    return Result(
+        success=False,
+        request_id=arrived.request_id,
+        command=arrived.command,
+        code=Code.REQUEST_ID_REUSED,
+        error="this requestId was used for another command, which stands",
+        field="requestId",
+    )
 
 
 def _nobody(_: object) -> None:

@@ -38,6 +38,8 @@ class LedgerWake:
     sleep: Callable[[float], Awaitable[None]]
     archive: Reader
     #: as this process sees it
+    written: Callable[[], int | None]
+    #: the seq up to which we know the journal to be written; None where all of it is
     _journaled: asyncio.Event = field(default_factory=asyncio.Event)
     _awaited: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -80,7 +82,7 @@ class LedgerWake:
 
         A start needs what lies behind PostgreSQL's cursor or behind the end of the archive, whichever is
         newer. So an outage of PostgreSQL never fills Redis; and where the archive lies on a machine that
-        we do not see, PostgreSQL's cursor is the limit.
+        we do not see, PostgreSQL's cursor is the limit. What a lost reply may have told us of is kept, too.
         """
         untyped: Any = self.redis
         while True:
@@ -89,6 +91,8 @@ class LedgerWake:
                 archived, applied = await untyped.mget(names.ARCHIVED, names.APPLIED)
                 if archived is not None:
                     seen = await asyncio.to_thread(self.archive.follow)
-                    await self.journal.trim(min(int(archived), max(int(applied or 0), seen)))
+                    bounds = [int(archived), max(int(applied or 0), seen)]
+                    written = self.written()
+                    await self.journal.trim(min(bounds if written is None else [*bounds, written]))
             except (RedisError, OSError, ArchiveError) as error:
                 log.warning("journal_not_trimmed", error=str(error))

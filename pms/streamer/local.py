@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ from pms.contract import names
 from pms.contract.algo_commands import AlgoStart
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Command
+from pms.contract.journal import Entry
 from pms.contract.results import read_result
 from pms.domain.decisions import Asked, refuse
 from pms.domain.posting import Posting
@@ -43,6 +45,9 @@ class LocalCommands:
     #: reads what a command is decided by and nobody has read yet
     _undecided: set[str] = field(default_factory=set)
     #: requestIds whose decision is on its way
+    _unfolded: deque[tuple[float, Entry]] = field(default_factory=deque)
+    #: decided, and not in PostgreSQL: until when each is waited for, in the journal's order
+    _asking: bool = False
 
     def serve(self, asked: Asked, command: Command) -> None:
         """Begin to serve a command; the engine goes on meanwhile.
@@ -78,7 +83,7 @@ class LocalCommands:
             self.engine.tell_algos(posting)
         if held and not answered:
             self.hurry()
-            await self._answer(posting)
+            self._answer_folded(posting)
 
     async def _ours(self, asked: Asked, command: Command) -> bool:
         """Whether a command is ours to decide, with all there that it is decided by."""
@@ -100,17 +105,31 @@ class LocalCommands:
             posting = refuse(self.engine.desk, asked, late, echoed=echo(asked.text.encode()))
             self.engine.outbox.add(posting)
 
-    async def _answer(self, posting: Posting) -> None:
+    def _answer_folded(self, posting: Posting) -> None:
         """Answer once the ledger has the entry; the settling sweep answers if that takes too long."""
+        self._unfolded.append((self.monotonic() + PATIENCE_S, posting.entry))
+        if not self._asking:
+            self._asking = True
+            self.spawn("answers of the ledger", self._ask_ledger())
+
+    async def _ask_ledger(self) -> None:
+        """Ask for all who wait how far PostgreSQL has the journal: one asks, however many there are."""
         untyped: Any = self.redis
-        give_up = self.monotonic() + PATIENCE_S
-        while self.monotonic() < give_up:
-            try:
-                applied = await untyped.get(names.APPLIED)
-                if applied is not None and int(applied) >= posting.entry.seq:
-                    answer = posting.entry.rows.commands[0].answer
-                    await self.requests.answer(read_result(answer))
-                    return
-            except (RedisError, OSError) as error:
-                log.warning("answer_delayed", error=str(error))
-            await self.sleep(APPLIED_POLL_S)
+        try:
+            while self._unfolded:
+                try:
+                    applied = await untyped.get(names.APPLIED)
+                    await self._answer_up_to(int(applied or 0))
+                except (RedisError, OSError) as error:
+                    log.warning("answer_delayed", error=str(error))
+                while self._unfolded and self._unfolded[0][0] <= self.monotonic():
+                    self._unfolded.popleft()
+                await self.sleep(APPLIED_POLL_S)
+        finally:
+            self._asking = False
+
+    async def _answer_up_to(self, applied: int) -> None:
+        while self._unfolded and self._unfolded[0][1].seq <= applied:
+            answer = self._unfolded[0][1].rows.commands[0].answer
+            await self.requests.answer(read_result(answer))
+            self._unfolded.popleft()

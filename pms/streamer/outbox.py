@@ -43,6 +43,8 @@ class Outbox:
         self._withdraw = withdraw
         self._sleep = sleep
         self._waiting: list[_Waiting] = []
+        self._under_way = 0
+        #: so many of these may be written already
         self._between: Work | None = None
         self._something = asyncio.Event()
         self._empty = asyncio.Event()
@@ -75,6 +77,10 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def written(self) -> int | None:
+        """The seq up to which the journal surely has what was queued; None where that is all of it."""
+        return self._waiting[0].posting.entry.prev if self._waiting else None
+
     async def drained(self) -> None:
         """Wait until everything queued so far is journaled."""
         await self._empty.wait()
@@ -95,16 +101,22 @@ class Outbox:
                 self._something.clear()
 
     async def flush(self) -> None:
-        """Journal what still waits once nothing else runs; nobody is told. Raises what `append` raises."""
+        """Journal what still waits once nothing else runs; nobody is told. Raises what `append` raises.
+
+        Trap: a call that was on its way may have been carried out, and knows itself only by what it was.
+        """
         while self._waiting:
-            batch = self._waiting[:BATCH]
+            batch = self._waiting[: self._under_way or BATCH]
             await self._journal.append([waiting.posting for waiting in batch])
             del self._waiting[: len(batch)]
+            self._under_way = 0
 
     async def _journal_some(self) -> None:
         batch = self._waiting[:BATCH]
+        self._under_way = len(batch)
         held = await self._append([waiting.posting for waiting in batch])
         del self._waiting[: len(batch)]
+        self._under_way = 0
         for waiting, good in zip(batch, held, strict=True):
             self._settle(waiting, good=good)
         self.flushed()

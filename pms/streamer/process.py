@@ -73,7 +73,6 @@ from pms.streamer.start import (
     learn_exchange,
     load_desk,
     newest_trade,
-    traded_since,
 )
 from pms.streamer.supervision import Supervision
 from pms.streamer.unwinder import Unwinder
@@ -87,6 +86,8 @@ SWEEP_EVERY_S = 0.25
 RENEW_EVERY_S = 1.0
 CATCH_UP_EVERY_S = 15.0
 BEAT_EVERY_S = 0.5
+CANCELS = {names.Task.CANCEL, names.Task.CANCEL_ALL}
+"""Commands that are carried out whether admission is open or not."""
 
 
 class Streamer:
@@ -154,6 +155,7 @@ class Streamer:
             new_id=self._world.new_id,
             sleep=asyncio.sleep,
             archive=Reader(settings.archive_dir),
+            written=self._outbox.written,
         )
         self._outbox.flushed = self._ledger.journaled
         rights, inbox = Rights(self._redis, sender=SENDER), Inbox(self._redis)
@@ -546,12 +548,14 @@ class Streamer:
         """Before a symbol's first price: know where our history in it begins."""
         if symbol in self._desk.cursors:
             return
-        if await traded_since(self._client, symbol, self._desk.accounts[HOUSE].created_at):
+        # One reading for both: a trade between two of them would be proven booked by the second.
+        newest = await newest_trade(self._client, symbol)
+        if newest is not None and newest.time > self._desk.accounts[HOUSE].created_at:
             # Somebody traded here behind our back, and nobody has told us.
             await self._catch_up.trades(symbol)
             return
-        newest = await newest_trade(self._client, symbol)
-        self._outbox.add(prove_cursor(self._desk, symbol, newest, at=self._clock.now_ms()))
+        trade_id = 0 if newest is None else newest.id
+        self._outbox.add(prove_cursor(self._desk, symbol, trade_id, at=self._clock.now_ms()))
 
     # --- the feeds ---
 
@@ -640,22 +644,35 @@ class Streamer:
         await asyncio.gather(*self._answering)
 
     async def _sweep_once(self, *, recovering: bool = False) -> None:
+        """Take up what is open for long enough.
+
+        Trap: what is decided as its record is read, or leaves as it is, answers for itself; whether its entry
+        is journaled is therefore looked at before the reading.
+        """
         before = self._clock.now_ms() - int(SWEEP_EVERY_S * 1000)
         for request_id in await self._requests.open_since(before):
-            if request_id in self._desk.requests and not (self._forgot or recovering):
+            known = request_id in self._desk.requests
+            if known and not (self._forgot or recovering):
                 continue
+            journaled = known and (recovering or not len(self._outbox))
             record = await self._requests.read(request_id)
             if record is None or record.decision is not None:
                 continue
             text = record.text.decode(errors="replace")
             arrived = Arrived(request_id, record.command, text, record.at, record.deadline, record.run_id)
-            if record.run_id != self._engine.gate.run_id:
-                self._engine.recall(arrived)
-            elif request_id not in self._desk.requests:
-                self._hear_one(arrived)
-            elif recovering or not len(self._outbox):
+            if journaled:
                 # Decided before Redis forgot it, and submitted again.
                 self._engine.recall(arrived)
+            elif request_id in self._desk.requests:
+                continue
+            elif record.run_id != self._engine.gate.run_id:
+                self._engine.recall(arrived)
+            elif not (recovering and self._may_wait(arrived)):
+                self._hear_one(arrived)
+
+    def _may_wait(self, arrived: Arrived) -> bool:
+        """Whether a command is better heard once admission is open; what only cancels is never refused."""
+        return arrived.command not in CANCELS and self._clock.now_ms() <= arrived.deadline
 
     # --- small things ---
 
@@ -704,6 +721,8 @@ class Streamer:
         self._background(self._repeated(answer))
 
     async def _repeated(self, answer: Result) -> None:
+        # Looked at before the reading: an entry that leaves meanwhile answers for itself.
+        journaled = not len(self._outbox)
         try:
             record = await self._requests.read(answer.request_id)
         except (RedisError, OSError) as error:
@@ -711,7 +730,7 @@ class Streamer:
             return
         undecided = record is None or record.decision is None
         # What is not journaled yet may still be refused: then it was no answer, and is remembered no more.
-        if undecided and (len(self._outbox) or answer.request_id not in self._desk.requests):
+        if undecided and not (journaled and answer.request_id in self._desk.requests):
             return
         forgotten = record is not None and undecided
         # Decided and not answered: an outcome will answer it, or PostgreSQL.

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from pms.binance.client import ExchangeClient
+from pms.binance.client import ExchangeClient, UserTrade
 from pms.binance.errors import Throttled
 from pms.bus.journal import Journal
 from pms.contract.journal import Rows
@@ -177,17 +177,12 @@ async def _standing(client: ExchangeClient, symbols: list[str]) -> Standing:
         if row.position_amt
     ]
     traded = dict.fromkeys([*symbols, *(symbol for symbol, _, _ in positions)])
-    cursors = {symbol: await newest_trade(client, symbol) for symbol in traded}
+    newest = {symbol: await newest_trade(client, symbol) for symbol in traded}
+    cursors = {symbol: 0 if trade is None else trade.id for symbol, trade in newest.items()}
     return Standing(incomes, balances, positions, cursors)
 
 
-async def newest_trade(client: ExchangeClient, symbol: str) -> int:
-    """The id of the account's newest trade in a symbol; 0 if it never traded there."""
+async def newest_trade(client: ExchangeClient, symbol: str) -> UserTrade | None:
+    """The account's newest trade in a symbol; None if it never traded there."""
     rows = await client.user_trades(symbol=symbol, limit=1)
-    return max((row.id for row in rows), default=0)
-
-
-async def traded_since(client: ExchangeClient, symbol: str, at: int) -> bool:
-    """Whether the account traded in a symbol after a time."""
-    rows = await client.user_trades(symbol=symbol, limit=1)
-    return any(row.time > at for row in rows)
+    return max(rows, key=lambda row: row.id, default=None)

@@ -187,6 +187,15 @@ async def test_after_a_lost_reply_the_same_call_finds_itself_written(
     assert [entry.kind for entry in before] == ["test", "test", "otherwise"]
 
 
+async def test_what_has_no_guard_stands_though_it_was_trimmed_before_the_call_came_again(
+    chain: Chain,
+) -> None:
+    batch = [chain.posting() for _ in range(12)]
+    await chain.journal.append(batch)
+    await chain.journal.trim(chain.seq)
+    assert await chain.journal.append(batch) == [True] * 12
+
+
 # --- guards ---
 
 

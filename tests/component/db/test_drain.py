@@ -172,6 +172,24 @@ async def test_folders_at_once_archive_and_fold_each_entry_once(
     await whole(engine, 200)
 
 
+async def test_who_comes_as_another_has_read_for_the_last_time_is_not_left_behind(
+    redis: Redis, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await journal(redis, paying(1, 3))
+    told, real = [], draining.tell
+
+    async def tell(redis: Redis, key: str, seq: int) -> None:
+        await real(redis, key, seq)
+        told.append(seq)
+        if len(told) == 2:
+            await journal(redis, paying(4, 4))
+            assert await draining.archive_journal(redis, archive.writer) == 3, "it is held"
+
+    monkeypatch.setattr(draining, "tell", tell)
+    assert await draining.archive_journal(redis, archive.writer) == 4
+    assert [each.seq for each in archived(archive)] == [1, 2, 3, 4]
+
+
 async def test_nothing_is_folded_that_is_not_on_disk(
     redis: Redis, engine: AsyncEngine, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,7 @@ BOUNDS = {
     "LeftOut.requests": "lives of this process",
     "LeftOut.trades": "lives of this process",
     "LocalCommands._undecided": "commands on their way to a decision",
+    "LocalCommands._unfolded": "`PATIENCE_S` of commands",
     "Outbox._waiting": "an outage of Redis: admission is closed meanwhile, only fills come",
     "RiskViews._left": ACCOUNTS,
     "Watch.lags": "its maxlen",

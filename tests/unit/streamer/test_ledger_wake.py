@@ -37,6 +37,7 @@ def woken(*, awaited: bool) -> list[float]:
             new_id=lambda: str(next(numbers)),
             sleep=asyncio.sleep,
             archive=Reader(Path("nowhere")),
+            written=lambda: None,
         )
         running = asyncio.ensure_future(wake.run())
         for _ in range(990):

@@ -112,7 +112,7 @@ async def test_behind_a_correction_and_the_algos_of_the_position_are_asked() -> 
         nonce="n",
         sleep=asyncio.sleep,
         monotonic=lambda: 0.0,
-        spawn=lambda name, coroutine: None,
+        spawn=lambda _, asking: asking.close(),
         hurry=lambda: None,
         prepare=prepare,
     )

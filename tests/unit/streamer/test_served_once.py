@@ -19,7 +19,9 @@ from desk_maker import desk_at
 
 from pms.contract.codes import Code
 from pms.contract.journal import CommandRow
+from pms.contract.money import encode
 from pms.contract.reading import command_from
+from pms.contract.results import Result
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk
 from pms.domain.posting import Posting
@@ -152,3 +154,46 @@ async def test_what_stands_is_not_refused_for_it_and_not_decided_for_ever(
         await asyncio.wait(slow.tasks)
     assert not decided(slow)
     assert (slow.readings, len(slow.ended)) == (1, 1)
+
+
+async def test_however_many_wait_for_postgresql_one_asks() -> None:
+    life, asked, answered = Reading(), [0], list[str]()
+
+    class Redis:
+        async def get(self, _: str) -> bytes:
+            asked[0] += 1
+            return b"%d" % (50 if asked[0] > 3 else 0)
+
+    done = asyncio.Event()
+
+    async def answer(result: Any) -> None:
+        answered.append(result.request_id)
+        if len(answered) == 50:
+            done.set()
+
+    life.local.redis = cast(Any, Redis())
+    life.local.requests = cast(Any, SimpleNamespace(answer=answer))
+    requests = [str(uuid4()) for _ in range(100)]
+    for seq, request in enumerate(requests, start=1):
+        text = encode(Result(success=True, request_id=request, command="pms.deposit")).decode()
+        entry = SimpleNamespace(seq=seq, rows=SimpleNamespace(commands=[SimpleNamespace(answer=text)]))
+        life.local._answer_folded(cast(Any, SimpleNamespace(entry=entry)))
+    await done.wait()
+    assert (answered, asked[0], len(life.tasks)) == (requests[:50], 4, 1)
+    life.tasks[0].cancel()
+
+
+async def test_who_waits_for_too_long_is_left_to_the_sweep() -> None:
+    life = Reading()
+
+    async def get(_: str) -> None:
+        return None
+
+    life.local.redis = cast(Any, SimpleNamespace(get=get))
+    now = [0.0]
+    life.local.monotonic = lambda: now[0]
+    for _ in range(2):
+        life.local._answer_folded(cast(Any, SimpleNamespace(entry=SimpleNamespace(seq=1))))
+        now[0] += 61
+        await asyncio.gather(*life.tasks)
+    assert len(life.tasks) == 2
