@@ -18,6 +18,7 @@ from pms.contract.journal import CursorRow, FeeRow, FillRow
 from pms.contract.money import booked, decode_object, plain
 from pms.contract.names import BOTH, HOUSE
 from pms.domain.algos.counting import count
+from pms.domain.algos.strays import unwant_stray
 from pms.domain.answers import answer, answer_amend
 from pms.domain.desk import Desk
 from pms.domain.fees import charge, usdt_paid
@@ -35,7 +36,7 @@ from pms.domain.orders import (
     State,
 )
 from pms.domain.position_sides import parts_of
-from pms.domain.positions import Move, Place, Position
+from pms.domain.positions import Move, Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.reducing import fit_to
 from pms.domain.rows import order_row, position_id, position_row, position_view
@@ -82,6 +83,7 @@ def observe(desk: Desk, order: Order, fact: Fact, *, at: int, code: Code | None 
     give_way(order, fact)
     if not order.receive(fact):
         return None
+    unwant_stray(desk, order, was_over=before.terminal, at=at)
     draft = desk.draft("order", at=at)
     note_change(desk, draft, order, fact, before=before, wish=wish, at=at, code=code)
     return Posting(
@@ -116,18 +118,13 @@ def note_change(
     answer(desk, draft, order, before=before, code=code)
 
 
-def note(desk: Desk, order: Order, *, at: int) -> Posting:
-    """Journal an order as it stands in memory."""
+def note(desk: Desk, order: Order, *, at: int, before: State | None = None) -> Posting:
+    """Journal an order as it stands in memory; it is told, too, where its state is another than `before`."""
     draft = desk.draft("order", at=at)
     _note_order(desk, draft, order, at=at)
-    return Posting(entry=desk.sealed(draft).entry())
-
-
-def note_position(desk: Desk, place: Place, *, at: int) -> Posting:
-    """Journal a position as it stands in memory."""
-    draft = desk.draft("position", at=at)
-    draft.positions[place] = position_row(desk.position(*place))
-    return Posting(entry=desk.sealed(draft).entry())
+    if before is not None and order.state is not before:
+        _tell_order(desk, draft, order)
+    return Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events))
 
 
 def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | None:
@@ -156,7 +153,9 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
         if fact is not None:
             # Before the trade: it may end an amendment that the trade would else be measured against.
             order.receive(fact)
+        was_over = order.state.terminal
         order.receive(filled)
+        unwant_stray(desk, order, was_over=was_over, at=trade.at)
         desk.learn_exchange_id(order)
         _note_order(desk, draft, order, at=trade.at)
         if order.filled_qty > order.total:
@@ -278,22 +277,34 @@ def apply_move(
 ) -> Move:
     """Move a position by a signed quantity at a price; its P&L and the fee are the caller's to post.
 
-    Orders that may only reduce it, and are more now than that, are unwanted from this entry on.
+    Orders that may only reduce it, and are more now than that, are unwanted from this entry on. What is
+    booked behind the trade that closed it and happened before that one shows that it was never closed: it
+    keeps its id, or its stops would be over while it stands.
     """
     move = position.trade(signed, price)
     if move.opened:
         # What crosses zero pays for both positions, each its part.
         paid = booked(paid * abs(position.quantity) / abs(signed))
-        position.realized_pnl = position.fees = ZERO
-        position.opened_seq = draft.first_seq
-        position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
+        if not (at < position.updated_at and _is_that_position(position)):
+            position.realized_pnl = position.fees = ZERO
+            position.opened_seq = draft.first_seq
+            position.id = _id_of(position)
     position.fees += paid
-    position.updated_at = at
+    position.updated_at = max(position.updated_at, at)
     desk.touch_position(position)
     draft.positions[position.place] = position_row(position)
     if move.closed:
         fit_to(desk, draft, position)
     return move
+
+
+def _id_of(position: Position) -> str:
+    return position_id(position.sub_account_id, position.symbol, position.side, position.opened_seq)
+
+
+def _is_that_position(position: Position) -> bool:
+    """Whether its id is of the side that it has now."""
+    return position.id == _id_of(position)
 
 
 def tell_move(

@@ -127,6 +127,7 @@ def decided(
         snapshots=snapshots,
         otherwise=other.entry(seq=entry.seq),
         otherwise_results=(late,),
+        leverages_were=draft.leverages_were,
     )
 
 

@@ -12,6 +12,7 @@ What takes money from a sub-account is judged by what it can spare, and only whi
     freeze       holds what is there until somebody has looked: nothing goes out, everything may come in.
     closed       while admission is closed, trades may be unbooked: nothing goes out of a sub-account.
     no price     a position without a price in sync has a loss that nobody knows: nothing goes out.
+    owed         a fee without a price, or a funding that is over and not booked yet: nothing goes out.
 
 Trap: the house gives what it is worth, whatever margin its positions would hold back in our books: what it
 took over or began with is margined by the exchange alone. It gives even while one of its own positions has no
@@ -110,6 +111,8 @@ def _check_spare(desk: Desk, asked: Asked, payer: str, amount: Decimal, *, field
         if asked.closed_because is not None:
             raise Refusal(Code.NOT_READY, f"admission is closed: {asked.closed_because}")
         check_priced(desk, payer, field=field)
+        if owed := desk.treasury.owes(payer, exchange_now=asked.exchange_now):
+            raise Refusal(Code.NOT_READY, owed, field=field)
     free = _worth_of_house(desk) if payer == HOUSE else desk.available_margin(payer)
     spare = min(free, account.balance)
     if amount > spare:

@@ -11,11 +11,13 @@ by the exchange's bracket of what is open and may still trade.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.commands import SetLeverage
 from pms.contract.events import PositionEvent
+from pms.contract.journal import PositionRow
 from pms.contract.money import plain
 from pms.domain.checks import trading_account
 from pms.domain.decisions import Asked, kept
@@ -24,7 +26,7 @@ from pms.domain.funds import check_priced
 from pms.domain.instrument import Instrument
 from pms.domain.leverage_brackets import check_raised
 from pms.domain.limit_checks import check_set_leverage
-from pms.domain.positions import Position
+from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.rows import position_row, position_view
 
@@ -71,6 +73,35 @@ def set_leverage(desk: Desk, asked: Asked, command: SetLeverage) -> Posting:
         was=str(standing or asked.default_leverage),
         marginUsed=plain(after.margin_used),
     )
+
+
+def give_back(
+    desk: Desk, given: Iterable[PositionRow], were: Mapping[Place, int], *, at: int
+) -> Posting | None:
+    """Give positions the leverage that they had before a command that was not decided in time; None if none.
+
+    Trap: what was admitted since may need the newer one. Then it stays, and is journaled and told.
+    """
+    draft = desk.draft("leverage", at=at)
+    for row in given:
+        place = row.sub_account_id, row.symbol, row.position_side
+        position, was = desk.position(*place), were.get(place)
+        if was is not None and position.leverage == row.leverage:
+            _try(desk, position, was)
+        draft.positions[place] = position_row(position)
+        _tell(desk, draft, position)
+    if not draft.positions:
+        return None
+    return Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events))
+
+
+def _try(desk: Desk, position: Position, leverage: int) -> None:
+    """Change a leverage, unless more than there is would be held back by it."""
+    account, symbol, was = position.sub_account_id, position.symbol, position.leverage
+    before = desk.available_margin(account)
+    desk.set_leverage(account, symbol, leverage)
+    if desk.available_margin(account) < min(before, Decimal(0)):
+        desk.set_leverage(account, symbol, was)
 
 
 def _within_range(desk: Desk, symbol: str, leverage: int) -> Instrument:

@@ -1,7 +1,8 @@
 """Position modes: whether a sub-account holds one position a symbol, or a long beside a short.
 
 The words and the rule are Binance's (-4067, -4068): the mode changes only while there is nothing whose
-meaning would change with it, no position and no live order. Leverage that a command has set goes along.
+meaning would change with it: no position, no live order, and no algo, for its terms say a side or none.
+Leverage that a command has set goes along.
 
 Trap: an order that was over can still prove to have traded. It was admitted in the other mode, so its side
 means nothing any more; `parts_of` books it as one that said none.
@@ -27,7 +28,12 @@ def set_position_mode(desk: Desk, asked: Asked, command: SetPositionMode) -> Pos
         raise Refusal(Code.NOT_READY, f"admission is closed: {asked.closed_because}")
     if account.hedge == command.hedge:
         raise Refusal(Code.NO_CHANGE, f"{account.id} is in {_word(account)} mode already", field="hedge")
-    for what, number in (("live orders", account.open_orders), ("positions", len(_held(desk, account)))):
+    running = len(desk.algos.by_account.get(account.id, {}))
+    for what, number in (
+        ("live orders", account.open_orders),
+        ("positions", len(_held(desk, account))),
+        ("algos that run", running),
+    ):
         if number:
             raise Refusal(
                 Code.POSITION_MODE,

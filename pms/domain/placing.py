@@ -264,6 +264,7 @@ class Leverages:
             position = self.desk.position(*key)
             if position.keeps_leverage and position.leverage != leverage:
                 draft.positions[key] = position_row(position)
+                draft.leverages_were[key] = leverage
 
 
 def _carried(desk: Desk, order: Order) -> None:

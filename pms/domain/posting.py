@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pms.contract.account import Account
@@ -66,6 +67,8 @@ class Posting:
     otherwise_results: tuple[Result, ...] = ()
     standing: tuple[HaltRow, ...] = ()
     #: of a refused halt: what stands in its scope, and is in force again
+    leverages_were: Mapping[Place, int] = field(default_factory=dict)
+    #: of the positions that a command's orders gave another leverage
 
 
 @dataclass(slots=True)
@@ -106,6 +109,8 @@ class Draft:
     unwinds: dict[str, UnwindRow] = field(default_factory=dict)
     algos: dict[str, AlgoRow] = field(default_factory=dict)
     algo_slots: dict[tuple[str, int], AlgoSlotRow] = field(default_factory=dict)
+    leverages_were: dict[Place, int] = field(default_factory=dict)
+    #: not journaled
 
     @property
     def first_seq(self) -> int:

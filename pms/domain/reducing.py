@@ -59,7 +59,8 @@ def _fit(desk: Desk, draft: Draft, orders: Iterable[Order], *, room: Decimal) ->
         if not order.leaves:
             continue
         beyond -= order.leaves
-        order.cancel_wanted, order.reason = True, BEYOND
+        order.want_cancelled(at=draft.at)
+        order.reason = BEYOND
         draft.orders[order.spec.client_order_id] = order_row(order)
 
 

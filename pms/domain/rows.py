@@ -152,7 +152,7 @@ def order_from(row: OrderRow) -> Order:
         quantity=row.quantity,
         price=row.price,
         exchange_order_id=row.exchange_order_id,
-        word=_LAST_WORD.get(state),
+        word="REJECTED" if state is State.REJECTED and row.exchange_order_id else _LAST_WORD.get(state),
         venue_filled=row.filled_qty,
         filled_qty=row.filled_qty,
         filled_quote=row.filled_quote,

@@ -32,6 +32,9 @@ HOUR_MS = 3_600_000
 INCOME = "income"
 KEPT_FUNDINGS = 48
 """Per symbol: two days of the shortest interval; a fill that is later still is an incident."""
+SAME_MS = 60_000
+"""Binance's funding times are off the hour by milliseconds."""
+
 KEPT_FOREIGN = 10_000
 IncomeKey = tuple[str, int, str, str]
 FeeKey = tuple[str, int, int]
@@ -71,6 +74,8 @@ class Treasury:
     incomes: dict[IncomeKey, int] = field(default_factory=dict)
     #: booked, by time; as far back as the history will be read again
     fundings: dict[str, list[Rate]] = field(default_factory=dict)
+    next_fundings: dict[str, int] = field(default_factory=dict)
+    #: by symbol, when its next funding is, or the last one was that is not booked yet; 0 where none is known
     unpaid: dict[FeeKey, FeeRow] = field(default_factory=dict)
     #: fees in another asset that wait for a price
     foreign: OrderedDict[tuple[str, int], None] = field(default_factory=OrderedDict)
@@ -129,6 +134,22 @@ class Treasury:
     def funded_until(self, symbol: str) -> int:
         """Up to when a symbol's fundings are booked; the books' whole past where none ever was."""
         return self.progress.get(funding_name(symbol), 0)
+
+    def is_booked(self, symbol: str, due: int) -> bool:
+        """Whether the funding of a time is booked."""
+        return self.funded_until(symbol) >= due - SAME_MS
+
+    def owes(self, account: str, *, exchange_now: int) -> str | None:
+        """What is still to be paid by an account: a fee without a price, a funding that is not booked."""
+        for fee in self.unpaid.values():
+            if fee.sub_account_id == account:
+                return f"a fee in {fee.asset} of {account} waits for its price"
+        for symbol, due in self.next_fundings.items():
+            if not 0 < due <= exchange_now or self.is_booked(symbol, due):
+                continue
+            if any(holder == account for holder, _ in self.held_at(symbol, due)):
+                return f"the funding of {symbol} is over and not booked yet"
+        return None
 
     def funded(self, symbol: str, rate: Rate) -> None:
         """Take in a funding that is booked: positions before it are of no more interest."""

@@ -49,7 +49,6 @@ from pms.domain.booking import (
     book,
     foreign_kind,
     note,
-    note_position,
     observe,
 )
 from pms.domain.custody import LOCAL_COMMANDS, keep
@@ -57,6 +56,7 @@ from pms.domain.decisions import Asked, refuse
 from pms.domain.desk import Desk
 from pms.domain.handed_orders import withhold
 from pms.domain.incidents import OF_ORDERS, incident, settled
+from pms.domain.leverage import give_back
 from pms.domain.orders import (
     WORD_RANK,
     Accepted,
@@ -567,7 +567,7 @@ class Engine:
 
     def adopt(self, told: OrderAnswer) -> None:
         """Take in an order of ours that nobody remembers, and look after it now."""
-        _, posting = adopt(
+        order, posting = adopt(
             self.desk,
             client_order_id=told.client_order_id,
             exchange_order_id=told.order_id,
@@ -581,6 +581,7 @@ class Engine:
             filled=told.executed_qty,
             at=told.update_time,
         )
+        order.want_cancelled(at=self.now())
         self.outbox.add(posting)
         self.agenda.put(told.client_order_id, in_s=0)
 
@@ -725,25 +726,23 @@ class Engine:
         entry = posting.entry
         # A later entry may already speak of them; then it must be followed by one that says the truth.
         told = self.desk.last_seq != entry.seq
-        if entry.kind == "admitted":
-            for held in entry.rows.positions:
-                # The leverage that came with the command stays; memory and journal must agree on it.
-                place = held.sub_account_id, held.symbol, held.position_side
-                self.outbox.add(note_position(self.desk, place, at=self.now()))
         for row in entry.rows.orders:
             order = self.desk.orders.get(row.client_order_id)
             if order is None:
                 continue
             if entry.kind == "amend_wanted":
+                before = order.state
                 withdraw_amend(self.desk, order, number=row.amends)
-                if told:
-                    self.outbox.add(note(self.desk, order, at=self.now()))
+                if told or order.state is not before:
+                    self.outbox.add(note(self.desk, order, at=self.now(), before=before))
+                    self.moved(order)
             elif entry.kind == "admitted" and told:
                 withhold(order, at=self.now() - 1)
                 self.outbox.add(note(self.desk, order, at=self.now()))
                 self.agenda.put(row.client_order_id, in_s=0)
             elif entry.kind == "admitted":
                 self.desk.forget_order(order)
+        self.outbox.add(give_back(self.desk, entry.rows.positions, posting.leverages_were, at=self.now()))
 
 
 def _another(arrived: Arrived) -> Result:

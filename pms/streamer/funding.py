@@ -27,9 +27,6 @@ GRACE_MS = 5_000
 """How long after a funding the trades before it may still be on their way; later ones are made up for."""
 
 MISSING_AFTER_MS = 600_000
-SAME_MS = 60_000
-"""Binance's funding times are off the hour by milliseconds."""
-
 ALL_AGAIN_MS = 300_000
 TIMES_AGAIN_MS = 30_000
 FEW = 10
@@ -43,7 +40,6 @@ class FundingReader:
     client: ExchangeClient
     ready: Callable[[], bool]
     #: whether the user stream is up and no gap is open: what it told is complete
-    next_at: dict[str, int] = field(default_factory=dict)
     _all_at: int = 0
     _times_at: int = 0
     _hardly_over: set[str] = field(default_factory=set)
@@ -62,22 +58,23 @@ class FundingReader:
         if not everything and not self._due(concerned, now):
             return
         self._times_at = now
-        upcoming = await self._upcoming(concerned)
+        upcoming, known = await self._upcoming(concerned), self.engine.desk.treasury.next_fundings
         for symbol in concerned:
-            due = self.next_at.get(symbol)
+            due = known.get(symbol)
             over = due is not None and 0 < due <= now
             waited = over and due is not None and due + GRACE_MS <= now
             if everything or due is None or waited or symbol in self._hardly_over:
                 await self._tried(symbol, now)
             # Hardly over, nothing was read yet: books that have just begun would pass for funded.
             if not over or (waited and self._listed(symbol, due or 0, now)):
-                self.next_at[symbol] = upcoming.get(symbol, 0)
+                known[symbol] = upcoming.get(symbol, 0)
 
     def _due(self, symbols: list[str], now: int) -> bool:
         """Whether there is anything to read; the times are asked for now and then, for they may change."""
         if self._hardly_over or now - self._times_at > TIMES_AGAIN_MS:
             return True
-        return any(symbol not in self.next_at or 0 < self.next_at[symbol] <= now for symbol in symbols)
+        known = self.engine.desk.treasury.next_fundings
+        return any(symbol not in known or 0 < known[symbol] <= now for symbol in symbols)
 
     async def _upcoming(self, symbols: list[str]) -> dict[str, int]:
         """When the next funding of each is; one call for many symbols weighs as much as ten for one."""
@@ -93,7 +90,7 @@ class FundingReader:
                 raise
             except ExchangeError as error:
                 log.warning("next_funding_unknown", symbol=symbol, error=str(error))
-                upcoming[symbol] = self.next_at.get(symbol, 0)
+                upcoming[symbol] = self.engine.desk.treasury.next_fundings.get(symbol, 0)
         return upcoming
 
     async def _tried(self, symbol: str, now: int) -> None:
@@ -131,7 +128,7 @@ class FundingReader:
 
     def _listed(self, symbol: str, due: int, now: int) -> bool:
         """Whether a funding that is over is booked; one that never comes is told, and waited for no more."""
-        if self.engine.desk.treasury.funded_until(symbol) >= due - SAME_MS:
+        if self.engine.desk.treasury.is_booked(symbol, due):
             return True
         if now - due < MISSING_AFTER_MS:
             return False

@@ -479,6 +479,9 @@ class Streamer:
         )
         await given_room(self._outside.read_settings)
         for order in list(self._desk.live.values()):
+            if order.cancel_wanted:
+                # Asked for again by this life: what it trades meanwhile may be on its way.
+                order.want_cancelled(at=self._clock.now_ms())
             if not self._attention.same_redis:
                 # Its projection may be gone.
                 self._outbox.add(note(self._desk, order, at=self._clock.now_ms()))

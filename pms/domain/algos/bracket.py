@@ -24,7 +24,7 @@ from pms.contract.money import plain
 from pms.domain.algos.algo import Algo, Slot, SlotState, Status
 from pms.domain.algos.bracket_terms import check_exits, enter, protect
 from pms.domain.algos.exits import best, better, opposite, too_small
-from pms.domain.algos.machine import Beginning, Plan, View, Want
+from pms.domain.algos.machine import AGAIN_MS, Beginning, Plan, View, Want
 from pms.domain.algos.targets import rounded
 from pms.domain.checks import touch
 
@@ -74,7 +74,7 @@ class BracketMachine:
         standing = _standing(algo, view)
         self._watch(algo, view, standing)
         _close_entry(algo, view)
-        plan = Plan(end=_end(algo, view, standing))
+        plan = Plan(end=_end(algo, view, standing), wake_at=None if view.certain else view.now + AGAIN_MS)
         if plan.end is None:
             self._want_entry(algo, view, plan)
             self._want_exits(algo, view, plan, standing)
@@ -114,6 +114,10 @@ class BracketMachine:
         algo.terms = algo.terms.model_copy(update={name: getattr(taken, name) for name in changed})
         if command.take_profit is not None and algo.slots[PROFIT].state is SlotState.SKIPPED:
             algo.slots[PROFIT].state = SlotState.WAITING
+
+    def adds(self, algo: Algo, slot: Slot) -> bool:
+        """Its entry, once it has filled anything, or while it may."""
+        return slot.number == ENTRY and (slot.filled > 0 or slot.order_id is not None)
 
     def spared(self, algo: Algo, slot: Slot) -> bool:
         """An entry or a take-profit cancelled by hand is not wanted any more; the rest goes on."""
@@ -216,11 +220,27 @@ def _standing(algo: Algo, view: View) -> _Standing:
     else:
         entered = Decimal(size or 0) if entry is None else entry.filled
         known = Decimal(algo.memory.get("gone", 0))
-        gone = max(known, entered - exited - held)
-        if gone > known:
+        closed = ZERO if entry is None else _left_with_its_position(algo, view, entry, held=held)
+        gone = max(known, entered - exited - held, closed - exited)
+        if gone > known and view.certain:
             algo.memory["gone"] = gone
         left = max(entered - gone - exited, ZERO)
     return _Standing(left, max(min(left, held - view.elsewhere), ZERO))
+
+
+def _left_with_its_position(algo: Algo, view: View, entry: Slot, *, held: Decimal) -> Decimal:
+    """What was entered into a position that is closed: another one stands in its place.
+
+    Nobody may have looked in between: it was paused, or both happened in one breath. What was entered since
+    the last look counts for the one that stands.
+    """
+    place = getattr(algo.terms, "place", None)
+    position = None if place is None else view.positions.get(place)
+    if position is None or not held or not entry.filled or not view.certain:
+        return ZERO
+    known = algo.memory.get("entered", {"into": position.id, "quantity": ZERO})
+    algo.memory["entered"] = {"into": position.id, "quantity": entry.filled}
+    return ZERO if known["into"] == position.id else Decimal(known["quantity"])
 
 
 def _exited(algo: Algo) -> Decimal:
@@ -249,7 +269,7 @@ def _end(algo: Algo, view: View, standing: _Standing) -> tuple[Status, str] | No
         outcome = Status.CANCELLED if by_hand else Status.FAILED
         return outcome, f"nothing was entered: {entry.note or 'the order expired'}"
     if standing.left <= 0:
-        return Status.FINISHED, _closed_by(algo)
+        return (Status.FINISHED, _closed_by(algo)) if view.certain else None
     if {PROFIT, STOP} & view.orders.keys():
         return None
     if _dust(algo, view, standing.left):

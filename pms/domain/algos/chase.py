@@ -121,10 +121,14 @@ class ChaseMachine:
     def _price(self, terms: Chase, slot: Slot, instrument: Instrument, top: Top) -> Decimal:
         """Where the order should rest; where it rests already if it would move by too little."""
         price, before = resting_price(terms, instrument, top), slot.price
-        if before is None or slot.order_id is None:
+        if slot.order_id is None:
             return price
-        if terms.stalk_mode == "trail" and (price < before if terms.side == "BUY" else price > before):
-            return before
+        # Where a move was refused it rests where it was sent.
+        rests = before or slot.sent_price or price
+        if terms.stalk_mode == "trail" and (price < rests if terms.side == "BUY" else price > rests):
+            return rests
+        if before is None:
+            return price
         return before if abs(price - before) < terms.reprice_ticks * instrument.tick else price
 
     def _too_far(self, terms: Chase, arrival: Decimal, top: Top) -> bool:

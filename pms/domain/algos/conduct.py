@@ -21,7 +21,7 @@ from pms.contract.names import BOTH
 from pms.domain.algos.algo import Algo, Slot, SlotState, Status
 from pms.domain.algos.children import Turn, cancel_child, place_child, take_back
 from pms.domain.algos.clearing import clear, made_way
-from pms.domain.algos.machine import Machine, Parted, Plan, Sparing, Want
+from pms.domain.algos.machine import Closing, Machine, Parted, Plan, Sparing, Want
 from pms.domain.algos.moving import keep, move
 from pms.domain.algos.put_back import bring_to
 from pms.domain.algos.refused import closes, grow, halve, settle_refused, tell_refused
@@ -109,10 +109,12 @@ def _conducted(turn: Turn) -> Conducted:
     for number in sorted({*algo.busy, *plan.wants}):
         slot = algo.slots[number]
         slots.setdefault(number, slot.mark())
-        want = plan.wants.get(number)
+        # One of the slots before may have ended it: from there on nothing more is wanted.
+        going = algo.status is Status.RUNNING
+        want = plan.wants.get(number) if going else None
         stops = want is not None and closes(want)
         bring_to(slot, asked.now, longest=(STOP_BACK_OFF_MS if stops else BACK_OFF_MS)[-1])
-        if number not in plan.kept:
+        if not going or number not in plan.kept:
             _bring(turn, slot, want)
         elif (order := desk.orders.get(slot.order_id or "")) is not None:
             keep(turn, slot, order)
@@ -223,13 +225,17 @@ def _back_off(turn: Turn, slot: Slot, why: str | None, *, closing: Place | None 
 
 
 def _plan(turn: Turn) -> Plan:
-    """What the machine wants; nothing of one that is paused or ends."""
-    algo = turn.algo
-    if algo.status is Status.PAUSED and bereft(turn.desk, algo.terms):
+    """What the machine wants; nothing of one that is paused or ends.
+
+    While admission is closed trades may have been missed, and what closed a position may be booked before
+    what made it larger: no stop ends for that before all of it is known. Nothing is placed meanwhile either.
+    """
+    algo, certain = turn.algo, turn.asked.closed_because is None
+    if certain and algo.status is Status.PAUSED and bereft(turn.desk, algo.terms):
         end(algo, Status.FINISHED, "position closed")
     if algo.status is not Status.RUNNING:
         return Plan()
-    plan = turn.machine.plan(algo, view_of(turn.desk, algo, now=turn.asked.now))
+    plan = turn.machine.plan(algo, view_of(turn.desk, algo, now=turn.asked.now, certain=certain))
     if plan.wake_at is not None:
         turn.wake(plan.wake_at)
     if plan.end is not None:
@@ -288,7 +294,8 @@ def _place(turn: Turn, slot: Slot, want: Want) -> None:
 def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
     """A refused order touches its own slot alone, unless nothing can cure it.
 
-    What rests already was found to reduce: that it may not grow or move beside others ends nothing.
+    What rests already was found to reduce: that it may not grow or move beside others ends nothing. Nor does
+    an entry that is not to be, where something is held: it is tried again as seldom as any.
     """
     may_wait = want.follows or slot.order_id is not None
     passes = refusal.code in PASSING or (may_wait and refusal.code is Code.REDUCE_ONLY)
@@ -296,8 +303,11 @@ def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
         turn.machine.hopeless(turn.algo, slot, f"{refusal.code}: {refusal.error}")
         turn.wake(turn.asked.now + CLOSED_MS)
         return
-    if refusal.code in HOPELESS and not passes:
+    adds = isinstance(turn.machine, Closing) and turn.machine.adds(turn.algo, slot)
+    if refusal.code in HOPELESS and not passes and not adds:
         end(turn.algo, Status.FAILED, f"{refusal.code}: {refusal.error}")
+        # Slots before this one may have been brought to what was wanted then.
+        turn.wake(turn.asked.now)
         return
     told, stops = f"{refusal.code}: {refusal.error}", closes(want)
     if passes:

@@ -57,6 +57,10 @@ class Plan:
     #: slots that it changed, whether they have an order or not: they are journaled
 
 
+AGAIN_MS = 500
+"""When what is not certain is looked at again; nobody tells when it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What is so, as a machine may know it. Trap: a symbol out of sync has no top."""
@@ -68,6 +72,8 @@ class View:
     #: by slot, those that live or are unknown
     held: Decimal
     #: the position that the algo is for, signed; zero where it is for several
+    certain: bool = True
+    #: False while a trade of it may have been missed: it may be more than is known
     position: Position | None = None
     #: the one that its terms name by id; None as soon as that is closed or turned
     elsewhere: Decimal = ZERO
@@ -159,6 +165,18 @@ class Parted(Protocol):
 
     def timed(self, algo: Algo, slot: int) -> bool:
         """Whether a slot's orders have moments of their own."""
+        ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A machine whose algos close by themselves what their entries opened."""
+
+    def adds(self, algo: Algo, slot: Slot) -> bool:
+        """Whether a slot's order only adds to what the algo holds, or may come to hold, and closes.
+
+        To fail for its refusal would take the exits from what is held.
+        """
         ...
 
 

@@ -116,6 +116,14 @@ class ScalperMachine:
             check_sides(terms, view.held - long.held + short.held, view.sides)
         algo.terms = terms
 
+    def adds(self, algo: Algo, slot: Slot) -> bool:
+        """An entry, while any layer holds something or may come to."""
+        assert isinstance(algo.terms, Scalper)
+        layers = [layer for leg in legs_of(algo, layers=algo.terms.layers) for layer in leg.layers]
+        return slot.number in {layer.entry.number for layer in layers} and any(
+            layer.held or layer.entry.order_id is not None for layer in layers
+        )
+
     def wind_down(self, algo: Algo, reason: str) -> bool:
         """Close what is held before it ends; asked a second time, or if its terms say so, keep it."""
         assert isinstance(algo.terms, Scalper)

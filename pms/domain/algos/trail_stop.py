@@ -23,7 +23,7 @@ from pms.contract.commands import Command
 from pms.contract.money import booked, plain
 from pms.domain.algos.algo import Algo, Slot, Status
 from pms.domain.algos.exits import best, better, check_beyond, closing_side, on_tick, too_small
-from pms.domain.algos.machine import Beginning, Plan, View, Want
+from pms.domain.algos.machine import AGAIN_MS, Beginning, Plan, View, Want
 from pms.domain.checks import touch
 from pms.domain.dust import closable
 from pms.domain.positions import Position
@@ -62,6 +62,8 @@ class TrailStopMachine:
     def plan(self, algo: Algo, view: View) -> Plan:
         """Nothing until it fires; then the position at market."""
         position, top = view.position, view.tops.get(algo.symbol)
+        if position is None and not view.certain:
+            return Plan(wake_at=view.now + AGAIN_MS)
         if position is None:
             return Plan(end=(Status.FINISHED, _reason(algo, "position closed")))
         if algo.symbol not in view.instruments:

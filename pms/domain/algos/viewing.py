@@ -14,8 +14,8 @@ from pms.domain.desk import Desk
 from pms.domain.positions import Place, Position
 
 
-def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
-    """What is so, for a machine."""
+def view_of(desk: Desk, algo: Algo, *, now: int, certain: bool = True) -> View:
+    """What is so, for a machine; not `certain` while trades may have been missed."""
     position = position_of(desk, algo.terms)
     place = position.place if position is not None else getattr(algo.terms, "place", None)
     orders = {number: desk.orders.get(algo.slots[number].order_id or "") for number in algo.busy}
@@ -25,6 +25,7 @@ def view_of(desk: Desk, algo: Algo, *, now: int) -> View:
         instruments=desk.instruments,
         orders={number: order for number, order in orders.items() if order is not None},
         held=desk.quantity(place) if place is not None else ZERO,
+        certain=certain,
         position=position,
         elsewhere=_elsewhere(desk, algo, place) if place and algo.terms.follows_position else ZERO,
         leaves={number: leaves_of(desk, algo.slots[number]) for number in algo.busy},

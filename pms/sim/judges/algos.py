@@ -299,7 +299,7 @@ class Bounds:
     def _in_time(self, known: Known, child: Child, coid: str, who: str) -> None:
         """Nothing new comes of one that ends, and no slice before its moment."""
         self._count(END)
-        if known.ended is not None and child.born > known.ended:
+        if known.ended is not None and child.born >= known.ended:
             self._fail(END, f"{who} ended in entry {known.ended}, and {coid} was placed", child.algo_id, coid)
         due = known.due.get(child.slot)
         if due is None:

@@ -12,7 +12,9 @@ from pms.domain.custody import LOCAL_COMMANDS, keep, open_books
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, Top
 from pms.domain.instrument import Instrument
+from pms.domain.positions import Place
 from pms.domain.posting import Posting
+from pms.domain.rows import position_row
 
 D = Decimal
 BTC = Instrument(
@@ -45,7 +47,13 @@ def request_id() -> str:
 
 
 def decide(
-    desk: Desk, name: str, *, closed_because: str | None = None, now: int = 1000, **fields: object
+    desk: Desk,
+    name: str,
+    *,
+    closed_because: str | None = None,
+    now: int = 1000,
+    exchange_now: int = 0,
+    **fields: object,
 ) -> Posting:
     """Decide one command as the streamer would; raises Refusal."""
     fields.setdefault("requestId", request_id())
@@ -58,6 +66,7 @@ def decide(
         deadline=6000,
         now=now,
         closed_because=closed_because,
+        exchange_now=exchange_now,
     )
     command = read_command(name, text)
     return keep(desk, asked, command) if isinstance(command, LOCAL_COMMANDS) else admit(desk, asked, command)
@@ -84,3 +93,10 @@ def desk_at(price: str = "60000", *, wallet: str = "100000") -> Desk:
 def move_price(desk: Desk, price: str) -> None:
     """Put the market at a price, a tick wide."""
     desk.price("BTCUSDT", Top(D(price), D(1), D(price) + D("0.1"), D(1), 1))
+
+
+def note_position(desk: Desk, place: Place, *, at: int) -> Posting:
+    """Journal a position as it stands in memory."""
+    draft = desk.draft("position", at=at)
+    draft.positions[place] = position_row(desk.position(*place))
+    return Posting(entry=desk.sealed(draft).entry())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from pms.contract.journal import OrderRow
@@ -14,7 +15,14 @@ D = Decimal
 
 
 def fill(
-    desk: Desk, posting: Posting, *, price: str, quantity: str | None = None, paid: str = "0"
+    desk: Desk,
+    posting: Posting,
+    *,
+    price: str,
+    quantity: str | None = None,
+    paid: str = "0",
+    asset: str = "USDT",
+    at: int = 2000,
 ) -> Posting:
     """Fill the first order of an admission, all of it unless told otherwise; `paid` is the commission."""
     row = posting.entry.rows.orders[0]
@@ -25,6 +33,7 @@ def fill(
     traded = row.quantity if quantity is None else D(quantity)
     word = "FILLED" if order.filled_qty + traded >= order.quantity else "PARTIALLY_FILLED"
     trade = trade_of(row, number, trade_id=desk.last_seq, quantity=traded, price=D(price), paid=D(paid))
+    trade = replace(trade, commission_asset=asset, at=at)
     booked = book(desk, trade, fact=Seen(number, word, order.filled_qty + traded))
     assert booked is not None
     return booked

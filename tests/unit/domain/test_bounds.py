@@ -117,7 +117,7 @@ BOUNDS = {
     "Venue.wallets": "assets of the exchange account",
     "Venue.touched": SYMBOLS,
     "Lifeline.positions": SYMBOLS,
-    "FundingReader.next_at": SYMBOLS,
+    "Treasury.next_fundings": SYMBOLS,
     "FundingReader._hardly_over": SYMBOLS,
     "FundingReader._unread": SYMBOLS,
     "FundingReader._alarmed": "ten thousand",

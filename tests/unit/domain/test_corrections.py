@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from desk_maker import D, decide, desk_at, trade
+from filling import fill as traded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.names import HOUSE
 from pms.domain.booking import Trade, book, observe
 from pms.domain.desk import Desk
-from pms.domain.orders import Accepted, Doubtful, Filled, Order, Seen, State
+from pms.domain.orders import Accepted, Doubtful, Filled, Order, Refused, Seen, State
 from pms.domain.rows import order_from, order_row
 
 WHO = {"actor": "eve@desk", "reason": "seen on the exchange's page"}
@@ -113,6 +114,31 @@ def test_nobody_ends_an_order_of_which_there_was_news_a_moment_ago() -> None:
     assert refused(desk, order, "cancelled", now=11_999) is Code.EVIDENCE
     resolved(desk, order, "expired", now=12_000)
     assert order.state is State.EXPIRED
+
+
+def test_nor_one_whose_cancel_was_wanted_a_moment_ago_because_there_is_less_to_reduce() -> None:
+    desk = desk_at()
+    traded(desk, trade(desk, quantity="0.01"), price="60000")
+    target = {"side": "SELL", "type": "LIMIT", "price": "61000", "quantity": "0.01", "reduceOnly": True}
+    order = desk.orders[trade(desk, **target).entry.rows.orders[0].client_order_id]
+    observe(desk, order, Seen(5, "NEW", D(0)), at=2_000)
+    later = 3_600_000
+    why = {"actor": "ann", "reason": "handed away"}
+    decide(desk, "pms.adjust", subAccountId="alice", symbol="BTCUSDT", quantity="-0.005", now=later, **why)
+    assert order.cancel_wanted
+    assert refused(desk, order, "cancelled", now=later + 500) is Code.EVIDENCE
+    resolved(desk, order, "cancelled", now=later + 10_000)
+
+
+@pytest.mark.parametrize("exchange_id", [None, 5])
+def test_one_that_was_rejected_stays_so_behind_a_restart(exchange_id: int | None) -> None:
+    desk = desk_at()
+    order = sent(desk, exchange_id=exchange_id)
+    observe(desk, order, Refused("-2019") if exchange_id is None else Seen(5, "REJECTED", D(0)), at=3_000)
+    assert order.state is State.REJECTED
+    again = order_from(order_row(order))
+    again.receive(Doubtful())
+    assert again.state is State.REJECTED
 
 
 def test_evidence_stands_against_a_word() -> None:

@@ -10,9 +10,12 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.journal import Rows
 from pms.domain.booking import observe
 from pms.domain.custody import open_books
-from pms.domain.desk import Desk
+from pms.domain.desk import Desk, Top
+from pms.domain.fees import settle_open
+from pms.domain.funding import allot
 from pms.domain.handing import hand_position
 from pms.domain.orders import Seen
+from pms.domain.treasury import SAME_MS, Rate, funding_name
 
 
 def refused(desk: Desk, name: str, **fields: object) -> Refusal:
@@ -213,3 +216,39 @@ def test_out_of_sync_no_profit_of_the_house_pays_for_a_loss_elsewhere() -> None:
     move_price(desk, "50000")
     assert refused(desk, "pms.deposit", subAccountId="alice", amount="250000.26").limit == "250000.25"
     decide(desk, "pms.deposit", subAccountId="alice", amount="250000.25")
+
+
+def traded_in(asset: str) -> Desk:
+    """A sub-account that was in the market, and out again, with fees in an asset."""
+    desk = desk_at()
+    for side in ("BUY", "SELL"):
+        fill(desk, trade(desk, quantity="0.1", side=side), price="60000", paid="0.01", asset=asset)
+    return desk
+
+
+def test_nothing_goes_out_while_a_fee_waits_for_its_price() -> None:
+    desk = traded_in("BNB")
+    for name, field in (("pms.withdraw", "subAccountId"), ("pms.transfer", "fromAccountId")):
+        other = {} if name == "pms.withdraw" else {"toAccountId": "bob"}
+        refusal = refused(desk, name, **{field: "alice"}, amount="1", **other)
+        assert (refusal.code, refusal.field) == (Code.NOT_READY, field)
+    decide(desk, "pms.withdraw", subAccountId="bob", amount="1")
+    decide(desk, "pms.deposit", subAccountId="alice", amount="1")
+    desk.price("BNBUSDT", Top(D(600), D(1), D(600), D(1), 5_000))
+    settle_open(desk, at=5_000)
+    decide(desk, "pms.withdraw", subAccountId="alice", amount="1")
+
+
+def test_nothing_goes_out_while_a_funding_is_over_and_not_booked() -> None:
+    desk, due = desk_at(), 2_000
+    fill(desk, trade(desk, quantity="0.1"), price="60000", at=1_000)
+    desk.treasury.progress[funding_name("BTCUSDT")] = 1
+    desk.treasury.next_fundings["BTCUSDT"] = due + SAME_MS
+    fill(desk, trade(desk, quantity="0.1", side="SELL"), price="60000", at=due + SAME_MS + 1_000)
+    decide(desk, "pms.withdraw", subAccountId="alice", amount="1", exchange_now=due)
+    over = due + SAME_MS + 2_000
+    refusal = refused(desk, "pms.withdraw", subAccountId="alice", amount="1", exchange_now=over)
+    assert (refusal.code, refusal.field) == (Code.NOT_READY, "subAccountId")
+    decide(desk, "pms.withdraw", subAccountId="bob", amount="1", exchange_now=over)
+    allot(desk, "BTCUSDT", Rate(due + SAME_MS, D("0.001"), D(60000)))
+    decide(desk, "pms.withdraw", subAccountId="alice", amount="1", exchange_now=over)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from desk_maker import D, decide, desk_at, trade
+from desk_maker import D, decide, desk_at, note_position, trade
 from filling import fill, trade_of
 
 from pms.contract.codes import Code, Refusal
 from pms.contract.journal import Rows
 from pms.contract.names import BOTH, LONG, SHORT
 from pms.domain.adoption import adopt
-from pms.domain.booking import book, note_position, observe
+from pms.domain.booking import book, observe
 from pms.domain.desk import Desk
 from pms.domain.funding import allot
 from pms.domain.orders import Seen

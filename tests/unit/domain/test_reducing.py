@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from desk_maker import D, decide, desk_at, trade
+from desk_maker import D, decide, desk_at, note_position, trade
 from filling import fill
 
 from pms.contract.journal import Rows, decode_entry, encode_entry
 from pms.contract.names import HOUSE, LONG, SHORT
-from pms.domain.booking import note_position, observe
+from pms.domain.booking import observe
 from pms.domain.desk import Desk
 from pms.domain.orders import Order, Seen
 from pms.domain.posting import Posting

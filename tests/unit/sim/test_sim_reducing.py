@@ -9,11 +9,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
 
-from desk_maker import D, desk_at, trade
+from desk_maker import D, desk_at, note_position, trade
 from filling import fill
 
 from pms.domain import booking
-from pms.domain.booking import note, note_position, observe
+from pms.domain.booking import note, observe
 from pms.domain.orders import Seen
 from pms.sim.judges.reducing import FITS, Reducing
 from pms.sim.machines.books import Fold

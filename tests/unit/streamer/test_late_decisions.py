@@ -11,6 +11,7 @@ from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
 
+import pytest
 from desk_maker import D, desk_at, request_id
 
 from pms.bus.inbox import Arrived
@@ -140,3 +141,46 @@ def test_a_requestid_that_redis_forgot_and_another_command_uses_is_answered_as_u
     other = text.replace("BUY", "SELL")
     life.engine.recall(Arrived(request, "pms.trade", other, at=life.now, deadline=deadline))
     assert [(each.success, each.code) for each in told] == [(True, None), (False, "REQUEST_ID_REUSED")]
+
+
+def test_an_order_that_a_late_amendment_kept_open_is_told_as_filled() -> None:
+    life, moved = Life(), list[Order]()
+    life.engine.moved = moved.append
+    terms = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "type": "LIMIT", "price": "59000"}
+    life.ask("pms.trade", subAccountId="alice", **terms)
+    life.box.append()
+    [order] = life.engine.desk.live.values()
+    resting(life, order)
+    life.box.append()
+    life.ask("pms.amend", orderId=order.spec.client_order_id, quantity="0.02")
+    filled(life, order, "0.01")
+    assert order.state.value == "partially_filled"
+    for _ in range(2):
+        life.box.append(Undecided)
+    told = [event.type for posting, _ in life.box.written for event in posting.events]
+    assert (order.state.value, life.journaled(order).state, told[-1]) == ("filled", "filled", "order_filled")
+    assert moved[-1] is order
+
+
+@pytest.mark.parametrize(("balance", "leverage"), [(D(500), 5), (D(50), 50)])
+def test_a_position_has_its_leverage_again_behind_a_late_decision_if_it_can(
+    balance: D, leverage: int
+) -> None:
+    life = Life()
+    desk = life.engine.desk
+    life.ask("pms.trade", subAccountId="alice", symbol="BTCUSDT", side="BUY", quantity="0.01", leverage=5)
+    life.box.append()
+    [order] = desk.live.values()
+    filled(life, order, "0.01")
+    life.box.append()
+    terms = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.001", "type": "LIMIT", "price": "59000"}
+    life.ask("pms.trade", subAccountId="alice", **terms, leverage=50)
+    assert desk.position("alice", "BTCUSDT").leverage == 50
+    # What came between binds all but so much.
+    desk.accounts["alice"].balance = balance
+    for _ in range(2):
+        life.box.append(Undecided)
+    posting, _ = life.box.written[-1]
+    [row], [event] = posting.entry.rows.positions, posting.events
+    assert (desk.position("alice", "BTCUSDT").leverage, row.leverage) == (leverage, leverage)
+    assert (event.type, desk.live) == ("position_updated", {})

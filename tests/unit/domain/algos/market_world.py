@@ -60,7 +60,7 @@ class AtExchange:
     #: of its end
     wished: tuple[int, Decimal, Decimal] | None = None
     #: an amendment on its way: its number, the total, the price
-    untold: list[tuple[int, Decimal]] = field(default_factory=list)
+    untold: list[tuple[int, Decimal, int]] = field(default_factory=list)
     #: trades whose message is late: id and quantity
     hers: Decimal | None = None
     #: of one that went to the house, what it had traded before
@@ -75,7 +75,7 @@ class AtExchange:
     @property
     def told(self) -> Decimal:
         """What it traded, as far as anybody was told."""
-        return self.filled - sum((quantity for _, quantity in self.untold), ZERO)
+        return self.filled - sum((quantity for _, quantity, _ in self.untold), ZERO)
 
 
 @dataclass(slots=True)
@@ -206,7 +206,7 @@ class MarketWorld:
         order.sent = True
         order.filled += quantity
         order.over = order.over or order.filled >= order.total
-        order.untold.append((self.trades, quantity))
+        order.untold.append((self.trades, quantity, self.now))
 
     def count(self, coid: str) -> None:
         """A word about an order counts its trades, of which nobody need have been told."""
@@ -217,7 +217,7 @@ class MarketWorld:
         """Tell the trades of an order that were not told yet."""
         order = self.orders[coid]
         untold, order.untold = order.untold, []
-        for trade_id, quantity in untold:
+        for trade_id, quantity, at in untold:
             price = order.price or self.price_of(order.row.symbol)
             trade = Trade(
                 symbol=order.row.symbol,
@@ -231,7 +231,7 @@ class MarketWorld:
                 commission_asset="USDT",
                 realized_pnl=ZERO,
                 maker=True,
-                at=self.now,
+                at=at,
             )
             word = "FILLED" if order.filled >= order.total else "PARTIALLY_FILLED"
             posting = book(self.desk, trade, fact=self._seen(order, word))

@@ -173,7 +173,7 @@ def told(world: BasketWorld, algo_id: str) -> dict[int, Decimal]:
     """What each slot's orders traded, as far as it was told."""
     found = dict.fromkeys(world.algo(algo_id).slots, ZERO)
     for order in world.of(algo_id):
-        silent = sum((quantity for _, quantity in order.untold), ZERO)
+        silent = sum((quantity for _, quantity, _ in order.untold), ZERO)
         found[slot_of(order.row.client_order_id)] += order.filled - silent
     return found
 

@@ -164,7 +164,7 @@ def test_started_again_it_counts_all_of_its_forgotten_orders_however_many() -> N
     lost = [order.row.client_order_id for order in world.of(request)]
     assert len(lost) == 6
     for coid in lost:
-        world.orders[coid].untold = [(world.orders[coid].number, D("0.005"))]
+        world.orders[coid].untold = [(world.orders[coid].number, D("0.005"), world.now)]
     forgotten(world, entries=len(world.postings))
     # The second was never sent, as far as anybody can tell: nothing is found of it.
     for coid in (*lost[:1], *lost[2:]):
