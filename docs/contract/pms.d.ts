@@ -1045,7 +1045,7 @@ export interface SetLeverage {
 /**
  * Let a sub-account hold a long beside a short of one symbol, or again one position in each.
  *
- * The exchange account stays in one-way mode; refused while there are positions or live orders.
+ * The exchange account stays in one-way mode; refused while there are positions, live orders or algos.
  */
 export interface SetPositionMode {
   /** Idempotency key, in lower case; a repeat gets the first answer. */

@@ -54,7 +54,7 @@ class Code(StrEnum):
     POSITION_SIDE = "POSITION_SIDE"
     #: Not a position side of the sub-account's mode: BOTH or none in one-way, LONG or SHORT in hedge mode.
     POSITION_MODE = "POSITION_MODE"
-    #: The mode cannot change while the sub-account has positions or live orders.
+    #: The mode cannot change while the sub-account has positions, live orders or running algos.
     OPPOSITE_POSITION = "OPPOSITE_POSITION"
     #: In one-way mode the account holds the opposite of what the algo would open.
     SYMBOL_NOT_ALLOWED = "SYMBOL_NOT_ALLOWED"

@@ -278,7 +278,7 @@ class SetLeverage(Command):
 class SetPositionMode(Command):
     """Let a sub-account hold a long beside a short of one symbol, or again one position in each.
 
-    The exchange account stays in one-way mode; refused while there are positions or live orders.
+    The exchange account stays in one-way mode; refused while there are positions, live orders or algos.
     """
 
     name: ClassVar[str] = "pms.position_mode"
