@@ -299,12 +299,16 @@ def _dust(algo: Algo, view: View, left: Decimal) -> bool:
 
 
 def _profit_price(algo: Algo, view: View) -> Decimal | None:
-    """Where the take-profit should rest; a new one behind the market goes to the touch, which is better."""
+    """Where the take-profit should rest: where it was asked for, or behind the market at the touch.
+
+    That is better, and further behind the exchange takes none.
+    """
     terms, slot, top = algo.terms, algo.slots[PROFIT], view.tops.get(algo.symbol)
     assert isinstance(terms, Bracket)
-    if terms.take_profit is None or top is None or PROFIT in view.orders:
-        return _on_tick(view, slot, terms.take_profit)
-    return _on_tick(view, slot, best(slot.side, terms.take_profit, touch(top, slot.side)))
+    asked, order = _on_tick(view, slot, terms.take_profit), view.orders.get(PROFIT)
+    if asked is None or top is None or (order is not None and order.price == asked):
+        return asked
+    return _on_tick(view, slot, best(slot.side, asked, touch(top, slot.side)))
 
 
 def _on_tick(view: View, slot: Slot, price: Decimal | None) -> Decimal | None:

@@ -277,3 +277,20 @@ def test_what_is_booked_before_what_was_missed_takes_no_stop(kind: str) -> None:
     world.touch("57000", "57000.1")
     world.conduct(algo.id)
     assert closing(world, algo) == [("SELL", D("0.05"))]
+
+
+def test_a_take_profit_whose_move_the_market_overtook_goes_to_the_touch() -> None:
+    world, algo = entered(takeProfit="66000")
+    take_all(world, algo.id)
+    world.ask("pms.bracket", None, algoId=algo.id, action="amend", takeProfit="61000")
+    world.pass_time(1_000)
+    world.conduct(algo.id)
+    coid = algo.slots[1].order_id or ""
+    world.touch("65000", "65000.1")
+    world.refuse_amend(coid, "-4024: Limit price can't be lower than 61605.6.")
+    for _ in range(3):
+        world.pass_time(3_000)
+        world.conduct(algo.id)
+    wish = world.desk.orders[coid].amend
+    assert wish is not None
+    assert wish.price == 65_000
