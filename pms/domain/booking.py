@@ -153,9 +153,8 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
         if fact is not None:
             # Before the trade: it may end an amendment that the trade would else be measured against.
             order.receive(fact)
-        was_over = order.state.terminal
         order.receive(filled)
-        unwant_stray(desk, order, was_over=was_over, at=trade.at)
+        unwant_stray(desk, order, was_over=before is not None and before.terminal, at=trade.at)
         desk.learn_exchange_id(order)
         _note_order(desk, draft, order, at=trade.at)
         if order.filled_qty > order.total:
@@ -216,7 +215,8 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
             desk.set_leverage(owner, trade.symbol, leverage)
         view = position_view(position) if position.quantity else None
         share = booked(paid * part / quantity)
-        move = apply_move(desk, draft, position, part, trade.price, at=trade.at, paid=share)
+        at, number = trade.at, trade.trade_id
+        move = apply_move(desk, draft, position, part, trade.price, at=at, paid=share, trade_id=number)
         moved.append((position, move, view))
     realized = sum((move.realized for _, move, _ in moved), ZERO)
     reference = f"{trade.symbol}:{trade.exchange_order_id}:{trade.trade_id}"
@@ -274,23 +274,25 @@ def apply_move(
     *,
     at: int,
     paid: Decimal = ZERO,
+    trade_id: int = 0,
 ) -> Move:
     """Move a position by a signed quantity at a price; its P&L and the fee are the caller's to post.
 
-    Orders that may only reduce it, and are more now than that, are unwanted from this entry on. What is
-    booked behind the trade that closed it and happened before that one shows that it was never closed: it
+    Orders that may only reduce it, and are more now than that, are unwanted from this entry on. An older
+    trade, by `trade_id`, that is booked behind the one that closed it shows that it was never closed: it
     keeps its id, or its stops would be over while it stands.
     """
     move = position.trade(signed, price)
     if move.opened:
         # What crosses zero pays for both positions, each its part.
         paid = booked(paid * abs(position.quantity) / abs(signed))
-        if not (at < position.updated_at and _is_that_position(position)):
+        if not (trade_id < position.closed_by and position.id == _id_of(position)):
             position.realized_pnl = position.fees = ZERO
             position.opened_seq = draft.first_seq
             position.id = _id_of(position)
     position.fees += paid
-    position.updated_at = max(position.updated_at, at)
+    position.updated_at = at
+    position.closed_by = 0 if position.quantity else trade_id
     desk.touch_position(position)
     draft.positions[position.place] = position_row(position)
     if move.closed:
@@ -299,12 +301,8 @@ def apply_move(
 
 
 def _id_of(position: Position) -> str:
+    """The id of a position of its side that was opened then."""
     return position_id(position.sub_account_id, position.symbol, position.side, position.opened_seq)
-
-
-def _is_that_position(position: Position) -> bool:
-    """Whether its id is of the side that it has now."""
-    return position.id == _id_of(position)
 
 
 def tell_move(

@@ -45,6 +45,8 @@ class Asked:
     default_leverage: int = 10
     exchange_now: int = 0
     #: the exchange's time of the decision, ms; 0 where it is not known
+    certain: bool = True
+    #: no trade can have been missed
 
 
 def refuse(desk: Desk, asked: Asked, refusal: Refusal, *, echoed: dict[str, object]) -> Posting:

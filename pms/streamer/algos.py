@@ -175,6 +175,7 @@ class Algos:
             live_guard=gate.live_guard,
             default_leverage=gate.default_leverage,
             exchange_now=self.engine.exchange_now(),
+            certain=self.engine.complete(),
         )
 
     def _leave(self, posting: Posting, *, held: bool) -> None:

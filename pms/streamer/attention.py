@@ -29,7 +29,17 @@ from pms.contract.journal import HaltRow
 from pms.domain.booking import Trade
 from pms.domain.desk import Desk
 from pms.domain.halts import halted_order
-from pms.domain.orders import AmendFailed, Amendment, Doubtful, NotExecuted, Order, Seen, Voided, known_word
+from pms.domain.orders import (
+    AmendFailed,
+    Amendment,
+    Doubtful,
+    Fact,
+    NotExecuted,
+    Order,
+    Seen,
+    Voided,
+    known_word,
+)
 from pms.flows.amend import amend
 from pms.flows.place import Placing, place
 from pms.flows.resolve import PROOF_MARGIN_MS, Absent, look_up, proves_absence
@@ -64,6 +74,8 @@ class Care:
     alarmed: bool = False
     first_unamended: tuple[int, int] | None = None
     #: number of the wish, exchange ms
+    proof: tuple[Fact, Code | None] | None = None
+    #: what its send right was last to be closed for; the reply may have been lost
 
     @property
     def ask_again(self) -> float:
@@ -140,17 +152,17 @@ class Attention:
         nameless = order.exchange_order_id is None
         if nameless and signed_at is None and self._remembered(order.spec.admitted_at, ours=ours):
             if order.cancel_wanted or now > order.spec.deadline or not ours or self._halted(order):
-                if not await self._close(coid, None):
-                    return TAKE_OVER_S
-                self.engine.observe(order, Voided(self._why_unsent(order, late=now > order.spec.deadline)))
-                return 1.0
+                why = self._why_unsent(order, late=now > order.spec.deadline)
+                proven = await self._prove(order, care, Voided(why), signed_at=None)
+                return 1.0 if proven else TAKE_OVER_S
             if coid in self.sending or now - order.spec.admitted_at < TAKE_OVER_S * 1000:
                 return TAKE_OVER_S
             if await self._may_take_over(order):
                 self._send(coid, place(self.placing, coid))
             return TAKE_OVER_S
         if nameless and signed_at == 0:
-            self.engine.observe(order, NotExecuted(CLOSED), code=Code.NOT_EXECUTED)
+            fact, code = care.proof or (NotExecuted(CLOSED), Code.NOT_EXECUTED)
+            self.engine.observe(order, fact, code=code)
             return 1.0
         silent_from = signed_at or order.spec.admitted_at
         if self._just_sent(silent_from) and not order.doubt:
@@ -164,6 +176,16 @@ class Attention:
         # Where Redis has the right no more, it may have been given until the deadline.
         sent_at = order.spec.deadline if signed_at is None else signed_at
         return await self._ask(order, care, signed_at=sent_at)
+
+    async def _prove(
+        self, order: Order, care: Care, fact: Fact, *, signed_at: int | None, code: Code | None = None
+    ) -> bool:
+        """End an order by a proof, behind its closed send right; False where another right was given."""
+        care.proof = fact, code
+        if not await self._close(order.spec.client_order_id, signed_at):
+            return False
+        self.engine.observe(order, fact, code=code)
+        return True
 
     async def _close(self, subject: str, signed_at: int | None) -> bool:
         """Close a send right for ever: what is told behind it nobody can make untrue any more.
@@ -225,8 +247,10 @@ class Attention:
         if signed_at is None or order.exchange_order_id is not None:
             return None
         window = self.placing.recv_window_ms
-        lives_for = signed_at + window + PROOF_MARGIN_MS - absent.at
-        if care.first_absent is None:
+        dead_from = signed_at + window + PROOF_MARGIN_MS
+        lives_for = dead_from - absent.at
+        # Signed anew since, what was not there before proves nothing.
+        if care.first_absent is None or care.first_absent <= dead_from:
             if lives_for >= 0:
                 # A clock that was ahead may have signed it for hours to come.
                 return min(care.ask_again, lives_for / 1000 + 0.1)
@@ -243,10 +267,9 @@ class Attention:
             # It may be this order's: it is booked first, then asked again.
             self.owed(order.spec.symbol)
             return None
-        if not await self._close(order.spec.client_order_id, signed_at):
-            return 1.1
-        self.engine.observe(order, NotExecuted(NEVER_CAME), code=Code.NOT_EXECUTED)
-        return None
+        proof = NotExecuted(NEVER_CAME)
+        proven = await self._prove(order, care, proof, signed_at=signed_at, code=Code.NOT_EXECUTED)
+        return None if proven else 1.1
 
     async def _unbooked_trade(self, symbol: str) -> bool:
         """Whether the exchange shows a trade behind the proven cursor that nobody has booked."""
@@ -292,8 +315,9 @@ class Attention:
                 if await self._may_take_over(order):
                     self._send(subject, amend(self.placing, coid))
                 return TAKE_OVER_S
-            if await self._close(subject, None):
-                self._amend_failed(order, wish, self._why_unsent(order, late=late), Code.NOT_SENT)
+            if not await self._close(subject, None):
+                return TAKE_OVER_S
+            self._amend_failed(order, wish, self._why_unsent(order, late=late), Code.NOT_SENT)
             return 0.0
         # Where Redis has the right no more, it may have been given until the deadline.
         sent_at = wish.deadline if signed_at is None else signed_at
@@ -325,9 +349,10 @@ class Attention:
             care.first_unamended = None
             return False
         number, first = care.first_unamended or (0, 0)
-        if number == wish.number:
+        dead_from = sent_at + window + PROOF_MARGIN_MS
+        if number == wish.number and first > dead_from:
             return proves_absence(signed_at=sent_at, recv_window_ms=window, first_absent=first, now_absent=at)
-        if at > sent_at + window + PROOF_MARGIN_MS:
+        if at > dead_from:
             care.first_unamended = wish.number, at
         return False
 

@@ -184,6 +184,8 @@ class Engine:
         #: the exchange account's margin type or leverage changed
         self.rules_doubted: Callable[[], None] = lambda: None
         #: the exchange refused by a rule of the symbol that we had held the order against
+        self.complete: Callable[[], bool] = lambda: True
+        #: whether every trade up to now was told, or read behind a gap
         self.time_passed: Callable[[int], None]
         #: the exchange's time goes on: all that it told of the time before has been taken in
         self.moved: Callable[[Order], None] = _nobody
@@ -418,10 +420,19 @@ class Engine:
                     self.algo_told(algo.id)
 
     def unwanted(self, posting: Posting, *, held: bool) -> None:
-        """Send cancels for the orders that an entry wants gone; only now that it is journaled."""
+        """Send cancels for the orders that an entry wants gone; only now that it is journaled.
+
+        They are wanted from now on, whatever the exchange's time of what the entry is about.
+        """
         for row in posting.entry.rows.orders if held else ():
             if row.cancel_wanted:
+                self._note_unwanted(row.client_order_id)
                 self.agenda.put(row.client_order_id, in_s=0)
+
+    def _note_unwanted(self, client_order_id: str) -> None:
+        order = self.desk.orders.get(client_order_id)
+        if order is not None:
+            order.unwanted_at = max(order.unwanted_at, self.now())
 
     # --- what REST said ---
 
@@ -474,6 +485,8 @@ class Engine:
         if posting is not None:
             self.outbox.add(posting, lambda _: None if order.unproven else self.found(order))
             self.moved(order)
+            if order.cancel_wanted:
+                self._note_unwanted(order.spec.client_order_id)
         if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
             # It is on the agenda; what tells nothing new does not hurry whoever asks ever more seldom.
             if posting is not None:

@@ -59,6 +59,8 @@ class FundingReader:
             return
         self._times_at = now
         upcoming, known = await self._upcoming(concerned), self.engine.desk.treasury.next_fundings
+        # One may have come as they were asked for: what is said of the next says nothing of that.
+        now = self.client.exchange_now_ms()
         for symbol in concerned:
             due = known.get(symbol)
             over = due is not None and 0 < due <= now

@@ -210,7 +210,7 @@ class Streamer:
         self._engine.follow = self._market.follow_for
         self._engine.repeat = self._repeat
         self._engine.answer = self._answer
-        self._engine.behind = self._behind.set
+        self._engine.behind, self._engine.complete = self._behind.set, self._complete
         self._catch_up = CatchUp(self._engine, self._client)
         self._reconciler = Reconciler(
             self._engine, self._client, self._catch_up, self._redis, now_ms=self._clock.now_ms

@@ -119,6 +119,10 @@ class BracketMachine:
         """Its entry, once it has filled anything, or while it may."""
         return slot.number == ENTRY and (slot.filled > 0 or slot.order_id is not None)
 
+    def look(self, algo: Algo, view: View) -> None:
+        """What others close of it meanwhile is gone, whatever they open in its place."""
+        _standing(algo, view)
+
     def spared(self, algo: Algo, slot: Slot) -> bool:
         """An entry or a take-profit cancelled by hand is not wanted any more; the rest goes on."""
         if slot.number == STOP:
@@ -236,9 +240,11 @@ def _left_with_its_position(algo: Algo, view: View, entry: Slot, *, held: Decima
     """
     place = getattr(algo.terms, "place", None)
     position = None if place is None else view.positions.get(place)
-    if position is None or not held or not entry.filled or not view.certain:
+    if position is None or not held or not entry.filled:
         return ZERO
     known = algo.memory.get("entered", {"into": position.id, "quantity": ZERO})
+    if known["into"] != position.id and not view.certain:
+        return ZERO
     algo.memory["entered"] = {"into": position.id, "quantity": entry.filled}
     return ZERO if known["into"] == position.id else Decimal(known["quantity"])
 

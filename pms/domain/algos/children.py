@@ -122,6 +122,18 @@ def cancel_child(draft: Draft, slot: Slot, order: Order) -> None:
         draft.orders[order.spec.client_order_id] = order_row(order)
 
 
+def unplace(turn: Turn) -> None:
+    """Take back the orders that this turn has placed: nothing of it is journaled yet."""
+    for coid in list(turn.draft.orders):
+        order = turn.desk.orders[coid]
+        if order.state is State.PLACING and order.spec.admitted_at == turn.asked.now:
+            del turn.draft.orders[coid]
+            turn.desk.forget_order(order)
+            slot = turn.algo.slots[slot_of(coid)]
+            slot.order_id = slot.price = slot.sent_price = None
+            turn.algo.busy.discard(slot.number)
+
+
 def take_back(turn: Turn) -> None:
     """Undo in memory what a turn decided whose entry will never be: new orders, amendments, cancels.
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pms.contract.codes import Code, Refusal
 from pms.contract.names import BOTH
 from pms.domain.algos.algo import Algo, Slot, SlotState, Status
-from pms.domain.algos.children import Turn, cancel_child, place_child, take_back
+from pms.domain.algos.children import Turn, cancel_child, place_child, take_back, unplace
 from pms.domain.algos.clearing import clear, made_way
 from pms.domain.algos.machine import Closing, Machine, Parted, Plan, Sparing, Want
 from pms.domain.algos.moving import keep, move
@@ -227,15 +227,18 @@ def _back_off(turn: Turn, slot: Slot, why: str | None, *, closing: Place | None 
 def _plan(turn: Turn) -> Plan:
     """What the machine wants; nothing of one that is paused or ends.
 
-    While admission is closed trades may have been missed, and what closed a position may be booked before
-    what made it larger: no stop ends for that before all of it is known. Nothing is placed meanwhile either.
+    Where trades may have been missed, what closed a position may be booked before what made it larger: no
+    stop ends for that before all of it is known.
     """
-    algo, certain = turn.algo, turn.asked.closed_because is None
+    algo, certain = turn.algo, turn.asked.certain
     if certain and algo.status is Status.PAUSED and bereft(turn.desk, algo.terms):
         end(algo, Status.FINISHED, "position closed")
+    view = view_of(turn.desk, algo, now=turn.asked.now, certain=certain)
+    if algo.status is Status.PAUSED and isinstance(turn.machine, Closing):
+        turn.machine.look(algo, view)
     if algo.status is not Status.RUNNING:
         return Plan()
-    plan = turn.machine.plan(algo, view_of(turn.desk, algo, now=turn.asked.now, certain=certain))
+    plan = turn.machine.plan(algo, view)
     if plan.wake_at is not None:
         turn.wake(plan.wake_at)
     if plan.end is not None:
@@ -303,12 +306,17 @@ def _refused(turn: Turn, slot: Slot, want: Want, refusal: Refusal) -> None:
         turn.machine.hopeless(turn.algo, slot, f"{refusal.code}: {refusal.error}")
         turn.wake(turn.asked.now + CLOSED_MS)
         return
+    hopeless = refusal.code in HOPELESS and not passes
     adds = isinstance(turn.machine, Closing) and turn.machine.adds(turn.algo, slot)
-    if refusal.code in HOPELESS and not passes and not adds:
+    if hopeless and not adds:
         end(turn.algo, Status.FAILED, f"{refusal.code}: {refusal.error}")
         # Slots before this one may have been brought to what was wanted then.
+        unplace(turn)
         turn.wake(turn.asked.now)
         return
+    if hopeless and (order := turn.desk.orders.get(slot.order_id or "")) is not None:
+        # Where it rests nothing may be entered any more.
+        cancel_child(turn.draft, slot, order)
     told, stops = f"{refusal.code}: {refusal.error}", closes(want)
     if passes:
         if slot.note is None or not slot.note.startswith(refusal.code):

@@ -73,7 +73,7 @@ class View:
     held: Decimal
     #: the position that the algo is for, signed; zero where it is for several
     certain: bool = True
-    #: False while a trade of it may have been missed: it may be more than is known
+    #: no trade of it can have been missed; else it may be more than is known
     position: Position | None = None
     #: the one that its terms name by id; None as soon as that is closed or turned
     elsewhere: Decimal = ZERO
@@ -177,6 +177,10 @@ class Closing(Protocol):
 
         To fail for its refusal would take the exits from what is held.
         """
+        ...
+
+    def look(self, algo: Algo, view: View) -> None:
+        """Note what is so while it is paused and wants nothing. May write to `algo.memory` only."""
         ...
 
 

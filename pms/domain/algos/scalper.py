@@ -124,6 +124,9 @@ class ScalperMachine:
             layer.held or layer.entry.order_id is not None for layer in layers
         )
 
+    def look(self, algo: Algo, view: View) -> None:
+        """Its layers know by themselves what they hold."""
+
     def wind_down(self, algo: Algo, reason: str) -> bool:
         """Close what is held before it ends; asked a second time, or if its terms say so, keep it."""
         assert isinstance(algo.terms, Scalper)

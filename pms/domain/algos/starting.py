@@ -237,10 +237,9 @@ def _amend(desk: Desk, asked: Asked, command: Command) -> Posting:
             limit=f"pms.{algo.kind}",
             actual=command.name,
         )
-    for symbol in sorted({slot.symbol for slot in algo.slots.values()} - desk.instruments.keys()):
-        raise Refusal(
-            Code.UNKNOWN_SYMBOL, f"the exchange lists {symbol} no more", field="algoId", actual=symbol
-        )
+    if algo.symbol and algo.symbol not in desk.instruments:
+        told = f"the exchange lists {algo.symbol} no more"
+        raise Refusal(Code.UNKNOWN_SYMBOL, told, field="algoId", actual=algo.symbol)
     MACHINES[algo.kind].amend(algo, command, view_of(desk, algo, now=asked.now))
     return _told(desk, asked, algo, note="amended", slots=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pms.domain.algos.ids import slot_of
+from pms.domain.algos.ids import names_slot, slot_of
 from pms.domain.desk import Desk
 from pms.domain.orders import Order
 
@@ -20,11 +20,12 @@ def unwant_stray(desk: Desk, order: Order, *, was_over: bool, at: int) -> None:
     """Want an order cancelled that came alive again beside its algo; its row is the caller's to write."""
     if not was_over or order.state.terminal or order.cancel_wanted:
         return
-    algo = desk.algos.every.get(order.spec.parent_id or "")
-    if algo is None or order.spec.sub_account_id != algo.account:
+    coid, parent = order.spec.client_order_id, order.spec.parent_id
+    if parent is None or not names_slot(coid):
         return
-    coid = order.spec.client_order_id
-    slot = algo.slots.get(slot_of(coid))
+    # One that is not in memory is over for long: what is loaded behind a restart runs.
+    algo = desk.algos.every.get(parent)
+    slot = None if algo is None else algo.slots.get(slot_of(coid))
     if slot is None or slot.order_id != coid:
         order.want_cancelled(at=at)
         order.reason = WHY

@@ -118,3 +118,16 @@ async def test_where_redis_lost_the_right_it_may_have_been_given_until_the_deadl
         exchange.now = now
         await attention.attend("absent")
     assert absent.state.terminal
+
+
+async def test_absences_before_it_was_signed_anew_prove_nothing_and_the_count_begins_again() -> None:
+    absent, exchange = Order(spec=SPEC, quantity=SPEC.quantity, price=SPEC.price), Forgetful()
+    attention = attending(absent, exchange, signed_at=1000)
+    await attention.attend("absent")
+    assert attention.cares["absent"].first_absent == 60_000
+    attention.rights = cast(Any, Rights(70_000))
+    for exchange.now in range(70_500, 100_000, 1_500):
+        if await attention.attend("absent") is None:
+            break
+    assert absent.state.terminal
+    assert exchange.now > 70_000 + RECV_WINDOW_MS + PROOF_MARGIN_MS

@@ -129,3 +129,17 @@ async def test_what_the_exchange_has_told_of_is_not_voided_by_a_closed_right() -
     life.meanwhile = lambda: life.engine.observe(life.order, Seen(7, "NEW", D(0), at=LATE))
     await life.attend()
     assert life.order.state is State.ACTIVE
+
+
+async def test_a_reply_that_was_lost_is_made_good_with_what_it_was_asked_for() -> None:
+    life = Life()
+
+    def lose() -> None:
+        life.right = 0
+        raise ConnectionError
+
+    life.meanwhile = lose
+    await life.attend()
+    assert life.order.state is State.PLACING
+    await life.attend()
+    assert (life.order.state, life.order.why) == (State.VOID, "its deadline passed before it was sent")

@@ -126,7 +126,7 @@ class MarketWorld:
     def lose_sync(self) -> None:
         self.desk.tops.pop(SYMBOL, None)
 
-    def conduct(self, algo_id: str, *, closed: str | None = None) -> int | None:
+    def conduct(self, algo_id: str, *, closed: str | None = None, certain: bool = True) -> int | None:
         """Ask an algo once; returns when it wants to be asked again."""
         algo = self.desk.algos.every[algo_id]
         if algo.status.over:
@@ -139,6 +139,7 @@ class MarketWorld:
             deadline=self.now + 5_000,
             now=self.now,
             closed_because=closed,
+            certain=certain,
         )
         done = conduct(self.desk, algo, MACHINES[algo.kind], asked, self.throttle)
         if done.posting is not None:

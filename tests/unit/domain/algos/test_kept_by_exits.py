@@ -166,8 +166,9 @@ def test_what_it_enters_into_the_position_that_stands_it_protects() -> None:
     assert closing(world, algo) == [("SELL", D("0.02"))]
 
 
+@pytest.mark.parametrize("word", ["count", "trade", "restart"])
 @pytest.mark.parametrize("over", [False, True])
-def test_an_order_that_is_alive_again_beside_its_algo_is_cancelled(over: bool) -> None:
+def test_an_order_that_is_alive_again_beside_its_algo_is_cancelled(over: bool, word: str) -> None:
     world = MarketWorld()
     world.move(0)
     terms = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.05", "leverage": 10}
@@ -183,7 +184,13 @@ def test_an_order_that_is_alive_again_beside_its_algo_is_cancelled(over: bool) -
         world.conduct(algo.id)
         world.pass_time(600)
     assert algo.status.over is over
-    world.count(first)
+    if word == "restart" and over:
+        # Of algos that are over none is loaded.
+        world.desk.algos.every.pop(algo.id)
+    if word == "trade":
+        world.trade(first, D("0.01"))
+    else:
+        world.count(first)
     order, row = world.desk.orders[first], world.postings[-1].entry.rows.orders[0]
     assert (order.state.terminal, row.client_order_id, row.cancel_wanted) == (False, first, True)
 
@@ -269,7 +276,7 @@ def test_what_is_booked_before_what_was_missed_takes_no_stop(kind: str) -> None:
     world.trade_silently(missed.client_order_id, D("0.05"))
     world.pass_time(100)
     world.trade(sold or "", D("0.05"))
-    world.conduct(algo.id, closed="the user stream has a gap")
+    world.conduct(algo.id, certain=False)
     assert algo.status is Status.RUNNING
     world.tell(missed.client_order_id)
     world.conduct(algo.id)
@@ -294,3 +301,85 @@ def test_a_take_profit_whose_move_the_market_overtook_goes_to_the_touch() -> Non
     wish = world.desk.orders[coid].amend
     assert wish is not None
     assert wish.price == 65_000
+
+
+def test_a_bracket_learns_while_it_is_paused_what_its_entry_was_filled_into() -> None:
+    world = PositionWorld()
+    world.touch("60000", "60000.1")
+    algo = world.start("pms.bracket", **BRACKET, price="59900")
+    world.conduct(algo.id)
+    coid = algo.slots[0].order_id or ""
+    world.ack(coid)
+    world.pause_or_resume(algo.id, "pause")
+    world.conduct(algo.id)
+    world.trade(coid, D("0.05"))
+    world.conduct(algo.id)
+    world.by_hand("SELL", "0.05")
+    world.by_hand("BUY", "0.05")
+    world.pause_or_resume(algo.id, "resume")
+    world.touch("57000", "57000.1")
+    world.conduct(algo.id)
+    assert (algo.status, closing(world, algo)) == (Status.FINISHED, [])
+
+
+def test_a_scalper_that_holds_nothing_fails_though_its_entries_rest() -> None:
+    world = MarketWorld()
+    world.move(0)
+    algo = world.start("pms.scalper", **SCALPER, legs="long", anchorMode="follow")
+    world.conduct(algo.id)
+    take_all(world, algo.id)
+    forbid(world, "trading.symbols", "ETHUSDT")
+    for step in range(8):
+        world.move(2_000 * (step + 1))
+        world.pass_time(1_000)
+        world.conduct(algo.id)
+        take_all(world, algo.id)
+    assert (algo.status, (algo.reason or "").partition(":")[0]) == (Status.FAILED, "SYMBOL_NOT_ALLOWED")
+    assert all(order.over for order in world.of(algo.id))
+
+
+def test_what_a_slot_placed_in_the_entry_of_its_end_is_taken_back() -> None:
+    world = PositionWorld()
+    world.touch("60000", "60000.1")
+    algo = world.start("pms.scalper", **SCALPER, legs="long")
+    world.conduct(algo.id)
+    take_all(world, algo.id)
+    world.trade(algo.slots[0].order_id or "", D("0.004"))
+    world.pause_or_resume(algo.id, "pause")
+    for _ in range(3):
+        world.pass_time(1_000)
+        world.conduct(algo.id)
+        take_all(world, algo.id)
+    world.by_hand("SELL", "0.004")
+    world.pause_or_resume(algo.id, "resume")
+    before = len(world.postings)
+    world.pass_time(1_000)
+    world.conduct(algo.id)
+    assert algo.status in {Status.ENDING, Status.FAILED}
+    placed = [row for posting in world.postings[before:] for row in posting.entry.rows.orders]
+    assert [row for row in placed if row.state == "placing" and not row.cancel_wanted] == []
+    assert not world.desk.live
+    assert not world.desk.pending.get("alice")
+
+
+def test_a_basket_is_amended_though_a_leg_of_it_is_listed_no_more() -> None:
+    world = MarketWorld()
+    world.move(0)
+    world.desk.instruments["ETHUSDT"] = replace(BTC, symbol="ETHUSDT")
+    world.desk.price("ETHUSDT", world.desk.tops["BTCUSDT"])
+    leg = {"algo": "limit", "side": "BUY", "quantity": "0.05", "leverage": 10, "price": "59000"}
+    legs = [{**leg, "symbol": symbol} for symbol in ("BTCUSDT", "ETHUSDT")]
+    algo = world.start("pms.basket", legs=legs, onLegFailure="hold")
+    world.conduct(algo.id)
+    world.desk.instruments.pop("ETHUSDT")
+    world.ask("pms.basket", None, algoId=algo.id, action="amend", onLegFailure="unwind")
+    assert algo.terms.on_leg_failure == "unwind"  # type: ignore[union-attr]
+
+
+def test_only_an_older_trade_shows_that_a_position_was_never_closed() -> None:
+    world, _ = entered()
+    held = world.position_id
+    taken = {"symbol": "BTCUSDT", "quantity": "-0.05", "reason": "handed away", "actor": "ann"}
+    world.ask("pms.adjust", **taken)
+    world.by_hand("BUY", "0.05")
+    assert world.position_id != held
