@@ -311,8 +311,9 @@ class Engine:
         """
         known = self.desk.requests.get(arrived.request_id)
         if known is not None:
-            reused = self._reused(arrived, known[0])
-            self.answer(_another(arrived) if reused else recalled(self.desk, known[1]))
+            # Whoever asked first waits under this id, too: what is answered is true of its order.
+            self._reused(arrived, known[0])
+            self.answer(recalled(self.desk, known[1]))
             return
         now = self.now()
         try:
@@ -756,18 +757,6 @@ class Engine:
             elif entry.kind == "admitted":
                 self.desk.forget_order(order)
         self.outbox.add(give_back(self.desk, entry.rows.positions, posting.leverages_were, at=self.now()))
-
-
-def _another(arrived: Arrived) -> Result:
-    """What is answered to a command whose requestId was another's, where Redis could not tell."""
-    return Result(
-        success=False,
-        request_id=arrived.request_id,
-        command=arrived.command,
-        code=Code.REQUEST_ID_REUSED,
-        error="this requestId was used for another command, which stands",
-        field="requestId",
-    )
 
 
 def _nobody(_: object) -> None:

@@ -74,6 +74,10 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
         ],
     ),
     "an emptied Redis costs no order, no fill and no answer": (86, [Fault(1500, "redis_emptied", ms=60)]),
+    "the word of somebody's last trade was lost, and nothing followed it": (
+        900003353,
+        [Fault(3004, "ws_lost", "private", word='"X":"FILLED"', ms=5)],
+    ),
 }
 
 IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
@@ -127,6 +131,16 @@ WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
             Fault(1390, "killed", "streamer", ms=300),
             Fault(1653, "paused", "ledger", ms=1200),
             Fault(2642, "redis_emptied", ms=2500),
+        ],
+    ),
+    "whoever cancels all cancels what is about to be proven unsent, and it is not over before it is": (
+        900000557,
+        [
+            Fault(960, "redis_restarted", ms=2500),
+            Fault(1104, "listen_key_expired", ms=500),
+            Fault(1870, "killed", "orders", ms=300),
+            Fault(2318, "queue_late", "urgent", ms=7000),
+            Fault(2522, "paused", "urgent", ms=60),
         ],
     ),
     "a basket's trader takes back his batch, too, where it closes what the basket is to unwind": (

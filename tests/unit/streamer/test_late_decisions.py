@@ -130,17 +130,17 @@ def test_an_order_of_a_late_decision_that_is_told_already_is_sent_by_nobody() ->
     assert not life.engine.desk.live
 
 
-def test_a_requestid_that_redis_forgot_and_another_command_uses_is_answered_as_used() -> None:
+def test_a_requestid_that_redis_forgot_and_another_command_uses_is_answered_with_what_stands() -> None:
     life, told = Life(), list[Result]()
     life.engine.answer = told.append
     terms = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "type": "LIMIT", "price": "59000"}
     request = life.ask("pms.trade", subAccountId="alice", **terms)
     life.box.append()
     (text, _), deadline = life.engine.desk.requests[request], life.now + 5_000
-    life.engine.recall(Arrived(request, "pms.trade", text, at=life.now, deadline=deadline))
-    other = text.replace("BUY", "SELL")
-    life.engine.recall(Arrived(request, "pms.trade", other, at=life.now, deadline=deadline))
-    assert [(each.success, each.code) for each in told] == [(True, None), (False, "REQUEST_ID_REUSED")]
+    for sent in (text, text.replace("BUY", "SELL")):
+        life.engine.recall(Arrived(request, "pms.trade", sent, at=life.now, deadline=deadline))
+    assert [(each.success, each.side) for each in told] == [(True, "BUY")] * 2
+    assert [row.kind for row in life.engine.desk.incidents.rows()] == ["request_id_reused"]
 
 
 def test_an_order_that_a_late_amendment_kept_open_is_told_as_filled() -> None:
