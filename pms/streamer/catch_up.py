@@ -56,6 +56,7 @@ class CatchUp:
 
     def __post_init__(self) -> None:
         self.forgotten = Forgotten(self.engine, self.client)
+        self.engine.trades_missed = self.owed.add
 
     async def run(self) -> int:
         """Close the gap; returns how many trades were booked by it. Raises what REST raises.

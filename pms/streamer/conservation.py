@@ -83,7 +83,10 @@ class Conservation:
             if name not in self._looked and now - since >= self.lasting_ms // 2:
                 # The word of an income or of a trade may have been lost, and none behind it tells of that.
                 self._looked.add(name)
-                (engine.money_missed if name in venue.wallets else engine.behind)()
+                if name in venue.wallets:
+                    engine.money_missed()
+                elif name in desk.instruments:
+                    engine.trades_missed(name)
             if now - since >= self._patience(each, venue, now):
                 engine.raise_incident(
                     DRIFT,

@@ -176,6 +176,8 @@ class Engine:
         self.reconcile: Callable[[Reconcile], None]
         self.income: Callable[[], None]
         #: the exchange's income history has something new
+        self.trades_missed: Callable[[str], None] = _nobody
+        #: a symbol's position is not what we make it, and nothing has told why
         self.money_missed: Callable[[], None] = lambda: None
         #: a wallet is not what we make it, and nothing has told why
         self.margin_called: Callable[[], None]

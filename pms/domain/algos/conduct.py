@@ -109,8 +109,7 @@ def _conducted(turn: Turn) -> Conducted:
     for number in sorted({*algo.busy, *plan.wants}):
         slot = algo.slots[number]
         slots.setdefault(number, slot.mark())
-        # One of the slots before may have ended it: from there on nothing more is wanted.
-        going = algo.status is Status.RUNNING
+        going = _goes_on(algo)
         want = plan.wants.get(number) if going else None
         stops = want is not None and closes(want)
         bring_to(slot, asked.now, longest=(STOP_BACK_OFF_MS if stops else BACK_OFF_MS)[-1])
@@ -137,6 +136,11 @@ def _conducted(turn: Turn) -> Conducted:
     if not changed and not draft.events and not draft.incidents:
         return Conducted(None, turn.wake_at)
     return Conducted(Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events)), turn.wake_at)
+
+
+def _goes_on(algo: Algo) -> bool:
+    """Whether anything is wanted: one of the slots before may have ended it in this very turn."""
+    return algo.status is Status.RUNNING
 
 
 def _settle(turn: Turn, slot: Slot) -> None:

@@ -266,7 +266,7 @@ def ended_still_places() -> Sequence[Patch]:
             return real(turn)
         return turn.machine.plan(turn.algo, view_of(turn.desk, turn.algo, now=turn.asked.now))
 
-    return [(conduct, "_plan", plan)]
+    return [(conduct, "_plan", plan), (conduct, "_goes_on", lambda _: True)]
 
 
 @mutant("until the journal has a cancel of all, its algos go on as if nothing were", where=works)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
 
@@ -31,8 +32,9 @@ class Watched:
         self.conservation = Conservation()
         self.looked: list[int] = []
         self.engine.money_missed = lambda: self.looked.append(self.now)
-        self.read: list[int] = []
-        self.engine.behind = lambda: self.read.append(self.now)
+        self.engine.desk.instruments["BTCUSDT"] = cast(Any, None)
+        self.read: list[tuple[str, int]] = []
+        self.engine.trades_missed = lambda symbol: self.read.append((symbol, self.now))
 
     def at(self, now: int) -> list[IncidentRow]:
         """Check at a time; the incidents' rows that were journaled by it."""
@@ -78,12 +80,12 @@ async def test_a_trade_whose_word_was_lost_is_read_once_before_it_is_told(watche
     positions = watched.engine.venue.positions
     positions["BTCUSDT"] = D("0.1")
     told = [row.subject for now in range(1000, 80_000, 500) for row in watched.at(now)]
-    assert (watched.read, told) == ([2500], ["BTCUSDT"])
+    assert (watched.read, told) == ([("BTCUSDT", 2500)], ["BTCUSDT"])
     positions["BTCUSDT"] = D(0)
     watched.at(80_000)
     positions["BTCUSDT"] = D("0.1")
     assert watched.at(80_500) == watched.at(82_000) == []
-    assert watched.read == [2500, 82_000]
+    assert watched.read == [("BTCUSDT", 2500), ("BTCUSDT", 82_000)]
     assert watched.looked == [], "a position is no money"
 
 

@@ -26,7 +26,8 @@ class Alarms:
     def money_missed(self) -> None:
         self.looked += 1
 
-    behind = money_missed
+    def trades_missed(self, symbol: str) -> None:
+        self.looked += 1
 
     def raise_incident(self, kind: str, severity: str, detail: str, **more: Any) -> None:
         if incident(self.desk, at=1, kind=kind, severity=severity, detail=detail, **more) is not None:
