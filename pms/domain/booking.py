@@ -215,8 +215,7 @@ def _settle(desk: Desk, draft: Draft, trade: Trade, *, owner: str, order: Order 
             desk.set_leverage(owner, trade.symbol, leverage)
         view = position_view(position) if position.quantity else None
         share = booked(paid * part / quantity)
-        at, number = trade.at, trade.trade_id
-        move = apply_move(desk, draft, position, part, trade.price, at=at, paid=share, trade_id=number)
+        move = apply_move(desk, draft, position, part, trade.price, at=trade.at, paid=share)
         moved.append((position, move, view))
     realized = sum((move.realized for _, move, _ in moved), ZERO)
     reference = f"{trade.symbol}:{trade.exchange_order_id}:{trade.trade_id}"
@@ -274,35 +273,25 @@ def apply_move(
     *,
     at: int,
     paid: Decimal = ZERO,
-    trade_id: int = 0,
 ) -> Move:
     """Move a position by a signed quantity at a price; its P&L and the fee are the caller's to post.
 
-    Orders that may only reduce it, and are more now than that, are unwanted from this entry on. An older
-    trade, by `trade_id`, that is booked behind the one that closed it shows that it was never closed: it
-    keeps its id, or its stops would be over while it stands.
+    Orders that may only reduce it, and are more now than that, are unwanted from this entry on.
     """
     move = position.trade(signed, price)
     if move.opened:
         # What crosses zero pays for both positions, each its part.
         paid = booked(paid * abs(position.quantity) / abs(signed))
-        if not (trade_id < position.closed_by and position.id == _id_of(position)):
-            position.realized_pnl = position.fees = ZERO
-            position.opened_seq = draft.first_seq
-            position.id = _id_of(position)
+        position.realized_pnl = position.fees = ZERO
+        position.opened_seq = draft.first_seq
+        position.id = position_id(position.sub_account_id, position.symbol, position.side, draft.first_seq)
     position.fees += paid
     position.updated_at = at
-    position.closed_by = 0 if position.quantity else trade_id
     desk.touch_position(position)
     draft.positions[position.place] = position_row(position)
     if move.closed:
         fit_to(desk, draft, position)
     return move
-
-
-def _id_of(position: Position) -> str:
-    """The id of a position of its side that was opened then."""
-    return position_id(position.sub_account_id, position.symbol, position.side, position.opened_seq)
 
 
 def tell_move(

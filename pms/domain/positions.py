@@ -7,7 +7,7 @@ always exactly what was paid and received.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
 from pms.contract.money import booked
@@ -47,8 +47,6 @@ class Position:
     position_side: str = BOTH
     fees: Decimal = ZERO
     #: paid for this position since it was opened
-    closed_by: int = field(default=0, compare=False)
-    #: the trade that closed it, 0 where another act did; memory's alone
 
     @property
     def place(self) -> Place:

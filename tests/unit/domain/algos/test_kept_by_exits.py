@@ -256,36 +256,6 @@ def test_the_position_mode_stays_while_an_algo_runs_whose_terms_mean_it() -> Non
     assert (refused.value.code, refused.value.actual) == (Code.POSITION_MODE, "1")
 
 
-@pytest.mark.parametrize("kind", ["bracket", "oco", "trail_stop"])
-def test_what_is_booked_before_what_was_missed_takes_no_stop(kind: str) -> None:
-    """The stream was away as she bought; what she sold behind it is told at once, the other one is read."""
-    world = PositionWorld()
-    world.touch("60000", "60000.1")
-    if kind == "bracket":
-        world, algo = entered()
-    else:
-        world.by_hand("BUY", "0.05")
-        terms = {"stopLoss": "58000"} if kind == "oco" else {"callbackPct": "1"}
-        name = "pms.bracket" if kind == "oco" else "pms.trail_stop"
-        algo = world.start(name, positionId=world.position_id, **terms)
-        world.conduct(algo.id)
-    sold = world.by_hand("SELL", "0.05", type="LIMIT", price="60010", timeInForce="GTC")
-    fields = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.05", "leverage": 10}
-    (missed,) = world.ask("pms.trade", **fields).entry.rows.orders
-    world.ack(missed.client_order_id)
-    world.trade_silently(missed.client_order_id, D("0.05"))
-    world.pass_time(100)
-    world.trade(sold or "", D("0.05"))
-    world.conduct(algo.id, certain=False)
-    assert algo.status is Status.RUNNING
-    world.tell(missed.client_order_id)
-    world.conduct(algo.id)
-    assert (algo.status, world.holds) == (Status.RUNNING, D("0.05"))
-    world.touch("57000", "57000.1")
-    world.conduct(algo.id)
-    assert closing(world, algo) == [("SELL", D("0.05"))]
-
-
 def test_a_take_profit_whose_move_the_market_overtook_goes_to_the_touch() -> None:
     world, algo = entered(takeProfit="66000")
     take_all(world, algo.id)
@@ -374,12 +344,3 @@ def test_a_basket_is_amended_though_a_leg_of_it_is_listed_no_more() -> None:
     world.desk.instruments.pop("ETHUSDT")
     world.ask("pms.basket", None, algoId=algo.id, action="amend", onLegFailure="unwind")
     assert algo.terms.on_leg_failure == "unwind"  # type: ignore[union-attr]
-
-
-def test_only_an_older_trade_shows_that_a_position_was_never_closed() -> None:
-    world, _ = entered()
-    held = world.position_id
-    taken = {"symbol": "BTCUSDT", "quantity": "-0.05", "reason": "handed away", "actor": "ann"}
-    world.ask("pms.adjust", **taken)
-    world.by_hand("BUY", "0.05")
-    assert world.position_id != held
