@@ -19,7 +19,7 @@ from pms.domain.amending import wish_amended, withdraw_amend
 from pms.domain.checks import check_open
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk
-from pms.domain.orders import Order, State
+from pms.domain.orders import Order
 from pms.domain.placing import Leverages, judge_trade, register
 from pms.domain.posting import Draft
 from pms.domain.rows import order_row
@@ -38,6 +38,8 @@ class Turn:
     wake_at: int | None = None
     cleared: dict[str, str | None] = field(default_factory=dict)
     #: orders of others that make way, and the reason that each had before
+    placed: set[str] = field(default_factory=set)
+    #: the orders that came of it
 
     def wake(self, at: int) -> None:
         """Ask again at this time, or earlier."""
@@ -87,6 +89,7 @@ def place_child(turn: Turn, slot: Slot, want: Want, *, quantity: Decimal) -> Ord
     slot.price, slot.sent_price = want.price, order.price
     slot.cancelling, slot.moved_at, slot.note = False, asked.now, None
     algo.busy.add(slot.number)
+    turn.placed.add(coid)
     draft.orders[coid] = order_row(order)
     leverages.note(draft)
     return order
@@ -123,15 +126,17 @@ def cancel_child(draft: Draft, slot: Slot, order: Order) -> None:
 
 
 def unplace(turn: Turn) -> None:
-    """Take back the orders that this turn has placed: nothing of it is journaled yet."""
-    for coid in list(turn.draft.orders):
-        order = turn.desk.orders[coid]
-        if order.state is State.PLACING and order.spec.admitted_at == turn.asked.now:
-            del turn.draft.orders[coid]
-            turn.desk.forget_order(order)
-            slot = turn.algo.slots[slot_of(coid)]
-            slot.order_id = slot.price = slot.sent_price = None
-            turn.algo.busy.discard(slot.number)
+    """Take back the orders that this turn has placed: nothing of it is journaled yet.
+
+    Trap: by their time alone they are not known; another turn of the same millisecond is on its way.
+    """
+    for coid in sorted(turn.placed):
+        del turn.draft.orders[coid]
+        turn.desk.forget_order(turn.desk.orders[coid])
+        slot = turn.algo.slots[slot_of(coid)]
+        slot.order_id = slot.price = slot.sent_price = None
+        turn.algo.busy.discard(slot.number)
+    turn.placed.clear()
 
 
 def take_back(turn: Turn) -> None:
@@ -146,7 +151,7 @@ def take_back(turn: Turn) -> None:
             order.cancel_wanted, order.reason = False, turn.cleared[coid]
         elif wish is not None and wish.request_id is None and wish.asked_at == turn.asked.now:
             withdraw_amend(turn.desk, order, number=wish.number)
-        elif order.state is State.PLACING and order.spec.admitted_at == turn.asked.now:
+        elif coid in turn.placed:
             turn.desk.forget_order(order)
         elif order.cancel_wanted:
             order.cancel_wanted = turn.algo.slots[slot_of(coid)].cancelling = False

@@ -180,7 +180,7 @@ class Closing(Protocol):
         ...
 
     def look(self, algo: Algo, view: View) -> None:
-        """Note what is so while it is paused and wants nothing. May write to `algo.memory` only."""
+        """Note what is so while it is paused and wants nothing. May write to `algo.memory` and its target."""
         ...
 
 

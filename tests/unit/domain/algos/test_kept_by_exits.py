@@ -11,7 +11,10 @@ from position_world import PositionWorld
 
 from pms.contract.codes import Code, Refusal
 from pms.domain.algos.algo import Algo, SlotState, Status
+from pms.domain.algos.children import Turn, cancel_child, take_back, unplace
 from pms.domain.algos.ids import slot_of
+from pms.domain.algos.machines import MACHINES
+from pms.domain.decisions import Asked
 
 BRACKET = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.05", "leverage": 10, "stopLoss": "58000"}
 SCALPER = {
@@ -344,3 +347,19 @@ def test_a_basket_is_amended_though_a_leg_of_it_is_listed_no_more() -> None:
     world.desk.instruments.pop("ETHUSDT")
     world.ask("pms.basket", None, algoId=algo.id, action="amend", onLegFailure="unwind")
     assert algo.terms.on_leg_failure == "unwind"  # type: ignore[union-attr]
+
+
+def test_what_another_turn_of_the_same_millisecond_placed_is_not_taken_back() -> None:
+    world = MarketWorld()
+    world.move(0)
+    algo = world.start("pms.chase", symbol="BTCUSDT", side="BUY", quantity="0.05", leverage=10)
+    world.conduct(algo.id)
+    coid = algo.slots[0].order_id or ""
+    asked = Asked(request_id=algo.id, command="pms.chase", text="", at=world.now, deadline=0, now=world.now)
+    for undo in (take_back, unplace):
+        draft = world.desk.draft("algo", at=world.now)
+        turn = Turn(world.desk, draft, asked, algo, MACHINES["chase"], world.throttle)
+        cancel_child(draft, algo.slots[0], world.desk.orders[coid])
+        undo(turn)
+        assert (coid in world.desk.live, algo.slots[0].order_id) == (True, coid)
+        assert world.desk.orders[coid].cancel_wanted is (undo is unplace)
