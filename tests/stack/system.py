@@ -252,9 +252,18 @@ class System:
         await self._order((KEY, SECRET), (symbol, side, quantity, price), name=name, tif="GTC")
 
     async def bid(self, symbol: str) -> Decimal:
-        """The best bid that the streamer tells."""
-        price = json.loads(await self.redis.get(f"pms:price:{symbol}"), parse_float=Decimal)
-        return Decimal(price["bid"])
+        """The best bid that the streamer tells.
+
+        Trap: admission opens with the feed; this symbol's book may fit its snapshot a moment later.
+        """
+        told: list[bytes] = []
+
+        async def priced() -> bool:
+            told.extend(filter(None, [await self.redis.get(f"pms:price:{symbol}")]))
+            return bool(told)
+
+        await until(priced, f"a price of {symbol}", tell=lambda: self.log("streamer")[-2000:])
+        return Decimal(json.loads(told[0], parse_float=Decimal)["bid"])
 
     async def sweep_to(self, price: Decimal, quantity: str) -> None:
         """Sell BTC through every better bid down to a price, and this quantity of ours there."""

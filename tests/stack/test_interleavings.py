@@ -174,8 +174,7 @@ async def test_7_a_lost_fill_is_fetched_though_later_ones_came(system: System) -
 
 
 async def test_8_a_live_order_that_open_orders_hides_is_asked_for_by_id(system: System) -> None:
-    touch = json.loads(await system.redis.get("pms:price:BTCUSDT"))
-    price = str(round(touch["bid"] * 0.97, 1))
+    price = f"{await system.bid('BTCUSDT') * Decimal('0.97'):.1f}"
     resting = await system.trade("bob", type="LIMIT", price=price)
     assert resting["state"] == "active"
     placed = await system.placed()

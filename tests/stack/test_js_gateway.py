@@ -63,8 +63,7 @@ async def test_a_market_order_is_filled_and_told(client: JsClient) -> None:
 
 
 async def test_a_resting_order_is_cancelled(client: JsClient, system: System) -> None:
-    price = json.loads(await system.redis.get("pms:price:BTCUSDT"), parse_float=Decimal)
-    low = f"{Decimal(price['bid']) * Decimal('0.98'):.1f}"
+    low = f"{await system.bid('BTCUSDT') * Decimal('0.98'):.1f}"
     placed = await submit(client, "pms.trade", **TRADE, type="LIMIT", price=low)
     assert (placed["success"], placed["state"]) == (True, "active")
     assert (await submit(client, "pms.cancel", orderId=placed["orderId"]))["success"]
