@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,10 @@ CANCEL_DELAYS = (0.25, 0.5, 1.0, 2.0, 5.0)
 QUERY_DELAYS = (0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
+async def _read_by_nobody(_: str) -> None:
+    """Nobody reads a symbol's trades."""
+
+
 @dataclass(slots=True)
 class Care:
     """What was tried for one order so far."""
@@ -104,6 +108,8 @@ class Attention:
     #: told when REST shows an order as of an exchange time, ms
     owed: Callable[[str], None] = lambda symbol: None
     #: told of a symbol in which REST shows a trade that is not booked
+    in_order: Callable[[str], Awaitable[object]] = _read_by_nobody
+    #: books the trades of a symbol, the oldest first
     sending: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
     #: by order or amendment, taken over, and waiting for room or for the exchange: nothing waits behind them
     take_overs: int = 0
@@ -233,6 +239,9 @@ class Attention:
         self.overtaken(answer.order.update_time)
         # Terms before trades: Redis may have lost an amendment, and by the old total it would be full.
         self.engine.observe(order, seen_from(answer.order), at=answer.order.update_time)
+        if any(unbooked(self.engine.desk, trade) for trade in answer.trades):
+            # Others may have traded before: booked behind these, they would open what was never closed.
+            await self.in_order(order.spec.symbol)
         for trade in answer.trades:
             self.engine.book(trade_from(trade, coid))
         return delay if order.trades_missing or order.cancel_wanted or order.amend else None

@@ -13,15 +13,6 @@ from redis.exceptions import RedisError
 
 from pms.archive.reader import Reader
 from pms.binance.client import ExchangeClient
-from pms.binance.errors import ExchangeError
-from pms.binance.frames import (
-    AccountConfigUpdate,
-    AccountUpdate,
-    FrameError,
-    MarginCall,
-    OrderUpdate,
-    decode_user,
-)
 from pms.binance.limits import RateBudget
 from pms.binance.streams import MarketStream
 from pms.binance.user_stream import UserStream
@@ -76,6 +67,7 @@ from pms.streamer.start import (
 )
 from pms.streamer.supervision import Supervision
 from pms.streamer.unwinder import Unwinder
+from pms.streamer.user_feed import UserFeed
 from pms.streamer.volumes import Volumes
 from pms.streamer.wake_ups import WakeUps
 from pms.streamer.world import World
@@ -84,7 +76,6 @@ log = structlog.get_logger()
 SENDER = "streamer"
 SWEEP_EVERY_S = 0.25
 RENEW_EVERY_S = 1.0
-CATCH_UP_EVERY_S = 15.0
 BEAT_EVERY_S = 0.5
 CANCELS = {names.Task.CANCEL, names.Task.CANCEL_ALL}
 """Commands that are carried out whether admission is open or not."""
@@ -117,10 +108,6 @@ class Streamer:
         self._lead = Lead(self._redis, nonce=self._nonce)
         self._journal = Journal(self._redis, nonce=self._nonce)
         self._requests = Requests(self._redis, new_id=world.new_id)
-        self._buffer: list[bytes] | None = []
-        self._up = asyncio.Event()
-        self._behind = asyncio.Event()
-        self._gaps = self._gaps_closed = 0
         self._heard = 0
         self._opened = 0.0
         self._forgot = False
@@ -210,8 +197,9 @@ class Streamer:
         self._engine.follow = self._market.follow_for
         self._engine.repeat = self._repeat
         self._engine.answer = self._answer
-        self._engine.behind, self._engine.complete = self._behind.set, self._complete
         self._catch_up = CatchUp(self._engine, self._client)
+        self._feed = UserFeed(self._engine, self._catch_up, failed=partial(self._tasks.tell, "user frame"))
+        self._engine.behind, self._engine.complete = self._feed.behind.set, self._feed.complete
         self._reconciler = Reconciler(
             self._engine, self._client, self._catch_up, self._redis, now_ms=self._clock.now_ms
         )
@@ -221,7 +209,7 @@ class Streamer:
             self._client,
             self._catch_up,
             monotonic=monotonic,
-            ready=lambda: self._buffer is None and self._complete(),
+            ready=self._feed.ready,
             follow=self._market.follow,
             wanted_leverage=settings.exchange_leverage,
         )
@@ -252,49 +240,29 @@ class Streamer:
         self._engine.ask_algos = self._algos.ask_late
         # Risk first: an algo is asked by what a liquidation has left.
         self._market.ticked, self._market.moved = self._risk.ticked, self._algos.ticked
-        base = self._settings.binance_ws_url or ""
-        self._market.stream = MarketStream(
-            base,
-            session=self._session,
-            on_frame=self._market.frame,
-            on_connected=self._market.connected,
-            on_disconnected=self._market.disconnected,
-            monotonic=monotonic,
-            sleep=asyncio.sleep,
-            jitter=self._world.jitter,
-        )
-        self._marks.stream = MarketStream(
-            base,
-            session=self._session,
-            on_frame=self._marks.frame,
-            on_connected=lambda: None,
-            on_disconnected=lambda: None,
-            monotonic=monotonic,
-            sleep=asyncio.sleep,
-            jitter=self._world.jitter,
-            route="market",
-        )
+        self._wire_prices()
         self._user = UserStream(
-            base,
+            settings.binance_ws_url or "",
             session=self._session,
             new_listen_key=self._client.new_listen_key,
-            on_frame=self._user_frame,
-            on_up=self._user_is_up,
-            on_down=self._user_is_down,
+            on_frame=self._feed.frame,
+            on_up=self._feed.is_up,
+            on_down=self._feed.is_down,
             monotonic=monotonic,
             sleep=asyncio.sleep,
             jitter=self._world.jitter,
         )
-        self._lifeline = Lifeline(
+        self._feed.lifeline = self._lifeline = Lifeline(
             stream=self._user,
             client=self._client,
             venue=self._engine.venue,
-            up=self._complete,
+            up=self._feed.complete,
             busy=lambda: bool(self._desk.live),
             monotonic=monotonic,
             sleep=asyncio.sleep,
         )
         self._attention.overtaken, self._attention.owed = self._lifeline.overtaken, self._catch_up.owed.add
+        self._attention.in_order, self._feed.closed = self._catch_up.trades, self._outside.gap_closed
         self._tasks.count("market frames", lambda: self._market.stream.failed_frames)
         self._tasks.count("user frames", lambda: self._user.failed_frames)
         self._watch = Watch(
@@ -306,7 +274,7 @@ class Streamer:
             market_age_s=self._market.stream.age,
             ages=self._ages,
             feed_lag=self._market.lag,
-            user_up=self._complete,
+            user_up=self._feed.complete,
             expire_stale=self._market.expire_stale,
             take_overs=lambda: self._attention.take_overs,
             budget=self._budget.view,
@@ -324,6 +292,31 @@ class Streamer:
             on=settings.dead_man == "on",
         )
         self._engine.time_passed = self._time_passed
+
+    def _wire_prices(self) -> None:
+        """Give books and marks their connections."""
+        base = self._settings.binance_ws_url or ""
+        self._market.stream = MarketStream(
+            base,
+            session=self._session,
+            on_frame=self._market.frame,
+            on_connected=self._market.connected,
+            on_disconnected=self._market.disconnected,
+            monotonic=self._world.monotonic,
+            sleep=asyncio.sleep,
+            jitter=self._world.jitter,
+        )
+        self._marks.stream = MarketStream(
+            base,
+            session=self._session,
+            on_frame=self._marks.frame,
+            on_connected=lambda: None,
+            on_disconnected=lambda: None,
+            monotonic=self._world.monotonic,
+            sleep=asyncio.sleep,
+            jitter=self._world.jitter,
+            route="market",
+        )
 
     async def run(self) -> None:
         """Lead, recover, serve; raises NotLeading when it must begin anew, CannotStart when it must not."""
@@ -372,7 +365,7 @@ class Streamer:
         keep("inbox", self._hear)
         keep("sweep", self._sweep)
         keep("halts", self._halts.run)
-        keep("catch_up", self._keep_caught_up)
+        keep("catch_up", self._feed.run)
         keep("owed_trades", self._catch_up.read_owed)
         keep("reconcile", self._reconciler.run)
         keep("outside", self._outside.run)
@@ -488,64 +481,14 @@ class Streamer:
             self._engine.agenda.put(order.spec.client_order_id, in_s=0)
 
     async def _until_caught_up(self) -> None:
-        """Catch up over REST, then apply what the feed said meanwhile; again until both went through."""
+        """Catch up with the exchange, once nothing is on its way to it any more that Redis forgot."""
         remembered = self._attention.same_redis
         if not remembered and self._desk.orders:
             # Redis is another: what was sent and forgotten may still be on its way to the exchange.
             live_s = self._engine.gate.signatures_live_ms / 1000
             await asyncio.sleep(max(0.0, self._opened + live_s - self._world.monotonic()))
-        while True:
-            try:
-                await self._up.wait()
-                if not remembered:
-                    await self._catch_up.all_orders()
-                    remembered = True
-                booked = await self._close_gap()
-            except (ExchangeError, OSError) as error:
-                log.warning("catch_up_failed", error=str(error))
-                await asyncio.sleep(0.5)
-                continue
-            log.info("caught_up", trades=booked)
-            break
-        buffered, self._buffer = self._buffer or [], None
-        for raw in buffered:
-            self._user_frame(raw)
+        await self._feed.begin(remembered=remembered)
         await self._outbox.drained()
-
-    async def _keep_caught_up(self) -> None:
-        """Close each gap of the user stream, and whatever else shows that the exchange knows more than we.
-
-        Admission is closed until a gap is; meanwhile the proven cursors are moved now and then.
-        """
-        while True:
-            try:
-                async with asyncio.timeout(CATCH_UP_EVERY_S):
-                    await self._behind.wait()
-            except TimeoutError:
-                await self._prove_cursors()
-                await self._catch_up.unlisted()
-                continue
-            self._behind.clear()
-            gaps = self._gaps
-            try:
-                log.info("caught_up", trades=await self._close_gap())
-            except BaseException:
-                self._behind.set()
-                raise
-            self._gaps_closed = gaps
-            self._outside.gap_closed()
-
-    async def _close_gap(self) -> int:
-        began = self._client.exchange_now_ms()
-        booked = await self._catch_up.run()
-        self._lifeline.caught_up(began)
-        return booked
-
-    async def _prove_cursors(self) -> None:
-        """Page each symbol that traded since its cursor, so that recovery need not look far back."""
-        for symbol, trade_id in list(self._desk.newest_trades.items()):
-            if trade_id > self._desk.cursors.get(symbol, 0):
-                await given_room(partial(self._catch_up.trades, symbol))
 
     async def _prepare_symbol(self, symbol: str) -> None:
         """Before a symbol's first price: know where our history in it begins."""
@@ -560,54 +503,11 @@ class Streamer:
         trade_id = 0 if newest is None else newest.id
         self._outbox.add(prove_cursor(self._desk, symbol, trade_id, at=self._clock.now_ms()))
 
-    # --- the feeds ---
-
-    def _user_frame(self, raw: bytes) -> None:
-        if self._buffer is not None:
-            self._buffer.append(raw)
-            return
-        try:
-            self._user_event(raw)
-        except FrameError as error:
-            self._engine.raise_incident("bad_user_frame", "critical", str(error))
-        except Exception as error:
-            # What it told is lost to memory: the exchange is asked for all of it
-            log.exception("user_frame_failed")
-            self._tasks.tell("user frame", error)
-            self._behind.set()
-
-    def _user_event(self, raw: bytes) -> None:
-        event = decode_user(raw)
-        match event:
-            case OrderUpdate():
-                self._lifeline.heard(event.trade_time)
-                self._engine.order_update(event)
-            case AccountUpdate():
-                self._lifeline.account(event)
-                self._engine.account_update(event)
-            case MarginCall():
-                self._engine.margin_call(event)
-            case AccountConfigUpdate():
-                self._engine.account_config(event)
-            case _:
-                pass
-
-    async def _user_is_up(self, *, first: bool) -> None:
-        self._up.set()
-        if not first:
-            self._gaps += 1
-            self._behind.set()
-
-    def _user_is_down(self) -> None:
-        self._up.clear()
-
-    def _complete(self) -> bool:
-        """Whether the user stream is up and has no gap that is not closed."""
-        return self._up.is_set() and self._gaps == self._gaps_closed
+    # --- what comes in ---
 
     def _time_passed(self, _: int) -> None:
         self._watch.conservation.time_passed(
-            self._desk, self._engine.venue, now=self._clock.now_ms(), behind=self._behind.set
+            self._desk, self._engine.venue, now=self._clock.now_ms(), behind=self._feed.behind.set
         )
 
     async def _hear(self) -> None:

@@ -49,13 +49,13 @@ def unquiet(world: World, invariants: Invariants) -> str | None:
         if not process.alive or process.paused:
             return f"{name} is away"
     streamer = world.streamer
-    if streamer is None or streamer._buffer is not None:
+    if streamer is None or streamer._feed.held is not None:
         return "the streamer recovers"
     closed = streamer._engine.gate.closed_because
     if closed is not None:
         return f"admission is closed: {closed}"
     due = _due(streamer)
-    if len(streamer._outbox) or due or streamer._behind.is_set():
+    if len(streamer._outbox) or due or streamer._feed.behind.is_set():
         return f"the streamer has work: {len(streamer._outbox)} postings, {due} orders"
     for algo in streamer._desk.algos.running():
         return f"{algo.kind} {algo.id} is {algo.status}"
@@ -297,8 +297,8 @@ def _answered(gateway: Gateway, invariants: Invariants, asked: Asked) -> None:
     last = asked.answers[-1][1]
     for text in sorted(texts):
         answer = json.loads(text)
-        if invariants.tail_lost and text != last and not answer["success"]:
-            # Redis forgot that it was refused, and whoever asked has asked for the same once more.
+        if invariants.tail_lost and (text != last or asked.other) and not answer["success"]:
+            # Redis forgot that it was refused, and whoever asked has asked once more, or for something else.
             continue
         for fault in _lies(invariants, asked, answer):
             order = answer.get("orderId") or _expected_order(asked)

@@ -28,7 +28,7 @@ from pms.domain.positions import Position
 from pms.domain.sub_accounts import SubAccount
 from pms.flows import panic
 from pms.sim.planted.planting import Patch, mutant, script
-from pms.streamer import attention, engine, process
+from pms.streamer import attention, engine, process, user_feed
 from pms.streamer.start import load_desk
 
 ZERO = Decimal(0)
@@ -216,10 +216,10 @@ def trade_known_by_number() -> Sequence[Patch]:
 
 @mutant("TRADE_LITE is booked as a fill")
 def trade_lite_booked() -> Sequence[Patch]:
-    real = process.Streamer._user_frame
+    real = user_feed.UserFeed.frame
 
     def frame(self: Any, raw: bytes) -> None:
-        event = decode_user(raw) if self._buffer is None else None
+        event = decode_user(raw) if self.held is None else None
         if not isinstance(event, TradeLite):
             real(self, raw)
             return
@@ -237,9 +237,9 @@ def trade_lite_booked() -> Sequence[Patch]:
             maker=event.maker,
             at=event.time,
         )
-        self._engine.book(trade)
+        self.engine.book(trade)
 
-    return [(process.Streamer, "_user_frame", frame)]
+    return [(user_feed.UserFeed, "frame", frame)]
 
 
 @mutant("a fill of the feed moves the proven cursor")

@@ -55,7 +55,8 @@ class Asked:
     recorded_s: float = 0.0
     """When a submission of it was last confirmed."""
     answers: list[tuple[int, bytes]] = field(default_factory=list)
-    conflict: bool = False
+    other: bool = False
+    """Redis forgot it, and took its id for a command of other content."""
 
     @property
     def account(self) -> str | None:
@@ -269,7 +270,7 @@ class Gateway:
             submission = await self._requests.submit(first.command, fields, door="record")
         except RedisError:
             return None
-        first.conflict = first.conflict or submission.kind == "conflict"
+        first.other = first.other or submission.kind == "new"
         return None
 
     async def _ask(self, step: Step, command: str, fields: dict[str, Any]) -> dict[str, Any] | None:

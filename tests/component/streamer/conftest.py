@@ -25,6 +25,6 @@ async def streamer(redis_url: str) -> AsyncIterator[Any]:
     )
     world = open_world(settings)
     one: Any = Streamer(settings, world)
-    one._buffer = one._early = None
+    one._feed.held = one._early = None
     yield one
     await world.close()

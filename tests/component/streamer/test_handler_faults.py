@@ -30,8 +30,8 @@ async def test_a_user_frame_that_breaks_its_handler_is_made_good_by_rest(
 ) -> None:
     monkeypatch.setattr(streamer._engine, "order_update", broken)
     for _ in range(3):
-        streamer._user_frame(FILL)
-    assert streamer._behind.is_set()
+        streamer._feed.frame(FILL)
+    assert streamer._feed.behind.is_set()
     assert incidents(streamer) == ["user frame: ZeroDivisionError('a bug in a handler')"]
     assert streamer._tasks.failures == {"user frame": 3}
 

@@ -148,7 +148,7 @@ BOUNDS = {
     "Standing.balances": "one reading at the first start",
     "Standing.positions": "one reading at the first start",
     "Standing.cursors": "one reading at the first start",
-    "Streamer._buffer": "the feed of one recovery",
+    "UserFeed.held": "the feed of one recovery, of three seconds behind a gap",
 }
 DOMAIN = (
     "desk",

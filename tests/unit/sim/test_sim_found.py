@@ -53,6 +53,10 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
         1019,
         [Fault(2426, "clock_skewed", "exchange", ms=-4000)],
     ),
+    "a refusal that Redis forgot is no lie where its id is taken for something else": (
+        971008636,
+        [Fault(599, "paused", "ledger", ms=5500, steps=57), Fault(799, "redis_tail_lost", ms=343)],
+    ),
     "a command that is repeated behind a Redis that forgot is denied by nobody but the streamer": (
         51003355,
         [Fault(972, "redis_tail_lost", ms=762), Fault(1806, "killed", "streamer", ms=300, steps=50)],
