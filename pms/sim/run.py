@@ -14,10 +14,11 @@ from pms.sim.injector import Injector
 from pms.sim.judges import algos_settled, settled, standing
 from pms.sim.judges.invariants import Invariants, Violation
 from pms.sim.judges.ticks import Ticks
-from pms.sim.traffic import corrections, errands, halts, hands, panicking, storm, workload
+from pms.sim.traffic import corrections, errands, halts, hands, limiting, panicking, storm, workload
 from pms.sim.traffic.algo_scene import Errand
 from pms.sim.traffic.algo_traders import AlgoTraders
 from pms.sim.traffic.corrections import Corrector
+from pms.sim.traffic.limiting import Limiting
 from pms.sim.traffic.panicking import Operator
 from pms.sim.world import World
 
@@ -94,6 +95,7 @@ def run(
         [] if panic else halts.draw(seed, exposed=exposed),
         panic,
         [] if panic else corrections.draw(seed, exposed=exposed),
+        [] if panic else limiting.draw(seed, exposed=exposed),
     )
     try:
         world.loop.run(_play(world, invariants, injector, wanted), until=BOUND_S + 5)
@@ -119,13 +121,14 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What people want of a world: commands, algos, halts, an end of all, and books that are corrected."""
+    """What people want of a world: commands, algos, halts, an end of all, corrections and limits."""
 
     steps: list[workload.Step]
     errands: list[Errand]
     halts: list[halts.Wish]
     panic: panicking.Wish | None
     corrections: list[corrections.Wish]
+    limits: list[limiting.Wish]
 
 
 class _Stopped(Exception):
@@ -139,9 +142,11 @@ async def _play(
     wanted: Wanted,
 ) -> None:
     loop = asyncio.get_running_loop()
+    limits = Limiting(lambda: invariants.journal)
     serving = [
         loop.create_task(world.run_exchange()),
         loop.create_task(invariants.halts.keep_lifted(world.gateway)),
+        loop.create_task(limits.keep_lifted(world.gateway)),
     ]
     world.start_all(lists=any(step.door == "list" for step in wanted.steps))
     traders = AlgoTraders(
@@ -159,6 +164,7 @@ async def _play(
         loop.create_task(invariants.halts.play(wanted.halts, world.gateway)),
         loop.create_task(Operator(world, invariants.halts).play(wanted.panic)),
         loop.create_task(Corrector(world).play(wanted.corrections)),
+        loop.create_task(limits.play(wanted.limits, world.gateway)),
     ]
     calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
     quiet_since: float | None = None

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from pms.contract.journal import AlgoRow, PositionRow
-from pms.contract.names import BOTH, algo_key
+from pms.contract.names import BOTH, EVERYTHING, algo_key
 from pms.domain.desk import Desk
 from pms.sim.judges.algo_terms import LEAST_NOTIONAL, STOP, Leg
 from pms.sim.judges.algos import OVER, slot_in
@@ -160,6 +160,8 @@ def _position_side(row: AlgoRow, positions: Mapping[Any, PositionRow]) -> str | 
 def _alone(world: World, invariants: Invariants) -> None:
     """A scalper that nobody disturbs does not fail, and one that flattens leaves nothing that can be sold."""
     bounds = invariants.bounds
+    if any(scope == EVERYTHING for scope, *_ in invariants.journal.tables["limits"]):
+        return
     accounts = Counter(known.account for known in bounds.known.values())
     for algo_id, known in bounds.known.items():
         row = invariants.journal.tables["algos"].get((algo_id,))

@@ -25,6 +25,7 @@ from pms.sim.judges.algos import Bounds
 from pms.sim.judges.amendments import Amendments
 from pms.sim.judges.corrected import Corrected
 from pms.sim.judges.income import Incomes
+from pms.sim.judges.limited import Limited
 from pms.sim.judges.liquidations import Liquidations
 from pms.sim.judges.reducing import Reducing
 from pms.sim.judges.shown import RISK, Shown
@@ -74,6 +75,7 @@ class Invariants:
         self.bounds = Bounds(exchange, self.fail, self._count)
         self.shown = Shown(server, self.fail, self._count)
         self._reducing = Reducing(self.fail, self._count)
+        self._limited = Limited(self.fail, self._count)
         self.amendments = Amendments(exchange, self.fail, self._count)
         self.halts = Halts(self.fail, self._count, lambda: self.journal)
         self.incomes = Incomes(exchange, self.fail, self._count)
@@ -158,6 +160,7 @@ class Invariants:
         self.bounds.journaled(self.journal, entry)
         self._liquidations.before(self.journal, entry)
         self._reducing.before(self.journal, entry)
+        self._limited.before(self.journal, entry)
         try:
             self.journal.take(entry)
         except Contradiction as error:

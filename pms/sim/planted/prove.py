@@ -10,13 +10,13 @@ from itertools import count, islice
 from typing import Any
 
 from pms.sim.campaign import cores
-from pms.sim.planted import algos, corrections, hands, orders, storms
+from pms.sim.planted import algos, corrections, hands, limits, orders, storms
 from pms.sim.planted.planting import MUTANTS
 from pms.sim.run import run
 from pms.sim.timeline import logs
 
 MOST_SEEDS = 2000
-ENTERED = (orders, storms, algos, hands, corrections)
+ENTERED = (orders, storms, algos, hands, corrections, limits)
 """Where bugs are entered: by being imported."""
 
 

@@ -36,6 +36,8 @@ QUICK = {
     "halt_of_all_ignored": 505,
     "halts_not_looked_at": 505,
     "left_to_open": 43,
+    "limits_not_asked": 6,
+    "limits_not_loaded": 38,
     "lost_is_unsent": 0,
     "netting_forgotten": 0,
     "panic_believes": 78,
