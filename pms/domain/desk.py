@@ -161,12 +161,27 @@ class Desk:
     def price(self, symbol: str, top: Top) -> None:
         """Take a symbol's best bid and ask as they now are."""
         known = symbol in self.last_tops
+        if symbol not in self.tops:
+            self._weighed_otherwise(symbol)
         self.tops[symbol] = self.last_tops[symbol] = top
         if not known:
             # What this life read of the journal before it had a price holds nothing yet.
             for order in self.orders_of(None, symbol):
                 if order.price is None:
                     self.reserve(order)
+
+    def lose_price(self, symbol: str) -> None:
+        """A symbol's best bid and ask are true no more."""
+        if self.tops.pop(symbol, None) is not None:
+            self._weighed_otherwise(symbol)
+
+    def _weighed_otherwise(self, symbol: str) -> None:
+        """With a price or without one, whoever holds what does not trade is weighed by another rule."""
+        instrument = self.instruments.get(symbol)
+        if instrument is None or instrument.status != "TRADING":
+            self.unweighed.update(
+                account for account, held in self.held.items() if any(of == symbol for of, _ in held)
+            )
 
     def last_top(self, symbol: str) -> Top | None:
         """A symbol's best bid and ask as last seen, in sync or not."""
@@ -594,7 +609,8 @@ class Desk:
             position = position_from(position_row)
             self.positions[position.place] = position
             self.touch_position(position)
-            if position.position_side != BOTH and position.keeps_leverage:
+            sides = self.accounts[position.sub_account_id].sides
+            if position.position_side != BOTH and position.position_side in sides and position.keeps_leverage:
                 # The other side's open orders go by it too, and it may have no row here.
                 self.set_leverage(position.sub_account_id, position.symbol, position.leverage)
         for order_row in rows.orders:

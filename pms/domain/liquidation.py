@@ -59,7 +59,20 @@ def due(desk: Desk, account: str, weight: Weight, tiers: Tiers) -> bool:
     """Whether an account's weight asks for something to be done, or an operator does."""
     holder = desk.accounts[account]
     tier = Tier(holder.tier)
-    return tiers.standing(weight, tier, Tier(holder.closing)) is not tier or given_up(desk, account)
+    if tiers.standing(weight, tier, Tier(holder.closing)) is not tier or given_up(desk, account):
+        return True
+    return tier is Tier.TAKEOVER and not holder.closing and _came_since(desk, account, weight, tiers)
+
+
+def _came_since(desk: Desk, account: str, weight: Weight, tiers: Tiers) -> bool:
+    """Whether an account that was taken over is beyond the line by something that it got behind that.
+
+    An order that was on its way has traded, or what was kept has a price again: no worse tier tells of it.
+    """
+    held = desk.held.get(account, {})
+    return weight.crossed(tiers.ratios.takeover) and any(
+        not without_price(desk, symbol) for symbol, _ in held
+    )
 
 
 def liquidate(desk: Desk, account: str, weighed: Weighed, tiers: Tiers, *, now: int) -> Posting | None:

@@ -98,7 +98,7 @@ class RiskWatch:
             weighed.exposures,
             weighed.prices,
             weighed.weight,
-            worse=tiers.worse(tier),
+            worse=None if holder.closing == Tier.TAKEOVER else tiers.worse(tier),
             better=None if holder.closing else tiers.better(tier),
         )
         for symbol in self._symbols.pop(account, ()):

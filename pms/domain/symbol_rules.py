@@ -1,7 +1,7 @@
 """Symbol rules that change while positions are open: steps, brackets, status, and symbols that come and go.
 
-Who holds a changed symbol is weighed anew, for the prices he waits for came of the old brackets. Nothing here
-is journaled: a restart reads the same from the exchange.
+Who holds a changed symbol is weighed anew: the prices he waits for came of the old brackets, or of a price
+that counts no more. Nothing here is journaled: a restart reads the same from the exchange.
 
 Trap: a symbol that is gone stays, as UNLISTED. Positions, orders and algos may still need its steps, and
 nothing is sent in what does not trade.
@@ -54,7 +54,8 @@ def take_rules(desk: Desk, told: Mapping[str, Instrument]) -> list[ChangedRules]
         worse = _worse(desk, before, after, holders) if before and holders else None
         changed.append(ChangedRules(before, after, worse))
         for position in holders:
-            if desk.exposure(position).brackets != after.brackets:
+            other_brackets = desk.exposure(position).brackets != after.brackets
+            if other_brackets or (after.symbol not in desk.tops and before and before.status != after.status):
                 desk.unweighed.add(position.sub_account_id)
         desk.instruments[after.symbol] = after
     return changed

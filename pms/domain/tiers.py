@@ -58,9 +58,9 @@ class Tiers:
             tier = Tier(tier - 1)
         return max(tier, self.reached(weight), closing)
 
-    def worse(self, tier: Tier) -> Decimal | None:
-        """The ratio that the next tier waits for."""
-        return None if tier is Tier.TAKEOVER else self.fires_at(Tier(tier + 1))
+    def worse(self, tier: Tier) -> Decimal:
+        """The ratio at which more is done: the next tier's, and behind a takeover the takeover's again."""
+        return self.fires_at(Tier(min(tier + 1, Tier.TAKEOVER)))
 
     def better(self, tier: Tier) -> Decimal | None:
         """The ratio below which this tier is left."""

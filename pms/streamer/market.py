@@ -150,12 +150,12 @@ class MarketData:
             self._lost(update.symbol, followed)
         elif followed.book.state is BookState.LIVE:
             # One side is empty: the price before is true no more.
-            self._desk.tops.pop(update.symbol, None)
+            self._desk.lose_price(update.symbol)
 
     def disconnected(self) -> None:
         """The stream is down: no symbol has a price until its book is built anew."""
         for symbol, followed in self._followed.items():
-            self._desk.tops.pop(symbol, None)
+            self._desk.lose_price(symbol)
             followed.book.reset()
 
     def connected(self) -> None:
@@ -206,7 +206,7 @@ class MarketData:
         self.stream.unsubscribe([_stream(symbol)])
         self.stream.subscribe([_stream(symbol)])
         if _live(followed.book):
-            self._desk.tops.pop(symbol, None)
+            self._desk.lose_price(symbol)
             followed.book.reset()
         self._resync(symbol, followed)
 
@@ -217,7 +217,8 @@ class MarketData:
 
     def expire_stale(self) -> None:
         """Forget the tops of symbols when the whole feed is silent."""
-        self._desk.tops.clear()
+        for symbol in list(self._desk.tops):
+            self._desk.lose_price(symbol)
 
     def _tell(self, symbol: str, followed: Followed, best: L1, *, at: int) -> None:
         before = followed.told
@@ -240,7 +241,7 @@ class MarketData:
 
     def _lost(self, symbol: str, followed: Followed) -> None:
         self.resyncs += 1
-        self._desk.tops.pop(symbol, None)
+        self._desk.lose_price(symbol)
         log.warning("book_gap", symbol=symbol)
         self._resync(symbol, followed)
 

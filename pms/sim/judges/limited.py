@@ -14,6 +14,9 @@ from pms.domain.orders import State
 from pms.sim.machines.books import Fold
 
 INVARIANT = "no order against a limit"
+DECIDES = frozenset(("admitted", "algo"))
+"""Entries that bring orders into being; another may tell first of one whose decision came too late."""
+
 LIQUIDATION = "LIQUIDATION"
 """Of orders that are never stopped, for they take risk away."""
 
@@ -27,7 +30,9 @@ class Limited:
 
     def before(self, books: Fold, entry: Entry) -> None:
         """Look at the orders that an entry brings into being; `books` are what stood before it."""
-        if not any(row.value is not None for row in books.tables["limits"].values()):
+        if entry.kind not in DECIDES or not any(
+            row.value is not None for row in books.tables["limits"].values()
+        ):
             return
         for row in entry.rows.orders:
             new = (row.client_order_id,) not in books.tables["orders"] and State(row.state) is State.PLACING

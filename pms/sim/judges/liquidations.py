@@ -81,8 +81,10 @@ class Liquidations:
     _before: dict[str, Standing] = field(default_factory=dict)
     _owed: dict[str, Owed] = field(default_factory=dict)
     #: by symbol that the entry is about
-    _cancelled_at: dict[str, int] = field(default_factory=dict)
-    #: by account, when its orders were last cancelled by a tier
+    _cancelled_in: dict[str, int] = field(default_factory=dict)
+    #: by account, the entry in which its orders were last cancelled by a tier
+    _since: dict[str, int] = field(default_factory=dict)
+    #: by order, the entry that brought it
 
     def before(self, books: Fold, entry: Entry) -> None:
         """Look at the books as they are before an entry."""
@@ -95,6 +97,7 @@ class Liquidations:
                 self.fail(ONCE, f"entry {entry.seq}: {detail}")
         for order in rows.orders:
             was = orders.get((order.client_order_id,))
+            self._since.setdefault(order.client_order_id, entry.seq)
             if was is None and order.sub_account_id == HOUSE and order.origin == "LIQUIDATION":
                 self._next_order(books, order)
             if was is None or was.sub_account_id == order.sub_account_id:
@@ -117,7 +120,8 @@ class Liquidations:
             self.checked(ENTRY)
             self.checked(ONCE)
             mine = [row for row in rows.liquidations if row.sub_account_id == account]
-            self._cancelled_at.update((account, row.at) for row in mine if row.action in CANCELS)
+            if any(row.action in CANCELS for row in mine):
+                self._cancelled_in[account] = entry.seq
             for fault in (
                 *self._lines(books, account, mine),
                 *self._moved(books, account, mine),
@@ -167,7 +171,7 @@ class Liquidations:
             if level is None:
                 if due >= was.tier:
                     yield ONCE, f"armed again in tier {was.tier} at {weight}"
-            elif level <= was.tier:
+            elif level <= was.tier and not (level == LEVELS["TAKEOVER"] and was.held):
                 yield ONCE, f"{row.action} again, tier {was.tier}, {weight}"
             elif not weight.crossed(was.lines.fires[level - 1]):
                 yield ONCE, f"{row.action} at {weight}"
@@ -224,7 +228,8 @@ class Liquidations:
         for order in live_orders(books, account):
             if order.symbol in gone:
                 yield ENTRY, f"{order.client_order_id} is still its own, and {order.symbol} is not"
-            if not order.cancel_wanted and order.admitted_at <= self._cancelled_at.get(account, 0):
+            since = self._since.get(order.client_order_id, 0)
+            if not order.cancel_wanted and since <= self._cancelled_in.get(account, 0):
                 yield ENTRY, f"{order.client_order_id} is still wanted"
         for algo in books.tables["algos"].values():
             if algo.sub_account_id == account and algo.status not in ENDED:

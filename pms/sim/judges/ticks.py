@@ -12,7 +12,7 @@ from pms.contract.names import HOUSE, INSURANCE
 from pms.domain.desk import Desk
 from pms.sim.judges.invariants import Invariants
 from pms.sim.judges.liquidations import lines_of
-from pms.sim.lines import MARK_COUNTS_MS, MOST_OFF, Held, weigh
+from pms.sim.lines import LEVELS, MARK_COUNTS_MS, MOST_OFF, Held, weigh
 from pms.streamer.process import Streamer
 
 Stand = tuple[int, dict[tuple[str, str], Decimal]]
@@ -62,6 +62,9 @@ class Ticks:
             if level != owner.tier:
                 detail = f"{account} is in tier {owner.tier} and belongs in {level}: {weight}, {mids}"
                 self._invariants.fail(DEALT_WITH, detail, account)
+            elif level == LEVELS["TAKEOVER"]:
+                # Whatever came to it since is taken over like the rest.
+                self._invariants.fail(DEALT_WITH, f"{account} is in tier {level} and holds {mids}", account)
 
 
 def _stand(desk: Desk, account: str) -> Stand:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 from desk_maker import BTC, D, decide, desk_at, move_price, trade
@@ -11,6 +12,7 @@ from filling import fill
 from pms.contract.codes import Code, Refusal
 from pms.contract.journal import Rows
 from pms.domain.desk import Desk
+from pms.domain.rows import position_row
 
 
 def leverage(desk: Desk, value: int, account: str = "alice", symbol: str = "BTCUSDT") -> object:
@@ -214,3 +216,23 @@ def test_where_nothing_is_held_nothing_stands_above_the_limit() -> None:
     most(desk, "9.5")
     assert refused(desk, 10).limit == "9.5", "that of a position that is over is no one's"
     leverage(desk, 9)
+
+
+@pytest.mark.parametrize("rows", list(permutations(range(3))))
+def test_the_sides_that_an_account_has_left_say_nothing_of_the_one_it_has(rows: tuple[int, ...]) -> None:
+    """The database gives the rows in no order."""
+    desk = desk_at()
+    for hedge, leverage in ((False, 20), (True, 100), (False, 5)):
+        if desk.accounts["alice"].hedge != hedge:
+            decide(desk, "pms.position_mode", subAccountId="alice", hedge=hedge, reason="r")
+        decide(desk, "pms.leverage", subAccountId="alice", symbol="BTCUSDT", leverage=leverage, reason="r")
+    fill(desk, trade(desk, quantity="0.5", leverage=5), price="60000")
+    kept = [position_row(each) for each in desk.positions.values() if each.sub_account_id == "alice"]
+    assert len(kept) == 3
+    again = Desk(epoch="e2")
+    again.instruments.update(desk.instruments)
+    again.price("BTCUSDT", desk.tops["BTCUSDT"])
+    accounts = tuple(account.row() for account in desk.accounts.values())
+    again.load(Rows(sub_accounts=accounts, positions=tuple(kept[number] for number in rows)))
+    assert again.position("alice", "BTCUSDT").leverage == 5
+    assert again.margin_used("alice") == desk.margin_used("alice") == 6000

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 from closing_maker import actions, at_ratio, go_on, hold, limit, ordered, tell, tick, watching
-from desk_maker import BTC, D, desk_at
+from desk_maker import BTC, D, desk_at, trade
 
 from pms.contract.names import BOTH
 from pms.domain.desk import Desk, Mark, Top
 from pms.domain.posting import Posting
+from pms.domain.risk_watch import RiskWatch
+from pms.domain.symbol_rules import take_rules
 from pms.domain.tiers import Tier
 from pms.domain.weighing import weigh_account
 
@@ -105,3 +107,78 @@ def test_closed_at_market_it_is_over_when_nothing_else_is_left() -> None:
     assert actions(tell(desk, row, "56000")) == ["CLOSED"]
     assert desk.accounts["alice"].closing == 0
     assert go_on(desk) is None
+
+
+ETH = "ETHUSDT"
+
+
+def priced(desk: Desk, watch: RiskWatch, symbol: str, price: str) -> list[str]:
+    """What befalls alice with a symbol's next price."""
+    desk.price(symbol, Top(D(price), D(1), D(price), D(1), 1))
+    done = [watch.judge(account, now=3000) for account in watch.due(symbol, D(price)) if account == "alice"]
+    return [action for posting in done if isinstance(posting, Posting) for action in actions(posting)]
+
+
+def test_what_was_kept_is_taken_over_as_soon_as_it_trades_again(desk: Desk) -> None:
+    watch = watching(desk)
+    tick(desk, watch, "56000")
+    take_rules(desk, {**desk.instruments, GONE: replace(BTC, symbol=GONE)})
+    assert priced(desk, watch, GONE, "6") == ["TAKEOVER"]
+    assert not desk.held["alice"]
+    assert desk.accounts["alice"].balance == 0, "what it lacks is paid"
+    assert desk.accounts["alice"].tier == Tier.NONE
+
+
+@pytest.mark.parametrize("begins_anew", [False, True])
+def test_what_an_order_on_its_way_brings_behind_a_takeover_is_taken_over(
+    desk: Desk, begins_anew: bool
+) -> None:
+    desk.instruments[ETH] = replace(BTC, symbol=ETH)
+    watch = watching(desk)
+    priced(desk, watch, ETH, "3000")
+    late = trade(desk, symbol=ETH, side="BUY", quantity="1", leverage=50)
+    tick(desk, watch, "56000")
+    tell(desk, late.entry.rows.orders[0], "3000")
+    watch = watching(desk) if begins_anew else watch
+    assert priced(desk, watch, ETH, "2999") == ["TAKEOVER"]
+    assert list(desk.held["alice"]) == [(GONE, BOTH)]
+    assert priced(desk, watch, ETH, "2998") == [], "not twice"
+
+
+def test_who_was_taken_over_and_stands_again_waits_for_the_line(desk: Desk) -> None:
+    desk.instruments[ETH] = replace(BTC, symbol=ETH)
+    watch = watching(desk)
+    priced(desk, watch, ETH, "3000")
+    late = trade(desk, symbol=ETH, side="BUY", quantity="10", leverage=50)
+    tick(desk, watch, "56000")
+    tell(desk, late.entry.rows.orders[0], "3000")
+    weight = weigh_account(desk, "alice").weight
+    # Beyond no line, and the tier is not left: 0.97 of its equity.
+    desk.accounts["alice"].balance += weight.maintenance / D("0.97") - weight.equity
+    assert priced(desk, watch, ETH, "3000") == []
+    assert desk.accounts["alice"].tier == Tier.TAKEOVER
+    assert priced(desk, watch, ETH, "2980") == ["TAKEOVER"]
+
+
+def test_who_wins_by_it_is_weighed_without_that_as_soon_as_its_price_is_lost() -> None:
+    desk = desk_at()
+    hold(desk, "alice", "3")
+    hold_gone(desk, "1000", "10000")
+    desk.instruments[GONE] = replace(BTC, symbol=GONE)
+    watch = watching(desk)
+    priced(desk, watch, GONE, "20")
+    assert tick(desk, watch, "57500") is None
+    take_rules(desk, {**desk.instruments, GONE: replace(BTC, symbol=GONE, status="SETTLING")})
+    assert tick(desk, watch, "57490") is None, "it has a price still"
+    desk.lose_price(GONE)
+    assert actions(tick(desk, watch, "57480"))[-1] == "TAKEOVER"
+
+
+def test_who_holds_what_has_no_price_is_weighed_anew_when_it_stops_trading(desk: Desk) -> None:
+    hold_gone(desk, "1000", "10000", last="20")
+    desk.instruments[GONE] = replace(BTC, symbol=GONE)
+    watch = watching(desk)
+    desk.unweighed.clear()
+    take_rules(desk, {**desk.instruments, GONE: replace(BTC, symbol=GONE, status="SETTLING")})
+    assert desk.unweighed == {"alice"}
+    assert actions(tick(desk, watch, "57500"))[-1] == "TAKEOVER"
