@@ -34,6 +34,9 @@ WARN, STOP = Decimal("0.50"), Decimal("0.70")
 CALM = Decimal("0.05")
 """So far below a line its incident is over."""
 
+STOPPED = "the exchange account's margin is near its end: nothing is opened"
+"""Why an order is wanted cancelled by this: its algo waits, and goes on when the halt is lifted."""
+
 KIND, SUBJECT, ACTOR = "master_margin", "the exchange account", "the engine"
 
 
@@ -108,4 +111,5 @@ def _stop(desk: Desk, draft: Draft, why: str) -> None:
     for order in desk.live.values():
         if order.spec.sub_account_id != HOUSE and not order.spec.reduce_only and not order.cancel_wanted:
             order.want_cancelled(at=draft.at)
+            order.reason = STOPPED
             draft.orders[order.spec.client_order_id] = order_row(order)

@@ -144,13 +144,14 @@ class BracketMachine:
         """Fire the stop, for good, where there is anything to close."""
         terms, top, side = algo.terms, view.tops.get(algo.symbol), algo.slots[STOP].side
         assert isinstance(terms, Bracket)
-        if terms.stop_loss is None or top is None or standing.left <= 0 or "stopped" in algo.memory:
+        if terms.stop_loss is None or standing.left <= 0:
             return
-        price = touch(top, side)
-        if better(side, price, terms.stop_loss):
-            return
-        algo.memory["stopped"] = price
-        if ENTRY not in algo.slots and terms.quantity is None:
+        if "stopped" not in algo.memory:
+            if top is None or better(side, touch(top, side), terms.stop_loss):
+                return
+            algo.memory["stopped"] = touch(top, side)
+        follows = ENTRY not in algo.slots and terms.quantity is None
+        if follows and view.certain and "size" not in algo.memory:
             # It followed the position up to here; what is opened from now on is not what it fired for.
             algo.memory["size"] = standing.left + _exited(algo)
 

@@ -40,6 +40,8 @@ class Turn:
     #: orders of others that make way, and the reason that each had before
     placed: set[str] = field(default_factory=set)
     #: the orders that came of it
+    amended: set[str] = field(default_factory=set)
+    #: the orders whose terms it wished to change
 
     def wake(self, at: int) -> None:
         """Ask again at this time, or earlier."""
@@ -112,6 +114,7 @@ def amend_child(turn: Turn, slot: Slot, order: Order, want: Want, *, total: Deci
     wish = wish_amended(desk, asked, order, terms, request_id=None)
     slot.price, slot.sent_price, slot.moved_at = want.price, wish.price, asked.now
     slot.note = None
+    turn.amended.add(order.spec.client_order_id)
     algo.reprices += 1
     slot.reprices += 1
     draft.orders[order.spec.client_order_id] = order_row(order)
@@ -149,7 +152,7 @@ def take_back(turn: Turn) -> None:
         wish = order.amend
         if coid in turn.cleared:
             order.cancel_wanted, order.reason = False, turn.cleared[coid]
-        elif wish is not None and wish.request_id is None and wish.asked_at == turn.asked.now:
+        elif wish is not None and coid in turn.amended:
             withdraw_amend(turn.desk, order, number=wish.number)
         elif coid in turn.placed:
             turn.desk.forget_order(order)

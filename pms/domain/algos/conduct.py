@@ -31,6 +31,7 @@ from pms.domain.algos.throttle import Throttle
 from pms.domain.algos.viewing import bereft, view_of
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk
+from pms.domain.master import STOPPED
 from pms.domain.orders import AmendEnd, Order, State
 from pms.domain.positions import Place
 from pms.domain.posting import Posting
@@ -154,6 +155,8 @@ def _settle(turn: Turn, slot: Slot) -> None:
     if order.cancel_wanted and not slot.cancelling:
         slot.cancelling = True
         spared = isinstance(turn.machine, Sparing) and turn.machine.spared(algo, slot)
+        # What guards a position goes on guarding it; what would open meets the halt.
+        spared = spared or order.reason == STOPPED
         if algo.status is Status.RUNNING and not spared:
             why = order.reason if made_way(order) else "was cancelled from outside"
             algo.status, algo.reason = Status.PAUSED, f"{slot.order_id} {why}"
@@ -211,6 +214,8 @@ def _ended(turn: Turn, slot: Slot, order: Order) -> None:
     moving = order.amend_end is AmendEnd.CLOSED
     if maker and (order.state is State.EXPIRED or CROSSED in (why or "") or moving):
         slot.resume_at, slot.note = turn.asked.now + AS_MAKER_MS, "it would have taken"
+        # The exchange has looked at it: what was refused before is no run of refusals any more.
+        slot.tries = 0
         return
     if closes(order):
         halve(turn, slot, order)

@@ -161,7 +161,8 @@ class Leg:
         tops = [Top(self.mid, ZERO, self.mid, ZERO, 0), *([] if top is None else [top])]
         price = max(_order_price(self.terms, instrument, each) for each in tops)
         market = isinstance(self.terms, OneOrder) and self.terms.price is None
-        return too_little(instrument, left, price=price, reduce_only=self.terms.reduce_only, market=market)
+        reduces, note = self.terms.reduce_only, self.algo.slots[self.first].note
+        return too_little(instrument, left, price=price, reduce_only=reduces, market=market, note=note)
 
     def begin(self, view: View, wrote: set[int]) -> None:
         """Start it; raises Refusal, and then nothing has changed."""

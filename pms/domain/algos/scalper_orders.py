@@ -113,6 +113,9 @@ def _exits(standing: Standing, leg: Leg, other: Leg) -> dict[int, Want]:
         if order is not None and order.spec.reduce_only and not reduces:
             # It cannot be moved any more: its next one is placed without.
             continue
+        if order is not None and reduces and not order.spec.reduce_only and _taken(standing, leg):
+            # It would open the opposite. Its next one may only reduce, and is refused where nothing is left.
+            continue
         urgent = standing.closing or layer.stopped
         small = layer.held * standing.top.mid < instrument.min_notional
         if small and order is None and not urgent and layer.entry.order_id is not None:
@@ -130,6 +133,12 @@ def _exits(standing: Standing, leg: Leg, other: Leg) -> dict[int, Want]:
             urgent=urgent and reduces,
         )
     return wants
+
+
+def _taken(standing: Standing, leg: Leg) -> bool:
+    """Whether somebody else has closed a part of what a leg of a one-way account holds."""
+    view = standing.view
+    return view.certain and not standing.hedged and view.held * leg.sign < leg.held
 
 
 def _reduces(leg: Leg, other: Leg, view: View) -> bool:

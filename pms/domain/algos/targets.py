@@ -10,11 +10,22 @@ from pms.domain.instrument import Instrument, InstrumentError
 
 
 def too_little(
-    instrument: Instrument, quantity: Decimal, *, price: Decimal, reduce_only: bool, market: bool = False
+    instrument: Instrument,
+    quantity: Decimal,
+    *,
+    price: Decimal,
+    reduce_only: bool,
+    market: bool = False,
+    note: str | None = None,
 ) -> bool:
-    """Whether what is left can be no order any more; what only reduces needs no least notional."""
+    """Whether what is left can be no order any more.
+
+    What only reduces needs no least notional where it reduces the exchange's net too. Whether it does is
+    known from a refusal alone, the slot's `note`.
+    """
     on_step = instrument.floor_quantity(quantity, market=market)
-    return not on_step or (not reduce_only and on_step * price < instrument.min_notional)
+    judged = not reduce_only or too_little_by(note)
+    return not on_step or (judged and on_step * price < instrument.min_notional)
 
 
 def filled_but(left: Decimal) -> str:

@@ -2,7 +2,8 @@
 
     waiting      for its activation price, if it has one
     following    the best price since then; each better one takes the stop with it
-    fired        for good: at market, what the position was at that moment, until that is closed
+    fired        for good: at market, what the position was at that moment, until that is closed; behind a gap
+                 of the private stream what it was when all of that was read
 
 Before it fires its size is the position's, grown or shrunk. Then it is what the position was, less what
 others are seen to close, so that what is opened afterwards stays. A position that is closed, turned or taken
@@ -72,10 +73,16 @@ class TrailStopMachine:
         if "size" not in algo.memory:
             self._resize(algo, slot, plan, slot.filled + abs(position.quantity))
             algo.target = slot.target
-            if top is not None:
-                self._follow(algo, position, touch(top, algo.side))
-        if "size" not in algo.memory:
-            return plan
+            if top is not None and "fired" not in algo.memory:
+                self._follow(algo, touch(top, algo.side))
+            if "fired" not in algo.memory:
+                return plan
+            if not view.certain:
+                # What has made it larger by then is not read yet.
+                plan.wake_at = view.now + AGAIN_MS
+                return plan
+            # A firing that was lost with Redis may have sold a part already: that counts as filled.
+            algo.memory["size"] = slot.target
         return self._close(algo, plan, view, position)
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
@@ -84,7 +91,7 @@ class TrailStopMachine:
         assert isinstance(algo.terms, TrailStop)
         if command.callback_pct is None and command.activation_price is None:
             raise Refusal(Code.MISSING_FIELD, "name what is to be changed", field="callbackPct")
-        if "size" in algo.memory:
+        if "fired" in algo.memory:
             raise Refusal(Code.ALGO_OVER, "the stop has fired", field="algoId", actual=_price(algo, "fired"))
         top = view.tops.get(algo.symbol)
         if top is None:
@@ -121,7 +128,7 @@ class TrailStopMachine:
             found["firedAt"] = Decimal(algo.memory["fired"])
         return found
 
-    def _follow(self, algo: Algo, position: Position, price: Decimal) -> None:
+    def _follow(self, algo: Algo, price: Decimal) -> None:
         """Take a price: it may activate, move the stop along, or fire."""
         terms, side, memory = algo.terms, algo.side, algo.memory
         assert isinstance(terms, TrailStop)
@@ -137,9 +144,7 @@ class TrailStopMachine:
             memory["extreme"] = extreme
         stop = self._stop(algo, extreme)
         if price == stop or better(side, stop, price):
-            # A firing that was lost with Redis may have sold a part already: that counts as filled.
-            size = algo.slots[ONLY].filled + abs(position.quantity)
-            memory["extreme"], memory["fired"], memory["size"] = extreme, price, size
+            memory["extreme"], memory["fired"] = extreme, price
 
     def _close(self, algo: Algo, plan: Plan, view: View, position: Position) -> Plan:
         """What is left of the position that it fired for."""

@@ -29,11 +29,12 @@ class TradedVolumes:
 
     def take(self, bars: Iterable[tuple[int, Decimal]], *, at: int) -> None:
         """Take bars as of a time, ascending; the last may be unfinished."""
-        before = self.newest
+        before, older = self.newest, False
         for opened, volume in bars:
-            if before is not None and opened < before and opened not in self.bars:
-                self.bars = dict(sorted({**self.bars, opened: volume}.items()))
+            older |= before is not None and opened < before and opened not in self.bars
             self.bars[opened] = volume
+        if older:
+            self.bars = dict(sorted(self.bars.items()))
         self.read_at = at
         while self.bars and next(iter(self.bars)) < next(reversed(self.bars)) - KEPT_MS:
             del self.bars[next(iter(self.bars))]

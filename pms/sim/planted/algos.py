@@ -159,10 +159,10 @@ def stop_fires_again() -> Sequence[Patch]:
 def stop_never_fires() -> Sequence[Patch]:
     real = TrailStopMachine._follow
 
-    def follow(self: TrailStopMachine, algo: Algo, position: Position, price: Decimal) -> None:
+    def follow(self: TrailStopMachine, algo: Algo, price: Decimal) -> None:
         if "extreme" in algo.memory:
             algo.memory["extreme"] = algo.seen["extreme"] = price
-        real(self, algo, position, price)
+        real(self, algo, price)
 
     return [(TrailStopMachine, "_follow", follow)]
 

@@ -748,3 +748,71 @@ def test_a_leg_that_only_reduces_does_not_outlive_its_position() -> None:
     world.conduct(algo.id)
     assert world.leg(algo.id, 0).state == "failed"
     assert not world.live(algo.id, 0)
+
+
+def test_an_order_that_would_have_taken_ends_no_leg_whatever_was_refused_before() -> None:
+    world = BasketWorld()
+    algo = world.basket({**BUY_BTC, "algo": "chase", "postOnly": True}, SELL_ETH, onLegFailure="hold")
+    (chase,), (other,) = world.live(algo.id, 0), world.live(algo.id, 1)
+    world.ack(chase)
+    world.fill(other)
+    for wait in (600, 2_500, 61_000):
+        world.pass_time(wait)
+        world.move(20)
+        world.conduct(algo.id)
+        world.refuse_amend(chase, "-1015: Too many new orders")
+        world.conduct(algo.id)
+    world.pass_time(61_000)
+    world.move(20)
+    world.conduct(algo.id)
+    world.move_ends_it(chase)
+    for _ in range(4):
+        world.conduct(algo.id)
+        world.pass_time(300)
+    assert algo.status is Status.RUNNING
+    assert world.live(algo.id, 0), "its next order"
+
+
+def reducing(world: BasketWorld) -> str:
+    """Alice holds what she is to sell; bob is short of as much, so that her sale reduces no net."""
+    world.desk.instruments["BTCUSDT"] = replace(BTC, min_notional=D(100))
+    world.move(0)
+    for account, side in (("alice", "BUY"), ("bob", "SELL")):
+        posting = world.ask("pms.trade", account, symbol="BTCUSDT", side=side, quantity="0.05", leverage=10)
+        (row,) = posting.entry.rows.orders
+        world.ack(row.client_order_id)
+        world.trade(row.client_order_id, D("0.05"))
+    return "0.05"
+
+
+def dust_is_left(world: BasketWorld, algo: Algo, coid: str) -> None:
+    """Its order ends with one step left, and that is refused."""
+    world.ack(coid)
+    world.trade(coid, D("0.049"))
+    world.end(coid, "EXPIRED")
+    for _ in range(6):
+        world.pass_time(61_000)
+        world.move(0)
+        world.price_eth("3000")
+        world.conduct(algo.id)
+
+
+@pytest.mark.parametrize("kind", [{"algo": "chase"}, {"algo": "limit", "price": "60100"}])
+def test_dust_of_a_leg_that_only_reduces_fails_no_basket(kind: dict[str, str]) -> None:
+    world = BasketWorld()
+    leg = {**BUY_BTC, "side": "SELL", "quantity": reducing(world), "reduceOnly": True, **kind}
+    algo = world.basket(leg, SELL_ETH, onLegFailure="unwind")
+    (chase,), (other,) = world.live(algo.id, 0), world.live(algo.id, 1)
+    world.fill(other)
+    dust_is_left(world, algo, chase)
+    assert algo.status is Status.FINISHED
+    assert world.desk.quantity(("alice", "ETHUSDT", "BOTH")), "the other leg stands"
+
+
+def test_a_chase_that_only_reduces_ends_with_dust_that_is_refused() -> None:
+    world = BasketWorld()
+    terms = {"symbol": "BTCUSDT", "side": "SELL", "quantity": reducing(world), "leverage": 10}
+    algo = world.start("pms.chase", **terms, reduceOnly=True)
+    world.conduct(algo.id)
+    dust_is_left(world, algo, algo.slots[0].order_id or "")
+    assert (algo.status, algo.reason) == (Status.FINISHED, "0.001 is left, too little for an order")

@@ -15,6 +15,7 @@ from pms.domain.algos.children import Turn, cancel_child, take_back, unplace
 from pms.domain.algos.ids import slot_of
 from pms.domain.algos.machines import MACHINES
 from pms.domain.decisions import Asked
+from pms.domain.master import MasterMargin, judge_master
 
 BRACKET = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.05", "leverage": 10, "stopLoss": "58000"}
 SCALPER = {
@@ -363,3 +364,32 @@ def test_what_another_turn_of_the_same_millisecond_placed_is_not_taken_back() ->
         undo(turn)
         assert (coid in world.desk.live, algo.slots[0].order_id) == (True, coid)
         assert world.desk.orders[coid].cancel_wanted is (undo is unplace)
+
+
+def test_a_margin_that_is_near_its_end_takes_no_exit_from_what_a_scalper_holds() -> None:
+    """Entries are wanted cancelled then; it waits with them, and goes on when the halt is lifted."""
+    world = MarketWorld()
+    world.move(0)
+    world.ask("pms.position_mode", hedge=True, reason="both sides")
+    algo = world.start("pms.scalper", **SCALPER, legs="long", stopLossPct="0.5")
+    world.conduct(algo.id)
+    take_all(world, algo.id)
+    (first, *_) = [each.row.client_order_id for each in world.of(algo.id)]
+    world.trade(first, D("0.01"))
+    world.conduct(algo.id)
+    take_all(world, algo.id)
+    posting = judge_master(world.desk, MasterMargin(D(1000), D(710)), at=world.now)
+    assert posting is not None
+    assert posting.entry.rows.orders, "an entry rests"
+    for _ in range(3):
+        world.conduct(algo.id)
+        take_all(world, algo.id)
+        world.pass_time(1_000)
+    assert algo.status is Status.RUNNING
+    world.move(-30_000)
+    for _ in range(2):
+        world.conduct(algo.id)
+        take_all(world, algo.id)
+    assert closing(world, algo) == [("SELL", D("0.010"))]
+    world.ask("pms.resume", None, reason="there is money", actor="ann")
+    assert algo.status is Status.RUNNING

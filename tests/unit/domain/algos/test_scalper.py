@@ -861,3 +861,18 @@ def test_no_layer_beyond_its_size_and_flat_in_the_end(
         assert world.desk.held.get("alice", {}) == {}
     if not figures.held:
         assert figures.realized_pnl == flows(world)
+
+
+def test_an_exit_beside_the_other_entry_only_reduces_once_others_close_what_it_is_for() -> None:
+    """Placed while the other leg might still enter, it is a plain order: alone it would open the opposite."""
+    world, algo = working(takeProfitPct="0.5")
+    fill(world, algo, LONG_ENTRY)
+    assert not alive(world, algo)[LONG_EXIT].row.reduce_only
+    posting = world.ask("pms.trade", symbol="BTCUSDT", side="SELL", quantity="0.01", leverage=10)
+    (row,) = posting.entry.rows.orders
+    world.ack(row.client_order_id)
+    world.trade(row.client_order_id, D("0.01"))
+    settle(world, algo)
+    assert not alive(world, algo)
+    assert (algo.status, (algo.reason or "")[:11]) == (Status.FAILED, Code.REDUCE_ONLY)
+    assert world.desk.quantity(("alice", "BTCUSDT", "BOTH")) == 0

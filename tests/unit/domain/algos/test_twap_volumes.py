@@ -12,6 +12,7 @@ from market_world import D, MarketWorld
 from twap_world import DAY_MS, MODES, SLICE_MS, TWAP, Judge, after, amend, fill, live, started
 
 from pms.contract.codes import Code, Refusal
+from pms.domain.algos import volumes
 from pms.domain.algos.algo import Algo, Status
 from pms.domain.algos.volumes import MINUTE_MS, MINUTES, TradedVolumes, day_volumes
 
@@ -251,3 +252,13 @@ def test_it_is_never_more_than_its_part(steps: list[tuple[str, int]], told: list
         world.conduct(algo.id)
         judge.look()
         assert world.exposed(algo.id) <= volume / 10
+
+
+def test_older_bars_behind_a_newer_one_are_put_in_order_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days of them come behind a restart, on the loop that decides."""
+    traded, ordered = TradedVolumes(), []
+    traded.take([(9 * MINUTE_MS, D(1))], at=0)
+    monkeypatch.setattr(volumes, "sorted", lambda bars: ordered.append(1) or sorted(bars), raising=False)
+    traded.take([(minute * MINUTE_MS, D(minute)) for minute in range(10)], at=0)
+    assert list(traded.bars) == [minute * MINUTE_MS for minute in range(10)]
+    assert (len(ordered), traded.bars[9 * MINUTE_MS]) == (1, 9)
