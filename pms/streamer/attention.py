@@ -113,9 +113,18 @@ class Attention:
     sending: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
     #: by order or amendment, taken over, and waiting for room or for the exchange: nothing waits behind them
     take_overs: int = 0
+    _reading: dict[str, asyncio.Lock] = field(default_factory=dict)
+    #: by symbol, held while its trades are read for proofs
+    _next_reading: dict[str, asyncio.Task[bool]] = field(default_factory=dict)
+    #: by symbol, the reading that has not begun
     _second: int = 0
     _this_second: Counter[str] = field(default_factory=Counter)
     #: take-overs in it, by queue
+
+    def urgent(self, client_order_id: str) -> bool:
+        """Whether a cancel is the next that the order needs: it waits behind no query that hangs."""
+        order = self.engine.desk.orders.get(client_order_id)
+        return order is not None and not order.state.terminal and _to_cancel(order)
 
     async def attend(self, client_order_id: str) -> float | None:
         """Do what the order needs; returns in how many seconds it is due again, or None."""
@@ -138,10 +147,10 @@ class Attention:
 
     async def _give(self, order: Order, care: Care) -> float | None:
         """The most pressing of what the order needs."""
-        if order.unproven:
-            return await self._unproven(order, care)
         if _to_cancel(order):
             return await self._cancel(order, care)
+        if order.unproven:
+            return await self._unproven(order, care)
         if order.trades_missing:
             return await self._ask(order, care)
         if order.amend is not None:
@@ -175,13 +184,18 @@ class Attention:
             return SILENCE_S
         if nameless:
             self.engine.observe(order, Doubtful())
-        if now - order.spec.admitted_at > ALARM_AFTER_MS and not care.alarmed:
-            care.alarmed = True
-            detail = f"{coid} is unproven for over 30 s"
-            self.engine.raise_incident("unknown_order", "critical", detail, subject=coid)
+        self._alarm(order, care)
         # Where Redis has the right no more, it may have been given until the deadline.
         sent_at = order.spec.deadline if signed_at is None else signed_at
         return await self._ask(order, care, signed_at=sent_at)
+
+    def _alarm(self, order: Order, care: Care) -> None:
+        """Tell an operator of an order of which nothing is known for long, once."""
+        if self.redis_now_ms() - order.spec.admitted_at > ALARM_AFTER_MS and not care.alarmed:
+            care.alarmed = True
+            coid = order.spec.client_order_id
+            detail = f"{coid} is unproven for over 30 s"
+            self.engine.raise_incident("unknown_order", "critical", detail, subject=coid)
 
     async def _prove(
         self, order: Order, care: Care, fact: Fact, *, signed_at: int | None, code: Code | None = None
@@ -281,7 +295,22 @@ class Attention:
         return None if proven else 1.1
 
     async def _unbooked_trade(self, symbol: str) -> bool:
-        """Whether the exchange shows a trade behind the proven cursor that nobody has booked."""
+        """Whether the exchange shows a trade behind the proven cursor that nobody has booked.
+
+        One reading serves every proof of its symbol that waits for it; one that has begun says nothing of an
+        absence that was seen since.
+        """
+        waited = self._next_reading.get(symbol)
+        if waited is None:
+            waited = self._next_reading[symbol] = asyncio.create_task(self._read_in_turn(symbol))
+        return await asyncio.shield(waited)
+
+    async def _read_in_turn(self, symbol: str) -> bool:
+        async with self._reading.setdefault(symbol, asyncio.Lock()):
+            del self._next_reading[symbol]
+            return await self._shows_unbooked(symbol)
+
+    async def _shows_unbooked(self, symbol: str) -> bool:
         after = self.engine.desk.cursors.get(symbol, 0)
         while True:
             page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=TRADES_PAGE)
@@ -298,6 +327,8 @@ class Attention:
         """
         coid, sent = order.spec.client_order_id, True
         care.cancels += 1
+        if order.unproven:
+            self._alarm(order, care)
         try:
             await self.client.cancel(symbol=order.spec.symbol, client_order_id=coid)
         except ExchangeError as error:
@@ -408,8 +439,12 @@ class Attention:
 
 
 def _to_cancel(order: Order) -> bool:
-    """Whether cancels are to be sent: where a trade is missing the rest of the order may still trade."""
-    return order.cancel_wanted and not order.unproven and not order.said_over
+    """Whether cancels are to be sent: where a trade is missing the rest of the order may still trade.
+
+    So are they where REST alone has told of it: an id says that it is there, and a cancel waits for no query.
+    """
+    known = order.exchange_order_id is not None or not order.unproven
+    return order.cancel_wanted and known and not order.said_over
 
 
 def seen_from(answer: OrderAnswer) -> Seen:

@@ -27,6 +27,9 @@ INCOME_PATIENCE_MS = 60_000
 """The income history may be this much behind the user stream before a wallet's difference is told."""
 
 ASK_AGAIN_MS = 10_000
+ASK_SELDOM_MS = 600_000
+"""What no catch-up has mended is caught up with ever more seldom: all symbols are read for it."""
+
 RECOUNT_EVERY = 20
 
 
@@ -60,6 +63,9 @@ class Conservation:
     _looked: set[str] = field(default_factory=set)
     #: what differs and was asked about already: an asset's income history, a symbol's trades
     _asked: int = 0
+    _pause: int = ASK_AGAIN_MS
+    _caught_up_with: dict[str, Decimal] = field(default_factory=dict)
+    #: the differences for which all was read last, by symbol
     _checks: int = 0
 
     def check(self, engine: Engine, *, now: int) -> None:
@@ -75,6 +81,8 @@ class Conservation:
         for name in [name for name in self._since if name not in differing]:
             del self._since[name]
         self._looked &= differing.keys()
+        for name in self._caught_up_with.keys() - differing.keys():
+            del self._caught_up_with[name]
         for name, each in differing.items():
             seen, since = self._since.get(name, (None, now))
             if seen != each.amount:
@@ -112,9 +120,19 @@ class Conservation:
             return
         touched, venue.touched = venue.touched, set()
         net = desk.treasury.net
-        if any(net.get(symbol, ZERO) != venue.positions.get(symbol, ZERO) for symbol in touched):
-            self._asked = now
-            behind()
+        found = {symbol: net.get(symbol, ZERO) - venue.positions.get(symbol, ZERO) for symbol in touched}
+        differing = {symbol: amount for symbol, amount in found.items() if amount}
+        if not differing:
+            return
+        if differing.items() <= self._caught_up_with.items():
+            if now - self._asked < self._pause:
+                return
+            self._pause = min(2 * self._pause, ASK_SELDOM_MS)
+        else:
+            self._pause = ASK_AGAIN_MS
+        self._asked = now
+        self._caught_up_with |= differing
+        behind()
 
     def _patience(self, each: Difference, venue: Venue, now: int) -> int:
         is_asset = each.name in venue.wallets

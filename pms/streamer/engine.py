@@ -490,10 +490,11 @@ class Engine:
             self.moved(order)
             if order.cancel_wanted:
                 self._note_unwanted(order.spec.client_order_id)
-        if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
+        if posting is None:
             # It is on the agenda; what tells nothing new does not hurry whoever asks ever more seldom.
-            if posting is not None:
-                self.agenda.put(order.spec.client_order_id, in_s=0.5)
+            return
+        if order.trades_missing or (order.cancel_wanted and not order.state.terminal):
+            self.agenda.put(order.spec.client_order_id, in_s=0.5)
         elif order.momentary and not order.state.terminal:
             self.agenda.put(order.spec.client_order_id, in_s=SILENCE_S)
 

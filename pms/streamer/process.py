@@ -164,7 +164,10 @@ class Streamer:
             redis_now_ms=self._clock.now_ms,
         )
         self._engine.agenda = Agenda(
-            self._attention.attend, clock=monotonic, failed=lambda error: self._tasks.tell("attention", error)
+            self._attention.attend,
+            clock=monotonic,
+            urgent=self._attention.urgent,
+            failed=lambda error: self._tasks.tell("attention", error),
         )
         self._volumes = Volumes(
             self._desk,

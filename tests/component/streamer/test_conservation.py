@@ -164,3 +164,24 @@ async def test_a_word_that_was_lost_soon_after_another_is_asked_for_as_well(watc
     for at in range(104_000, 130_000, 1000):
         told("ETHUSDT", 0, at=at)
     assert asked == [100_000, 110_000], "once each"
+
+
+async def test_what_no_catch_up_mends_is_caught_up_with_ever_more_seldom(watched: Watched) -> None:
+    """Each reads all symbols, and takes the room for them from all who query."""
+    engine, asked = watched.engine, list[int]()
+
+    def told(position: int, *, at: int) -> None:
+        engine.venue.positions["ETHUSDT"] = D(position)
+        engine.venue.touched.add("ETHUSDT")
+        watched.conservation.time_passed(engine.desk, engine.venue, now=at, behind=lambda: asked.append(at))
+
+    for at in range(100_000, 1_000_000, 1000):
+        told(1, at=at)
+    assert asked == [100_000, 110_000, 130_000, 170_000, 250_000, 410_000, 730_000]
+    told(2, at=1_000_000)
+    assert asked[-1] == 1_000_000, "a difference that is another has not been looked into"
+    engine.venue.wallets = {"USDT": D(0)}
+    told(0, at=1_010_000)
+    watched.conservation.check(engine, now=1_010_000)
+    told(2, at=1_011_000)
+    assert asked[-1] == 1_011_000, "nor has one that comes again"

@@ -134,3 +134,24 @@ async def test_an_order_that_the_exchange_acknowledged_is_never_proven_absent() 
     assert delays[-1] > 2, "ever more seldom"
     asking.order.receive(Seen(4711, "NEW", Decimal(0)))
     assert asking.order.state is State.ACTIVE
+
+
+async def test_proofs_that_wait_share_a_reading_that_began_behind_all_of_them() -> None:
+    reads, begun, free = list[int](), asyncio.Event(), asyncio.Event()
+
+    @dataclass
+    class Slow(Exchange):
+        async def user_trades(self, **_: object) -> list[UserTrade]:
+            reads.append(len(reads))
+            begun.set()
+            await free.wait()
+            return []
+
+    attention = Asking(Slow()).attention
+    first = asyncio.create_task(attention._unbooked_trade(SPEC.symbol))
+    await begun.wait()
+    others = [asyncio.create_task(attention._unbooked_trade(SPEC.symbol)) for _ in range(3)]
+    await asyncio.sleep(0)
+    free.set()
+    assert not any(await asyncio.gather(first, *others))
+    assert len(reads) == 2, "the one that had begun says nothing of what was seen absent since"

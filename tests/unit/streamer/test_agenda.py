@@ -37,6 +37,33 @@ async def test_what_is_put_again_while_all_are_busy_is_looked_at_once_at_a_time(
     assert not len(agenda)
 
 
+async def test_what_is_urgent_waits_behind_nothing_that_hangs() -> None:
+    never, looks, urgent = asyncio.Event(), list[str](), set[str]()
+
+    async def attend(subject: str) -> float | None:
+        looks.append(subject)
+        if subject.startswith("busy"):
+            await never.wait()
+        return None
+
+    clock = asyncio.get_running_loop().time
+    agenda = Agenda(attend, clock=clock, at_once=2, urgent=urgent.__contains__, urgent_at_once=1)
+    running = asyncio.create_task(agenda.run())
+    for subject in ("busy 1", "busy 2", "order", "other"):
+        agenda.put(subject, in_s=0)
+    await turns()
+    assert looks == ["busy 1", "busy 2"]
+    urgent.add("order")
+    agenda.put("order", in_s=0)
+    await turns()
+    assert looks == ["busy 1", "busy 2", "order"], "though it was due already"
+    never.set()
+    await turns()
+    running.cancel()
+    assert sorted(looks[3:]) == ["other"], "and not once more"
+    assert not len(agenda)
+
+
 async def turns() -> None:
     """Let the loop do what it can do by itself."""
     for _ in range(50):

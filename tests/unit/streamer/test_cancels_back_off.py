@@ -19,7 +19,7 @@ from desk_maker import D, desk_at, request_id, trade
 
 from pms.binance.errors import ExchangeError, NotFound, Overloaded, Throttled, Unsent
 from pms.bus.inbox import Arrived
-from pms.domain.orders import Order, Seen
+from pms.domain.orders import Accepted, Fact, Order, Seen
 from pms.sim.machines.loop import Loop
 from pms.streamer.agenda import Agenda
 from pms.streamer.attention import Attention
@@ -28,6 +28,8 @@ from pms.streamer.outbox import Outbox
 
 MOST_CANCELS = 8
 """In ten seconds: at once, then after a quarter, a half, one, two and five."""
+
+NEW = Seen(1, "NEW", D(0), at=1_000)
 
 LONGEST_S = 5.0
 """Between two cancels of an order that may still trade."""
@@ -69,11 +71,11 @@ class Exchange:
         raise NotFound("Order does not exist.", code=-2013)
 
 
-def resting(engine: Engine) -> Order:
+def resting(engine: Engine, told: Fact) -> Order:
     """An order that rests, and that its trader has cancelled."""
     admitted = trade(engine.desk, type="LIMIT", price="59000")
     order = engine.desk.orders[admitted.entry.rows.orders[0].client_order_id]
-    engine.observe(order, Seen(1, "NEW", D(0), at=1_000))
+    engine.observe(order, told)
     request = request_id()
     text = json.dumps({"requestId": request, "orderId": order.spec.client_order_id})
     engine.decide(Arrived(request, "pms.cancel", text, at=1_000, deadline=6_000))
@@ -115,7 +117,9 @@ class Behind(Exchange):
         return []
 
 
-async def wanted_gone(exchange: Exchange, *, seconds: float, heard: Seen | None = None) -> None:
+async def wanted_gone(
+    exchange: Exchange, *, seconds: float, told: Fact = NEW, heard: Seen | None = None
+) -> None:
     engine = Engine(desk_at(), AtOnce(), gate=Gate(closed_because=None), redis_now_ms=lambda: 1_000)
     attention = Attention(
         engine=engine,
@@ -127,7 +131,7 @@ async def wanted_gone(exchange: Exchange, *, seconds: float, heard: Seen | None 
     )
     engine.agenda = Agenda(attention.attend, clock=asyncio.get_running_loop().time)
     running = asyncio.create_task(engine.agenda.run())
-    order = resting(engine)
+    order = resting(engine, told)
     if heard is not None:
         engine.observe(order, heard)
         assert order.trades_missing
@@ -178,6 +182,7 @@ def test_an_order_that_is_over_is_asked_for_its_trades_and_cancelled_no_more() -
     assert 3 <= exchange.queries <= MOST_CANCELS
 
 
+@pytest.mark.parametrize("told", [NEW, Accepted(1)], ids=["by the feed", "by REST alone"])
 @pytest.mark.parametrize("back_at", [10.0, 33.0, 62.0])
 @pytest.mark.parametrize(
     ("cancels", "queries"),
@@ -185,10 +190,11 @@ def test_an_order_that_is_over_is_asked_for_its_trades_and_cancelled_no_more() -
     ids=["no line", "no room for queries"],
 )
 def test_a_standing_cancel_waits_for_no_query(
-    cancels: ExchangeError | None, queries: ExchangeError, back_at: float
+    cancels: ExchangeError | None, queries: ExchangeError, back_at: float, told: Fact
 ) -> None:
     exchange = Away(cancels, queries, back_at=back_at)
-    run(wanted_gone(exchange, seconds=back_at + 10))
+    run(wanted_gone(exchange, seconds=back_at + 10, told=told))
+    assert exchange.sent[0] < 1
     assert max(later - sooner for sooner, later in pairwise(exchange.sent)) <= LONGEST_S
     assert exchange.sent[-1] > back_at
 
