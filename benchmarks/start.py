@@ -91,7 +91,7 @@ async def _measure(home: Path, redis_url: str, address: str, progress: Progress)
         return await load_state(engine)
 
     async def start(database: Database, directory: Path) -> Desk:
-        state = await read_books(directory, database, sleep=asyncio.sleep)
+        state = await read_books(directory, database, sleep=asyncio.sleep, forgot=False)
         desk = Desk(epoch="bench")
         await load_desk(desk, state=state, journal=Journal(redis, nonce="bench"), now_us=AT * 1000)
         return desk

@@ -86,6 +86,7 @@ def run(
     ticks = Ticks(invariants)
     world.before_tick, world.after_tick = ticks.before, ticks.after
     invariants.reads_books(lambda: world.books.fold)
+    world.books.committed = invariants.committed
     injector = Injector(world, invariants, faulty, spare)
     if started is not None:
         started(world)

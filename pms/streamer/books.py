@@ -39,15 +39,18 @@ class Database:
 
 
 async def read_books(
-    archive_dir: Path, database: Database, *, sleep: Callable[[float], Awaitable[None]]
+    archive_dir: Path, database: Database, *, sleep: Callable[[float], Awaitable[None]], forgot: bool
 ) -> LoadedState:
     """Read the state, with the archive's entries behind it as its tail.
 
+    Where Redis `forgot`, whoever holds the archive may have read what is there no more: he is waited for, as
+    long as it takes. Begun without it, a life would go on beside what he writes then, and no ledger takes in
+    both. A ledger that hangs is ended by the watchdog, and lets go.
     Raises Unreachable where only PostgreSQL could tell and it is away, OlderThanArchive where its copy
     is older than all we have.
     """
     snapshot = await asyncio.to_thread(newest_state, archive_dir / "state")
-    end, begin = await _extent(archive_dir, sleep=sleep)
+    end, begin = await _extent(archive_dir, sleep=sleep, patient=forgot)
     applied = await _applied(database)
     if applied is not None and begin is not None and applied < begin:
         raise OlderThanArchive(applied=applied, begin=begin)
@@ -84,7 +87,7 @@ def _tail(archive_dir: Path, after: int) -> list[Entry]:
 
 
 async def _extent(
-    archive_dir: Path, *, sleep: Callable[[float], Awaitable[None]]
+    archive_dir: Path, *, sleep: Callable[[float], Awaitable[None]], patient: bool
 ) -> tuple[int | None, int | None]:
     """The archive's last seq, and the one that its first entry follows; both None where there is none.
 
@@ -93,8 +96,11 @@ async def _extent(
     waited = 0.0
     while True:
         try:
-            return await asyncio.to_thread(_extent_alone, archive_dir, wait=waited < LOCK_WITHIN_S)
+            wait = patient or waited < LOCK_WITHIN_S
+            return await asyncio.to_thread(_extent_alone, archive_dir, wait=wait)
         except Busy:
+            if waited < LOCK_WITHIN_S <= waited + LOOK_EVERY_S:
+                log.warning("archive_waited_for", seconds=LOCK_WITHIN_S)
             await sleep(LOOK_EVERY_S)
             waited += LOOK_EVERY_S
         except ArchiveError as fault:

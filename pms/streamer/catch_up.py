@@ -174,7 +174,7 @@ class CatchUp:
                 await self.trades(row.symbol)
 
     async def _book(self, row: UserTrade) -> bool | None:
-        """Book one row; an order that we cannot place is asked for by its id first.
+        """Book one row; an order that we cannot place, or that it would end, is asked for by its id first.
 
         None where nobody can say yet whose it is. Trap: booked to the house it is known, and the order that
         is found later never gets it.
@@ -194,7 +194,18 @@ class CatchUp:
                 name = order.client_order_id
                 if not self._forgotten(order):
                     self.take(order)
+        elif self._would_end(name, row):
+            self.weight += 1
+            with suppress(NotFound):
+                self.take(await self.client.query_order(symbol=row.symbol, order_id=row.order_id))
         return self.engine.book(trade_from(row, name))
+
+    def _would_end(self, name: str, row: UserTrade) -> bool:
+        """Whether a trade would fill an order by the terms that we know: Redis may have forgotten others."""
+        order = self.engine.desk.orders.get(name)
+        if order is None or order.momentary or order.state.terminal or order.said_over:
+            return False
+        return order.filled_qty + row.qty >= order.total
 
     async def _ask_unacknowledged(self, row: UserTrade) -> None:
         """Ask by our id about the orders that may have traded this, and have no id of the exchange's yet."""

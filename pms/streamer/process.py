@@ -452,7 +452,7 @@ class Streamer:
         """Load, learn, and open the books of a new system; the feed is buffered meanwhile."""
         await given_room(self._client.sync_time)
         await given_room(lambda: learn_exchange(self._desk, self._client))
-        state = await self._world.read_books()
+        state = await self._world.read_books(not self._attention.same_redis)
         seq = await load_desk(
             self._desk,
             state=state,

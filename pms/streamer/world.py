@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from uuid import uuid4
 
 import aiohttp
@@ -39,8 +38,8 @@ class World:
     inbox_redis: Redis
     #: a connection of its own, for it waits in blocking calls
     session: aiohttp.ClientSession
-    read_books: Callable[[], Awaitable[LoadedState]]
-    #: the state at one seq, and the archive's entries behind it
+    read_books: Callable[[bool], Awaitable[LoadedState]]
+    #: the state at one seq, and the archive's entries behind it; told whether Redis forgot
     monotonic: Callable[[], float]
     now_ms: Callable[[], int]
     #: this machine's clock, ms since 1970; only the offset to the exchange's is built on it
@@ -78,7 +77,10 @@ def open_world(settings: Settings) -> World:
         async with database() as engine:
             return await load_state(engine)
 
-    books = partial(read_books, settings.archive_dir, Database(applied, load), sleep=asyncio.sleep)
+    async def books(forgot: bool) -> LoadedState:
+        database = Database(applied, load)
+        return await read_books(settings.archive_dir, database, sleep=asyncio.sleep, forgot=forgot)
+
     return World(
         nonce=secrets.token_hex(12),
         redis=connect(redis_url, name="streamer", connections=64),

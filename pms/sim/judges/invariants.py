@@ -390,6 +390,14 @@ class Invariants:
         """Redis lost its tail: what PostgreSQL and the rest of the journal hold is what is journaled."""
         self.tail_lost += 1
         self.shown.lost()
+        self._begin_from_books()
+
+    def committed(self, applied: int) -> None:
+        """PostgreSQL has taken in entries: what a ledger had read that slept counts, though Redis lost it."""
+        if applied > self.journal.applied:
+            self._begin_from_books()
+
+    def _begin_from_books(self) -> None:
         taken = self._taken()
         self.journal = self._books().copy()
         stream = self._server.keys.of_kind(JOURNAL, Stream)

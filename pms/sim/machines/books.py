@@ -29,6 +29,7 @@ from pms.domain.orders import State
 from pms.domain.treasury import INCOME, WALLET, Move
 from pms.sim.machines.loop import Loop
 from pms.sim.machines.network import Network
+from pms.streamer.books import LOCK_WITHIN_S
 
 LEAST_S, MOST_S = 0.001, 0.004
 Key = tuple[Any, ...]
@@ -181,8 +182,12 @@ class Books:
         """A transaction, as `AsyncEngine.begin` gives it."""
         return Transaction(self, self._loop, self._network)
 
-    async def read(self) -> LoadedState:
-        """The state that a streamer starts from."""
+    async def read(self, forgot: bool) -> LoadedState:
+        """The state that a streamer starts from; not while somebody folds: here is no archive to hold."""
+        waited = 0.0
+        while self.held and (forgot or waited < LOCK_WITHIN_S):
+            await asyncio.sleep(LEAST_S)
+            waited += LEAST_S
         try:
             await self.round_trip()
         except OperationalError as error:

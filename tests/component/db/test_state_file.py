@@ -17,14 +17,16 @@ from pms.archive.reader import Reader
 from pms.archive.segments import segments
 from pms.archive.writer import Writer
 from pms.bus.inbox import Inbox, Noticed
+from pms.contract import names
 from pms.contract.journal import CursorRow
 from pms.db.errors import Unreachable
 from pms.db.fold import OlderThanArchive
 from pms.db.load import LoadedState, applied_seq, load_state
 from pms.db.state_file import newest_seq, newest_state, read_state, write_state
 from pms.domain.treasury import Move
-from pms.flows.drain import Archive, drain
+from pms.flows.drain import Archive, _read, drain
 from pms.flows.snapshot import MISSED_IN_A_ROW, Snapshots, pack_finished, snapshot
+from pms.streamer import books as state_files
 from pms.streamer.books import Database, read_books
 
 FULL = {
@@ -48,8 +50,9 @@ class Books:
     async def drain(self) -> None:
         await drain(self.redis, self.engine, archive=self.archive)
 
-    async def read(self) -> LoadedState:
-        return await read_books(self.home, Database(self._applied, self._load), sleep=asyncio.sleep)
+    async def read(self, *, forgot: bool = False) -> LoadedState:
+        database = Database(self._applied, self._load)
+        return await read_books(self.home, database, sleep=asyncio.sleep, forgot=forgot)
 
     async def _applied(self) -> int:
         self._answer()
@@ -122,6 +125,25 @@ async def test_without_a_snapshot_postgres_is_needed(books: Books) -> None:
     books.up = False
     with pytest.raises(Unreachable):
         await books.read()
+
+
+async def test_whoever_archives_what_redis_lost_is_waited_for_as_long_as_it_takes(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_files, "LOCK_WITHIN_S", 0.05)
+    await journal(books.redis, [entry(1, **FULL)])
+    await books.drain()
+    await journal(books.redis, [entry(2)])
+    sleeps = books.archive.writer
+    with sleeps.held():
+        read = await _read(books.redis, sleeps.end())
+        await books.redis.delete(names.JOURNAL)
+        begins = asyncio.create_task(books.read(forgot=True))
+        assert seqs(await books.read()) == (1, []), "what Redis still has, it has"
+        await asyncio.wait({begins}, timeout=0.2)
+        assert not begins.done()
+        sleeps.append(read)
+    assert seqs(await begins) == (1, [2])
 
 
 async def test_a_restored_postgres_does_not_take_the_books_back(books: Books) -> None:

@@ -53,10 +53,6 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
         1019,
         [Fault(2426, "clock_skewed", "exchange", ms=-4000)],
     ),
-    "a refusal that Redis forgot is no lie where its id is taken for something else": (
-        971008636,
-        [Fault(599, "paused", "ledger", ms=5500, steps=57), Fault(799, "redis_tail_lost", ms=343)],
-    ),
     "a command that is repeated behind a Redis that forgot is denied by nobody but the streamer": (
         51003355,
         [Fault(972, "redis_tail_lost", ms=762), Fault(1806, "killed", "streamer", ms=300, steps=50)],
@@ -94,6 +90,18 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
 
 WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
     "a resume on its way does not undo a cancel of all": (6, []),
+    "what a ledger that sleeps has read and Redis lost is waited for": (
+        982007503,
+        [Fault(1000, "paused", "ledger", ms=3000, steps=30), Fault(1029, "redis_emptied", ms=300)],
+    ),
+    "nor where its trade is read for another order's sake": (
+        982005719,
+        [Fault(822, "rest_1006_before", "streamer", "DELETE", 2500), Fault(2191, "redis_tail_lost", ms=131)],
+    ),
+    "a refusal that Redis forgot is no lie where its id is taken for something else": (
+        971008636,
+        [Fault(599, "paused", "ledger", ms=5500, steps=57), Fault(799, "redis_tail_lost", ms=343)],
+    ),
     "the house waits for the proof that an order handed to it was never sent": (
         92000146,
         [Fault(3227, "paused", "orders", ms=300), Fault(3338, "redis_paused", ms=900)],

@@ -13,7 +13,7 @@ from pms.domain.booking import Trade, book
 from pms.domain.custody import open_books
 from pms.domain.desk import Desk
 from pms.domain.order_table import SPEC
-from pms.domain.orders import Order, Seen
+from pms.domain.orders import Order, Seen, State
 from pms.domain.sub_accounts import SubAccount
 from pms.streamer.agenda import Agenda
 from pms.streamer.attention import Attention, Care
@@ -48,22 +48,25 @@ def row(number: int) -> UserTrade:
 class Exchange:
     """It has filled all of them, and the feed has told nothing."""
 
+    total: Decimal = Decimal(1)
     asked: list[object] = field(default_factory=list)
 
     def exchange_now_ms(self) -> int:
         return NOW
 
-    async def query_order(self, *, symbol: str, client_order_id: str) -> OrderAnswer:
-        number = int(client_order_id[-1])
+    async def query_order(
+        self, *, symbol: str, client_order_id: str = "", order_id: int | None = None
+    ) -> OrderAnswer:
+        number = order_id or int(client_order_id[-1])
         return OrderAnswer(
             order_id=number,
             symbol=symbol,
-            status="FILLED",
-            client_order_id=client_order_id,
+            status="FILLED" if self.total == 1 else "PARTIALLY_FILLED",
+            client_order_id=name(number),
             side=SIDES[number],
             type=SPEC.type,
             price=Decimal(100),
-            orig_qty=Decimal(1),
+            orig_qty=self.total,
             executed_qty=Decimal(1),
             update_time=number,
         )
@@ -160,3 +163,12 @@ async def test_the_symbol_is_read_only_where_a_trade_is_missing() -> None:
     for number in (ADDS, CLOSES):
         await books.ask(number)
     assert books.exchange.asked == [ADDS, SYMBOL]
+
+
+async def test_what_redis_forgot_of_an_amendment_fills_no_order_by_its_old_total() -> None:
+    """Another order of its symbol is asked about, and its trades are read before its own terms are."""
+    books = Books()
+    books.exchange.total = Decimal(2)
+    await books.ask(CLOSES)
+    adds = books.desk.orders[name(ADDS)]
+    assert (adds.state, adds.filled_qty, adds.total) == (State.PARTIALLY_FILLED, 1, 2)
