@@ -228,6 +228,9 @@ class UserStream:
             if await self._new_listen_key() != key:
                 log.warning("listen_key_replaced")
                 return None
+            if not settle:
+                # Its frames are behind a gap of which nobody knows before `_serve` tells.
+                self._kept = []
             heir = await self._open(key, heir=True)
             if settle and line.reader is not None and line.reader.done():
                 # What was told between the two is on neither, and the key may have ended with the old one.

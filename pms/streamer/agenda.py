@@ -25,7 +25,7 @@ class Agenda:
         clock: Callable[[], float],
         at_once: int = 32,
         urgent: Callable[[str], bool] = lambda _: False,
-        urgent_at_once: int = 16,
+        urgent_at_once: int = 32,
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
         self._attend = attend

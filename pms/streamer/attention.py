@@ -122,7 +122,7 @@ class Attention:
     #: take-overs in it, by queue
 
     def urgent(self, client_order_id: str) -> bool:
-        """Whether a cancel is the next that the order needs: it waits behind no query that hangs."""
+        """Whether a cancel is the next that the order needs: it waits behind no query of another order."""
         order = self.engine.desk.orders.get(client_order_id)
         return order is not None and not order.state.terminal and _to_cancel(order)
 
@@ -253,12 +253,17 @@ class Attention:
         self.overtaken(answer.order.update_time)
         # Terms before trades: Redis may have lost an amendment, and by the old total it would be full.
         self.engine.observe(order, seen_from(answer.order), at=answer.order.update_time)
-        if any(unbooked(self.engine.desk, trade) for trade in answer.trades):
+        if any(self._lacks(trade) for trade in answer.trades):
             # Others may have traded before: booked behind these, they would open what was never closed.
             await self.in_order(order.spec.symbol)
         for trade in answer.trades:
             self.engine.book(trade_from(trade, coid))
         return delay if order.trades_missing or order.cancel_wanted or order.amend else None
+
+    def _lacks(self, row: UserTrade) -> bool:
+        """Whether a trade is not booked, and can be."""
+        left_out = (row.symbol, row.order_id, row.id) in self.engine.left_out.trades
+        return unbooked(self.engine.desk, row) and not left_out
 
     async def _absent(
         self, order: Order, care: Care, absent: Absent, *, signed_at: int | None

@@ -509,6 +509,9 @@ class Streamer:
     # --- what comes in ---
 
     def _time_passed(self, _: int) -> None:
+        if not self._feed.complete():
+            # What a gap held back is older than what REST has told, and the gap has a reading of its own.
+            return
         self._watch.conservation.time_passed(
             self._desk, self._engine.venue, now=self._clock.now_ms(), behind=self._feed.behind.set
         )

@@ -99,7 +99,7 @@ class UserFeed:
         self.behind.set()
         if self.held is None:
             self.held = []
-            self._patience = asyncio.get_running_loop().call_later(HELD_S, self._let_go)
+            self._hold_for_a_while()
 
     def is_down(self) -> None:
         """The stream is gone."""
@@ -112,6 +112,9 @@ class UserFeed:
     def ready(self) -> bool:
         """Whether all that happened up to now has been taken in."""
         return self.held is None and self.complete()
+
+    def _hold_for_a_while(self) -> None:
+        self._patience = asyncio.get_running_loop().call_later(HELD_S, self._let_go)
 
     def _let_go(self) -> None:
         """Take what was kept, in the order in which it came."""
@@ -135,6 +138,7 @@ class UserFeed:
                 if not remembered:
                     await self.catch_up.all_orders()
                     remembered = True
+                gaps = self._gaps
                 booked = await self._close()
             except (ExchangeError, OSError) as error:
                 log.warning("catch_up_failed", error=str(error))
@@ -142,7 +146,11 @@ class UserFeed:
                 continue
             log.info("caught_up", trades=booked)
             break
-        self._let_go()
+        if gaps == self._gaps:
+            self._let_go()
+        else:
+            # Another one came meanwhile, which `run` will close.
+            self._hold_for_a_while()
 
     async def run(self) -> None:
         """Close each gap, for ever, and whatever else shows that the exchange knows more than we.
@@ -164,9 +172,11 @@ class UserFeed:
             except BaseException:
                 self.behind.set()
                 raise
-            if gaps == self._gaps:
-                self._let_go()
-            self._gaps_closed = gaps
+            try:
+                if gaps == self._gaps:
+                    self._let_go()
+            finally:
+                self._gaps_closed = gaps
             self.closed()
 
     async def _close(self) -> int:

@@ -120,8 +120,8 @@ class BracketMachine:
         return slot.number == ENTRY and (slot.filled > 0 or slot.order_id is not None)
 
     def look(self, algo: Algo, view: View) -> None:
-        """What others close of it meanwhile is gone, whatever they open in its place."""
-        _standing(algo, view)
+        """What others close of it is gone, whatever they open in its place; what it fired for stays."""
+        _fix_size(algo, view, _standing(algo, view))
 
     def spared(self, algo: Algo, slot: Slot) -> bool:
         """An entry or a take-profit cancelled by hand is not wanted any more; the rest goes on."""
@@ -150,10 +150,7 @@ class BracketMachine:
             if top is None or better(side, touch(top, side), terms.stop_loss):
                 return
             algo.memory["stopped"] = touch(top, side)
-        follows = ENTRY not in algo.slots and terms.quantity is None
-        if follows and view.certain and "size" not in algo.memory:
-            # It followed the position up to here; what is opened from now on is not what it fired for.
-            algo.memory["size"] = standing.left + _exited(algo)
+        _fix_size(algo, view, standing)
 
     def _want_entry(self, algo: Algo, view: View, plan: Plan) -> None:
         terms, entry = algo.terms, algo.slots.get(ENTRY)
@@ -208,6 +205,15 @@ class BracketMachine:
             follows=True,
             urgent=price is None,
         )
+
+
+def _fix_size(algo: Algo, view: View, standing: _Standing) -> None:
+    """Once it has fired, and all is known, what it followed the position for is what it closes: no more."""
+    terms = algo.terms
+    assert isinstance(terms, Bracket)
+    follows = ENTRY not in algo.slots and terms.quantity is None
+    if follows and view.certain and "stopped" in algo.memory and "size" not in algo.memory:
+        algo.memory["size"] = standing.left + _exited(algo)
 
 
 def _standing(algo: Algo, view: View) -> _Standing:

@@ -60,7 +60,7 @@ class ChaseMachine:
             price=touch(top, terms.side) if crosses else resting_price(terms, instrument, top),
             reduce_only=terms.reduce_only,
             market=crosses,
-            note=slot.note,
+            note=slot.note if slot.filled else None,
         ):
             return Plan(end=(Status.FINISHED, filled_but(slot.remaining)))
         most = reducible(terms, view, slot)

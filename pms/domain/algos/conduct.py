@@ -21,7 +21,7 @@ from pms.contract.names import BOTH
 from pms.domain.algos.algo import Algo, Slot, SlotState, Status
 from pms.domain.algos.children import Turn, cancel_child, place_child, take_back, unplace
 from pms.domain.algos.clearing import clear, made_way
-from pms.domain.algos.machine import Closing, Machine, Parted, Plan, Sparing, Want
+from pms.domain.algos.machine import Closing, Looking, Machine, Parted, Plan, Sparing, Want
 from pms.domain.algos.moving import keep, move
 from pms.domain.algos.put_back import bring_to
 from pms.domain.algos.refused import closes, grow, halve, settle_refused, tell_refused
@@ -154,9 +154,10 @@ def _settle(turn: Turn, slot: Slot) -> None:
         return
     if order.cancel_wanted and not slot.cancelling:
         slot.cancelling = True
-        spared = isinstance(turn.machine, Sparing) and turn.machine.spared(algo, slot)
-        # What guards a position goes on guarding it; what would open meets the halt.
-        spared = spared or order.reason == STOPPED
+        # Stopped by the account's margin, what guards a position goes on, and what would open meets the halt.
+        spared = order.reason == STOPPED or (
+            isinstance(turn.machine, Sparing) and turn.machine.spared(algo, slot)
+        )
         if algo.status is Status.RUNNING and not spared:
             why = order.reason if made_way(order) else "was cancelled from outside"
             algo.status, algo.reason = Status.PAUSED, f"{slot.order_id} {why}"
@@ -243,7 +244,7 @@ def _plan(turn: Turn) -> Plan:
     if certain and algo.status is Status.PAUSED and bereft(turn.desk, algo.terms):
         end(algo, Status.FINISHED, "position closed")
     view = view_of(turn.desk, algo, now=turn.asked.now, certain=certain)
-    if algo.status is Status.PAUSED and isinstance(turn.machine, Closing):
+    if algo.status is Status.PAUSED and isinstance(turn.machine, Looking):
         turn.machine.look(algo, view)
     if algo.status is not Status.RUNNING:
         return Plan()

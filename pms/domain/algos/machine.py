@@ -179,6 +179,11 @@ class Closing(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class Looking(Protocol):
+    """A machine whose algos have to know what happens while they are paused."""
+
     def look(self, algo: Algo, view: View) -> None:
         """Note what is so while it is paused and wants nothing. May write to `algo.memory` and its target."""
         ...

@@ -56,7 +56,7 @@ class OneOrderMachine:
                 price=price,
                 reduce_only=terms.reduce_only,
                 market=terms.price is None,
-                note=slot.note,
+                note=slot.note if slot.filled else None,
             ):
                 return Plan(end=(Status.FINISHED, filled_but(slot.remaining)))
             if terms.time_in_force in ONE_TRY and slot.tries:

@@ -81,9 +81,15 @@ class TrailStopMachine:
                 # What has made it larger by then is not read yet.
                 plan.wake_at = view.now + AGAIN_MS
                 return plan
-            # A firing that was lost with Redis may have sold a part already: that counts as filled.
-            algo.memory["size"] = slot.target
+            self.look(algo, view)
         return self._close(algo, plan, view, position)
+
+    def look(self, algo: Algo, view: View) -> None:
+        """What it fired for is what is held once that is certain, paused or not."""
+        position, memory = view.position, algo.memory
+        if position is not None and view.certain and "fired" in memory and "size" not in memory:
+            # A firing that was lost with Redis may have sold a part already: that counts as filled.
+            memory["size"] = algo.slots[ONLY].filled + abs(position.quantity)
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Another callback, or another price to wait for; raises Refusal for one that would fire at once."""

@@ -171,7 +171,7 @@ class Liquidations:
             if level is None:
                 if due >= was.tier:
                     yield ONCE, f"armed again in tier {was.tier} at {weight}"
-            elif level <= was.tier and not (level == LEVELS["TAKEOVER"] and was.held):
+            elif level <= was.tier and not (level == LEVELS["TAKEOVER"] and row.symbol):
                 yield ONCE, f"{row.action} again, tier {was.tier}, {weight}"
             elif not weight.crossed(was.lines.fires[level - 1]):
                 yield ONCE, f"{row.action} at {weight}"

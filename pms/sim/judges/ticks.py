@@ -62,7 +62,7 @@ class Ticks:
             if level != owner.tier:
                 detail = f"{account} is in tier {owner.tier} and belongs in {level}: {weight}, {mids}"
                 self._invariants.fail(DEALT_WITH, detail, account)
-            elif level == LEVELS["TAKEOVER"]:
+            elif level == LEVELS["TAKEOVER"] and weight.crossed(weight.lines.fires[-1]):
                 # Whatever came to it since is taken over like the rest.
                 self._invariants.fail(DEALT_WITH, f"{account} is in tier {level} and holds {mids}", account)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from exchange_socket import PATIENCE_S, ExchangeSocket, ManualClock, Peer
 from test_streams_user import Keys, Running, running
+
+from pms.binance import user_stream
 
 DAY = 23 * 3600
 SETTLE = 5
@@ -185,6 +188,29 @@ async def test_a_doubted_connection_is_left_at_once_and_its_gap_is_told(
     await event(new, 1)
     assert await numbers(stream, 1) == [1]
     assert stream.told == ["first", "again"], "never down: the next one was up"
+
+
+async def test_what_the_next_one_tells_waits_until_the_gap_before_it_is_told(
+    exchange: ExchangeSocket, stream: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A half-open peer answers no close: to leave it takes a while, and the next one speaks meanwhile."""
+    left, leave = asyncio.Event(), user_stream.leave
+
+    async def slowly(*line: Any) -> None:
+        await left.wait()
+        await leave(*line)
+
+    monkeypatch.setattr(user_stream, "leave", slowly)
+    await exchange.peer()
+    stream.stream.doubt("REST knows better")
+    await event(await exchange.peer(), 1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await numbers(stream, 1)
+    assert stream.told == ["first"]
+    left.set()
+    assert await numbers(stream, 1) == [1]
+    assert stream.told == ["first", "again"]
 
 
 async def test_a_doubted_connection_without_a_next_one_is_lost(

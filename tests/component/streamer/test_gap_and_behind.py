@@ -55,6 +55,7 @@ async def test_a_stream_that_came_back_meanwhile_has_another(streamer: Any) -> N
     async def back_again() -> None:
         streamer._feed.is_down()
         await streamer._feed.is_up(first=False)
+        assert streamer._feed.behind.is_set()
 
     assert not await complete_after_a_pass(streamer, back_again)
 
@@ -110,3 +111,34 @@ async def test_the_patience_with_a_gap_that_is_closed_does_not_end_the_next_one_
     await streamer._feed.is_up(first=False)
     assert streamer._feed.held == []
     assert not streamer._feed._patience.cancelled()
+
+
+async def test_a_gap_that_comes_while_the_start_catches_up_holds_back_as_well(streamer: Any) -> None:
+    feed = streamer._feed
+
+    async def run() -> int:
+        feed.is_down()
+        await feed.is_up(first=False)
+        feed.frame(frame(1))
+        return 0
+
+    feed.catch_up, feed.held = SimpleNamespace(run=run, client=streamer._client), []
+    await feed.is_up(first=True)
+    await feed.begin(remembered=True)
+    assert called(streamer) == []
+    assert not feed.ready()
+    feed._let_go()
+    assert called(streamer) == ["N1"]
+
+
+async def test_what_a_gap_held_back_shows_no_difference_from_what_rest_told(
+    streamer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(type(streamer._watch.conservation), "time_passed", lambda *_, **__: asked.append(1))
+    await streamer._feed.is_up(first=True)
+    streamer._time_passed(0)
+    assert asked == [1]
+    await streamer._feed.is_up(first=False)
+    streamer._time_passed(0)
+    assert asked == [1], "an older word of before REST's"

@@ -816,3 +816,16 @@ def test_a_chase_that_only_reduces_ends_with_dust_that_is_refused() -> None:
     world.conduct(algo.id)
     dust_is_left(world, algo, algo.slots[0].order_id or "")
     assert (algo.status, algo.reason) == (Status.FINISHED, "0.001 is left, too little for an order")
+
+
+def test_a_chase_that_has_filled_nothing_goes_on_though_it_is_refused() -> None:
+    """The exchange's net may be another in a minute."""
+    world = BasketWorld()
+    reducing(world)
+    terms = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.001", "leverage": 10}
+    algo = world.start("pms.chase", **terms, reduceOnly=True)
+    for _ in range(3):
+        world.conduct(algo.id)
+        world.pass_time(61_000)
+        world.move(0)
+    assert (algo.status, (algo.slots[0].note or "")[:12]) == (Status.RUNNING, Code.MIN_NOTIONAL)

@@ -56,3 +56,26 @@ def test_it_has_fired_for_good_and_cannot_be_moved_away(kind: str, changed: dict
     with pytest.raises(Refusal) as refused:
         world.ask(f"pms.{kind}", None, algoId=algo.id, action="amend", **changed)
     assert refused.value.code is Code.ALGO_OVER
+
+
+@pytest.mark.parametrize("kind", STOPS)
+def test_paused_meanwhile_it_closes_nothing_that_is_bought_later(kind: str) -> None:
+    world = PositionWorld()
+    world.touch("60000", "60000.1")
+    world.by_hand("BUY", "0.05")
+    algo = world.start(f"pms.{kind}", positionId=world.position_id, **STOPS[kind])
+    world.conduct(algo.id)
+    world.touch("59300", "59300.1")
+    world.conduct(algo.id, closed="the user stream is away", certain=False)
+    world.pause_or_resume(algo.id, "pause")
+    world.pass_time(1_000)
+    world.conduct(algo.id)
+    world.by_hand("BUY", "0.10")
+    world.pause_or_resume(algo.id, "resume")
+    for _ in range(3):
+        world.conduct(algo.id)
+        for order in [each for each in world.of(algo.id) if not each.over]:
+            world.ack(order.row.client_order_id)
+            world.trade(order.row.client_order_id, order.total)
+        world.pass_time(1_000)
+    assert (algo.status, algo.filled, world.holds) == (Status.FINISHED, D("0.05"), D("0.10"))

@@ -393,3 +393,21 @@ def test_a_margin_that_is_near_its_end_takes_no_exit_from_what_a_scalper_holds()
     assert closing(world, algo) == [("SELL", D("0.010"))]
     world.ask("pms.resume", None, reason="there is money", actor="ann")
     assert algo.status is Status.RUNNING
+
+
+def test_a_bracket_whose_entry_that_cancels_waits_with_it() -> None:
+    world = MarketWorld()
+    world.move(0)
+    algo = world.start("pms.bracket", **{**BRACKET, "price": "59500"})
+    world.conduct(algo.id)
+    take_all(world, algo.id)
+    assert judge_master(world.desk, MasterMargin(D(1000), D(710)), at=world.now) is not None
+    for _ in range(3):
+        world.conduct(algo.id)
+        take_all(world, algo.id)
+        world.pass_time(1_000)
+    assert (algo.status, len(algo.busy)) == (Status.RUNNING, 0)
+    world.ask("pms.resume", None, reason="there is money", actor="ann")
+    world.move(0)
+    world.conduct(algo.id)
+    assert len(algo.busy) == 1, "its entry comes again"
