@@ -11,7 +11,7 @@ from pms.contract.names import Task
 from pms.sim import faults
 from pms.sim.faults import Fault
 from pms.sim.injector import Injector
-from pms.sim.judges import algos_settled, settled, standing
+from pms.sim.judges import algos_settled, income, settled, standing
 from pms.sim.judges.invariants import Invariants, Violation
 from pms.sim.judges.ticks import Ticks
 from pms.sim.traffic import corrections, errands, halts, hands, limiting, panicking, storm, workload
@@ -29,6 +29,8 @@ A stop that met an empty book three times waits a minute before it tries again.
 """
 HEALED_S = 22.0
 """So long after the last fault a lost word may take to be found: cursors are proven every 15 s."""
+READ_S = 66.0
+"""So long a lost word of money may take, where nothing moves behind it: each minute the wallets are read."""
 STILL_S = 3.0
 """A difference that lasts so long is one: the market goes on, and a trade of this moment is not heard yet."""
 EXTRA_S = 0.2
@@ -190,7 +192,8 @@ async def _play(
             wrong = invariants.retract()
             if wrong is None:
                 break
-            if loop.time() > max(calm_s + HEALED_S, quiet_since + STILL_S):
+            healed_s = READ_S if wrong.invariant in income.SELDOM else HEALED_S
+            if loop.time() > max(calm_s + healed_s, quiet_since + STILL_S):
                 invariants.violation = wrong
                 raise _Stopped
         elif world.loop.now > BOUND_S:

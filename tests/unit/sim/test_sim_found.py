@@ -13,6 +13,10 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
         0,
         [Fault(1263, "redis_restarted", ms=900), Fault(1279, "killed", "streamer")],
     ),
+    "a funding whose word was lost is made up for, though nothing moves behind it": (
+        983000305,
+        [Fault(3590, "ws_lost", "private", ms=40)],
+    ),
     "a cancel of all lets no order live whose own command was over": (
         11,
         [Fault(1303, "usurped", "streamer", ms=2500), Fault(2777, "killed", "streamer", steps=24)],
