@@ -59,10 +59,9 @@ def _one(seed: int, fault: str | None, *, storms: bool | None) -> int:
     """Run one seed twice: first for its verdict, then to tell it."""
     from pms.sim.campaign import Failure, explain
     from pms.sim.run import run
-    from pms.sim.timeline import logs, tell
+    from pms.sim.timeline import tell
 
-    with logs(None):
-        outcome = run(seed, only=fault, storms=storms)
+    outcome = run(seed, only=fault, storms=storms)
     for each in outcome.plan:
         click.echo(f"          plan   {each}")
     if outcome.violation is None:

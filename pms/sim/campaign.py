@@ -19,7 +19,7 @@ from pms.sim.faults import LEAST, Fault
 from pms.sim.judges.invariants import Violation
 from pms.sim.run import Outcome, run
 from pms.sim.shrink import shrink
-from pms.sim.timeline import logs, tell
+from pms.sim.timeline import tell
 
 CHUNK = 20
 ORDERS_LEAST = 20
@@ -133,10 +133,9 @@ def run_chunk(seeds: range, only: str | None, storms: bool | None = None) -> Tal
     gc.disable()
     gc.freeze()
     try:
-        with logs(None):
-            for seed in seeds:
-                _count(tally, run(seed, only=only, storms=storms), storms)
-                gc.collect()
+        for seed in seeds:
+            _count(tally, run(seed, only=only, storms=storms), storms)
+            gc.collect()
     finally:
         gc.unfreeze()
         gc.enable()
@@ -156,8 +155,7 @@ def _count(tally: Tally, outcome: Outcome, storms: bool | None) -> None:
 
 def explain(failure: Failure) -> tuple[list[Fault], list[str]]:
     """The fewest faults that break it, and what happens then, line by line."""
-    with logs(None):
-        plan = shrink(failure.seed, failure.plan, failure.violation.invariant, storms=failure.storms)
+    plan = shrink(failure.seed, failure.plan, failure.violation.invariant, storms=failure.storms)
     outcome, lines = tell(failure.seed, plan, failure.violation, storms=failure.storms)
     if outcome.violation is not None:
         lines.append(f"{outcome.violation.invariant}: {outcome.violation.detail}")

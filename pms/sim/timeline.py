@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
-from typing import Any
-
-import structlog
+from collections.abc import Sequence
 
 from pms.sim.faults import Fault
 from pms.sim.judges.invariants import Violation
+from pms.sim.logs import Event
 from pms.sim.machines.redis.commands import Reply
 from pms.sim.machines.redis.server import Words
 from pms.sim.run import Outcome, run
@@ -19,26 +16,6 @@ from pms.venue.rest.dispatch import Answer, Asked
 WIDTH = 230
 _READS = frozenset((b"HMGET", b"HGETALL", b"EXPIRE", b"PUBLISH", b"TIME", b"INFO", b"ZREM"))
 _CHATTER = frozenset(("decisions_interrupted", "rate_budget_unreachable", "price_not_written"))
-Event = MutableMapping[str, Any]
-
-
-@contextmanager
-def logs(take: Callable[[str, Event], None] | None) -> Iterator[None]:
-    """Hand the product's log lines over, or drop them; what was configured before is put back."""
-    before = structlog.get_config()
-
-    def processor(_: object, level: str, event: Event) -> str:
-        if take is not None:
-            take(level, event)
-        raise structlog.DropEvent
-
-    # 20 is INFO; 50 lets nothing but a critical line through
-    wrapper = structlog.make_filtering_bound_logger(20 if take is not None else 50)
-    structlog.configure(processors=[processor], wrapper_class=wrapper, cache_logger_on_first_use=False)
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
 
 
 class Timeline:
@@ -101,6 +78,12 @@ def tell(
 ) -> tuple[Outcome, list[str]]:
     """Run a seed again and write down what happened to what the violation is about."""
     timeline = Timeline(violation.subjects if violation else ())
-    with logs(timeline.log):
-        outcome = run(seed, plan=plan, storms=storms, note=timeline.note, started=timeline.attach)
+    outcome = run(
+        seed,
+        plan=plan,
+        storms=storms,
+        note=timeline.note,
+        started=timeline.attach,
+        logged=timeline.log,
+    )
     return outcome, timeline.lines

@@ -170,7 +170,7 @@ class World:
         try:
             await self._mains[name](self, process)
         except Exception as error:
-            log.error("process_failed", process=str(process), error=repr(error))
+            log.error("process_failed", process=str(process), exc_info=error)
             self.note("life", f"{process} fails: {error!r}")
         self.loop.at(self.loop.now, self.loop.kill, process)
 

@@ -233,8 +233,8 @@ class Attention:
 
     def _sent(self, subject: str, done: asyncio.Task[Any]) -> None:
         del self.sending[subject]
-        if not done.cancelled() and done.exception() is not None:
-            log.error("send_failed", subject=subject, error=repr(done.exception()))
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error("send_failed", subject=subject, exc_info=error)
 
     async def _ask(self, order: Order, care: Care, *, signed_at: int | None = None) -> float | None:
         coid = order.spec.client_order_id

@@ -34,7 +34,7 @@ from pms.bus.requests import echo
 from pms.contract import names
 from pms.contract.algo_commands import AlgoStart
 from pms.contract.codes import Code, Refusal
-from pms.contract.commands import Batch, Close, CloseAll, Command, Halt
+from pms.contract.commands import Adjust, Batch, Close, CloseAll, Command, Halt
 from pms.contract.commands import Trade as TradeCommand
 from pms.contract.reading import read_command
 from pms.contract.results import Result
@@ -362,8 +362,12 @@ class Engine:
             case Close():
                 position = self.desk.find_position(str(command.position_id))
                 return [] if position is None else [position.symbol]
-            case TradeCommand() | Batch() | AlgoStart() if command.sub_account_id not in self.desk.accounts:
+            case TradeCommand() | Batch() | AlgoStart() | Adjust() if (
+                command.sub_account_id not in self.desk.accounts
+            ):
                 return []
+            case Adjust():
+                return [command.symbol] if command.symbol and command.price is None else []
             case TradeCommand():
                 return [command.symbol]
             case Batch():

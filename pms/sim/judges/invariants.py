@@ -27,6 +27,7 @@ from pms.sim.judges.corrected import Corrected
 from pms.sim.judges.income import Incomes
 from pms.sim.judges.limited import Limited
 from pms.sim.judges.liquidations import Liquidations
+from pms.sim.judges.own_faults import OwnFaults
 from pms.sim.judges.reducing import Reducing
 from pms.sim.judges.shown import RISK, Shown
 from pms.sim.machines.books import Fold
@@ -80,6 +81,7 @@ class Invariants:
         self.halts = Halts(self.fail, self._count, lambda: self.journal)
         self.incomes = Incomes(exchange, self.fail, self._count)
         self.corrected = Corrected(exchange, self.fail, self._count)
+        self.own_faults = OwnFaults(self.fail, self._count)
         self.admitted: dict[str, OrderRow] = {}
         self._forgotten_intents: dict[str, list[OrderRow]] = {}
         #: decided, and lost with the tail of Redis before anything was sent
@@ -92,7 +94,7 @@ class Invariants:
         self._decisions: dict[bytes, bytes] = {}
         self._results: dict[bytes, bytes] = {}
         self._rights: dict[bytes, bytes] = {}
-        self._decided: dict[str, CommandRow] = {}
+        self.decided: dict[str, CommandRow] = {}
         self._greatest_seq = 0
         self._greatest_event = 0
         self._refused_stamps: set[tuple[str, str]] = set()
@@ -149,7 +151,7 @@ class Invariants:
         self._paid(entry)
         for command in entry.rows.commands:
             self.checked["one decision a command"] += 1
-            known = self._decided.setdefault(command.request_id, command)
+            known = self.decided.setdefault(command.request_id, command)
             # One that was delivered twice, both times too late, is told to be late twice.
             if known is not command and {known.decision, command.decision} != {"expired"}:
                 detail = f"{command.request_id} was {known.decision} and is {command.decision}"
@@ -407,7 +409,7 @@ class Invariants:
                 if entry.prev == self.journal.applied:
                     self.journal.take(entry)
         self.given_back |= taken - self._taken()
-        self._decided = {row.request_id: row for row in self.journal.tables["commands"].values()}
+        self.decided = {row.request_id: row for row in self.journal.tables["commands"].values()}
         self.bounds.forgotten(self.journal)
         self.halts.forgotten(self.journal)
         self.incomes.forgotten(self.journal)

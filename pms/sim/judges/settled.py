@@ -5,36 +5,27 @@ Memory, journal, database and exchange tell the same, and no answer lied.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
 
 from pms.contract import names
-from pms.contract.codes import Code
 from pms.contract.journal import OrderRow
-from pms.contract.names import HOUSE, LONG, SHORT, Task
-from pms.domain.decisions import client_order_id
+from pms.contract.names import HOUSE, LONG, SHORT
 from pms.domain.desk import Desk
 from pms.domain.orders import Order, State
 from pms.domain.pending import Pending
 from pms.domain.positions import Place
 from pms.domain.rows import order_row, position_row
-from pms.sim.judges import algos_settled, tasks_settled
+from pms.sim.judges import algos_settled, answers
 from pms.sim.judges.invariants import WORDS, Invariants
 from pms.sim.machines.books import Fold
-from pms.sim.traffic.gateway import Asked, Gateway
 from pms.sim.traffic.opening import BEGAN_MS
 from pms.sim.world import World
 from pms.streamer.process import Streamer
 
 ZERO = Decimal(0)
-ON_THE_EXCHANGE = {Task.TRADE, Task.CLOSE, Task.AMEND, Task.BATCH, Task.CLOSE_ALL}
-SEVERAL = {Task.BATCH, Task.CLOSE_ALL}
-"""Commands whose answer tells of each order by itself."""
-
 MONEY = {"OPENING", "TRANSFER", "DEPOSIT", "WITHDRAW", "INSURANCE", "FUNDING", "ADJUSTMENT"}
 """Why a balance moves without a trade, or a position handed over."""
 
@@ -92,11 +83,9 @@ def check(world: World, invariants: Invariants) -> None:
     invariants.amendments.settled(invariants.journal)
     _memory(desk, invariants)
     algos_settled.check(world, invariants, desk)
-    tasks_settled.check(invariants)
     _database(world, invariants)
     _projections(world, invariants, desk)
-    for asked in world.gateway.asked.values():
-        _answered(world.gateway, invariants, asked)
+    answers.check(world.gateway, invariants)
     # Told last: it may be right a minute later, and must hide nothing else.
     invariants.incomes.complete(invariants.journal, since=BEGAN_MS)
 
@@ -279,83 +268,3 @@ def _projections(world: World, invariants: Invariants, desk: Desk) -> None:
         if shown is None or shown.get(b"state") != order.state.value.encode():
             invariants.fail("projections", f"{coid} is {order.state}, shown {shown}", coid)
     invariants.shown.settled(invariants.journal)
-
-
-def _answered(gateway: Gateway, invariants: Invariants, asked: Asked) -> None:
-    """Every answer is the same, and true."""
-    invariants.checked["answers are true"] += 1
-    request = asked.request_id
-    texts = {text for _, text in asked.answers}
-    if len(texts) > 1 and not invariants.tail_lost:
-        invariants.fail("answers are true", f"{request} was answered in {len(texts)} ways", request)
-    if not texts:
-        invariants.fail("answers are true", f"{request} was never answered", request)
-        return
-    if asked.command not in ON_THE_EXCHANGE:
-        return
-    last = asked.answers[-1][1]
-    for text in sorted(texts):
-        answer = json.loads(text)
-        if invariants.tail_lost and (text != last or asked.other) and not answer["success"]:
-            # Redis forgot that it was refused, and whoever asked has asked once more, or for something else.
-            continue
-        for fault in _lies(invariants, asked, answer):
-            order = answer.get("orderId") or _expected_order(asked)
-            invariants.fail("answers are true", f"{request} {fault}", request, order)
-
-
-def _lies(invariants: Invariants, asked: Asked, answer: dict[str, Any]) -> Iterator[str]:
-    """What an answer says that is not so."""
-    if answer["requestId"] != asked.request_id or answer["command"] != asked.command:
-        yield f"was answered as {answer['requestId']} {answer['command']}"
-    if asked.command == Task.AMEND and answer.get("code") != Code.TAKEN_OVER:
-        yield from filter(None, [invariants.amendments.lie(asked.request_id, answer)])
-    elif asked.command in SEVERAL:
-        for leg in (answer.get("details") or {}).get("orders", ()):
-            if leg.get("orderId"):
-                yield from filter(None, [_lie(invariants, leg["orderId"], leg)])
-    else:
-        yield from filter(None, [_lie(invariants, answer.get("orderId") or _expected_order(asked), answer)])
-
-
-def _lie(invariants: Invariants, coid: str, answer: dict[str, Any]) -> str | None:
-    """What is said of one order that is not so."""
-    theirs = next(
-        (
-            order
-            for (_, each), order in invariants._exchange.account.latest_by_client_id.items()
-            if each == coid
-        ),
-        None,
-    )
-    final = invariants.journal.tables["orders"].get((coid,))
-    if answer.get("code") == Code.TAKEN_OVER:
-        # To its account it is gone, whatever the exchange still makes of it for the house.
-        if coid in invariants.given_back:
-            return None
-        owner = None if final is None else final.sub_account_id
-        return None if owner == HOUSE else f"was told {answer['code']}, and {coid} is {owner}'s"
-    if not answer["success"]:
-        return None if theirs is None else f"was told {answer['code']}, and {coid} is {theirs.status}"
-    state = State(answer["state"])
-    if theirs is None:
-        unproven = state in (State.PLACING, State.UNKNOWN)
-        ended = final is not None and State(final.state) in (State.REJECTED, State.VOID)
-        return (
-            None
-            if unproven and (ended or invariants.tail_lost)
-            else f"was told {state}, and {coid} is not there"
-        )
-    if state.terminal and WORDS[theirs.status] is not state:
-        return f"was told {state}, and {coid} is {theirs.status}"
-    exchange_id = answer.get("exchangeOrderId")
-    if exchange_id is not None and int(exchange_id) != theirs.order_id:
-        return f"was told the exchange's id {exchange_id}, and it is {theirs.order_id}"
-    return None
-
-
-def _expected_order(asked: Asked) -> str:
-    """The order that a command would have made."""
-    if asked.command == Task.TRADE:
-        return client_order_id(str(asked.account), "M", asked.request_id, at=asked.submitted_ms)
-    return ""

@@ -140,7 +140,7 @@ class Worker:
         try:
             await self._run(task, args, fields, headers)
         except Exception as error:
-            log.warning("task_failed", task=task, error=repr(error))
+            log.error("task_failed", task=task, exc_info=error)
 
     async def _run(self, task: str, args: list[Any], fields: dict[str, Any], headers: dict[str, Any]) -> None:
         serving, redis = self._wired.serving, self._wired.serving.redis

@@ -10,13 +10,12 @@ from itertools import count, islice
 from typing import Any
 
 from pms.sim.campaign import cores
-from pms.sim.planted import algos, corrections, hands, limits, orders, storms
+from pms.sim.planted import algos, answers, corrections, hands, limits, orders, storms
 from pms.sim.planted.planting import MUTANTS
 from pms.sim.run import run
-from pms.sim.timeline import logs
 
 MOST_SEEDS = 2000
-ENTERED = (orders, storms, algos, hands, corrections, limits)
+ENTERED = (orders, answers, storms, algos, hands, corrections, limits)
 """Where bugs are entered: by being imported."""
 
 
@@ -45,7 +44,7 @@ class Proof:
 def find(name: str, *, first: int = 0, most: int = MOST_SEEDS) -> Proof:
     """Plant one bug and run seeds until it is found."""
     mutant = next(each for each in MUTANTS if each.name == name)
-    with logs(None), mutant.planted():
+    with mutant.planted():
         seeds = (seed for seed in count(first) if mutant.where(seed))
         for tried, seed in enumerate(islice(seeds, most), start=1):
             violation = run(seed, storms=mutant.storms or None, only=mutant.only).violation

@@ -52,8 +52,8 @@ class Asked:
     fields: dict[str, Any]
     submitted_ms: int
     ttl_ms: int
-    recorded_s: float = 0.0
-    """When a submission of it was last confirmed."""
+    recorded_s: float | None = None
+    """When it was first confirmed that it is there; anew where Redis had forgotten it."""
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     other: bool = False
     """Redis forgot it, and took its id for a command of other content."""
@@ -302,8 +302,11 @@ class Gateway:
                 elif door == "list":
                     await self._redis.lpush(_LISTS[asked.command], encode_canonical(asked.fields))
                 else:
-                    await self._requests.submit(asked.command, asked.fields, door="record")
-                asked.recorded_s = asyncio.get_running_loop().time()
+                    submission = await self._requests.submit(asked.command, asked.fields, door="record")
+                    if submission.kind == "new":
+                        asked.recorded_s = None
+                if asked.recorded_s is None:
+                    asked.recorded_s = asyncio.get_running_loop().time()
                 self._open[asked.request_id] = asked
                 return
             except RedisError:

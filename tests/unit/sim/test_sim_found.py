@@ -6,7 +6,6 @@ import pytest
 
 from pms.sim.faults import Fault
 from pms.sim.run import run
-from pms.sim.timeline import logs
 
 FOUND: dict[str, tuple[int, list[Fault]]] = {
     "a cancel that was told expired is not half remembered": (
@@ -169,22 +168,19 @@ WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
 @pytest.mark.parametrize("name", FOUND)
 def test_what_was_found_is_survived(name: str) -> None:
     seed, plan = FOUND[name]
-    with logs(None):
-        outcome = run(seed, plan=plan, storms=False, algos=False)
+    outcome = run(seed, plan=plan, storms=False, algos=False)
     assert outcome.violation is None, outcome.violation
 
 
 @pytest.mark.parametrize("name", IN_STORMS)
 def test_what_was_found_in_a_storm_is_survived(name: str) -> None:
     seed, plan = IN_STORMS[name]
-    with logs(None):
-        outcome = run(seed, plan=plan, storms=True, algos=False)
+    outcome = run(seed, plan=plan, storms=True, algos=False)
     assert outcome.violation is None, outcome.violation
 
 
 @pytest.mark.parametrize("name", WITH_ALGOS)
 def test_what_was_found_beside_algos_is_survived(name: str) -> None:
     seed, plan = WITH_ALGOS[name]
-    with logs(None):
-        outcome = run(seed, plan=plan, algos=True)
+    outcome = run(seed, plan=plan, algos=True)
     assert outcome.violation is None, outcome.violation

@@ -18,19 +18,20 @@ from pms.sim.judges.algos import BOUND, END, GUARD, MOMENT, OVER, TERMS
 from pms.sim.judges.algos_settled import COUNTED, UNWOUND
 from pms.sim.judges.income import BOOKED, SHARED
 from pms.sim.judges.liquidations import ENTRY, ONCE, OWED, PAID
+from pms.sim.judges.own_faults import OWN_FAULT
 from pms.sim.judges.standing import KEPT
-from pms.sim.judges.tasks_settled import OWN_FAULT
 from pms.sim.judges.ticks import DEALT_WITH
 from pms.sim.machines.redis.client import Pipeline
 from pms.sim.planted.prove import MUTANTS, find
 from pms.sim.run import run
-from pms.sim.timeline import logs, tell
+from pms.sim.timeline import tell
 from pms.sim.traffic.storm import stormy
 from pms.sim.world import World
 
 QUICK = {
     "absent_once_is_proof": 0,
     "amend_carries_remainder": 14,
+    "cancel_of_all_but_one": 20,
     "commission_forgotten": 0,
     "double_send": 12,
     "halt_of_all_ignored": 505,
@@ -40,6 +41,7 @@ QUICK = {
     "limits_not_loaded": 38,
     "lost_is_unsent": 0,
     "netting_forgotten": 0,
+    "never_settled": 0,
     "panic_believes": 78,
     "trade_lite_booked": 0,
 }
@@ -86,7 +88,6 @@ OF_ALGOS = {
 TRACE = """
 import hashlib, sys
 from pms.sim.run import run
-from pms.sim.timeline import logs
 digest = hashlib.sha256()
 def attach(world):
     looked = world.server.watch
@@ -95,8 +96,7 @@ def attach(world):
             digest.update(repr((world.loop.now, words[:2], reply if words[0] == b"XADD" else None)).encode())
         looked(words, reply)
     world.server.watch = watch
-with logs(None):
-    outcome = run(int(sys.argv[1]), started=attach)
+outcome = run(int(sys.argv[1]), started=attach)
 print(digest.hexdigest(), outcome.steps, outcome.virtual_s)
 """
 
@@ -104,11 +104,10 @@ print(digest.hexdigest(), outcome.steps, outcome.virtual_s)
 def test_algos_of_every_kind_run_and_each_of_their_bounds_is_looked_at() -> None:
     worlds: list[World] = []
     checked: Counter[str] = Counter()
-    with logs(None):
-        for seed in (5, 8, 16, 20, 23, 26, 34):
-            outcome = run(seed, plan=[], started=worlds.append)
-            assert outcome.violation is None, outcome.violation
-            checked += outcome.checked
+    for seed in (5, 8, 16, 20, 23, 26, 34):
+        outcome = run(seed, plan=[], started=worlds.append)
+        assert outcome.violation is None, outcome.violation
+        checked += outcome.checked
     assert {BOUND, TERMS, GUARD, MOMENT, END, COUNTED, UNWOUND} <= checked.keys()
     rows = [row for world in worlds for row in world.books.fold.tables["algos"].values()]
     assert {row.kind for row in rows} == MACHINES.keys()
@@ -116,19 +115,17 @@ def test_algos_of_every_kind_run_and_each_of_their_bounds_is_looked_at() -> None
 
 
 def test_without_faults_every_invariant_holds() -> None:
-    with logs(None):
-        for seed in range(3):
-            outcome = run(seed, plan=[])
-            assert outcome.violation is None, outcome.violation
-            assert outcome.orders >= 20
-            assert outcome.virtual_s < 10
+    for seed in range(3):
+        outcome = run(seed, plan=[])
+        assert outcome.violation is None, outcome.violation
+        assert outcome.orders >= 20
+        assert outcome.virtual_s < 10
 
 
 def test_a_task_that_fails_by_itself_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it should have done is made up for by others, so nothing else would show it."""
     monkeypatch.delattr(Pipeline, "lpush")
-    with logs(None):
-        violation = run(5, plan=[]).violation
+    violation = run(5, plan=[]).violation
     assert violation is not None
     assert violation.invariant == OWN_FAULT
 
@@ -151,8 +148,7 @@ def test_faulty_seeds_hold_too() -> None:
     ],
 )
 def test_seeds_that_broke_an_invariant_once_hold(seed: int) -> None:
-    with logs(None):
-        assert run(seed).violation is None
+    assert run(seed).violation is None
 
 
 def test_a_seed_is_the_same_run_in_every_interpreter() -> None:
@@ -197,8 +193,7 @@ def test_a_planted_bug_of_liquidation_is_found(name: str) -> None:
 
 def test_one_seed_of_three_has_a_storm_in_which_accounts_are_liquidated() -> None:
     assert sum(stormy(seed) for seed in range(30)) == 10
-    with logs(None):
-        (calm, wild) = (run(3, storms=storms).checked for storms in (None, True))
+    (calm, wild) = (run(3, storms=storms).checked for storms in (None, True))
     assert ENTRY not in calm
     assert wild[ENTRY] > 0
     assert wild[DEALT_WITH] > calm[DEALT_WITH]
@@ -217,8 +212,7 @@ def test_a_timeline_tells_faults_lives_and_the_order_in_question() -> None:
     proof = find(mutant.name, first=QUICK[mutant.name], most=60)
     assert proof.seed is not None
     with mutant.planted():
-        with logs(None):
-            violation = run(proof.seed).violation
+        violation = run(proof.seed).violation
         outcome, lines = tell(proof.seed, None, violation)
     assert outcome.violation == violation
     text = "\n".join(lines)

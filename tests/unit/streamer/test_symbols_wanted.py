@@ -28,6 +28,7 @@ COMMANDS: list[tuple[str, dict[str, Any]]] = [
     ("pms.trade", {**TERMS, "leverage": 1}),
     ("pms.batch", {"orders": [{**TERMS, "leverage": 1}]}),
     ("pms.chase", {**TERMS, "leverage": 1}),
+    ("pms.adjust", {"symbol": NEW, "quantity": "1", "actor": "ops", "reason": "the books are wrong"}),
 ]
 
 
@@ -70,3 +71,11 @@ def test_a_command_of_an_account_waits_for_its_price(name: str, fields: dict[str
     asked = place.hear(name, "alice", fields)
     assert asked not in place.desk.requests
     assert place.followed == [NEW]
+
+
+def test_a_correction_that_says_its_price_waits_for_none() -> None:
+    place = Place()
+    name, fields = COMMANDS[-1]
+    asked = place.hear(name, "alice", {**fields, "price": "60000"})
+    assert place.desk.requests[asked][1].success
+    assert place.followed == []
