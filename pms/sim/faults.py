@@ -125,6 +125,10 @@ def _plain(rng: Random, kind: str, at_ms: int) -> Fault:
     return Fault(at_ms, kind, ms=rng.choice((500, 3000)))
 
 
+def _reads(rng: Random, kind: str, at_ms: int) -> Fault:
+    return Fault(at_ms, kind, "exchange", ms=rng.choice((100, 600, 1500, 2500)))
+
+
 _REST = (
     "rest_refused",
     "rest_lost_before",
@@ -168,8 +172,12 @@ KINDS: dict[str, tuple[Draw, float]] = {
     "commit_lost_before": (_database, 0.3),
     "commit_lost_after": (_database, 0.5),
     "clock_skewed": (_clock, 0.8),
+    "reads_late": (_reads, 0.0),
 }
-"""Every kind of fault: how it is drawn, and how often."""
+"""Every kind of fault: how it is drawn, and how often; with 0 it is drawn apart."""
+
+BESIDE = 0.4
+"""In so many seeds something more goes wrong, of what is drawn apart."""
 
 _SURE = "listen_key_expired"
 _RESERVES = ("ws_cut", "market_cut", "killed", "paused", _SURE)
@@ -183,7 +191,7 @@ def draw(seed: int, *, only: str | None = None, shaken: Sequence[int] = ()) -> l
     """
     rng = Random(f"{seed}:faults")
     kinds = [kind for kind in KINDS if only is None or kind.startswith(only)]
-    weights = [KINDS[kind][1] for kind in kinds]
+    weights = [KINDS[kind][1] or float(only is not None) for kind in kinds]
     if not kinds:
         raise ValueError(f"no kind of fault begins with {only!r}")
     chosen = rng.choices(kinds, weights, k=FAULTS)
@@ -199,6 +207,46 @@ def draw(seed: int, *, only: str | None = None, shaken: Sequence[int] = ()) -> l
         replace(fault, target="urgent") if fault.word == PLACE and rng.random() < HOUSES else fault
         for fault in plan
     ]
+
+
+def beside(seed: int) -> list[Fault]:
+    """What befalls whom no other fault reaches; nothing in most seeds. All else of a seed stays as it is."""
+    rng = Random(f"{seed}:beside")
+    if rng.random() >= BESIDE:
+        return []
+    times = sorted(BEGIN_MS + rng.randrange(LENGTH_MS) for _ in range(rng.randrange(1, 4)))
+    return [rng.choice(_BESIDE)(rng, at_ms) for at_ms in times]
+
+
+def _of_orders(rng: Random, at_ms: int) -> Fault:
+    kind = rng.choice(("queue_never", "queue_twice", "queue_late", "queue_reordered"))
+    target = rng.choice((Queue.ORDERS, Queue.ORDERS, Queue.RECON))
+    return Fault(at_ms, kind, target, ms=rng.choice((30, 400, 2500, 7000)))
+
+
+def _of_marks(rng: Random, at_ms: int) -> Fault:
+    kind = rng.choice(("market_cut", "market_lost", "market_silent"))
+    return Fault(at_ms, kind, "market", ms=rng.choice((60, 250, 2000)))
+
+
+def _of_beat(rng: Random, at_ms: int) -> Fault:
+    return Fault(at_ms, rng.choice(("killed", "paused")), "beat", ms=rng.choice((300, 1200, 5500)))
+
+
+def _of_lines(rng: Random, at_ms: int) -> Fault:
+    kind = rng.choice(("redis_lost_before", "redis_lost_after"))
+    return Fault(at_ms, kind, rng.choice(("bridge", "beat")), rng.choice((ANY, "LREM", "submit", "LPUSH")))
+
+
+_BESIDE: tuple[Callable[[Random, int], Fault], ...] = (
+    lambda rng, at_ms: _reads(rng, "reads_late", at_ms),
+    lambda rng, at_ms: _reads(rng, "reads_late", at_ms),
+    _of_orders,
+    _of_orders,
+    _of_marks,
+    _of_beat,
+    _of_lines,
+)
 
 
 def spread(seed: int, plan: Sequence[Fault]) -> list[Fault]:

@@ -205,6 +205,12 @@ class Injector:
         loop.at(loop.now + fault.ms / 1000, self._world.venue_faults_over)
         return True
 
+    def _lag(self, fault: Fault) -> bool:
+        """Queries of orders and trades are answered as they were a while ago, until nothing goes wrong."""
+        faults = self._world.exchange.venue.faults
+        faults.add({"kind": "stale_reads", "ms": fault.ms, "count": -1})
+        return True
+
     def _skew(self, fault: Fault) -> bool:
         if fault.target == "exchange":
             # Ahead only: the exchange's clock never runs backwards.
@@ -260,6 +266,7 @@ _ACTS: dict[str, Act] = {
     "listen_key_expired": Injector._expire_key,
     "open_orders_hidden": Injector._hide,
     "clock_skewed": Injector._skew,
+    "reads_late": Injector._lag,
 }
 
 

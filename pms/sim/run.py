@@ -71,6 +71,8 @@ def run(
     steps = workload.draw(seed, exposed=exposed)
     shaken = [shock.at_ms for shock in weather.shocks] if weather else []
     faulty = list(faults.draw(seed, only=only, shaken=shaken) if plan is None else plan)
+    if plan is None and only is None:
+        faulty = sorted([*faulty, *faults.beside(seed)], key=lambda fault: fault.at_ms)
     if wishes and plan is None:
         faulty = errands.retarget(seed, faulty)
     if plan is None and any(step.number >= workload.MORE_FROM for step in steps):

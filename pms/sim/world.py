@@ -34,6 +34,8 @@ from pms.streamer.world import World as Surroundings
 log = structlog.get_logger()
 
 RESTART_S = 0.4
+FUSED, FUSE_S = 0.25, 4
+"""In so many seeds the dead man's switch is the shortest there is; else a world is over before it fires."""
 RECONCILED = 0.25
 UNCONFIGURED = 0.25
 _VERSION_BITS = 0xF000 << 64 | 0xC000 << 48
@@ -52,7 +54,7 @@ def configured(seed: int) -> tuple[str, ...]:
 
 
 @cache
-def settings(symbols: tuple[str, ...] = SYMBOLS) -> Settings:
+def settings(symbols: tuple[str, ...] = SYMBOLS, *, dead_man_s: int = 120) -> Settings:
     """The settings of every simulated process."""
     return Settings(
         home=Path("/nowhere"),
@@ -63,7 +65,13 @@ def settings(symbols: tuple[str, ...] = SYMBOLS) -> Settings:
         binance_api_key=SecretStr(KEY),
         binance_api_secret=SecretStr(SECRET),
         symbols=",".join(symbols),
+        dead_man_s=dead_man_s,
     )
+
+
+def short_fuse(seed: int) -> bool:
+    """Whether the exchange cancels what rests while a streamer is away for seconds."""
+    return Random(f"{seed}:fuse").random() < FUSED
 
 
 @cache
@@ -91,7 +99,7 @@ class World:
         self.hands = hands
         self.opening = opening(storm, OWN if algos else ())
         self.note = note
-        self.settings = settings(configured(seed))
+        self.settings = settings(configured(seed), dead_man_s=FUSE_S if short_fuse(seed) else 120)
         self.loop = Loop()  # type: ignore[abstract]
         self.network = Network(Random(f"{seed}:network"), note)
         self.server = Server(self.loop, scripts(), began_ms=BEGAN_MS, rng=Random(f"{seed}:redis"))
@@ -222,6 +230,7 @@ class World:
         venue = self.exchange.venue
         async with asyncio.TaskGroup() as group:
             group.create_task(venue.feeds.run())
+            group.create_task(venue.countdowns.run())
             group.create_task(self.exchange.trade_on())
             if self.storm is not None:
                 group.create_task(self._rage(self.storm))

@@ -62,7 +62,8 @@ def _reduces(books: Fold, row: OrderRow) -> bool:
     return any(
         position.sub_account_id == row.sub_account_id
         and position.symbol == row.symbol
-        and position.quantity * sign < 0
+        and position.position_side == row.position_side
+        and -position.quantity * sign >= row.quantity
         for position in books.tables["positions"].values()
     )
 

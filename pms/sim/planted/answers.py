@@ -7,7 +7,7 @@ from typing import Any
 
 from pms.bus.requests import Requests
 from pms.contract.results import read_result
-from pms.domain import admission, cancelling
+from pms.domain import cancelling
 from pms.sim.planted.planting import Patch, mutant
 from pms.streamer.local import LocalCommands
 
@@ -27,7 +27,7 @@ def cancel_of_all_but_one() -> Sequence[Patch]:
     def ask(draft: Any, orders: Any, *, by: str) -> Any:
         return real(draft, orders[:-1] if len(orders) > 1 else orders, by=by)
 
-    return [(admission.cancelling, "ask", ask)]
+    return [(cancelling, "ask", ask)]
 
 
 @mutant("money is told as moved before PostgreSQL has it", only="redis")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pms.sim.faults import KINDS, LEAST, Fault, draw
+from pms.contract.names import Queue
+from pms.sim.faults import KINDS, LEAST, Fault, beside, draw
 from pms.sim.shrink import minimal
 
 
@@ -27,6 +29,8 @@ def test_what_breaks_without_any_fault_takes_none() -> None:
 
 def test_every_kind_is_drawn_and_each_seed_has_enough() -> None:
     plans = [draw(seed) for seed in range(1500)]
-    assert {fault.kind for plan in plans for fault in plan} == set(KINDS)
+    drawn_apart = [fault for seed in range(1500) for fault in beside(seed)]
+    assert {fault.kind for fault in (*drawn_apart, *chain(*plans))} == set(KINDS)
+    assert {fault.target for fault in drawn_apart} >= {"exchange", "market", "beat", "bridge", Queue.ORDERS}
     assert min(map(len, plans)) >= LEAST
     assert draw(7) == draw(7)
