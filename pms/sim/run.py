@@ -14,6 +14,7 @@ from pms.sim.injector import Injector
 from pms.sim.judges import algos_settled, settled, standing
 from pms.sim.judges.invariants import Invariants, Violation
 from pms.sim.judges.patience import Patience
+from pms.sim.judges.punctual import Punctual
 from pms.sim.judges.ticks import Ticks
 from pms.sim.logs import Event, Take, logs
 from pms.sim.traffic import corrections, errands, halts, hands, limiting, panicking, storm, workload
@@ -30,8 +31,6 @@ BOUND_S = 90.0
 A stop that met an empty book three times waits a minute before it tries again.
 """
 EXTRA_S = 0.2
-LATE_S = 3.2
-"""An answer may be later than its deadline and a second by the sweep's period, and a moment."""
 Note = Callable[[str, str], None]
 
 
@@ -177,7 +176,7 @@ async def _play(
         loop.create_task(limits.play(wanted.limits, world.gateway)),
     ]
     calm_s = faults.CALM_MS / 1000 if injector.planned else 0.0
-    patience = Patience(calm_s)
+    patience, punctual = Patience(calm_s), Punctual(world, invariants)
     while True:
         await asyncio.sleep(EXTRA_S)
         if invariants.violation is not None:
@@ -185,7 +184,7 @@ async def _play(
         for task in (*serving, *playing):
             if task.done():
                 task.result()
-        _punctual(world, invariants, injector)
+        punctual.look(disturbed_until_s=injector.disturbed_until_s)
         why = (
             settled.unquiet(world, invariants)
             or standing.unwinding(world)
@@ -207,19 +206,6 @@ async def _play(
     await asyncio.gather(*playing)
     for task in serving:
         task.cancel()
-
-
-def _punctual(world: World, invariants: Invariants, injector: Injector) -> None:
-    """Every command for the exchange is answered by its deadline and a second."""
-    now = world.loop.now
-    for asked in world.gateway.unanswered():
-        if asked.request_id in invariants.answered_s:
-            continue
-        invariants.checked["answered in time"] += 1
-        recorded_s = asked.recorded_s or 0.0
-        due = max(recorded_s + asked.ttl_ms / 1000 + 1.0, injector.disturbed_until_s) + LATE_S
-        if now > due:
-            invariants.fail("answered in time", f"{asked.request_id} has no answer", asked.request_id)
 
 
 def _nobody(kind: str, text: str) -> None:

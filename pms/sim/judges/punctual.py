@@ -1,0 +1,40 @@
+"""Every command is answered by its deadline and a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pms.sim.judges.answers import ON_THE_EXCHANGE
+from pms.sim.judges.invariants import Invariants
+from pms.sim.world import World
+
+IN_TIME = "answered in time"
+LATE_S = 3.2
+"""An answer may be later than its deadline and a second by the sweep's period, and a moment."""
+
+
+@dataclass(slots=True)
+class Punctual:
+    """Looks, again and again, for who waits longer than he was promised."""
+
+    world: World
+    invariants: Invariants
+    _led_from_s: float = field(default=0.0)
+    """Since when a streamer leads without a break."""
+
+    def look(self, *, disturbed_until_s: float) -> None:
+        """Judge all who wait. What slows answers down themselves is not held against them."""
+        now, invariants = self.world.loop.now, self.invariants
+        streamer = self.world.streamer
+        if streamer is None or streamer._engine.gate.closed_because is not None:
+            self._led_from_s = now
+        for asked in self.world.gateway.unanswered():
+            if asked.request_id in invariants.answered_s:
+                continue
+            invariants.checked[IN_TIME] += 1
+            due = max((asked.recorded_s or 0.0) + asked.ttl_ms / 1000 + 1.0, disturbed_until_s)
+            if asked.command not in ON_THE_EXCHANGE:
+                # Who has claimed it moves money at once, so nobody else may say what became of it.
+                due = max(due, self._led_from_s)
+            if now > due + LATE_S:
+                invariants.fail(IN_TIME, f"{asked.request_id} has no answer", asked.request_id)
