@@ -189,7 +189,8 @@ class BracketMachine:
         self, algo: Algo, view: View, plan: Plan, slot: Slot, quantity: Decimal, *, price: Decimal | None
     ) -> None:
         order = view.orders.get(slot.number)
-        if not view.instruments[algo.symbol].floor_quantity(quantity, market=price is None):
+        inherits = price is None and order is None and PROFIT in view.orders
+        if not (inherits or view.instruments[algo.symbol].floor_quantity(quantity, market=price is None)):
             # A market order on its way is left alone; what rests for nothing is cancelled.
             plan.kept |= {slot.number} if price is None and order is not None else set()
             return
@@ -204,6 +205,7 @@ class BracketMachine:
             every_ms=EVERY_MS,
             follows=True,
             urgent=price is None,
+            inherits=inherits,
         )
 
 

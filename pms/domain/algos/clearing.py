@@ -47,12 +47,14 @@ def clear(turn: Turn, slot: Slot, want: Want) -> Decimal:
     place = account, slot.symbol, want.position_side or BOTH
     others = others_close(desk, turn.algo, place, slot.side)
     held = desk.quantity(place) if slot.side == "SELL" else -desk.quantity(place)
-    free = max(held - closing(desk, place, slot.side), ZERO)
-    if free >= want.quantity:
+    # Below zero where plain orders are for more than is held: nothing is free before all of that is gone.
+    spare = held - closing(desk, place, slot.side)
+    if spare >= want.quantity:
         return want.quantity
+    free = max(spare, ZERO)
     if not others:
         return free or want.quantity
-    going = _make_way(turn, place, slot.side, missing=want.quantity - free)
+    going = _make_way(turn, place, slot.side, missing=want.quantity - spare)
     if free * touch(top, slot.side) < instrument.min_notional:
         # Too little by itself, and more is to come free: an order that is refused now would hold that up.
         slot.note, free = MAKING_WAY if going else ALL_TAKEN, ZERO

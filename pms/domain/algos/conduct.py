@@ -289,12 +289,16 @@ def _place(turn: Turn, slot: Slot, want: Want) -> None:
         turn.wake(not_before)
         return
     room = room_of(turn, slot)
-    if not quantity_of(turn, slot, want, room=room):
+    possible = quantity_of(turn, slot, want, room=room)
+    if not possible and not want.inherits:
         return
     try:
         if want.urgent:
             want = want._replace(quantity=clear(turn, slot, want))
         quantity = quantity_of(turn, slot, want, room=room)
+        if not possible:
+            # The word of its own order's end wakes it.
+            return
         if not quantity:
             turn.wake(now + STOPS_MS)
             return

@@ -41,6 +41,8 @@ class Want(NamedTuple):
     #: its size follows a position: that it would not only reduce passes, and ends nothing
     urgent: bool = False
     #: it closes at market what must be closed: what rests of others makes way for it
+    inherits: bool = False
+    #: an own order rests in its place, and is being cancelled: who is in the way of both makes way meanwhile
 
 
 @dataclass(slots=True)

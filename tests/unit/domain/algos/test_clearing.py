@@ -324,3 +324,63 @@ def test_a_stop_that_fires_as_its_position_grows_sells_all_of_it() -> None:
     world.by_hand("BUY", "0.02")
     at(world, algo_id, "59000")
     assert sold(world, algo_id) == [D("0.07")]
+
+
+def test_all_of_a_ladder_beyond_the_position_makes_way_at_once() -> None:
+    world = held()
+    algo_id = trailing(world)
+    ladder = [rests(world, "0.05", price) for price in ("66000", "67000", "68000")]
+    at(world, algo_id, "59000")
+    assert [order(world, coid).cancel_wanted for coid in ladder] == [True] * 3
+    assert len(world.postings[-1].entry.rows.orders) == 3
+    for coid in ladder[:-1]:
+        world.end(coid, "CANCELED")
+        at(world, algo_id, "59000")
+        assert sold(world, algo_id) == []
+    world.end(ladder[-1], "CANCELED")
+    at(world, algo_id, "59000")
+    assert (sold(world, algo_id), world.spare()) == ([D("0.05")], 0)
+
+
+def test_of_a_ladder_beyond_the_position_a_stop_for_a_part_leaves_none_that_would_open() -> None:
+    world = held()
+    terms = {"positionId": world.position_id, "quantity": "0.03", "stopLoss": "59000"}
+    algo_id = world.start("pms.bracket", **terms).id
+    ladder = [rests(world, "0.02", price) for price in ("66000", "65000", "64000", "63000")]
+    at(world, algo_id, "59000")
+    assert [order(world, coid).cancel_wanted for coid in ladder] == [True, True, True, False]
+
+
+def test_what_is_in_the_way_of_a_brackets_stop_goes_with_its_take_profit() -> None:
+    world = held()
+    terms = {"positionId": world.position_id, "takeProfit": "61000", "stopLoss": "59000"}
+    algo_id = world.start("pms.bracket", **terms).id
+    world.conduct(algo_id)
+    (target,) = world.of(algo_id)
+    profit = target.row.client_order_id
+    world.ack(profit)
+    # It came between the last look and the tick that fires.
+    plain = [rests(world, "0.05", price) for price in ("66000", "67000")]
+    algo = at(world, algo_id, "59000")
+    assert [order(world, coid).cancel_wanted for coid in (profit, *plain)] == [True] * 3
+    assert {row.client_order_id for row in world.postings[-1].entry.rows.orders} == {profit, *plain}
+    assert (algo.slots[2].note, sold(world, algo_id)) == (MAKING_WAY, [D("0.05")])
+    for coid in (profit, *plain):
+        world.end(coid, "CANCELED")
+    at(world, algo_id, "59000")
+    assert (sold(world, algo_id)[1:], world.spare()) == ([D("0.05")], 0)
+
+
+def test_what_fits_beside_a_brackets_take_profit_stays_when_its_stop_fires() -> None:
+    world = held()
+    terms = {"positionId": world.position_id, "quantity": "0.03", "takeProfit": "61000", "stopLoss": "59000"}
+    algo_id = world.start("pms.bracket", **terms).id
+    world.conduct(algo_id)
+    (target,) = world.of(algo_id)
+    world.ack(target.row.client_order_id)
+    beside = rests(world, "0.02")
+    at(world, algo_id, "59000")
+    assert not order(world, beside).cancel_wanted
+    world.end(target.row.client_order_id, "CANCELED")
+    at(world, algo_id, "59000")
+    assert (order(world, beside).cancel_wanted, sold(world, algo_id)[1:]) == (False, [D("0.03")])
