@@ -28,8 +28,13 @@ OTHER = {LONG: SHORT, SHORT: LONG}
 def sided(account: SubAccount, command: Trade) -> Trade:
     """The trade with its position side, and with `reduceOnly` where the side says as much."""
     side = side_for(account, command.position_side)
-    reduces = (side, command.side) in {(LONG, "SELL"), (SHORT, "BUY")}
-    return command.model_copy(update={"position_side": side, "reduce_only": command.reduce_only or reduces})
+    reduces = command.reduce_only or takes_from(side, command.side)
+    return command.model_copy(update={"position_side": side, "reduce_only": reduces})
+
+
+def takes_from(position_side: str | None, side: str) -> bool:
+    """Whether an order of a side can only take from the position that it is for, whatever that holds."""
+    return (position_side, side) in {(LONG, "SELL"), (SHORT, "BUY")}
 
 
 def side_for(account: SubAccount, asked: str | None) -> str:

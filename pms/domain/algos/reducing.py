@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pms.contract.algo_commands import Chase, Twap
-from pms.contract.basket import Basket, OneOrder
+from pms.contract.algo_commands import AlgoStart, Chase, Twap
+from pms.contract.basket import Basket, Leg, OneOrder
 from pms.contract.money import plain
 from pms.domain.algos.algo import ZERO, Algo, Slot
 from pms.domain.algos.machine import View
+from pms.domain.position_sides import takes_from
+from pms.domain.sub_accounts import SubAccount
+
+
+def as_judged(account: SubAccount, terms: AlgoStart) -> AlgoStart:
+    """Terms of a hedged account with `reduceOnly` where the position side says as much, as orders are judged.
+
+    Trap: an algo that does not know it is not kept within what is held, and fails once that is less.
+    """
+    if not account.hedge:
+        return terms
+    if isinstance(terms, Basket):
+        legs = [leg.model_copy(update={"reduce_only": _reduces(leg)}) for leg in terms.legs]
+        return terms.model_copy(update={"legs": tuple(legs)})
+    if isinstance(terms, Chase | Twap):
+        return terms.model_copy(update={"reduce_only": _reduces(terms)})
+    return terms
+
+
+def _reduces(terms: Chase | Twap | Leg) -> bool:
+    return terms.reduce_only or takes_from(terms.position_side, terms.side)
 
 
 def reducible(terms: Chase | OneOrder | Twap, view: View, slot: Slot) -> Decimal | None:

@@ -22,6 +22,7 @@ from pms.domain.algos.ids import DAY_MS, child_ids
 from pms.domain.algos.machine import Beginning, View, WindsDown
 from pms.domain.algos.machines import MACHINES
 from pms.domain.algos.naming import of_leg
+from pms.domain.algos.reducing import as_judged
 from pms.domain.algos.together import Foreseeing, judge_together
 from pms.domain.algos.viewing import position_of, view_of
 from pms.domain.checks import (
@@ -71,6 +72,7 @@ def begin(desk: Desk, asked: Asked, command: AlgoStart) -> Algo:
         )
     check_open(asked)
     account = trading_account(desk, command.sub_account_id)
+    command = as_judged(account, command)
     refuse_halted(desk, account.id, reduce_only=getattr(command, "reduce_only", False))
     position = _position(desk, command)
     for number, symbol in enumerate(symbols_of(command) if position is None else [position.symbol]):
