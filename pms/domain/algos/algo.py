@@ -187,7 +187,10 @@ class Algo:
         return self._text[1]
 
     def slot_row(self, slot: Slot, *, at: int) -> AlgoSlotRow:
-        """One of its slots as it is journaled."""
+        """One of its slots as it is journaled, never before its start: such a row is an earlier algo's.
+
+        Trap: `at` may be the exchange's time of a trade, or that of a clock that was put back.
+        """
         return AlgoSlotRow(
             algo_id=self.id,
             slot=slot.number,
@@ -207,7 +210,7 @@ class Algo:
             due_at=slot.due_at,
             state=slot.state.value,
             note=slot.note,
-            updated_at=at,
+            updated_at=max(at, self.started_at),
             fees=slot.fees,
             maker_qty=slot.maker_qty,
             reprices=slot.reprices,

@@ -18,6 +18,9 @@ EXPECTED_STEPS = 64
 """So many orders of one slot may be lost with Redis' tail: in a second the exchange may have refused all but
 the last, and of those it keeps no record."""
 
+BEFORE_START_MS = 60_000
+"""So far before its start a row may be an algo's own, written by a release that did not see to that."""
+
 
 @dataclass(slots=True)
 class AlgoBook:
@@ -39,7 +42,10 @@ class AlgoBook:
         for symbol in symbols:
             self._index(self.by_symbol, symbol, algo)
         self._index(self.by_account, algo.account, algo)
-        if algo.status.over and algo.id not in self._ended:
+        if not algo.status.over:
+            # One that ended may have had its id.
+            self._ended.pop(algo.id, None)
+        elif algo.id not in self._ended:
             self._ended[algo.id] = None
             if len(self._ended) > KEPT_ENDED:
                 oldest, _ = self._ended.popitem(last=False)
@@ -62,9 +68,19 @@ class AlgoBook:
         return [algo for algo in self.every.values() if not algo.status.over]
 
     def load(self, algos: tuple[AlgoRow, ...], slots: tuple[AlgoSlotRow, ...]) -> None:
-        """Lay rows over the book: the newest of a key wins."""
+        """Lay rows over the book: the newest of a key wins.
+
+        Trap: a requestId may be used again, and the slots of whom it named before stay in the table.
+        """
+        started = {row.id: row.started_at for row in algos}
+        for algo_id in started.keys() & self.every.keys():
+            if self.every[algo_id].started_at != started[algo_id]:
+                self.every[algo_id].slots = {}
         for row in slots:
             known = self.every.get(row.algo_id)
+            since = started.get(row.algo_id, known.started_at if known else 0)
+            if row.updated_at + BEFORE_START_MS < since:
+                continue
             where = known.slots if known else self._early.setdefault(row.algo_id, {})
             where[row.slot] = slot_from(row)
         for algo_row in algos:
