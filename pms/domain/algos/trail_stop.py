@@ -89,7 +89,7 @@ class TrailStopMachine:
         position, memory = view.position, algo.memory
         if position is not None and view.certain and "fired" in memory and "size" not in memory:
             # A firing that was lost with Redis may have sold a part already: that counts as filled.
-            memory["size"] = algo.slots[ONLY].filled + abs(position.quantity)
+            algo.target = memory["size"] = algo.slots[ONLY].filled + abs(position.quantity)
 
     def amend(self, algo: Algo, command: Command, view: View) -> None:
         """Another callback, or another price to wait for; raises Refusal for one that would fire at once."""

@@ -79,3 +79,22 @@ def test_paused_meanwhile_it_closes_nothing_that_is_bought_later(kind: str) -> N
     world.pause_or_resume(algo.id, "resume")
     sell(world, algo)
     assert (algo.status, algo.filled, world.holds) == (Status.FINISHED, D("0.05"), D("0.10"))
+
+
+@pytest.mark.parametrize("kind", STOPS)
+def test_paused_in_the_gap_it_closes_what_was_bought_in_it_when_it_goes_on(kind: str) -> None:
+    world = PositionWorld()
+    world.touch("60000", "60000.1")
+    world.by_hand("BUY", "0.05")
+    more = world.by_hand("BUY", "0.05", type="LIMIT", price="59500")
+    algo = world.start(f"pms.{kind}", positionId=world.position_id, **STOPS[kind])
+    world.conduct(algo.id)
+    world.trade_silently(more, D("0.05"))
+    world.touch("59300", "59300.1")
+    world.conduct(algo.id, closed="the user stream is away", certain=False)
+    world.pause_or_resume(algo.id, "pause")
+    world.tell(more)
+    world.conduct(algo.id)
+    world.pause_or_resume(algo.id, "resume")
+    sell(world, algo)
+    assert (algo.status, algo.filled, world.holds) == (Status.FINISHED, D("0.10"), 0)
