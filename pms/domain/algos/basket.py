@@ -4,7 +4,8 @@
     sequence        a leg begins when the one before it is over
     a leg is done   nothing is left of it that an order could be for, now or when the basket began
     it has failed   its machine gave up, its order was refused three times in a row, nothing can cure the
-                    refusal, or the basket's time is over; and no order of it may trade any more
+                    refusal, its symbol trades no more, or the basket's time is over; and no order of it may
+                    trade any more
     finish          the others go on
     hold            all stop, and what is filled is kept
     unwind          all stop, and what is filled is closed again (`undoing`)
@@ -191,6 +192,9 @@ def _go_on(leg: Leg, legs: list[Leg], view: View, plan: Plan, *, in_time: bool) 
     if not leg.over and not in_time and leg.state != ENDING:
         left = plain(max(leg.target - leg.filled, ZERO))
         _stop(leg, f"the basket's time is over, and {left} is not filled")
+    gone = None if leg.over or leg.busy or not _may_begin(leg, legs) else _gone(leg, view)
+    if gone is not None and leg.state != ENDING:
+        _stop(leg, gone)
     if leg.state == WAITING and _may_begin(leg, legs):
         _begin(leg, view, plan)
     if leg.state == RUNNING:
@@ -202,6 +206,15 @@ def _go_on(leg: Leg, legs: list[Leg], view: View, plan: Plan, *, in_time: bool) 
 def _may_begin(leg: Leg, legs: list[Leg]) -> bool:
     assert isinstance(leg.algo.terms, Basket)
     return leg.algo.terms.mode == "parallel" or all(before.over for before in legs[: leg.number])
+
+
+def _gone(leg: Leg, view: View) -> str | None:
+    """Why no order of a leg can be any more. Trap: a symbol that stops trading may have no price either."""
+    symbol = leg.terms.symbol
+    instrument = view.instruments.get(symbol)
+    if instrument is None:
+        return f"the exchange lists {symbol} no more"
+    return None if instrument.status == "TRADING" else f"{symbol} is {instrument.status}"
 
 
 def _begin(leg: Leg, view: View, plan: Plan) -> None:

@@ -31,6 +31,9 @@ class BasketWorld(MarketWorld):
     def price_eth(self, price: str) -> None:
         self.desk.price("ETHUSDT", Top(D(price), D(1), D(price) + ETH.tick, D(1), self.now))
 
+    def lose_price(self, symbol: str) -> None:
+        self.desk.tops.pop(symbol, None)
+
     def basket(self, *legs: dict[str, Any], **terms: Any) -> Algo:
         """Start one and ask it once, as the streamer does in one step."""
         algo = self.start("pms.basket", legs=list(legs), **terms)

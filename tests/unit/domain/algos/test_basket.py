@@ -19,6 +19,7 @@ from pms.domain.desk import Desk
 from pms.domain.posting import Posting
 
 CHASE_BTC = {**BUY_BTC, "algo": "chase", "stalkMode": "maintain", "stalkOffset": "0.1"}
+CHASE_ETH = {**SELL_ETH, "algo": "chase", "stalkMode": "maintain", "stalkOffset": "0.1"}
 LIMIT_ETH = {**SELL_ETH, "algo": "limit", "price": "3010"}
 TWAP_ETH = {
     "symbol": "ETHUSDT",
@@ -829,3 +830,59 @@ def test_a_chase_that_has_filled_nothing_goes_on_though_it_is_refused() -> None:
         world.pass_time(61_000)
         world.move(0)
     assert (algo.status, (algo.slots[0].note or "")[:12]) == (Status.RUNNING, Code.MIN_NOTIONAL)
+
+
+def stops_trading(world: BasketWorld) -> None:
+    """The exchange settles ether: there is no price of it any more."""
+    known = world.desk.instruments["ETHUSDT"]
+    world.desk.instruments["ETHUSDT"] = replace(known, status="SETTLING")
+    world.lose_price("ETHUSDT")
+
+
+@pytest.mark.parametrize("leg", [LIMIT_ETH, CHASE_ETH, TWAP_ETH, SELL_ETH])
+def test_a_leg_whose_symbol_trades_no_more_has_failed(leg: dict[str, Any]) -> None:
+    world = BasketWorld()
+    algo = world.basket(BUY_BTC, leg, onLegFailure="unwind")
+    (btc,), (eth,) = world.live(algo.id, 0), world.live(algo.id, 1)
+    world.fill(btc)
+    stops_trading(world)
+    world.conduct(algo.id)
+    assert (world.leg(algo.id, 1).state, algo.memory["unwinding"]) == ("running", False)
+    world.end(eth, "EXPIRED")
+    world.conduct(algo.id)
+    assert (world.leg(algo.id, 1).state, algo.memory["unwinding"]) == ("failed", True)
+    assert world.leg(algo.id, 1).memory["reason"] == "ETHUSDT is SETTLING"
+    assert len(world.live(algo.id, 0, undo=True)) == 1
+
+
+def test_one_that_waits_has_failed_when_it_is_its_turn() -> None:
+    world = BasketWorld()
+    algo = world.basket(BUY_BTC, SELL_ETH, mode="sequence")
+    (btc,) = world.live(algo.id, 0)
+    stops_trading(world)
+    world.conduct(algo.id)
+    assert (world.leg(algo.id, 1).state, algo.status) == ("waiting", Status.RUNNING)
+    world.fill(btc)
+    world.conduct(algo.id)
+    assert (world.leg(algo.id, 1).state, algo.status) == ("failed", Status.FAILED)
+
+
+def test_one_that_has_filled_all_is_done_though_its_symbol_trades_no_more() -> None:
+    world = BasketWorld()
+    algo = world.basket(BUY_BTC, LIMIT_ETH, onLegFailure="unwind")
+    (eth,) = world.live(algo.id, 1)
+    world.fill(eth)
+    stops_trading(world)
+    world.conduct(algo.id)
+    assert (world.leg(algo.id, 1).state, algo.memory["unwinding"]) == ("done", False)
+
+
+def test_a_leg_that_has_only_lost_its_price_waits() -> None:
+    world = BasketWorld()
+    algo = world.basket(BUY_BTC, CHASE_ETH, onLegFailure="unwind")
+    (eth,) = world.live(algo.id, 1)
+    world.ack(eth)
+    world.end(eth, "EXPIRED")
+    world.lose_price("ETHUSDT")
+    world.conduct(algo.id)
+    assert (world.leg(algo.id, 1).state, algo.memory["unwinding"]) == ("running", False)
