@@ -21,7 +21,7 @@ ZERO = Decimal(0)
 
 def check_limits(desk: Desk, asked: Asked, stake: Stake, top: Top) -> None:
     """Everything that bounds what a sub-account may come to hold."""
-    _check_state(desk, stake)
+    check_state(desk, stake.account, stake.symbol, side=stake.side, opens=stake.opens)
     if not stake.opens:
         return
     _check_allowed(desk, stake)
@@ -56,17 +56,18 @@ def _check_leverage(desk: Desk, account: str, symbol: str, leverage: int) -> Non
         )
 
 
-def _check_state(desk: Desk, stake: Stake) -> None:
-    state = desk.limits.of(stake.account, limits.STATE, stake.symbol)
-    if state == limits.ACTIVE or (state == limits.REDUCE_ONLY and not stake.opens):
+def check_state(desk: Desk, account: str, symbol: str, *, side: str, opens: bool) -> None:
+    """Whether a symbol is traded at all, or only to reduce."""
+    state = desk.limits.of(account, limits.STATE, symbol)
+    if state == limits.ACTIVE or (state == limits.REDUCE_ONLY and not opens):
         return
     only = " may only be reduced" if state == limits.REDUCE_ONLY else " is not traded at all"
     raise Refusal(
         Code.TRADING_STATE,
-        f"{stake.symbol}{only} by {stake.account}: trading.state is {state}",
+        f"{symbol}{only} by {account}: trading.state is {state}",
         field="symbol",
         limit=state,
-        actual=stake.side,
+        actual=side,
     )
 
 

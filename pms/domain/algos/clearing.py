@@ -20,14 +20,16 @@ from decimal import Decimal
 
 from pms.contract.names import BOTH
 from pms.domain.algos.algo import ZERO, Slot
-from pms.domain.algos.children import Turn
+from pms.domain.algos.children import Turn, trade_of
 from pms.domain.algos.machine import Want
 from pms.domain.algos.viewing import others_close
 from pms.domain.checks import check_open, closing, fresh_top, listed, touch
 from pms.domain.halts import refuse_halted
+from pms.domain.limit_checks import check_state
 from pms.domain.orders import Order
 from pms.domain.positions import Place
 from pms.domain.rows import order_row
+from pms.domain.siblings import apart
 
 ALL_TAKEN = "other orders already close all of the position"
 MAKING_WAY = "waits for the end of resting orders that make way for it"
@@ -44,6 +46,8 @@ def clear(turn: Turn, slot: Slot, want: Want) -> Decimal:
     check_open(turn.asked)
     refuse_halted(desk, account, reduce_only=True)
     instrument, top = listed(desk, slot.symbol), fresh_top(desk, slot.symbol)
+    check_state(desk, account, slot.symbol, side=slot.side, opens=False)
+    apart(desk, instrument, trade_of(turn.algo, slot, want, quantity=want.quantity), price=None, top=top)
     place = account, slot.symbol, want.position_side or BOTH
     others = others_close(desk, turn.algo, place, slot.side)
     held = desk.quantity(place) if slot.side == "SELL" else -desk.quantity(place)

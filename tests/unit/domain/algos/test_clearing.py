@@ -254,6 +254,41 @@ def test_nobody_makes_way_while_nothing_may_be_placed(how: str) -> None:
     assert order(world, resting).cancel_wanted
 
 
+def test_nobody_makes_way_while_a_siblings_order_would_be_met() -> None:
+    world = held()
+    algo_id, resting = trailing(world), rests(world, "0.05")
+    bid = world.ask(
+        "pms.trade",
+        "bob",
+        symbol="BTCUSDT",
+        side="BUY",
+        quantity="0.01",
+        type="LIMIT",
+        price="59000",
+        leverage=10,
+    )
+    (sibling,) = (row.client_order_id for row in bid.entry.rows.orders)
+    world.ack(sibling)
+    algo = at(world, algo_id, "59000")
+    assert (order(world, resting).cancel_wanted, sold(world, algo_id)) == (False, [])
+    assert (algo.slots[0].note or "").startswith("SELF_MATCH")
+    world.end(sibling, "EXPIRED")
+    at(world, algo_id, "59000")
+    assert order(world, resting).cancel_wanted
+
+
+def test_nobody_makes_way_while_its_symbol_is_not_traded() -> None:
+    world = held()
+    algo_id, resting = trailing(world), rests(world, "0.05")
+    setting = {"action": "set", "scope": "alice", "limit": "trading.state", "reason": "r", "actor": "a"}
+    world.ask("pms.limits", None, value="HALTED", **setting)
+    at(world, algo_id, "59000")
+    assert (order(world, resting).cancel_wanted, sold(world, algo_id)) == (False, [])
+    world.ask("pms.limits", None, value="REDUCE_ONLY", **setting)
+    at(world, algo_id, "59000")
+    assert order(world, resting).cancel_wanted
+
+
 def test_a_halt_that_permits_reducing_holds_up_no_stop() -> None:
     world = held()
     algo_id, resting = trailing(world), rests(world, "0.05")
