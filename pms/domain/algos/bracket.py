@@ -268,7 +268,9 @@ def _close_entry(algo: Algo, view: View) -> None:
     if entry is None or entry.state in OVER:
         return
     idle = ENTRY not in view.orders
-    least = view.instruments[algo.symbol].floor_quantity(entry.remaining, market=entry.price is None)
+    assert isinstance(algo.terms, Bracket)
+    at_market = algo.terms.price is None
+    least = view.instruments[algo.symbol].floor_quantity(entry.remaining, market=at_market)
     if "stopped" in algo.memory or _exited(algo) or (idle and (entry.tries or not least)):
         entry.state = SlotState.SKIPPED
 
@@ -303,14 +305,18 @@ def _closed_by(algo: Algo) -> str:
 
 
 def _dust(algo: Algo, view: View, left: Decimal) -> bool:
-    """Whether no exit can be placed for what is left."""
-    terms, top = algo.terms, view.tops.get(algo.symbol)
+    """Whether no exit can be placed for what is left; what rests may be for less than what is at market."""
+    terms, top, profit, stop = algo.terms, view.tops.get(algo.symbol), algo.slots[PROFIT], algo.slots[STOP]
     assert isinstance(terms, Bracket)
-    slot = algo.slots[PROFIT if terms.stop_loss is None else STOP]
-    price = terms.take_profit
-    if slot.number == STOP:
-        price = None if top is None else touch(top, slot.side)
-    return too_small(slot, view, left, price=price)
+    may_rest = (
+        terms.take_profit is not None
+        and "stopped" not in algo.memory
+        and (terms.stop_loss is None or profit.state is not SlotState.SKIPPED)
+    )
+    if may_rest and not too_small(profit, view, left, price=terms.take_profit, market=False):
+        return False
+    price = None if top is None else touch(top, stop.side)
+    return terms.stop_loss is None or too_small(stop, view, left, price=price)
 
 
 def _profit_price(algo: Algo, view: View) -> Decimal | None:

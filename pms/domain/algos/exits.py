@@ -65,13 +65,13 @@ def check_beyond(side: str, price: Decimal, reference: Decimal, *, field: str, i
     )
 
 
-def too_small(slot: Slot, view: View, left: Decimal, *, price: Decimal | None) -> bool:
+def too_small(slot: Slot, view: View, left: Decimal, *, price: Decimal | None, market: bool = True) -> bool:
     """Whether what is left to close is dust: no order can be for it, or the exchange was found to take none.
 
     The second depends on the exchange's net, so that it is known only from a refusal.
     """
     instrument = view.instruments[slot.symbol]
-    if not instrument.floor_quantity(left, market=True):
+    if not instrument.floor_quantity(left, market=market):
         return True
     refused = (slot.note or "").startswith(Code.MIN_NOTIONAL)
     return refused and price is not None and left * price < instrument.min_notional

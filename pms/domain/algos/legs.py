@@ -160,9 +160,10 @@ class Leg:
             return not left
         tops = [Top(self.mid, ZERO, self.mid, ZERO, 0), *([] if top is None else [top])]
         price = max(_order_price(self.terms, instrument, each) for each in tops)
-        market = isinstance(self.terms, OneOrder) and self.terms.price is None
         reduces, note = self.terms.reduce_only, self.algo.slots[self.first].note
-        return too_little(instrument, left, price=price, reduce_only=reduces, market=market, note=note)
+        return too_little(
+            instrument, left, price=price, reduce_only=reduces, market=_at_market(self.terms), note=note
+        )
 
     def begin(self, view: View, wrote: set[int]) -> None:
         """Start it; raises Refusal, and then nothing has changed."""
@@ -230,6 +231,13 @@ class Leg:
             if (leg_at(self.algo, number).place, self.algo.slots[number].side) == key:
                 taken += view.leaves[number]
         return {key: taken}
+
+
+def _at_market(terms: OneOrder | Chase | Twap) -> bool:
+    """Whether a leg's orders have no price."""
+    if isinstance(terms, Twap):
+        return terms.limit_price is None
+    return isinstance(terms, OneOrder) and terms.price is None
 
 
 def _order_price(terms: OneOrder | Chase | Twap, instrument: Instrument, top: Top) -> Decimal:

@@ -886,3 +886,25 @@ def test_a_leg_that_has_only_lost_its_price_waits() -> None:
     world.lose_price("ETHUSDT")
     world.conduct(algo.id)
     assert (world.leg(algo.id, 1).state, algo.memory["unwinding"]) == ("running", False)
+
+
+@pytest.mark.parametrize(("limit", "state"), [({}, "done"), ({"limitPrice": "2990"}, "failed")])
+def test_the_rest_of_a_twap_is_judged_as_its_orders_are(limit: dict[str, str], state: str) -> None:
+    world = BasketWorld()
+    known = world.desk.instruments["ETHUSDT"]
+    algo = world.basket({**TWAP_ETH, **limit}, duration=60)
+    for _ in range(4):
+        for coid in world.live(algo.id, 0):
+            world.fill(coid)
+        world.pass_time(10_500)
+        world.conduct(algo.id)
+        if len(world.of(algo.id)) == 4:
+            break
+    (last,) = world.live(algo.id, 0)
+    world.ack(last)
+    world.trade(last, D("0.05"))
+    world.end(last, "EXPIRED")
+    world.desk.instruments["ETHUSDT"] = replace(known, market_min_quantity=D("0.1"))
+    world.pass_time(60_000)
+    world.conduct(algo.id)
+    assert (world.leg(algo.id, 0).filled, world.leg(algo.id, 0).state) == (D("0.35"), state)

@@ -514,3 +514,42 @@ def test_the_exits_together_never_exceed_what_was_entered_and_it_is_over_in_the_
         assert world.desk.find_position(held) is None or closed == D(algo.memory["size"])
     elif "far" in exits and algo.status is Status.FINISHED and algo.reason != "position closed":
         assert closed == (D("0.03") if protects else algo.filled)
+
+
+def rules(world: PositionWorld) -> None:
+    """What is at market may be for no less than 0.01, what rests for a thousandth."""
+    world.desk.instruments["BTCUSDT"] = replace(BTC, market_min_quantity=D("0.01"), market_step=D("0.01"))
+
+
+def entered_little(**exits: str) -> tuple[PositionWorld, str]:
+    """An entry at a limit is filled for less than an order at market may be for."""
+    world = PositionWorld()
+    world.touch("60000", "60000.1")
+    rules(world)
+    algo_id = world.start("pms.bracket", **{**LONG, **exits, "quantity": "0.005", "price": "60000"}).id
+    world.conduct(algo_id)
+    entry = coid(world, algo_id, ENTRY)
+    world.ack(entry)
+    world.trade(entry, D("0.005"))
+    at(world, algo_id, "60000")
+    return world, algo_id
+
+
+@pytest.mark.parametrize("exits", [{"takeProfit": "62000"}, EXITS])
+def test_an_entry_at_a_limit_and_its_take_profit_are_judged_as_what_rests(exits: dict[str, str]) -> None:
+    world, algo_id = entered_little(**exits)
+    profit = coid(world, algo_id, PROFIT)
+    assert world.orders[profit].total == D("0.005")
+    world.ack(profit)
+    world.trade(profit, D("0.005"))
+    assert at(world, algo_id, "62000").status is Status.FINISHED
+
+
+def test_what_is_too_little_for_its_stop_ends_it_once_that_has_fired() -> None:
+    world, algo_id = entered_little(**EXITS)
+    profit = coid(world, algo_id, PROFIT)
+    world.ack(profit)
+    at(world, algo_id, "57000")
+    world.end(profit, "CANCELED")
+    algo = at(world, algo_id, "57000")
+    assert (algo.status, "too little" in (algo.reason or "")) == (Status.FAILED, True)
