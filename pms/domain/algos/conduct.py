@@ -28,7 +28,7 @@ from pms.domain.algos.refused import closes, grow, halve, settle_refused, tell_r
 from pms.domain.algos.sizing import quantity_of, room_of
 from pms.domain.algos.telling import tell
 from pms.domain.algos.throttle import Throttle
-from pms.domain.algos.viewing import bereft, view_of
+from pms.domain.algos.viewing import bereft, spent, view_of
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk
 from pms.domain.master import STOPPED
@@ -158,7 +158,9 @@ def _settle(turn: Turn, slot: Slot) -> None:
         spared = order.reason == STOPPED or (
             isinstance(turn.machine, Sparing) and turn.machine.spared(algo, slot)
         )
-        if algo.status is Status.RUNNING and not spared:
+        # Too late for all that the slot is for: nothing was lost that somebody might not want placed again.
+        too_late = order.state is State.FILLED and not slot.remaining
+        if algo.status is Status.RUNNING and not spared and not too_late:
             why = order.reason if made_way(order) else "was cancelled from outside"
             algo.status, algo.reason = Status.PAUSED, f"{slot.order_id} {why}"
     if order.state.terminal:
@@ -243,6 +245,8 @@ def _plan(turn: Turn) -> Plan:
     algo, certain = turn.algo, turn.asked.certain
     if certain and algo.status is Status.PAUSED and bereft(turn.desk, algo.terms):
         end(algo, Status.FINISHED, "position closed")
+    if algo.status is Status.PAUSED and spent(algo):
+        end(algo, Status.FINISHED, "filled")
     view = view_of(turn.desk, algo, now=turn.asked.now, certain=certain)
     if algo.status is Status.PAUSED and isinstance(turn.machine, Looking):
         turn.machine.look(algo, view)

@@ -48,6 +48,18 @@ def bereft(desk: Desk, terms: AlgoStart) -> bool:
     return getattr(terms, "position_id", None) is not None and position_of(desk, terms) is None
 
 
+def spent(algo: Algo) -> bool:
+    """Whether all that an algo is for is filled, and nothing of it may trade: paused or not, it is over.
+
+    Trap: what only follows a position is for something else as soon as that is; a bracket still has to exit.
+    """
+    if algo.busy:
+        return False
+    if isinstance(algo.terms, Basket):
+        return not algo.memory["unwinding"] and all(leg.filled >= leg.target for leg in legs_of(algo))
+    return isinstance(algo.terms, Chase | Twap) and algo.filled >= algo.target
+
+
 def _elsewhere(desk: Desk, algo: Algo, place: Place) -> Decimal:
     """What orders of others may still take from a position."""
     held = desk.quantity(place)

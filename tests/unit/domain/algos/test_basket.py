@@ -908,3 +908,31 @@ def test_the_rest_of_a_twap_is_judged_as_its_orders_are(limit: dict[str, str], s
     world.pass_time(60_000)
     world.conduct(algo.id)
     assert (world.leg(algo.id, 0).filled, world.leg(algo.id, 0).state) == (D("0.35"), state)
+
+
+def test_a_cancel_by_hand_that_came_too_late_holds_up_no_next_leg() -> None:
+    world = BasketWorld()
+    algo = world.basket(CHASE_BTC, SELL_ETH, mode="sequence")
+    (btc,) = world.live(algo.id, 0)
+    world.ack(btc)
+    world.desk.orders[btc].cancel_wanted = True
+    world.fill(btc)
+    world.conduct(algo.id)
+    world.conduct(algo.id)
+    assert (algo.status, world.leg(algo.id, 1).state) == (Status.RUNNING, "running")
+
+
+def test_a_basket_that_is_paused_is_over_once_all_legs_are_filled() -> None:
+    world = BasketWorld()
+    algo = world.basket(CHASE_BTC, LIMIT_ETH)
+    (btc,), (eth,) = world.live(algo.id, 0), world.live(algo.id, 1)
+    for coid in (btc, eth):
+        world.ack(coid)
+        world.desk.orders[coid].cancel_wanted = True
+    world.conduct(algo.id)
+    world.fill(btc)
+    world.conduct(algo.id)
+    assert algo.status is Status.PAUSED
+    world.fill(eth)
+    world.conduct(algo.id)
+    assert (algo.status, algo.reason) == (Status.FINISHED, "filled")

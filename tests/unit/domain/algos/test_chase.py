@@ -352,3 +352,29 @@ def test_never_beyond_its_target_and_always_over_in_the_end(
     assert world.exposed(algo_id) == world.told(algo_id) == algo.filled <= D("0.05")
     if algo.status is Status.FINISHED:
         assert algo.target - algo.filled < D("0.001")
+
+
+def test_a_cancel_by_hand_that_came_too_late_pauses_nothing() -> None:
+    world, algo_id = resting()
+    order = only(world, algo_id)
+    order.cancel_wanted = True
+    world.trade(order.spec.client_order_id, D("0.05"))
+    world.conduct(algo_id)
+    world.conduct(algo_id)
+    algo = world.desk.algos.every[algo_id]
+    assert (algo.status, algo.filled) == (Status.FINISHED, D("0.05"))
+
+
+def test_one_that_is_paused_behind_such_a_cancel_is_over_once_all_is_filled() -> None:
+    world, algo_id = resting()
+    order = only(world, algo_id)
+    order.cancel_wanted = True
+    world.conduct(algo_id)
+    algo = world.desk.algos.every[algo_id]
+    assert algo.status is Status.PAUSED
+    world.trade(order.spec.client_order_id, D("0.02"))
+    world.conduct(algo_id)
+    assert algo.status is Status.PAUSED
+    world.trade(order.spec.client_order_id, D("0.03"))
+    world.conduct(algo_id)
+    assert (algo.status, algo.reason) == (Status.FINISHED, "filled")
