@@ -274,10 +274,11 @@ async def _assemble(
     exchange = venue.exchange
     # What a tick and a lot are worth, before the first fact that counts in them
     exchange.checkpoint()
-    _open_accounts(exchange, config)
     sockets = WebSocketFace(venue, limited=config.limits == "binance", life=config.socket_life)
-    replays = _replays(config, recordings, venue, sockets)
-    synthetics = _synthetics(exchange, config.seed, scenarios)
+    with exchange.unfollowed():
+        _open_accounts(exchange, config)
+        replays = _replays(config, recordings, venue, sockets)
+        synthetics = _synthetics(exchange, config.seed, scenarios)
     for name in synthetics:
         market = exchange.markets[name]
         days = made_up_days(market.symbol, last=market.last_price, now=clock(), seed=config.seed)

@@ -109,6 +109,20 @@ class Exchange:
         finally:
             self._following = False
 
+    @contextmanager
+    def unfollowed(self) -> Iterator[None]:
+        """Changes that nobody follows up before all of them are made, as the first quotes of every book.
+
+        Each is journaled and told by itself. Trap: an account is worth nothing known until the last of its
+        symbols has a price, so a stop or a liquidation between two of them acts on a price that nobody made.
+        """
+        self._following = True
+        try:
+            yield
+        finally:
+            self._following = False
+        self._follow()
+
     # Accounts
 
     def enter(self, account: Account) -> None:
@@ -131,6 +145,7 @@ class Exchange:
         account, market = self.accounts[order.account], self.markets[order.symbol]
         account.add_open(order)
         market.book.rest(self._book_order(order))
+        market.left_over = True
         self._outcomes.expose(market, order)
 
     def set_leverage(self, account: Account, symbol: str, leverage: int) -> None:
@@ -175,6 +190,7 @@ class Exchange:
             except CannotFill:
                 raise errors.refusal(-5021) from None
             market.take_order_id()
+            market.left_over = False
             account.remember(order)
             self._outcomes.arrived(tx, market, order, events, announce=True)
         return order
@@ -326,6 +342,7 @@ class Exchange:
         market = self.markets[symbol]
         with self.transaction() as tx:
             tx.forced = forced
+            market.left_over = False
             self._outcomes.background(tx, market, anonymous.apply_levels(market.book, bids, asks))
 
     def replace_levels(self, symbol: str, *, bids: Levels, asks: Levels) -> None:
@@ -333,6 +350,7 @@ class Exchange:
         self.expire_due(symbol)
         market = self.markets[symbol]
         with self.transaction() as tx:
+            market.left_over = False
             self._outcomes.background(tx, market, anonymous.replace_levels(market.book, bids, asks))
 
     def background_order(self, symbol: str, *, side: int, lots: int, limit: int | None) -> None:

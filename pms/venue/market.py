@@ -35,6 +35,8 @@ class Market:
         self.fundings: list[Funding] = []
         self.funding_rate = FUNDING_RATE
         self.next_funding = 0
+        # The book holds what a restart put back and nothing else: the middle of that is nobody's price
+        self.left_over = False
 
     def restore(self, state: SymbolState) -> None:
         """Go on behind the ids that may have been seen.
@@ -100,8 +102,8 @@ class Market:
 
     @property
     def quoted(self) -> bool:
-        """Whether both sides of the book have a price, so that the mark is the market's."""
-        return self.book.bids.best is not None and self.book.asks.best is not None
+        """Whether both sides have a price and not only what a restart put back: the mark is the market's."""
+        return not self.left_over and self.book.bids.best is not None and self.book.asks.best is not None
 
     @property
     def mark(self) -> Decimal:

@@ -128,8 +128,8 @@ class Conditionals:
                 if each.kind == "MARKET":
                     self._at(transaction, each.symbol, CONTRACT, each.price)
             for name in transaction.touched:
-                if self._triggers.get((name, MARK)):
-                    market = self._exchange.markets[name]
+                market = self._exchange.markets[name]
+                if self._triggers.get((name, MARK)) and not market.left_over:
                     self._at(transaction, name, MARK, self._price(market, MARK))
             if self._protected:
                 self._look_again(transaction)

@@ -172,3 +172,24 @@ async def test_what_was_liquidated_stays_so_and_who_is_due_at_a_start_is(
     assert await client.ok("GET", "/fapi/v1/forceOrders") == [forced]
     after = [row for row in (await client.admin("GET", "trades"))["trades"] if row["account"] != "demo"]
     assert after == fund
+
+
+async def test_a_restart_judges_nobody_by_what_accounts_left_in_the_books(
+    start, session: aiohttp.ClientSession, tmp_path
+) -> None:
+    """The middle between a take-profit and a low bid is where the long one's equity would be gone."""
+    config = VenueConfig(port=0, accounts=ACCOUNTS, limits="off", state=tmp_path)
+    first = await serve(config)
+    client = VenueClient(session, first.url)
+    eth = {"symbol": "ETHUSDT"}
+    await client.ok("POST", "/fapi/v1/leverage", leverage=50, **eth)
+    await client.market("BUY", "10", **eth)
+    (held,) = await client.ok("GET", "/fapi/v3/positionRisk")
+    entry = D(held["entryPrice"])
+    await client.limit("SELL", f"{entry + 8:.2f}", "0.05", reduceOnly="true", **eth)
+    await client.limit("BUY", f"{entry * D('0.953'):.2f}", "0.02", **eth)
+    await first.close()
+    client = VenueClient(session, (await start(accounts=ACCOUNTS, market="synthetic", state=tmp_path)).url)
+    assert await client.ok("GET", "/fapi/v1/forceOrders") == []
+    (kept,) = await client.ok("GET", "/fapi/v3/positionRisk")
+    assert kept["positionAmt"] == held["positionAmt"]

@@ -29,7 +29,7 @@ Json = dict[str, Any]
 class World:
     """A venue without doors, whose journal is a list of lines as on disk."""
 
-    def __init__(self, lines: list[bytes] | None = None) -> None:
+    def __init__(self, lines: list[bytes] | None = None, *, quoted: bool = True) -> None:
         self.lines = lines if lines is not None else []
         self.now = 1_000_000 + len(self.lines) * 1000
         decoder = msgspec.json.Decoder(list[Fact])
@@ -52,7 +52,8 @@ class World:
             self.exchange.open_account("a", D(100_000))
         # Somebody else's book first: what waits for ours must not meet it empty
         self.exchange.replace_levels("ETHUSDT", bids=[(260_000, 10)], asks=[(260_010, 10)])
-        self.quote(MIDDLE)
+        if quoted:
+            self.quote(MIDDLE)
 
     def clock(self) -> int:
         self.now += 1
@@ -347,3 +348,34 @@ def test_nothing_makes_way_for_a_stop_that_is_refused() -> None:
     world.exchange.background_order(BTC, side=SELL, lots=1, limit=None)
     assert (stop.status, world.held) == ("REJECTED", 100)
     assert profit.status == "NEW", "the only order that closes the position is still there"
+
+
+def test_what_accounts_left_on_both_sides_is_no_market_for_what_was_let_out(world: World) -> None:
+    """Neither for an order on its way out at the restart, nor for one that waits for the mark."""
+    for price in (MIDDLE - 40_000, MIDDLE - 40_001):
+        world.order("LIMIT", BUY, 10, price)
+    world.order("LIMIT", SELL, 10, MIDDLE + 100)
+    on_mark = world.algo("STOP_MARKET", MIDDLE - 15_000, working_type="MARK_PRICE")
+    stop = world.algo("STOP_MARKET", MIDDLE - 50)
+    before = len(world.lines)
+    world.trade(MIDDLE - 50)
+    marked = next(end for end in range(before, len(world.lines)) if b'"TRIGGERING"' in world.lines[end])
+    again = World(list(world.lines[: marked + 1]), quoted=False)
+    kept = again.venue.conditionals.shelves["a"].all
+    # A date or a dead man's switch: a book changes and nobody has quoted it
+    lowest = min(again.account.open_orders(BTC), key=lambda each: each.price)
+    again.exchange.cancel(again.account, BTC, order_id=lowest.order_id, client_order_id=None)
+    assert again.exchange.markets[BTC].mark < again.exchange.markets[BTC].symbol.price(MIDDLE - 15_000)
+    assert [kept[each.algo_id].status for each in (stop, on_mark)] == ["TRIGGERING", "NEW"]
+    again.trade(MIDDLE)
+    assert [kept[each.algo_id].status for each in (stop, on_mark)] == ["FINISHED", "NEW"]
+    order = again.account.orders[BTC][kept[stop.algo_id].order_id]
+    assert order.quote / order.executed > MIDDLE - 100
+
+
+def test_a_start_lets_nothing_out_before_every_book_has_its_quotes(world: World) -> None:
+    stop = world.algo("STOP_MARKET", MIDDLE - 50)
+    with world.exchange.unfollowed():
+        world.trade(MIDDLE - 50)
+        assert stop.status == "TRIGGERING"
+    assert (stop.status, world.held) == ("FINISHED", 90)
