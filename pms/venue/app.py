@@ -277,6 +277,8 @@ async def _assemble(
     sockets = WebSocketFace(venue, limited=config.limits == "binance", life=config.socket_life)
     with exchange.unfollowed():
         _open_accounts(exchange, config)
+        # Whose time ran out meanwhile, before there is anybody to trade with
+        venue.countdowns.fire_due()
         replays = _replays(config, recordings, venue, sockets)
         synthetics = _synthetics(exchange, config.seed, scenarios)
     for name in synthetics:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from decimal import Decimal
+from pathlib import Path
 
+import aiohttp
 import pytest
 from venue_client import VenueClient, user_stream
+
+from pms.venue.app import AccountSpec, VenueConfig, serve
 
 
 def kinds(events: list[dict]) -> list[str]:
@@ -341,6 +345,24 @@ async def test_the_countdown_cancels_one_symbol(client: VenueClient) -> None:
     await client.limit("BUY", "59000", "1")
     await asyncio.wait_for(_past(client, 80), 5)
     assert len(await client.ok("GET", "/fapi/v1/openOrders")) == 1
+
+
+async def test_a_countdown_that_ran_out_while_the_venue_was_down_cancels_before_anybody_trades(
+    start, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    account = AccountSpec.parse("demo:KEY:SECRET:100000")
+    first = await serve(VenueConfig(port=0, accounts=(account,), limits="off", state=tmp_path))
+    client = VenueClient(session, first.url)
+    market = first.venue.exchange.markets["BTCUSDT"]
+    price = market.last_price * 999 // 1000
+    await client.limit("BUY", market.symbol.price_text(price), "0.01", newClientOrderId="left")
+    await client.ok("POST", "/fapi/v1/countdownCancelAll", symbol="BTCUSDT", countdownTime=100)
+    market.last_price = price * 999 // 1000
+    await first.close()
+    await asyncio.sleep(0.3)
+    client = VenueClient(session, (await start(market="synthetic", state=tmp_path)).url)
+    order = await client.ok("GET", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId="left")
+    assert (order["status"], order["executedQty"]) == ("CANCELED", "0.000")
 
 
 async def _past(client: VenueClient, milliseconds: int) -> None:
