@@ -305,10 +305,14 @@ class Exchange:
 
     def expire_open(self, tx: Transaction, account: Account, symbol: str, *, reason: int) -> None:
         """Expire all open orders of an account in a symbol; `reason` as `er` tells it."""
-        market = self.markets[symbol]
         for order in list(account.open[symbol].values()):
-            market.book.cancel(order.order_id)
-            self._outcomes.close(tx, market, order, status="EXPIRED", execution="EXPIRED", reason=reason)
+            self.expire_order(tx, order, reason=reason)
+
+    def expire_order(self, tx: Transaction, order: Order, *, reason: int) -> None:
+        """Expire an open order; `reason` as `er` tells it."""
+        market = self.markets[order.symbol]
+        market.book.cancel(order.order_id)
+        self._outcomes.close(tx, market, order, status="EXPIRED", execution="EXPIRED", reason=reason)
 
     def force(self, tx: Transaction, order: Order) -> None:
         """Match an immediate order of the exchange's own; what finds nobody is the caller's to settle."""
@@ -327,8 +331,7 @@ class Exchange:
         while resting and sum(order.left for order in resting) + lots > abs(seat.position):
             given = resting.pop().key
             assert isinstance(given, Order)
-            market.book.cancel(given.order_id)
-            self._outcomes.close(tx, market, given, status="EXPIRED", execution="EXPIRED", reason=4)
+            self.expire_order(tx, given, reason=4)
 
     def position_moved(self, tx: Transaction, market: Market, leg: Leg) -> None:
         """A position changed without the book: it may be too little for its reduce-only orders."""

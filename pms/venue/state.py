@@ -13,6 +13,7 @@ OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
 ZERO = Decimal(0)
 WALLET = "USDT"
 BOTH, LONG, SHORT = "BOTH", "LONG", "SHORT"
+BOUND = "GTE_GTC"
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -25,6 +26,8 @@ class Origin(msgspec.Struct, frozen=True):
     price_protect: bool
     activation: int = 0
     callback: int = 0
+    # GTE_GTC: it ends with the position that it would close
+    bound: bool = False
 
 
 class Order(msgspec.Struct, tag="order", tag_field="k"):
@@ -65,6 +68,11 @@ class Order(msgspec.Struct, tag="order", tag_field="k"):
     def open(self) -> bool:
         """Whether it still rests or may rest."""
         return self.status in OPEN_STATUSES
+
+    @property
+    def told_time_in_force(self) -> str:
+        """As its account reads it. Trap: no book knows positions, what is bound to one is GTC there."""
+        return BOUND if self.origin is not None and self.origin.bound else self.time_in_force
 
     @property
     def remaining(self) -> int:
@@ -117,7 +125,7 @@ class AlgoOrder(msgspec.Struct, tag="algo", tag_field="k"):
     @property
     def bound(self) -> bool:
         """Whether it ends with the position that it would close."""
-        return self.close_position or self.time_in_force == "GTE_GTC"
+        return self.close_position or self.time_in_force == BOUND
 
     @property
     def callback_percent(self) -> Decimal:

@@ -52,7 +52,7 @@ def order_update(
             "c": order.client_order_id,
             "S": SIDES[order.side],
             "o": order.type,
-            "f": order.time_in_force,
+            "f": order.told_time_in_force,
             "q": plain(symbol.quantity(order.quantity)),
             "p": plain(symbol.price(order.price)),
             "ap": "0" if accepted else plain(to_cents(average_price(order, symbol))),

@@ -24,12 +24,14 @@ from pms.venue.exchange import Exchange
 from pms.venue.market import Market
 from pms.venue.matching import BUY, SelfTrade, TimeInForce
 from pms.venue.position_mode import check_fits
-from pms.venue.state import AlgoOrder, Order, Origin, Position, Watermark
+from pms.venue.state import BOUND, AlgoOrder, Order, Origin, Position, Watermark
 from pms.venue.transaction import Transaction, UserEvent
 
 CONTRACT, MARK = "CONTRACT_PRICE", "MARK_PRICE"
 GENERATED_ID_LENGTH = 22
 POSITION_GONE = "The position that it would close is gone"
+CONDITION_GONE = 6
+"""`er` of an order that was let out of such a one."""
 
 
 class Conditionals:
@@ -267,6 +269,7 @@ class Conditionals:
                 price_protect=algo.price_protect,
                 activation=algo.activation,
                 callback=algo.callback,
+                bound=algo.time_in_force == BOUND,
             ),
         )
         if reduces and not limit:
@@ -281,17 +284,23 @@ class Conditionals:
         algo = self._children.pop((order.symbol, order.order_id), None)
         if algo is not None and algo.account == order.account:
             algo.status, algo.updated = "FINISHED", tx.time
+            self.shelves[algo.account].close(algo)
             self._say(tx, algo)
 
     def _let_go(self, tx: Transaction, position: Position) -> None:
         shelf = self.shelves.get(position.account)
         if shelf is None:
             return
+        open_orders = self._exchange.accounts[position.account].open[position.symbol]
         for algo in list(shelf.bound[position.symbol].values()):
-            its = algo.position_side == position.position_side
-            if its and algo.status == "NEW" and position.lots * algo.side >= 0:
+            if algo.position_side != position.position_side or position.lots * algo.side < 0:
+                continue
+            if algo.status == "NEW":
                 algo.reason = POSITION_GONE
                 self._end(tx, algo, "EXPIRED")
+            elif algo.status == "TRIGGERED" and (child := open_orders.get(algo.order_id)) is not None:
+                self._exchange.expire_order(tx, child, reason=CONDITION_GONE)
+                self._follow(tx, child)
 
     def _end(self, tx: Transaction, algo: AlgoOrder, status: str) -> None:
         """Take an order out of its waiting and say so."""
@@ -300,8 +309,8 @@ class Conditionals:
         triggers = self._triggers.get((algo.symbol, algo.working_type))
         if triggers is not None:
             triggers.discard(algo.algo_id)
-        self.shelves[algo.account].close(algo)
         algo.status, algo.updated = status, tx.time
+        self.shelves[algo.account].close(algo)
         self._say(tx, algo)
 
     def _say(self, tx: Transaction, algo: AlgoOrder) -> None:

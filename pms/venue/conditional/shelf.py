@@ -22,7 +22,7 @@ class Shelf:
         self.open: dict[int, AlgoOrder] = {}
         self.open_by_client_id: dict[str, AlgoOrder] = {}
         self.latest_by_client_id: dict[str, AlgoOrder] = {}
-        # Those that end with the position which they would close
+        # Those that end with the position which they would close, and those whose order still does
         self.bound: defaultdict[str, dict[int, AlgoOrder]] = defaultdict(dict)
 
     def enter(self, algo: AlgoOrder) -> None:
@@ -32,13 +32,14 @@ class Shelf:
         if algo.open:
             self.open[algo.algo_id] = algo
             self.open_by_client_id[algo.client_algo_id] = algo
-            if algo.bound:
-                self.bound[algo.symbol][algo.algo_id] = algo
+        if algo.bound and not algo.over:
+            self.bound[algo.symbol][algo.algo_id] = algo
 
     def close(self, algo: AlgoOrder) -> None:
-        """Take an order out of the open ones."""
+        """Take an order out of the open ones. Trap: its bond lasts as long as what it let out."""
         if self.open.pop(algo.algo_id, None) is not None:
             self.open_by_client_id.pop(algo.client_algo_id, None)
+        if algo.over:
             self.bound[algo.symbol].pop(algo.algo_id, None)
 
     def find(self, *, algo_id: int | None, client_algo_id: str | None) -> AlgoOrder | None:

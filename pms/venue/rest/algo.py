@@ -23,13 +23,13 @@ from pms.venue.rest.orders import (
     window_of_a_week,
 )
 from pms.venue.rest.views import AVERAGE_UNIT
-from pms.venue.state import ZERO, AlgoOrder
+from pms.venue.state import BOUND, ZERO, AlgoOrder
 from pms.venue.symbols import plain
 from pms.venue.user_events import SIDES as SIDE_NAMES
 from pms.venue.user_events import average_price
 
 CLOSING = ("STOP_MARKET", "TAKE_PROFIT_MARKET")
-TIMES = ("GTC", "IOC", "FOK", "GTX", "GTE_GTC")
+TIMES = ("GTC", "IOC", "FOK", "GTX", BOUND)
 MAX_CALLBACK_PER_MILLE = 200
 """Twenty percent, since 2026-10-23."""
 

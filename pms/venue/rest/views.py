@@ -55,7 +55,7 @@ def _tail(order: Order, market: Market) -> dict[str, Any]:
             "priceRate": plain(Decimal(origin.callback) / 10),
         }
     return {
-        "timeInForce": order.time_in_force,
+        "timeInForce": order.told_time_in_force,
         "type": order.type,
         "reduceOnly": order.reduce_only,
         "closePosition": origin.close_position,

@@ -379,3 +379,26 @@ def test_a_start_lets_nothing_out_before_every_book_has_its_quotes(world: World)
         world.trade(MIDDLE - 50)
         assert stop.status == "TRIGGERING"
     assert (stop.status, world.held) == ("FINISHED", 90)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_limit_that_is_bound_to_its_position_ends_with_it(world: World, *, restarted: bool) -> None:
+    algo = world.algo("TAKE_PROFIT", MIDDLE + 50, price=MIDDLE + 400, time_in_force="GTE_GTC", quantity=100)
+    free = world.algo("TAKE_PROFIT", MIDDLE + 51, price=MIDDLE + 400)
+    world.trade(MIDDLE + 50)
+    world.trade(MIDDLE + 51)
+    assert (algo.status, free.status) == ("TRIGGERED", "TRIGGERED")
+    if restarted:
+        world = World(world.lines)
+    world.order("MARKET", SELL, 60, 0)
+    assert len(world.account.open_orders(BTC)) == 2
+    world.told()
+    world.order("MARKET", SELL, 40, 0)
+    assert world.account.orders[BTC][algo.order_id].status == "EXPIRED"
+    assert [each.order_id for each in world.account.open_orders(BTC)] == [free.order_id]
+    (event,) = [each["o"] for each in world.events if each["e"] == "ORDER_TRADE_UPDATE"][2:]
+    assert (event["x"], event["f"], event["er"], event["ot"]) == ("EXPIRED", "GTE_GTC", "6", "TAKE_PROFIT")
+    shelf = world.venue.conditionals.shelves["a"]
+    assert (shelf.all[algo.algo_id].status, list(shelf.bound[BTC])) == ("FINISHED", [])
+    world.trade(MIDDLE + 500)
+    assert world.held == -10
