@@ -194,25 +194,37 @@ class Conditionals:
                 algo.activated, algo.peak, algo.updated = True, Decimal(price), tx.time
                 self._arm(algo)
                 self._say(tx, algo)
-            else:
-                self._reach(tx, algo)
+            elif not self._reach(tx, algo) and algo.type == TRAILING:
+                triggers.trails[algo.side].take_back(algo_id, algo.callback)
 
-    def _reach(self, tx: Transaction, algo: AlgoOrder) -> None:
+    def _reach(self, tx: Transaction, algo: AlgoOrder) -> bool:
+        """Let an order out, or protect it; whether it was let out."""
         market = self._exchange.markets[algo.symbol]
         apart = abs(market.mark - market.last)
         if algo.price_protect and apart > market.mark * market.symbol.trigger_protect:
             self._protected[algo.algo_id] = algo
-            return
+            return False
         self._protected.pop(algo.algo_id, None)
         algo.status, algo.updated = "TRIGGERING", tx.time
         self._due.append(algo)
         self._say(tx, algo)
+        return True
 
     def _look_again(self, tx: Transaction) -> None:
-        """Protected orders: those whose price is gone wait for it again, the others may be let out now."""
+        """Protected orders: those whose price is gone wait for it again, the others may be let out now.
+
+        A trailing one follows the best price meanwhile, so that a restart, which knows no more of it than
+        that price, goes on with the same order.
+        """
         for algo in list(self._protected.values()):
-            market = self._exchange.markets[algo.symbol]
-            if algo.type == TRAILING or self._met(algo, self._price(market, algo.working_type)):
+            now = self._price(self._exchange.markets[algo.symbol], algo.working_type)
+            if algo.type == TRAILING:
+                trail = self._triggers[algo.symbol, algo.working_type].trails[algo.side]
+                if not trail.reached(algo.algo_id, now):
+                    del self._protected[algo.algo_id]
+                elif self._reach(tx, algo):
+                    trail.discard(algo.algo_id)
+            elif self._met(algo, now):
                 self._reach(tx, algo)
             else:
                 del self._protected[algo.algo_id]

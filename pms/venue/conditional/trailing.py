@@ -35,6 +35,8 @@ class Trail:
         self._sign = -side
         self._groups: list[_Group] = []
         self._group_of: dict[int, tuple[_Group, int]] = {}
+        # The best price of each order that the last price let out: who may not go yet follows on from it
+        self._left_at: dict[int, Price] = {}
 
     def __len__(self) -> int:
         return len(self._group_of)
@@ -53,6 +55,10 @@ class Trail:
         group.orders.add((callback, order))
         self._group_of[order] = group, callback
         self._refresh(place)
+
+    def take_back(self, order: int, callback: int) -> None:
+        """Let an order that the last price let out follow on, as if it had not."""
+        self.add(order, callback, self._left_at[order])
 
     def discard(self, order: int) -> None:
         """Forget an order; fine if it is not here."""
@@ -78,6 +84,11 @@ class Trail:
             return [], better
         return self._let_out(signed), better
 
+    def reached(self, order: int, price: Price) -> bool:
+        """Whether this price is as far back as lets an order out."""
+        group, callback = self._group_of[order]
+        return self._sign * price * PER_MILLE <= group.peak * (PER_MILLE - self._sign * callback)
+
     def peak_of(self, order: int) -> Price:
         """The best price that an order has seen."""
         return self._sign * self._group_of[order][0].peak
@@ -99,11 +110,13 @@ class Trail:
 
     def _let_out(self, signed: Price) -> list[int]:
         due: list[tuple[Price, int]] = []
+        self._left_at = {}
         for group in self._groups:
             while group.orders and signed * PER_MILLE <= self._threshold(group):
                 threshold = self._threshold(group)
                 _, order = group.orders.pop(0)
                 del self._group_of[order]
+                self._left_at[order] = self._sign * group.peak
                 due.append((threshold, order))
         self._groups = [group for group in self._groups if group.orders]
         self._refresh(0)

@@ -402,3 +402,42 @@ def test_a_limit_that_is_bound_to_its_position_ends_with_it(world: World, *, res
     assert (shelf.all[algo.algo_id].status, list(shelf.bound[BTC])) == ("FINISHED", [])
     world.trade(MIDDLE + 500)
     assert world.held == -10
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    ("prices", "statuses"),
+    [
+        # Back above what lets it out: neither goes
+        ((MIDDLE - 5_999,), ("NEW",)),
+        ((MIDDLE - 5_999, MIDDLE - 6_000), ("NEW", "FINISHED")),
+        # Still below it, and mark and last are near
+        ((MIDDLE - 6_001,), ("FINISHED",)),
+        # A new best price counts as if nothing had happened
+        ((MIDDLE + 10_000, MIDDLE + 3_901, MIDDLE + 3_900), ("NEW", "NEW", "FINISHED")),
+    ],
+)
+def test_a_protected_trailing_stop_follows_on_behind_a_restart_too(
+    world: World, prices: tuple[int, ...], statuses: tuple[str, ...], *, restarted: bool
+) -> None:
+    algo_id = world.algo("TRAILING_STOP_MARKET", callback=10, price_protect=True).algo_id
+    for _ in range(2):
+        world.exchange.recorded_trade(BTC, side=SELL, price=MIDDLE - 60_000, lots=1)
+    assert world.venue.conditionals.shelves["a"].all[algo_id].status == "NEW"
+    if restarted:
+        world = World(world.lines)
+    told = []
+    for price in prices:
+        world.trade(price)
+        told.append(world.venue.conditionals.shelves["a"].all[algo_id].status)
+    assert tuple(told) == statuses
+
+
+def test_a_protected_trailing_stop_goes_when_the_mark_comes_near(world: World) -> None:
+    stop = world.algo("TRAILING_STOP_MARKET", callback=10, price_protect=True)
+    world.exchange.recorded_trade(BTC, side=SELL, price=MIDDLE - 60_000, lots=1)
+    world.quote(MIDDLE - 30_100)
+    assert stop.status == "NEW"
+    world.quote(MIDDLE - 59_000)
+    assert stop.status == "FINISHED"
+    assert world.held == 90
