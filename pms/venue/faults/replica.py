@@ -42,7 +42,7 @@ class Replica:
             for change in self._coming.popleft()[1]:
                 self._apply(change)
         found = self._accounts.get(account.name)
-        return found if found is not None else Account(account.wallet)
+        return found if found is not None else Account(account.wallet, account.past)
 
     def _apply(self, change: Change) -> None:
         account = self._accounts.get(change.account)
@@ -65,7 +65,7 @@ class Replica:
 
 def _copied(account: Account) -> Account:
     """What queries need of an account. Trap: it has no positions, and knows no names of resting orders."""
-    late = Account(account.wallet)
+    late = Account(account.wallet, account.past)
     for orders in account.orders.values():
         for order in orders.values():
             late.remember(own := copy(order))

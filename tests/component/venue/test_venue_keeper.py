@@ -96,6 +96,21 @@ async def test_what_is_over_is_found_when_it_is_no_longer_in_memory(
     assert len(found["trades"]) == len(before["/fapi/v1/userTrades"])
 
 
+async def test_who_reads_late_reads_what_a_cut_moved_to_disk(
+    start: Any, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    running = await start(state=tmp_path)
+    client = VenueClient(session, running.url)
+    await trade(client, "0")
+    await asyncio.sleep(0.01)
+    assert await running.keeper.cut()
+    await client.admin("POST", "faults", {"kind": "stale_reads", "ms": 3_600_000, "count": -1})
+    late = await told(client)
+    await client.admin("DELETE", "faults")
+    assert late == await told(client)
+    assert late["/fapi/v1/userTrades"]
+
+
 async def test_a_compaction_that_fails_costs_memory_and_nothing_else(
     start: Any, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
