@@ -328,7 +328,7 @@ class Exchange:
         """Expire the newest resting reduce-only orders, so that this much more can reduce the position."""
         seat = leg.seat
         resting = list(seat.closing.values())
-        while resting and sum(order.left for order in resting) + lots > abs(seat.position):
+        while resting and sum(seat.reducing.values()) + lots > abs(seat.position):
             given = resting.pop().key
             assert isinstance(given, Order)
             self.expire_order(tx, given, reason=4)

@@ -184,6 +184,7 @@ class Book:
         order.resting = True
         if order.reduce_only:
             seat.closing[order.id] = self.closing[order.id] = order
+            seat.reducing[order.side] += order.left
         if order.good_till:
             self._deadlines.add(order)
 
@@ -219,6 +220,7 @@ class Book:
         del seat.names[order.client_id]
         if order.reduce_only:
             del seat.closing[order.id], self.closing[order.id]
+            seat.reducing[order.side] -= order.left
         side.changed.add(price)
         level = side.levels[price]
         level.withdraw(order)
@@ -241,6 +243,8 @@ class Book:
         seat, signed = maker.seat, quantity * maker.side
         seat.position += signed
         taker.seat.position -= signed
+        if maker.reduce_only:
+            seat.reducing[maker.side] -= quantity
         if not maker.left:
             self._leave(maker)
         if seat.closing:

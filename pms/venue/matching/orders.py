@@ -66,35 +66,40 @@ class Seat:
     one account's is known by the names they share.
     """
 
-    __slots__ = ("closing", "names", "position")
+    __slots__ = ("closing", "names", "position", "reducing")
 
     def __init__(self, names: dict[str, BookOrder] | None = None, *, position: int = 0) -> None:
         self.names: dict[str, BookOrder] = {} if names is None else names
         self.position = position
         # By id, oldest first
         self.closing: dict[int, BookOrder] = {}
+        # What those want in all, by their side: asked at each fill, where their number must not count
+        self.reducing = {BUY: 0, SELL: 0}
 
     def check_reduces(self, side: int, lots: int, *, replaced: BookOrder | None = None) -> None:
         """Refuse a reduce-only order that does more; `replaced` is the one that it takes over from."""
         held = self.position
         if held * side >= 0 or lots > abs(held):
             raise NotReducing
-        others = sum(
-            order.left for order in self.closing.values() if order is not replaced and order.side == side
-        )
+        others = self.reducing[side]
+        if replaced is not None and replaced.side == side and self.closing.get(replaced.id) is replaced:
+            others -= replaced.left
         if others + lots > abs(held):
             raise TooMuchReducing
 
     def excess(self) -> list[BookOrder]:
         """Reduce-only orders that would open a position or turn it around; the newest give way first."""
-        held, orders = self.position, self.closing.values()
-        excess = [order for order in orders if order.side * held >= 0]
-        closing = [order for order in orders if order.side * held < 0]
-        total = sum(order.left for order in closing)
-        while total > abs(held):
-            newest = closing.pop()
-            total -= newest.left
-            excess.append(newest)
+        held, excess = self.position, list[BookOrder]()
+        if any(lots for side, lots in self.reducing.items() if side * held >= 0):
+            excess = [order for order in self.closing.values() if order.side * held >= 0]
+        total = self.reducing[SELL if held > 0 else BUY] if held else 0
+        if total > abs(held):
+            for order in reversed(self.closing.values()):
+                if order.side * held < 0:
+                    total -= order.left
+                    excess.append(order)
+                    if total <= abs(held):
+                        break
         return excess
 
 

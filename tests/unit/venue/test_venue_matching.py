@@ -179,7 +179,10 @@ class Both:
         for owner, seat in self.seats.items():
             assert seat.position == naive.held(owner)
             assert list(seat.closing) == [entry.key for entry in naive.reducing(owner)]
-            assert sum(order.left for order in seat.closing.values()) <= abs(seat.position)
+            resting = seat.closing.values()
+            wanted = {side: sum(each.left for each in resting if each.side == side) for side in (BUY, SELL)}
+            assert seat.reducing == wanted
+            assert sum(wanted.values()) <= abs(seat.position)
             own = account_of(owner)
             mine = {e.name: e.key for e in naive.entries if e.owner and account_of(e.owner) == own}
             assert {name: order.id for name, order in seat.names.items()} == mine
@@ -374,6 +377,45 @@ def test_a_sweep_does_not_let_a_reduce_only_order_turn_the_position_around() -> 
         ("expired", 3, "UNFILLED"),
     ]
     assert seat.position == 5
+
+
+class Passed(dict):
+    """Reduce-only orders that count how many of them are looked at."""
+
+    looked = 0
+
+    def values(self) -> Any:
+        return Looked(self)
+
+
+class Looked:
+    def __init__(self, orders: Passed) -> None:
+        self.orders = orders
+
+    def __iter__(self) -> Any:
+        return self._each(dict.values(self.orders))
+
+    def __reversed__(self) -> Any:
+        return self._each(reversed(dict.values(self.orders)))
+
+    def _each(self, orders: Any) -> Any:
+        for order in orders:
+            self.orders.looked += 1
+            yield order
+
+
+@pytest.mark.parametrize("count", [1000, 4000])
+def test_a_sweep_looks_at_each_reduce_only_order_at_most_once(count: int) -> None:
+    """Half of them trade; between them plain orders shrink the position, so that the others expire."""
+    book, seat = Book(), Seat(position=count)
+    seat.closing = Passed()
+    for number in range(count):
+        book.place(BookOrder(number, seat, f"c{number}", SELL, 100, 1, reduce_only=True))
+        book.place(BookOrder(-1 - number, seat, f"p{number}", SELL, 100, 1))
+    assert seat.closing.looked == 0
+    book.place(BookOrder(count, Seat(), "taker", BUY, 100, 2 * count, TimeInForce.IOC))
+    assert (seat.position, seat.closing, seat.reducing) == (-count // 2, {}, {BUY: 0, SELL: 0})
+    assert seat.closing.looked <= count
 
 
 def test_a_fill_or_kill_order_does_not_count_on_what_may_expire_on_the_way() -> None:
