@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
+from copy import copy
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -92,6 +93,8 @@ class Candles:
 
     def __init__(self) -> None:
         self._kept: dict[str, deque[Candle]] = {interval: deque(maxlen=KEPT) for interval in KEPT_IN}
+        # What of a day had closed before a minute, by that minute: whole bars change no more
+        self._closed: tuple[int, Candle] | None = None
 
     def take(self, each: Print) -> None:
         """Take a trade into the current bars; time never steps back."""
@@ -110,7 +113,34 @@ class Candles:
         bars = self._kept[interval]
         fitting = [each for each in past if not bars or each.opened < bars[0].opened]
         self._kept[interval] = deque([*fitting, *bars], maxlen=KEPT)
+        self._closed = None
         return len(fitting)
+
+    def day(self, now: int) -> Candle | None:
+        """The 1,440 minutes up to this one as one bar, which is the caller's; None where nothing is known.
+
+        Tickers of all symbols ask every second: the minutes behind this one are merged once for all of them.
+        """
+        bars, minute = self._kept["1m"], begin("1m", now)
+        if not bars or bars[0].opened > minute:
+            return None
+        if self._closed is None or self._closed[0] != minute:
+            self._closed = minute, self._closed_before(minute)
+        whole = copy(self._closed[1])
+        newest = next(each for each in reversed(bars) if each.opened <= minute)
+        if newest.opened == minute:
+            whole.add(newest)
+        return whole
+
+    def _closed_before(self, minute: int) -> Candle:
+        bars = list(self._kept["1m"])
+        first = max(bars[0].opened, minute + MINUTE - DAY)
+        at = _place(bars, first)
+        traded = at < len(bars) and bars[at].opened == first
+        whole = Candle(first, bars[at].open if traded else bars[at - 1].close)
+        for each in bars[at : _place(bars, minute)]:
+            whole.add(each)
+        return whole
 
     def bars(
         self, interval: str, *, start: int | None, end: int | None, limit: int, now: int

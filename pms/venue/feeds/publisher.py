@@ -206,13 +206,17 @@ class Feeds:
         }
 
     async def run(self) -> None:
-        """Send what gathers over time, for ever."""
+        """Send what gathers over time, for ever. A beat that was missed is not made up for."""
         loop = asyncio.get_running_loop()
         beat = 0
         started = loop.time()
         while True:
             beat += 1
-            await asyncio.sleep(max(0.0, started + beat * TICK_MS / 1000 - loop.time()))
+            early = started + beat * TICK_MS / 1000 - loop.time()
+            if early < 0:
+                # All later beats move: to send what was missed at once would keep a slow venue late
+                started -= early
+            await asyncio.sleep(max(0.0, early))
             now = self.clock()
             for interval in (100, 250, 500):
                 if beat * TICK_MS % interval == 0:

@@ -16,7 +16,6 @@ from pms.venue.market import Market
 from pms.venue.symbols import Symbol
 
 DAY_MS = 86_400_000
-MINUTES = 1440
 PERCENT_UNIT = Decimal("0.001")
 KLINE_MS = 250
 TICKER_MS = {"ticker": 2000, "miniTicker": 2000}
@@ -57,20 +56,22 @@ class Day:
 
 def last_day(candles: Candles, market: Market, *, now: int) -> Day:
     """The last 24 hours; the last price throughout if nothing is known of them."""
-    bars = candles.bars("1m", start=None, end=None, limit=MINUTES, now=now)
-    last = market.last_price
-    day = Day(now - DAY_MS, last, last, last, last)
-    if not bars:
-        return day
-    day.open, day.close = bars[0].open, bars[-1].close
-    day.high, day.low = max(each.high for each in bars), min(each.low for each in bars)
-    day.lots, day.quote = sum(each.lots for each in bars), sum(each.quote for each in bars)
-    day.trades = sum(each.trades for each in bars)
-    # Not counted back from the last: ids of what the insurance fund took over lie between
-    known = [each for each in bars if each.last_id >= 0]
-    if known:
-        day.first_id, day.last_id = known[0].first_id, known[-1].last_id
-    return day
+    opened, bar = now - DAY_MS, candles.day(now)
+    if bar is None:
+        last = market.last_price
+        return Day(opened, last, last, last, last)
+    return Day(
+        opened,
+        bar.open,
+        bar.high,
+        bar.low,
+        bar.close,
+        bar.lots,
+        bar.quote,
+        bar.trades,
+        bar.first_id,
+        bar.last_id,
+    )
 
 
 class Rolling:
