@@ -63,8 +63,9 @@ class Conditionals:
 
     def _restore(self, algo: AlgoOrder) -> None:
         self._last_id = max(self._last_id, algo.algo_id)
-        self.shelves[algo.account].enter(algo)
-        if algo.symbol not in self._exchange.markets:
+        listed = algo.symbol in self._exchange.markets
+        self.shelves[algo.account].enter(algo, listed=listed)
+        if not listed:
             return
         if algo.status == "NEW":
             self._arm(algo)
@@ -106,7 +107,8 @@ class Conditionals:
     def cancel(self, account: Account, *, algo_id: int | None, client_algo_id: str | None) -> AlgoOrder:
         """End an order that has not triggered; -2011 for any other."""
         algo = self.shelves[account.name].find(algo_id=algo_id, client_algo_id=client_algo_id)
-        if algo is None or algo.status != "NEW":
+        listed = algo is not None and algo.symbol in self._exchange.markets
+        if algo is None or not listed or algo.status != "NEW":
             raise errors.refusal(-2011)
         with self._exchange.transaction() as tx:
             self._end(tx, algo, "CANCELED")

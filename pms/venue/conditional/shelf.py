@@ -25,10 +25,12 @@ class Shelf:
         # Those that end with the position which they would close, and those whose order still does
         self.bound: defaultdict[str, dict[int, AlgoOrder]] = defaultdict(dict)
 
-    def enter(self, algo: AlgoOrder) -> None:
-        """Take an order in, open or not."""
+    def enter(self, algo: AlgoOrder, *, listed: bool = True) -> None:
+        """Take an order in, open or not. One of a symbol that is not listed waits for nothing."""
         self.all[algo.algo_id] = algo
         self.latest_by_client_id[algo.client_algo_id] = algo
+        if not listed:
+            return
         if algo.open:
             self.open[algo.algo_id] = algo
             self.open_by_client_id[algo.client_algo_id] = algo

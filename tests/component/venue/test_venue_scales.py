@@ -74,3 +74,29 @@ async def test_a_snapshot_remembers_them_and_a_directory_of_before_takes_those_t
     await start(state=old)
     with pytest.raises(VenueStartError, match=r"^BTCUSDT: .* ticks of 0\.1 "):
         await start(state=shutil.copytree(old, tmp_path / "later"), symbols=symbols)
+
+
+async def test_a_conditional_order_of_a_symbol_that_is_gone_is_in_nobodys_way(
+    start: Any, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    running = await start(state=tmp_path / "state")
+    client = VenueClient(session, running.url)
+    stop = {"algoType": "CONDITIONAL", "type": "STOP_MARKET", "symbol": "ETHUSDT", "side": "SELL"}
+    placed = await client.ok("POST", "/fapi/v1/algoOrder", **stop, quantity="1", triggerPrice="2000")
+    info = json.loads(SHIPPED.read_text())
+    info["symbols"] = [each for each in info["symbols"] if each["symbol"] != "ETHUSDT"]
+    (tmp_path / "symbols.json").write_text(json.dumps(info))
+    copy = shutil.copytree(tmp_path / "state", tmp_path / "copy")
+    running = await start(state=copy, symbols=tmp_path / "symbols.json")
+    client = VenueClient(session, running.url)
+    journal = (copy / "venue.journal").read_bytes()
+    for _ in range(2):
+        assert await client.code("DELETE", "/fapi/v1/algoOrder", algoId=placed["algoId"]) == -2011
+    assert (copy / "venue.journal").read_bytes() == journal
+    assert await client.ok("GET", "/fapi/v1/openAlgoOrders") == []
+    await client.ok("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    await client.ok("POST", "/fapi/v1/positionSide/dual", dualSidePosition="false")
+    # It was not lost: where the symbol is back it waits on
+    copy = shutil.copytree(copy, tmp_path / "again")
+    client = VenueClient(session, (await start(state=copy)).url)
+    assert (await client.ok("DELETE", "/fapi/v1/algoOrder", algoId=placed["algoId"]))["msg"] == "success"
