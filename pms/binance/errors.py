@@ -113,7 +113,9 @@ _REFUSALS: Final = (
     *(-5000, -5021, -5022, -5024, -5025, -5026, -5027, -5029, -5037, -5038, -5039, -5040, -5041, -5043),
     -5047,
 )
-OF_SYMBOL_RULES: Final = frozenset({-1111, -1121, -1122, -4002, -4004, -4005, -4013, -4014, -4023, -4164})
+OF_SYMBOL_RULES: Final = frozenset(
+    {-1111, -1121, -1122, -4002, -4004, -4005, -4013, -4014, -4023, -4164, -5029}
+)
 """A price, a quantity or a symbol that its rules forbid: what knew the rules would not have been sent."""
 
 MEANING: Final[Mapping[int, type[ExchangeError]]] = {

@@ -157,6 +157,11 @@ def notional_too_small(notional: str) -> VenueError:
     )
 
 
+def amended_notional_too_small(notional: str) -> VenueError:
+    """-5029."""
+    return VenueError(-5029, f"Order's notional must be no smaller than {notional}")
+
+
 def price_too_high(cap: str) -> VenueError:
     """-4016, live text."""
     return VenueError(-4016, f"Limit price can't be higher than {cap}.")

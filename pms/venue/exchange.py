@@ -249,6 +249,8 @@ class Exchange:
         market = self.markets[order.symbol]
         if not order.open:
             raise errors.refusal(-2013)
+        if market.symbol.status != "TRADING":
+            raise errors.refusal(-5024)
         if order.price == price and order.quantity == lots:
             raise errors.refusal(-5027)
         if order.amendments >= MAX_AMENDMENTS:
@@ -261,7 +263,7 @@ class Exchange:
                 self._cancel(tx, market, order)
             return order
         if not order.reduce_only:
-            market.symbol.check_notional(market.symbol.price(price), lots)
+            market.symbol.check_notional(market.symbol.price(price), lots, amended=True)
         assumed = check_funds(
             account,
             market,

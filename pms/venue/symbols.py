@@ -133,10 +133,11 @@ class Symbol:
         if side < 0 and price < floor:
             raise errors.price_too_low(plain(floor.quantize(self.tick_unit)))
 
-    def check_notional(self, price: Decimal, lots: int) -> None:
-        """MIN_NOTIONAL; the caller skips it for reduce-only orders."""
+    def check_notional(self, price: Decimal, lots: int, *, amended: bool = False) -> None:
+        """MIN_NOTIONAL, which has a code of its own for amendments; skipped for reduce-only orders."""
         if price * self.quantity(lots) < self.min_notional:
-            raise errors.notional_too_small(plain(self.min_notional))
+            least = plain(self.min_notional)
+            raise errors.amended_notional_too_small(least) if amended else errors.notional_too_small(least)
 
 
 def decimals(value: Decimal) -> int:

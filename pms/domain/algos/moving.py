@@ -96,7 +96,7 @@ def _shrink(turn: Turn, slot: Slot, order: Order, want: Want, *, total: Decimal)
 
 
 def _too_little(turn: Turn, order: Order, want: Want, total: Decimal) -> bool:
-    """Whether the exchange refuses such a total: it spares only orders that it knows to reduce (-4164)."""
+    """Whether the exchange refuses such a total: it spares only orders that it knows to reduce (-5029)."""
     price = want.price or order.price
     least = turn.desk.instruments[order.spec.symbol].min_notional
     return price is not None and total * price < least and not order.spec.venue_reduce_only

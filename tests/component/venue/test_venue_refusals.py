@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -271,3 +272,20 @@ async def test_account_views_agree(client: VenueClient) -> None:
     assert Decimal(v3["initialMargin"]) == Decimal(v2["initialMargin"]) == Decimal(36100) / 20
     assert Decimal(risk3["liquidationPrice"]) > 200_000
     assert len(await client.ok("GET", "/fapi/v2/positionRisk")) == 8
+
+
+async def test_amendments_are_refused_with_codes_of_their_own(start, session: aiohttp.ClientSession) -> None:
+    running = await start()
+    client = VenueClient(session, running.url)
+    await client.levels(bids=[["59999.9", "10"]], asks=[["60000.1", "10"]])
+    order = await client.limit("BUY", "59000", "0.01")
+    terms = {"symbol": "BTCUSDT", "side": "BUY", "orderId": order["orderId"], "price": "59000"}
+    market = running.venue.exchange.markets["BTCUSDT"]
+    for status, quantity, code in (("TRADING", "0.001", -5029), ("SETTLING", "0.02", -5024)):
+        market.symbol = replace(market.symbol, status=status)
+        change = terms | {"quantity": quantity}
+        assert await client.code("PUT", "/fapi/v1/order", **change) == code
+        batch = json.dumps([{name: str(value) for name, value in change.items()}])
+        (answer,) = await client.ok("PUT", "/fapi/v1/batchOrders", batchOrders=batch)
+        assert answer["code"] == code
+    assert (await client.ok("GET", "/fapi/v1/openOrders"))[0]["origQty"] == "0.010"

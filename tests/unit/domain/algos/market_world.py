@@ -255,7 +255,7 @@ class MarketWorld:
         _, total, price = order.wished
         least = self.desk.instruments[order.row.symbol].min_notional
         if total * price < least and not order.row.venue_reduce_only:
-            self.refuse_amend(coid, "-4164: Order's notional must be no smaller")
+            self.refuse_amend(coid, "-5029: Order's notional must be no smaller")
             return
         order.wished = None
         if total <= order.filled:
