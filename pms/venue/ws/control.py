@@ -109,15 +109,23 @@ def _begin(connection: Connection, route: Route, name: str) -> None:
         connection.subscribe(name)
         return
     key, at, event = name.partition("@")
-    events = frozenset((event,)) | connection.keys.get(key, frozenset()) if at else frozenset()
-    connection.follow(key, events)
+    followed = connection.keys.get(key)
+    if followed is not None and not followed:
+        # All events already: one of them more is none less
+        return
+    connection.follow(key, frozenset((event,)) | (followed or frozenset()) if at else frozenset())
 
 
 def _end(connection: Connection, route: Route, name: str) -> None:
-    if route is Route.PRIVATE:
-        connection.unfollow(name.partition("@")[0])
-    else:
+    if route is not Route.PRIVATE:
         connection.unsubscribe(name)
+        return
+    key, at, event = name.partition("@")
+    followed = connection.keys.get(key, frozenset())
+    if not at or followed == {event}:
+        connection.unfollow(key)
+    elif event in followed:
+        connection.follow(key, followed - {event})
 
 
 def _property(connection: Connection, method: str, params: Any) -> Any:

@@ -127,6 +127,28 @@ async def test_the_forms_of_the_user_stream(client: VenueClient, form: str) -> N
     assert first["e"] == ("TRADE_LITE" if form in ("path", "subscribe") else "ORDER_TRADE_UPDATE")
 
 
+async def test_events_of_a_listen_key_come_and_go_one_by_one(client: VenueClient) -> None:
+    _, body = await client.raw("POST", "/fapi/v1/listenKey")
+    key = body["listenKey"]
+    account, trade = f"{key}@ACCOUNT_UPDATE", f"{key}@ORDER_TRADE_UPDATE"
+    some = Stream(await client.session.ws_connect(f"{client.url}/private/ws"))
+    await some.ask("SUBSCRIBE", [account, trade])
+    await some.ask("UNSUBSCRIBE", [account])
+    await some.ask("UNSUBSCRIBE", [account])
+    assert (await some.ask("LIST_SUBSCRIPTIONS"))["result"] == [trade]
+    whole = Stream(await client.session.ws_connect(f"{client.url}/private/ws/{key}"))
+    for method in ("SUBSCRIBE", "UNSUBSCRIBE"):
+        await whole.ask(method, [account])
+        assert (await whole.ask("LIST_SUBSCRIPTIONS"))["result"] == [key]
+    await client.market("BUY", "1")
+    assert [each["e"] for each in await some.take(2)] == ["ORDER_TRADE_UPDATE"] * 2
+    assert (await whole.next())["e"] == "TRADE_LITE"
+    await some.ask("UNSUBSCRIBE", [trade])
+    assert (await some.ask("LIST_SUBSCRIPTIONS"))["result"] == []
+    await client.market("BUY", "1")
+    assert await some.silent()
+
+
 async def test_listen_keys_are_shared_and_die_silently(client: VenueClient) -> None:
     _, first = await client.raw("POST", "/fapi/v1/listenKey")
     _, again = await client.raw("POST", "/fapi/v1/listenKey")
