@@ -1,15 +1,18 @@
-"""Unwinding: the house closes what it took over, its net in each symbol, one order at a time.
+"""Unwinding: the house closes what it took over, its net in each symbol, one order of its own at a time.
 
 What is left stands in `Desk.unwinds`, journaled with each takeover and with each fill of the house's own
-orders: so a restart goes on from what is proven, and an order whose outcome is unknown blocks the next.
+orders: so a restart goes on from what is proven, and an order of its own of unknown outcome blocks the next.
 
     more is noted than the house holds  it is taken off (`unwind_debt`)
-    an order lives                      nothing; a resting one that is not wanted any more is cancelled
+    an order of its own lives           nothing; a resting one that is not wanted any more is cancelled
     it ended without a trade            it is counted (`unwind_pace`), and the next waits
-    nothing lives, something is left    the next order, as the symbol's policy wants it (`unwind_plan`)
+    none lives, something is left       the next order, as the symbol's policy wants it (`unwind_plan`)
 
 A resting order is never amended: it is cancelled, and the next one comes when the exchange has said that it
 is over and how much of it traded. So what lives and what comes next are never for more than is left.
+
+Orders that came with a position live as long as nobody knows their end. They block their own part and no
+more: what they may yet close is for no other order, and what they may yet open is a debt when it has traded.
 
 Trap: only what was taken over is unwound, not what else the house holds: hand-placed orders, foreign ones.
 Trap: an order that is proven never sent may live again, as long as its entry is not confirmed. The caller
@@ -28,6 +31,7 @@ from pms.contract.journal import UnwindRow
 from pms.contract.limits import UNWIND, UNWIND_NOTIONAL
 from pms.contract.names import HOUSE
 from pms.domain.desk import Desk
+from pms.domain.handed_orders import handed
 from pms.domain.incidents import note_settled
 from pms.domain.instrument import Instrument
 from pms.domain.least_order import least_quantity
@@ -45,17 +49,18 @@ LIVES_MS = 5_000
 
 
 def unwind(desk: Desk, symbol: str, *, now: int) -> Posting | None:
-    """What is to be done next in a symbol; None while an order lives, must wait, or only dust is left."""
+    """What is to be done next in a symbol; None while its order lives, must wait, or only dust is left."""
     row, instrument = desk.unwinds.get(symbol), desk.instruments.get(symbol)
     if row is not None and still_held(desk, row) != row.quantity:
         return _lessen(desk, row, now=now)
     policy, moment = desk.limits.of(HOUSE, UNWIND, symbol), _moment(desk, symbol, now=now)
     live = desk.orders_of(HOUSE, symbol)
-    if live:
+    free = None if row is None else _free(row, live)
+    if own := [each for each in live if not handed(each)]:
         return _withdraw(
-            desk, [each for each in live if rests(each) and unwanted(each, policy, row, moment)], now=now
+            desk, [each for each in own if rests(each) and unwanted(each, policy, free, moment)], now=now
         )
-    if row is None or instrument is None:
+    if row is None or free is None or instrument is None:
         return None
     last = desk.orders.get(row.last_order or "")
     if last is not None and ended_in_vain(last):
@@ -68,10 +73,22 @@ def unwind(desk: Desk, symbol: str, *, now: int) -> Posting | None:
     if not _quantity(desk, row, instrument, Way(abs(row.quantity)), moment):
         return _dust(desk, row, now=now)
     planned = way(policy, row, moment)
+    if planned is not None:
+        planned = Way(min(planned.most, abs(free.quantity)), planned.price)
     quantity = _quantity(desk, row, instrument, planned, moment) if planned else None
     if not planned or not quantity or now < due_at(row):
         return None
     return _next(desk, row, quantity, planned.price, now=now)
+
+
+def _free(row: UnwindRow, live: list[Order]) -> UnwindRow:
+    """What is left but for what the orders that came with positions may yet close of it.
+
+    Trap: one order's trade counts whenever it is heard of, so its part is nobody else's until its last word.
+    """
+    side = "SELL" if row.quantity > 0 else "BUY"
+    taken = sum((each.leaves for each in live if handed(each) and each.spec.side == side), Decimal(0))
+    return replace(row, quantity=max(abs(row.quantity) - taken, Decimal(0)).copy_sign(row.quantity))
 
 
 def _lessen(desk: Desk, row: UnwindRow, *, now: int) -> Posting:

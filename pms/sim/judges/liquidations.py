@@ -72,6 +72,11 @@ def live_orders(books: Fold, account: str) -> Iterator[OrderRow]:
             yield row
 
 
+def came_with_a_position(row: OrderRow) -> bool:
+    """Whether an order of the house's was another account's: it bears that account's name."""
+    return row.cancel_wanted and row.client_order_id.split("_")[1] != HOUSE
+
+
 @dataclass(slots=True)
 class Liquidations:
     """Judges entries; `checked` counts what was looked at."""
@@ -134,20 +139,30 @@ class Liquidations:
     # --- the house ---
 
     def _next_order(self, books: Fold, order: OrderRow) -> None:
-        """The house has one order a symbol, and never for more than it is left with and holds."""
+        """The house has one order of its own a symbol, and never for more than it is left with and holds.
+
+        What came with a position may live for as long as its end is unknown. It holds its own part only:
+        together they may close what is left, and no more.
+        """
         self.checked(OWED)
         coid, left, has = (
             order.client_order_id,
             owed(books, order.symbol).left,
             house_holds(books, order.symbol),
         )
+        together = order.quantity
         for other in live_orders(books, HOUSE):
-            if other.symbol == order.symbol:
+            if other.symbol != order.symbol:
+                continue
+            if not came_with_a_position(other):
                 self.fail(OWED, f"{coid} follows {other.client_order_id}, which is {other.state}", coid)
-        signed = order.quantity if order.side == "SELL" else -order.quantity
+            elif other.side == order.side:
+                together += max(other.quantity, other.amend_quantity or ZERO) - other.filled_qty
+        signed = together if order.side == "SELL" else -together
         for what, most in (("what is left is", left), ("it holds", has)):
             if signed * most <= 0 or abs(signed) > abs(most):
-                self.fail(OWED, f"{coid} is {order.side} {order.quantity}, {what} {most}", coid)
+                detail = f"{coid} is {order.side} {order.quantity}, with others {together}, {what} {most}"
+                self.fail(OWED, detail, coid)
 
     def _house(self, books: Fold, entry: Entry, symbol: str, was: Owed) -> None:
         """What it has to close is what it took over and has not closed, as far as it holds that."""
