@@ -4,6 +4,9 @@ The exchange is silent where its net is zero, so nobody is waited for: premiumIn
 funding of each symbol is, and once that time is over its history is read until it lists it. A funding
 missed while down is read the same way, from the symbol's progress on.
 
+A symbol's next funding is noted only when none before it can be owed: one that was held for the moment of a
+funding, and that nobody had asked about, is read until that moment is past its grace (`Treasury.owes`).
+
 A symbol that the exchange says nothing of, delisted perhaps, keeps no other waiting; it is told of.
 """
 
@@ -19,14 +22,13 @@ from pms.binance.answers import FundingRate
 from pms.binance.client import ExchangeClient
 from pms.binance.errors import ExchangeError, Throttled, Unsent
 from pms.domain.funding import allot, begin
-from pms.domain.treasury import Rate, funding_name
+from pms.domain.treasury import HOUR_MS, MISSING_AFTER_MS, Rate, funding_name
 from pms.streamer.engine import Engine
 
 log = structlog.get_logger()
 GRACE_MS = 5_000
 """How long after a funding the trades before it may still be on their way; later ones are made up for."""
 
-MISSING_AFTER_MS = 600_000
 ALL_AGAIN_MS = 300_000
 TIMES_AGAIN_MS = 30_000
 FEW = 10
@@ -45,11 +47,14 @@ class FundingReader:
     _hardly_over: set[str] = field(default_factory=set)
     _unread: dict[str, int] = field(default_factory=dict)
     #: by symbol, since when its history cannot be read
+    _read_at: dict[str, int] = field(default_factory=dict)
+    #: by symbol that accounts hold or traded, when its history was read to its end; exchange time, ms
     _alarmed: set[tuple[str, int]] = field(default_factory=set)
 
     async def poll(self, *, everything: bool = False) -> None:
         """Read the history of every symbol whose funding is over; raises what concerns all of them."""
         concerned = self.engine.desk.treasury.concerned()
+        self._forget_others(concerned)
         if not concerned or not self.ready():
             return
         now = self.client.exchange_now_ms()
@@ -68,8 +73,25 @@ class FundingReader:
             if everything or due is None or waited or symbol in self._hardly_over:
                 await self._tried(symbol, now)
             # Hardly over, nothing was read yet: books that have just begun would pass for funded.
-            if not over or (waited and self._listed(symbol, due or 0, now)):
+            followed = due is not None and not over
+            listed = due is None or (waited and self._listed(symbol, due, now))
+            if followed or (listed and self._nothing_before(symbol, now)):
                 known[symbol] = upcoming.get(symbol, 0)
+
+    def _forget_others(self, concerned: list[str]) -> None:
+        """Drop what was said of symbols that concern nobody now: when they do again, it may be old."""
+        known = self.engine.desk.treasury.next_fundings
+        for symbol in known.keys() - set(concerned):
+            del known[symbol]
+        for symbol in self._read_at.keys() - set(concerned):
+            del self._read_at[symbol]
+
+    def _nothing_before(self, symbol: str, now: int) -> bool:
+        """Whether a funding at the last whole hour would be booked by now, if there was one."""
+        hour = now - now % HOUR_MS
+        if self.engine.desk.treasury.is_booked(symbol, hour) or now - hour >= MISSING_AFTER_MS:
+            return True
+        return self._read_at.get(symbol, 0) >= hour + GRACE_MS
 
     def _due(self, symbols: list[str], now: int) -> bool:
         """Whether there is anything to read; the times are asked for now and then, for they may change."""
@@ -127,6 +149,7 @@ class FundingReader:
                 return
             self.engine.outbox.add(allot(desk, symbol, rate))
             log.info("funding", symbol=symbol, at=rate.at, rate=str(rate.rate), mark=str(rate.mark))
+        self._read_at[symbol] = now
 
     def _listed(self, symbol: str, due: int, now: int) -> bool:
         """Whether a funding that is over is booked; one that never comes is told, and waited for no more."""

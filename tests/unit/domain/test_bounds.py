@@ -120,6 +120,7 @@ BOUNDS = {
     "Treasury.next_fundings": SYMBOLS,
     "FundingReader._hardly_over": SYMBOLS,
     "FundingReader._unread": SYMBOLS,
+    "FundingReader._read_at": SYMBOLS,
     "FundingReader._alarmed": "ten thousand",
     "Attention.cares": "orders not at rest: dropped when one needs nothing more",
     "Attention._reading": SYMBOLS,
