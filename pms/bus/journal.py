@@ -48,6 +48,8 @@ class Journal:
         self._redis: Any = redis
         self._scripts = Scripts(redis)
         self._nonce = nonce
+        self._unsure: tuple[Sequence[Posting], bytes] = ((), b"")
+        #: the call whose reply is not known yet, as it was packed
 
     async def append(self, postings: Sequence[Posting]) -> list[bool]:
         """Append postings in order; tells of each whether its guard held.
@@ -57,16 +59,23 @@ class Journal:
         nobody may trim the journal beyond what the caller knows to be written.
         Raises NotLeading when this streamer must step down; redis errors when the reply is lost.
         """
-        batch = [_packed(posting) for posting in postings]
-        reply = await self._scripts.call(
-            "journal", [names.EPOCH, names.JOURNAL], self._nonce, msgspec.msgpack.encode(batch)
-        )
+        batch = self._batch(postings)
+        reply = await self._scripts.call("journal", [names.EPOCH, names.JOURNAL], self._nonce, batch)
+        self._unsure = (), b""
         word = reply[0].decode()
         if word == "ok":
             return [status == 1 for status in reply[1:]]
         if word == "in":
             return await self._outcome(postings)
         raise NotLeading(f"the journal refused: {word} {reply[1:]!r}")
+
+    def _batch(self, postings: Sequence[Posting]) -> bytes:
+        """The postings packed; while Redis is away the same are asked for again and again, and packed once."""
+        before, packed = self._unsure
+        if len(before) != len(postings) or any(a is not b for a, b in zip(before, postings, strict=True)):
+            packed = msgspec.msgpack.encode([_packed(posting) for posting in postings])
+            self._unsure = tuple(postings), packed
+        return packed
 
     async def tail(self, after: int, *, count: int = 1000) -> list[Entry]:
         """The entries behind a seq, in order."""

@@ -30,6 +30,8 @@ def allot(desk: Desk, symbol: str, rate: Rate) -> Posting | None:
     Who is hedged pays for the long and receives for the short, each rounded for itself.
 
     Trap: fundings of a symbol are booked in the order of their times, when every trade up to then is.
+    Trap: no account is shown with it. To view thousands of holders at once would hold up every order; what is
+    shown of them is deleted with the entry, and the next turn of the views shows them anew.
     """
     treasury = desk.treasury
     if rate.at <= treasury.funded_until(symbol):
@@ -50,7 +52,7 @@ def allot(desk: Desk, symbol: str, rate: Rate) -> Posting | None:
     draft.fundings.append(_row(symbol, rate, HOUSE, side=BOTH, quantity=house, amount=-paid))
     treasury.reach(draft, funding_name(symbol), rate.at)
     treasury.funded(symbol, rate)
-    return Posting(entry=desk.sealed(draft).entry(), snapshots=desk.snapshots(draft))
+    return Posting(entry=desk.sealed(draft).entry())
 
 
 def begin(desk: Desk, symbol: str, *, at: int) -> Posting:
