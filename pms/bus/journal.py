@@ -70,7 +70,7 @@ class Journal:
         raise NotLeading(f"the journal refused: {word} {reply[1:]!r}")
 
     def _batch(self, postings: Sequence[Posting]) -> bytes:
-        """The postings packed; while Redis is away the same are asked for again and again, and packed once."""
+        """The postings packed; what is tried again and again while Redis is away is packed once."""
         before, packed = self._unsure
         if len(before) != len(postings) or any(a is not b for a, b in zip(before, postings, strict=True)):
             packed = msgspec.msgpack.encode([_packed(posting) for posting in postings])

@@ -39,7 +39,7 @@ from pms.domain.liquidating import refuse_liquidating
 from pms.domain.orders import Amendment, Order
 from pms.domain.pace_checks import check_rate
 from pms.domain.posting import Posting
-from pms.domain.price_checks import check_price
+from pms.domain.price_checks import check_price, check_valued
 from pms.domain.rows import order_row
 from pms.domain.siblings import apart
 from pms.domain.stakes import Stake, amended_stake
@@ -205,6 +205,12 @@ def _reserve(desk: Desk, order: Order, wish: Amendment) -> None:
     desk.reserve(order)
     available = desk.available_margin(account)
     fee = booked((order.leaves - leaves) * wish.price * TAKER_FEE)
+    if available < before and not order.spec.reduce_only:
+        try:
+            check_valued(desk, account)
+        except Refusal:
+            withdraw_amend(desk, order, number=wish.number)
+            raise
     if available < before and available < fee and not order.spec.reduce_only:
         withdraw_amend(desk, order, number=wish.number)
         raise Refusal(

@@ -109,10 +109,10 @@ class Desk:
     cursors: dict[str, int] = field(default_factory=dict)
     tops: dict[str, Top] = field(default_factory=dict)
     last_tops: dict[str, Top] = field(default_factory=dict)
+    #: also of symbols that are out of sync; at a start the mark, twice
     volumes: dict[tuple[str, int], DayVolumes] = field(default_factory=dict)
     traded: dict[str, TradedVolumes] = field(default_factory=dict)
     #: by symbol and days, and by symbol; like prices, not journaled
-    #: also of symbols that are out of sync
     marks: dict[str, Mark] = field(default_factory=dict)
     unwinds: dict[str, UnwindRow] = field(default_factory=dict)
     #: by symbol, what the house took over and has not yet closed
@@ -165,10 +165,22 @@ class Desk:
             self._weighed_otherwise(symbol)
         self.tops[symbol] = self.last_tops[symbol] = top
         if not known:
-            # What this life read of the journal before it had a price holds nothing yet.
-            for order in self.orders_of(None, symbol):
-                if order.price is None:
-                    self.reserve(order)
+            self._hold_at_market(symbol)
+
+    def price_as_marked(self, symbol: str, mark: Decimal, *, at: int) -> None:
+        """Take the exchange's mark for the last price of a symbol that has had none in this life.
+
+        Trap: by it an account is valued, and nothing is decided on it: the symbol is out of sync as before.
+        """
+        if symbol not in self.last_tops:
+            self.last_tops[symbol] = Top(mark, ZERO, mark, ZERO, at)
+            self._hold_at_market(symbol)
+
+    def _hold_at_market(self, symbol: str) -> None:
+        """What this life read of the journal before it had a price holds nothing yet."""
+        for order in self.orders_of(None, symbol):
+            if order.price is None:
+                self.reserve(order)
 
     def lose_price(self, symbol: str) -> None:
         """A symbol's best bid and ask are true no more."""

@@ -37,7 +37,7 @@ from pms.domain.pace_checks import check_count, check_rate, check_repeat
 from pms.domain.position_sides import sided
 from pms.domain.positions import Place, Position
 from pms.domain.posting import Draft, Posting
-from pms.domain.price_checks import check_price
+from pms.domain.price_checks import check_price, check_valued
 from pms.domain.rows import order_row, position_row, position_view
 from pms.domain.siblings import apart
 from pms.domain.stakes import stake_of
@@ -186,6 +186,8 @@ def register(
     `request_id` is that of a command whose result is this one order's.
     """
     command = judged.trade
+    if judged.opens:
+        check_valued(desk, command.sub_account_id)
     spec = OrderSpec(
         client_order_id=client_order_id,
         sub_account_id=command.sub_account_id,

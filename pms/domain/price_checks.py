@@ -14,6 +14,18 @@ from pms.domain.desk import Desk, Top
 from pms.domain.stakes import Stake
 
 
+def check_valued(desk: Desk, account: str) -> None:
+    """Refuse to open while the account holds something that never had a price: nobody knows what it lost."""
+    for position in desk.held.get(account, {}).values():
+        if desk.last_top(position.symbol) is None:
+            raise Refusal(
+                Code.PRICE_STALE,
+                f"{account} holds {position.symbol}, which has had no price since the start",
+                field="symbol",
+                actual=position.symbol,
+            )
+
+
 def check_price(desk: Desk, asked: Asked, stake: Stake, top: Top) -> None:
     """How far through the touch, how wide a spread, how old a price; closing needs no good price."""
     if stake.price is not None:

@@ -64,6 +64,7 @@ from pms.streamer.start import (
     learn_exchange,
     load_desk,
     newest_trade,
+    price_held,
 )
 from pms.streamer.supervision import Supervision
 from pms.streamer.unwinder import Unwinder
@@ -473,6 +474,7 @@ class Streamer:
         await self._journal.show_incidents(
             self._desk.incidents.rows(), forgot_at=None if self._attention.same_redis else seq
         )
+        await price_held(self._desk, self._client)
         await given_room(self._outside.read_settings)
         for order in list(self._desk.live.values()):
             if order.cancel_wanted:

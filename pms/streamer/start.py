@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from pms.binance.client import ExchangeClient, UserTrade
-from pms.binance.errors import Throttled
+from pms.binance.errors import ExchangeError, Throttled
 from pms.bus.journal import Journal
 from pms.contract.journal import Rows
 from pms.contract.names import HOUSE
@@ -124,6 +124,25 @@ async def learn_exchange(desk: Desk, client: ExchangeClient) -> None:
             "the exchange account is in multi-assets mode: switch it to single-asset "
             "(POST /fapi/v1/multiAssetsMargin)"
         )
+
+
+async def price_held(desk: Desk, client: ExchangeClient) -> None:
+    """Value what accounts hold at the exchange's marks, until its books are there.
+
+    A loss that this life has not seen yet would be money to open with. Without an answer the start goes on:
+    who holds something without a price opens nothing then.
+    """
+    held = {symbol for each in desk.held.values() for symbol, _ in each} - desk.last_tops.keys()
+    if not held:
+        return
+    try:
+        marks = await given_room(client.premium_indexes)
+    except ExchangeError as error:
+        log.warning("held_without_marks", symbols=len(held), error=str(error))
+        return
+    for row in marks:
+        if row.symbol in held and row.mark_price > 0:
+            desk.price_as_marked(row.symbol, row.mark_price, at=row.time)
 
 
 class Standing(NamedTuple):
