@@ -118,7 +118,7 @@ def close_on(
             )
             tell_handed(desk, draft, each, account=snapshot)
         wind_up(desk, draft, account, target=target)
-    if not draft.orders and not draft.liquidations:
+    if not draft.orders and not draft.liquidations and not draft.ledger:
         return None
     return Posting(entry=desk.sealed(draft).entry(), events=tuple(draft.events))
 

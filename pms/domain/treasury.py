@@ -38,6 +38,8 @@ MISSING_AFTER_MS = 600_000
 """A funding that the exchange does not list for so long never was, or an operator is told of it."""
 
 KEPT_FOREIGN = 10_000
+"""Orders of others that were alarmed about; an older one would be again."""
+
 IncomeKey = tuple[str, int, str, str]
 FeeKey = tuple[str, int, int]
 

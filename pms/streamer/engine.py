@@ -82,9 +82,6 @@ from pms.streamer.restate import restate
 
 log = structlog.get_logger()
 
-KEPT_FOREIGN = 10_000
-"""Orders of others that were alarmed about; an older one would be again."""
-
 SILENCE_S = 1.0
 """An order without the word that must follow is asked about after so long."""
 

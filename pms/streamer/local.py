@@ -69,7 +69,12 @@ class LocalCommands:
             self._undecided.discard(asked.request_id)
         if asked.request_id in self.engine.desk.requests:
             return
-        asked = replace(asked, now=self.engine.now(), closed_because=self.engine.gate.closed_because)
+        asked = replace(
+            asked,
+            now=self.engine.now(),
+            exchange_now=self.engine.exchange_now(),
+            closed_because=self.engine.gate.closed_because,
+        )
         posting = self.engine.decide_local(asked, command)
         journaled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.engine.outbox.add(posting, journaled.set_result)

@@ -185,6 +185,23 @@ def test_the_account_is_not_closed_while_an_order_of_it_lives(desk: Desk, watch:
     assert desk.accounts["alice"].balance == 0
 
 
+def test_what_the_insurance_pays_while_an_order_still_lives_is_journaled(
+    desk: Desk, watch: RiskWatch
+) -> None:
+    rest(desk, "BUY", "58000", "0.1")
+    (row,) = ordered(tick(desk, watch, "56000"))
+    tell(desk, row, "56000")
+    charged = desk.draft("fees", at=3000)
+    desk.post(charged, account="alice", amount=D(-1), reason="COMMISSION", reference="late")
+    desk.sealed(charged)
+    posting = go_on(desk)
+    assert posting is not None
+    paid = [line.amount for line in posting.entry.rows.ledger if line.sub_account_id == "alice"]
+    assert paid == [1]
+    assert desk.accounts["alice"].balance == 0
+    assert go_on(desk) is None
+
+
 def test_a_cancel_that_comes_last_ends_it(desk: Desk, watch: RiskWatch) -> None:
     opener = rest(desk, "BUY", "58000", "0.1")
     (row,) = ordered(tick(desk, watch, "56000"))

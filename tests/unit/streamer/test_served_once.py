@@ -15,7 +15,8 @@ from redis.exceptions import ConnectionError as RedisAway
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "domain"))
 
-from desk_maker import desk_at
+from desk_maker import desk_at, trade
+from filling import fill
 
 from pms.contract.codes import Code
 from pms.contract.journal import CommandRow
@@ -25,6 +26,7 @@ from pms.contract.results import Result
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk
 from pms.domain.posting import Posting
+from pms.domain.treasury import funding_name
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.left_out import Spoiled
 from pms.streamer.local import LocalCommands
@@ -197,3 +199,35 @@ async def test_who_waits_for_too_long_is_left_to_the_sweep() -> None:
         now[0] += 61
         await asyncio.gather(*life.tasks)
     assert len(life.tasks) == 2
+
+
+async def test_a_funding_that_is_over_when_it_is_decided_holds_a_withdrawal_up() -> None:
+    slow, request = Reading(), str(uuid4())
+    desk, due = slow.engine.desk, 3_600_000
+    fill(desk, trade(desk, "alice", quantity="0.1", leverage=5), price="60000", at=due - 2)
+    desk.treasury.progress[funding_name("BTCUSDT")] = 1
+    desk.treasury.next_fundings["BTCUSDT"] = due
+    now = [due - 1]
+    slow.engine.exchange_now = lambda: now[0]
+    fields = {"requestId": request, "subAccountId": "alice", "amount": "1"}
+    command = command_from("pms.withdraw", fields)
+    asked = Asked(
+        request_id=request,
+        command="pms.withdraw",
+        text="{}",
+        at=1_000,
+        deadline=6_000,
+        now=1_000,
+        exchange_now=due - 1,
+    )
+    balance = desk.accounts["alice"].balance
+    slow.local.serve(asked, command)
+    await asyncio.sleep(0)
+    now[0] = due
+    slow.read.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert desk.accounts["alice"].balance == balance
+    assert desk.requests[request][1].code == Code.NOT_READY
+    for task in slow.tasks:
+        task.cancel()
