@@ -99,7 +99,8 @@ class RateBudget:
         self._failed_at = float("-inf")
         self._used_at = float("-inf")
         self._stirred = False
-        self._block = [0, 0]
+        self._stops_untold = [0, 0]
+        #: until when nobody sends anything, or any order: monotonic ms. Redis may be back only after it
         self._redis_ms = 0
         self._exchange_ahead: int | None = None
         self._limits: Counts | None = None
@@ -150,7 +151,8 @@ class RateBudget:
         span = int(seconds * 1000) if seconds > 0 else window - now % window
         span = max(span, LEAST_BLOCK_MS)
         which = 1 if orders_only else 0
-        self._block[which] = max(self._block[which], span)
+        until = int(self._monotonic() * 1000) + span
+        self._stops_untold[which] = max(self._stops_untold[which], until)
         if orders_only:
             self._tally.orders_blocked_until = max(self._tally.orders_blocked_until, now + span)
         else:
@@ -301,14 +303,15 @@ class RateBudget:
         tally = self._tally
         tally.roll(self._now())
         telling, starts = tally.tell(), list(tally.starts)
-        block, limits, exchange_ahead = list(self._block), self._limits, self._exchange_ahead
+        stops, limits, exchange_ahead = list(self._stops_untold), self._limits, self._exchange_ahead
+        monotonic_ms = int(self._monotonic() * 1000)
         ask = {
             "wants": wants,
             "caps": tally.caps(lane),
             "told": telling,
             "starts": starts,
             "counted": tally.counted,
-            "block": block,
+            "block": [max(until - monotonic_ms, 0) for until in stops],
             "limits": limits or (),
             "ahead": exchange_ahead,
             "account": account,
@@ -332,7 +335,8 @@ class RateBudget:
             self._exchange_ahead = None
         if self._limits == limits:
             self._limits = None
-        self._block = [now if now != then else 0 for now, then in zip(self._block, block, strict=True)]
+        untold = zip(self._stops_untold, stops, strict=True)
+        self._stops_untold = [now if now != then else 0 for now, then in untold]
         tally.roll(self._now())
         tally.told(telling, starts)
         tally.learn(reply[8:11], reply[11:14])

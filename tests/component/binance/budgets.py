@@ -5,6 +5,7 @@ Their own clock stands still, or a busy machine would be in another part of a wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from decimal import Decimal
 
@@ -43,8 +44,8 @@ class Budgets:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    def __call__(self) -> RateBudget:
-        budget = RateBudget(self.redis, share=Decimal(1), monotonic=lambda: 0.0)
+    def __call__(self, monotonic: Callable[[], float] = lambda: 0.0) -> RateBudget:
+        budget = RateBudget(self.redis, share=Decimal(1), monotonic=monotonic)
         self._stack.push_async_callback(budget.close)
         return budget
 

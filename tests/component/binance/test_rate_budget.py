@@ -156,6 +156,38 @@ async def test_a_ban_stops_everybody_at_once(make: Budgets, redis: Redis) -> Non
         await later.acquire(weight=1, lane="vital")
 
 
+@pytest.mark.parametrize(("away_s", "left_s"), [(3600, 0), (20, 40)])
+async def test_a_ban_that_redis_learns_late_is_over_when_it_is_over(
+    make: Budgets, redis: Redis, away_s: int, left_s: int
+) -> None:
+    """Redis was away when the exchange turned us away; what is told later is what is left of it."""
+    moved_s = 0.0
+    budget = make(lambda: moved_s)
+    await budget.acquire(weight=1, lane="query")
+    with pytest.MonkeyPatch.context() as away:
+        away.setattr(budget, "_script", refused)
+        budget.block(60, orders_only=False)
+        await budget.close()
+    moved_s = away_s
+    if left_s:
+        with pytest.raises(Throttled):
+            await budget.acquire(weight=1, lane="query")
+    else:
+        await budget.acquire(weight=1, lane="query")
+    await budget.close()
+    assert await blocked_for_ms(redis) <= left_s * 1000
+
+
+async def blocked_for_ms(redis: Redis) -> int:
+    seconds, micros = await redis.time()
+    blocked, ahead = await redis.hmget(RATE_BUDGET, "blocked", "ahead")
+    return int(blocked or 0) - (seconds * 1000 + micros // 1000 + int(ahead))
+
+
+async def refused(**_: object) -> None:
+    raise ConnectionError("Redis is away")
+
+
 async def refusal(budget: RateBudget) -> Throttled:
     """Ask until a process has heard of the ban."""
     while True:
