@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+import structlog
 from redis.asyncio import Redis
 
 from pms.bus.decisions import Decisions
@@ -27,13 +28,22 @@ from pms.flows.amend import amend
 from pms.flows.batch import cancel_all_known, place_all
 from pms.flows.place import Placing, order_from, place
 
+log = structlog.get_logger()
+T = TypeVar("T")
 CANCELS = frozenset((Task.CANCEL, Task.CANCEL_ALL))
 POLL_S, MOST_POLL_S = 0.25, 1.0
 """When a waiting worker reads the record itself, in case the announcement was missed; each time it waits
 twice as long, for whatever holds the streamer up is not mended by sixteen who ask."""
 
 HOLD_S = 0.05
-"""A worker's thread is not held longer by one send."""
+"""A worker's thread is not held longer by one send, nor by a decision whose result nobody waits for."""
+
+MOST_AWAITED = 256
+"""Decisions that are awaited without a thread; each is read once a second. Beyond, a thread waits as well."""
+
+LATEST_S = 2.0
+"""So long behind its deadline a command is left to the streamer: it alone may still decide it, perhaps after
+an hour, and then sends by itself what no worker has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,9 @@ class Serving:
     placing: Placing
     stale: Stale
     sending: set[asyncio.Task[Any]] = field(default_factory=set)
-    #: sends that nobody waits for any more: for room in the rate budget, or for a slow exchange
+    #: flows that no thread waits for any more: for room in the rate budget, a slow exchange, a decision
+    awaited: set[str] = field(default_factory=set)
+    #: of these, the commands whose decision is waited for
 
 
 async def serve(deps: Serving, request_id: str, *, want_result: bool) -> bytes | None:
@@ -72,27 +84,50 @@ async def _carry_out(deps: Serving, decision: Record | Announced) -> None:
         case Task.TRADE | Task.CLOSE:
             order = order_from(decision.order)
             for client_order_id in decision.orders:
-                await _hold(deps, place(placing, client_order_id, order=order))
+                await hold(deps, place(placing, client_order_id, order=order))
         case Task.BATCH | Task.CLOSE_ALL:
-            await _hold(deps, place_all(placing, decision.orders))
+            await hold(deps, place_all(placing, decision.orders))
         case Task.AMEND:
             for client_order_id in decision.orders:
-                await _hold(deps, amend(placing, client_order_id))
+                await hold(deps, amend(placing, client_order_id))
         case Task.CANCEL | Task.CANCEL_ALL:
             await cancel_all_known(deps.redis, placing.client, placing.inbox, decision.orders)
 
 
-async def _hold(deps: Serving, send: Coroutine[Any, Any, Any]) -> None:
-    """Wait a moment for a send, then let it go on by itself.
+async def hold(deps: Serving, flow: Coroutine[Any, Any, T]) -> T | None:
+    """Wait a moment for a flow, then let it go on by itself, and return None.
 
-    Or the orders of one sub-account that wait for its share would hold every thread of the worker.
+    Or the orders of one sub-account that wait for its share would hold every thread of the worker, and a
+    halt behind them would not even be recorded.
     """
-    sending = asyncio.create_task(send)
+    sending = asyncio.create_task(flow)
     deps.sending.add(sending)
     sending.add_done_callback(deps.sending.discard)
     await asyncio.wait([sending], timeout=HOLD_S)
     if sending.done():
-        sending.result()
+        return sending.result()
+    sending.add_done_callback(_tell_fault)
+    return None
+
+
+def _tell_fault(flow: asyncio.Task[Any]) -> None:
+    if not flow.cancelled() and (error := flow.exception()) is not None:
+        log.warning("held_flow_failed", error=repr(error))
+
+
+async def _serve_on(deps: Serving, request_id: str, *, want_result: bool) -> bytes | None:
+    """Serve a recorded command, on a thread only while somebody waits for its result."""
+    if want_result or len(deps.awaited) >= MOST_AWAITED:
+        return await serve(deps, request_id, want_result=want_result)
+    return await hold(deps, _serve_awaited(deps, request_id))
+
+
+async def _serve_awaited(deps: Serving, request_id: str) -> bytes | None:
+    deps.awaited.add(request_id)
+    try:
+        return await serve(deps, request_id, want_result=False)
+    finally:
+        deps.awaited.discard(request_id)
 
 
 async def serve_message(
@@ -107,7 +142,7 @@ async def serve_message(
 ) -> bytes | None:
     """Serve a task, whichever of the two messages it is: a recorded command's id, or the command itself."""
     if len(args) == 1 and is_request_id(args[0]) and not fields:
-        return await serve(deps, str(args[0]), want_result=want_result)
+        return await _serve_on(deps, str(args[0]), want_result=want_result)
     carried: object = fields
     if args:
         carried = args[0] if len(args) == 1 and not fields else args
@@ -154,11 +189,15 @@ async def serve_plain(
     if kind == "conflict":
         text = "this requestId was used for another command, which stands"
         return _refused(request_id, command, Code.REQUEST_ID_REUSED, text)
-    return await serve(deps, request_id, want_result=want_result)
+    return await _serve_on(deps, request_id, want_result=want_result)
 
 
 async def _decision(deps: Serving, request_id: str) -> Record | Announced | None:
-    """The decision, from the record or as it is announced; None if the command is over or gone."""
+    """The decision, from the record or as announced; None if the command is over, gone, or the streamer's.
+
+    Trap: behind a Redis that forgot, and once claimed, nobody expires a command: who waited for that waited
+    for a streamer to come back, however long.
+    """
     decided = deps.decisions.expect(request_id)
     poll_s, waited_s = POLL_S, 0.0
     try:
@@ -168,6 +207,8 @@ async def _decision(deps: Serving, request_id: str) -> Record | Announced | None
                 return record
             # Nobody decides after the deadline, and then the answer is due at once.
             left_s = (record.deadline - record.at) / 1000 - waited_s
+            if left_s <= -LATEST_S:
+                return None
             pause_s = min(poll_s, left_s) if left_s > 0 else poll_s
             await asyncio.wait([decided], timeout=pause_s)
             if decided.done():

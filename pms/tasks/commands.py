@@ -15,7 +15,7 @@ from pms.contract.names import Task
 from pms.domain.custody import LOCAL_COMMANDS
 from pms.flows.amend import amend as amend_order
 from pms.flows.place import place
-from pms.flows.serve import serve_message
+from pms.flows.serve import hold, serve_message
 from pms.tasks.app import app
 from pms.tasks.runtime import runtime
 from pms.tasks.waiting import waiting
@@ -95,14 +95,16 @@ for _name in dict.fromkeys(command.name for command in LOCAL_COMMANDS):
 
 
 @app.task(name=Task.SEND_AMEND)
-def send_amendment(client_order_id: str) -> str:
-    """Send the amendment of an order that the streamer has admitted."""
+def send_amendment(client_order_id: str) -> str | None:
+    """Send the amendment of an order that the streamer has admitted; None while it waits for room."""
     deps = runtime()
-    return deps.run(amend_order(deps.serving.placing, client_order_id)).value
+    right = deps.run(hold(deps.serving, amend_order(deps.serving.placing, client_order_id)))
+    return right and right.value
 
 
 @app.task(name=Task.PLACE)
-def place_order(client_order_id: str) -> str:
-    """Send one order that the streamer has admitted."""
+def place_order(client_order_id: str) -> str | None:
+    """Send one order that the streamer has admitted; None while it waits for room."""
     deps = runtime()
-    return deps.run(place(deps.serving.placing, client_order_id)).value
+    right = deps.run(hold(deps.serving, place(deps.serving.placing, client_order_id)))
+    return right and right.value

@@ -62,9 +62,10 @@ class Runtime:
 
     async def _close(self) -> None:
         if self.serving.sending:
-            _, waiting = await asyncio.wait(self.serving.sending, timeout=SEND_S)
-            # They wait for room: under a closed session a right would be taken in vain. Of one that has just
-            # been taken the exchange is asked, as if we had died.
+            await asyncio.wait(self.serving.sending, timeout=SEND_S)
+            # They wait for room, or were decided just now: under a closed session a right would be taken in
+            # vain. Of one that has just been taken the exchange is asked, as if we had died.
+            waiting = {send for send in self.serving.sending if not send.done()}
             for send in waiting:
                 send.cancel()
             if waiting:

@@ -41,7 +41,7 @@ async def refused(**fields: object) -> dict[str, Any]:
         {"requestId": request_id, "symbol": "BTCUSDT", **fields},
         task_id=request_id,
         waited_ms=None,
-        want_result=False,
+        want_result=True,
     )
     [answer] = scripts.stored
     assert (answer["code"], answer["requestId"]) == ("STALE", request_id)
