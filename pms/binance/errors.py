@@ -189,7 +189,7 @@ def _read(body: bytes) -> tuple[int | None, str]:
     """The code and text of an error's body; a body without a code is the engine's own "unknown"."""
     try:
         parsed = _body.decode(body)
-    except msgspec.DecodeError:
+    except ValueError:  # bytes within a string that are no UTF-8 are no msgspec.DecodeError
         return None, ""
     code = str(parsed.code)
     return int(code) if _whole.fullmatch(code) else None, parsed.msg

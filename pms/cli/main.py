@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 
@@ -59,6 +60,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "uninstall": ("pms.cli.remove", "Remove all that PMS put on this machine."),
     "completion": ("pms.cli.completion", "Print the shell's completion script."),
 }
+SURROGATES = re.compile("[\ud800-\udfff]")
+"""What Python makes of the bytes of an argument that are no UTF-8."""
+
 _ATTRIBUTES = {"import": "import_", "position-mode": "position_mode"}
 """Where a command's name is not its function's."""
 
@@ -96,8 +100,16 @@ def main() -> None:
     try:
         cli.main(prog_name="pms")
     except ConfigError as fault:
-        click.secho(f"error: {fault}", fg="red", err=True)
-        sys.exit(2)
+        _fail(str(fault))
+    except UnicodeEncodeError as fault:
+        if not SURROGATES.search(str(fault.object)):
+            raise
+        _fail("what was typed is not in UTF-8, and no command can carry it: type it in ASCII")
+
+
+def _fail(text: str) -> None:
+    click.secho(f"error: {text}", fg="red", err=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

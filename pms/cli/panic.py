@@ -62,7 +62,7 @@ async def _panic(settings: Settings, *, flat: bool, reason: str) -> bool:
         budget=Alone(clock_ms=_now_ms),
     )
     deps = Panic(client=client, sleep=asyncio.sleep, new_id=lambda: uuid4().hex[:24], say=click.echo)
-    door = Door(redis, new_id=lambda: str(uuid4()), say=click.echo, actor=actor(), reason=reason[:200])
+    door = Door(redis, new_id=lambda: str(uuid4()), say=click.echo, actor=actor(), reason=reason)
     try:
         return await stop_everything(deps, door, settings.symbol_list, flat=flat)
     finally:

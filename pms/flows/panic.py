@@ -44,6 +44,11 @@ MOST_LOOKS: Final = 12
 MOST_ROUNDS: Final = 3
 DOOR_S: Final = 2.0
 RECV_WINDOW_MS: Final = 5000
+REASON_MOST: Final = 200
+ACTOR_MOST: Final = 80
+"""Characters that `pms.halt` takes."""
+
+NOTHING_TYPED: Final = "pms panic"
 LONGEST_WAIT_S: Final = 10.0
 NO_SUCH_SYMBOL: Final = frozenset((-1121, -4141))
 """Codes that say that a symbol is not traded: unknown, closed. Nothing rests there."""
@@ -74,15 +79,25 @@ class Door:
         if self.redis is None:
             self.say("no Redis is known: trading is not halted, an engine that lives may send")
             return
-        fields = {"requestId": self.new_id(), "reason": self.reason, "actor": self.actor}
+        fields = {
+            "requestId": self.new_id(),
+            "reason": _text(self.reason, most=REASON_MOST),
+            "actor": _text(self.actor, most=ACTOR_MOST),
+        }
         try:
             async with asyncio.timeout(DOOR_S):
                 await Requests(self.redis, new_id=self.new_id).submit(Task.HALT, fields, door="panic")
+                stands = await self.redis.get(HALT) is not None
         except (RedisError, OSError) as error:
             told = str(error) or type(error).__name__
             self.say(f"Redis does not answer ({told}): trading is not halted")
+        except Exception as error:  # the orders must go, whatever else is wrong
+            self.say(f"the halt failed ({type(error).__name__}: {error}): trading is not halted")
         else:
-            self.say("trading is halted (`pms resume --reason …` lifts it)")
+            if stands:
+                self.say("trading is halted (`pms resume --reason …` lifts it)")
+            else:
+                self.say("Redis took the halt, and it does not stand: trading is not halted")
 
     async def open(self) -> bool:
         """Whether a Redis answers, and trading is not halted there."""
@@ -93,6 +108,15 @@ class Door:
                 return await self.redis.get(HALT) is None
         except (RedisError, OSError):
             return False
+
+
+def _text(typed: str, *, most: int) -> str:
+    """What was typed, as the command takes it.
+
+    Trap: a byte that is no UTF-8 comes from the command line as a lone surrogate, which nothing can write;
+    and a halt with an empty reason is recorded without holding.
+    """
+    return typed.encode(errors="replace").decode().strip()[:most] or NOTHING_TYPED
 
 
 async def stop_everything(deps: Panic, door: Door, known: Collection[str], *, flat: bool) -> bool:

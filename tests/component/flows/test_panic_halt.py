@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 from uuid import uuid4
 
+import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -13,6 +16,7 @@ from redis.asyncio import Redis
 from pms.binance.alone import Alone
 from pms.binance.client import ExchangeClient, open_session
 from pms.bus.connection import connect
+from pms.bus.requests import Requests
 from pms.contract.names import HALT
 from pms.flows.panic import MOST_ROUNDS, Door, Panic, stop_everything
 from pms.venue.app import AccountSpec, VenueConfig, serve
@@ -27,8 +31,8 @@ def now_ms() -> int:
 async def at_once(_: float) -> None: ...
 
 
-def door(redis: Redis | None, say: Say) -> Door:
-    return Door(redis, new_id=lambda: str(uuid4()), say=say, actor="me", reason="a test")
+def door(redis: Redis | None, say: Say, *, reason: str = "a test") -> Door:
+    return Door(redis, new_id=lambda: str(uuid4()), say=say, actor="me", reason=reason)
 
 
 @pytest_asyncio.fixture
@@ -82,3 +86,41 @@ async def test_without_a_redis_the_exchange_alone_counts(client: ExchangeClient)
         assert await stop_everything(deps, door(None, said.append), ["BTCUSDT"], flat=False)
     assert sum("Redis does not answer" in line for line in said) == 1
     assert sum("no Redis is known" in line for line in said) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [("", "pms panic"), ("  ", "pms panic"), ("crash \udce4", "crash ?"), ("x" * 300, "x" * 200)],
+)
+async def test_whatever_is_typed_as_the_reason_trading_is_halted(
+    client: ExchangeClient, redis_url: str, typed: str, told: str
+) -> None:
+    said: list[str] = []
+    deps = Panic(client=client, sleep=at_once, new_id=lambda: uuid4().hex[:24], say=said.append)
+    async with connect(redis_url, name="test") as redis:
+        assert await stop_everything(deps, door(redis, said.append, reason=typed), ["BTCUSDT"], flat=False)
+        assert json.loads(await redis.get(HALT))["reason"] == told
+    assert said[0].startswith("trading is halted")
+
+
+async def test_a_halt_that_does_not_stand_is_not_told_to(client: ExchangeClient, redis_url: str) -> None:
+    said: list[str] = []
+
+    class Deaf(Redis):
+        async def get(self, _: object) -> None: ...
+
+    async with connect(redis_url, name="test") as redis:
+        await door(Deaf.from_pool(redis.connection_pool), said.append).halt()
+    assert said == ["Redis took the halt, and it does not stand: trading is not halted"]
+
+
+async def test_a_halt_that_fails_holds_no_cancel_up(client: ExchangeClient, monkeypatch: Any) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise LookupError("a fault of ours")
+
+    said: list[str] = []
+    monkeypatch.setattr(Requests, "submit", broken)
+    deps = Panic(client=client, sleep=at_once, new_id=lambda: uuid4().hex[:24], say=said.append)
+    async with connect("redis://127.0.0.1:1", name="test", timeout_s=0.2) as nowhere:
+        assert await stop_everything(deps, door(nowhere, said.append), ["BTCUSDT"], flat=False)
+    assert "LookupError" in said[0]

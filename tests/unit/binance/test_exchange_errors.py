@@ -103,7 +103,8 @@ def test_no_5xx_or_408_proves_anything(status: int, code: int | None) -> None:
 
 @pytest.mark.parametrize("status", [200, 204, 301, 302, 307, 403, 404])
 @pytest.mark.parametrize(
-    "text", [b"", b"<html>blocked</html>", b'{"code":', b"\xff\xfe", b"[]", b'{"code":"x"}']
+    "text",
+    [b"", b"<html>blocked</html>", b'{"code":', b"\xff\xfe", b'{"msg":"\xff"}', b"[]", b'{"code":"x"}'],
 )
 def test_what_cannot_be_read_proves_nothing(status: int, text: bytes) -> None:
     assert type(classify(status, {}, text)) is Unknown

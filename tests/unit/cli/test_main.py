@@ -47,6 +47,23 @@ def test_a_wrong_variable_is_one_line_and_no_traceback() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_bytes_that_are_no_text_are_one_line_and_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pms.cli.main", "halt", "--reason", b"Abst\xfcrze"],
+        env={
+            "PMS_HOME": "/nonexistent",
+            "PMS_REDIS_URL": "redis://127.0.0.1:1/0",
+            "PMS_DATABASE_URL": "postgresql://x@127.0.0.1:1/x",
+            "PATH": "/usr/bin:/bin",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "not in UTF-8" in done.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_call_us_back(shell: str) -> None:
     result = CliRunner().invoke(cli, ["completion", shell])
