@@ -156,8 +156,9 @@ async def serve_plain(
 ) -> bytes | None:
     """Serve a plain task, whose message carries the command itself: write its record first.
 
-    What lets orders out is refused if it waited for longer than it has to live, or (`waited_ms` None) nobody
-    knows for how long; else it has left to live what is left. A cancel is always wanted.
+    It is refused if it waited longer than it has to live, or (`waited_ms` None) nobody knows for how long;
+    else it has left to live what is left. Only what is urgent, a cancel or a halt, is always wanted. Trap: an
+    old withdrawal, limit or unfreeze does as much harm as an old order, and has no queue in that table.
     """
     if not isinstance(fields, dict):
         what = f"the command is not a JSON object, but {type(fields).__name__}"
@@ -178,7 +179,7 @@ async def serve_plain(
         whole = encode_canonical({**fields, "requestId": request_id})
     except BadJson as error:
         return _refused(request_id, command, Code.BAD_JSON, str(error), field=None)
-    ages = names.COMMAND_QUEUE.get(command) == names.Queue.COMMANDS
+    ages = names.COMMAND_QUEUE.get(command) != names.Queue.URGENT
     if ages and (waited_ms is None or waited_ms >= ttl_ms(whole)):
         kind = await deps.stale.refuse(request_id, command, whole, door="task")
     else:

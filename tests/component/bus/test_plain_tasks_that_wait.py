@@ -54,3 +54,14 @@ async def test_what_outlives_its_deadline_behind_busy_threads_is_refused(
     left = await recorded(requests, patient)
     assert left.decision is None
     assert left.deadline - left.at <= PATIENT_MS - LATE_MS, "what it waited is part of its time to live"
+
+
+@pytest.mark.usefixtures("chain")
+async def test_money_that_was_to_move_before_the_worker_began_does_not(
+    redis: Redis, redis_url: str, requests: Requests, tmp_path: Path
+) -> None:
+    fields = {"requestId": str(uuid4()), "subAccountId": "alice", "amount": "5"}
+    request_id = await push(redis, "pms.withdraw", fields, queue=Queue.COMMANDS)
+    async with worker_of("orders", redis, redis_url, tmp_path):
+        record = await recorded(requests, request_id)
+    assert json.loads(record.result or b"{}").get("code") == "STALE"
