@@ -1,7 +1,7 @@
 """What the private stream tells, and its gaps: what comes behind one waits until what it hid has been read.
 
     starting     every frame waits until the exchange has been caught up with
-    a gap        frames wait until it is closed, for three seconds at most
+    a gap        frames wait until it is closed: for three seconds, or ten while the exchange answers
     else         each frame is taken as it comes
 
 A trade that is booked before an older one closes a position that was never closed, with its stops, and
@@ -35,7 +35,10 @@ log = structlog.get_logger()
 CATCH_UP_EVERY_S = 15.0
 AGAIN_S = 0.5
 HELD_S = 3.0
-"""So long a gap holds frames back: while REST is away, fills that are told beat fills in order."""
+"""So long a gap holds frames back without an answer: while REST is away, fills told beat fills in order."""
+
+MOST_HELD_S = 10.0
+"""And so long at most, however many symbols are still to be read: a fill that is told must not wait on."""
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class UserFeed:
     _gaps: int = 0
     _gaps_closed: int = 0
     _patience: asyncio.TimerHandle | None = None
+    _held_until: float = 0.0
 
     # --- what the stream says ---
 
@@ -114,7 +118,21 @@ class UserFeed:
         return self.held is None and self.complete()
 
     def _hold_for_a_while(self) -> None:
-        self._patience = asyncio.get_running_loop().call_later(HELD_S, self._let_go)
+        self._held_until = asyncio.get_running_loop().time() + MOST_HELD_S
+        self._wait_on()
+
+    def _wait_on(self) -> None:
+        loop = asyncio.get_running_loop()
+        patience = min(HELD_S, self._held_until - loop.time())
+        self._patience = loop.call_later(patience, self._lose_patience, self.catch_up.weight)
+
+    def _lose_patience(self, weight: int) -> None:
+        """Take what was kept, unless answers came meanwhile: what the gap hid is being read."""
+        answered = self.catch_up.weight != weight
+        if answered and asyncio.get_running_loop().time() < self._held_until:
+            self._wait_on()
+        else:
+            self._let_go()
 
     def _let_go(self) -> None:
         """Take what was kept, in the order in which it came."""
@@ -163,7 +181,8 @@ class UserFeed:
                     await self.behind.wait()
             except TimeoutError:
                 await self._prove_cursors()
-                await self.catch_up.unlisted()
+                if not self.behind.is_set():
+                    await self.catch_up.unlisted()
                 continue
             self.behind.clear()
             gaps = self._gaps
@@ -186,8 +205,13 @@ class UserFeed:
         return booked
 
     async def _prove_cursors(self) -> None:
-        """Page each symbol that traded since its cursor, so that recovery need not look far back."""
+        """Page each symbol that traded since its cursor, so that recovery need not look far back.
+
+        A gap that opens meanwhile comes first: frames wait behind it.
+        """
         desk = self.engine.desk
         for symbol, trade_id in list(desk.newest_trades.items()):
+            if self.behind.is_set():
+                return
             if trade_id > desk.cursors.get(symbol, 0):
                 await given_room(partial(self.catch_up.trades, symbol))

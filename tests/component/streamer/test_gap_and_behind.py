@@ -29,7 +29,7 @@ async def complete_after_a_pass(streamer: Any, meanwhile: Callable[[], Awaitable
             await asyncio.Event().wait()
         return 0
 
-    streamer._feed.catch_up = SimpleNamespace(run=run, client=streamer._client)
+    streamer._feed.catch_up = SimpleNamespace(run=run, client=streamer._client, weight=0)
     await streamer._feed.is_up(first=True)
     await streamer._feed.is_up(first=False)
     keeping = asyncio.create_task(streamer._feed.run())
@@ -122,7 +122,7 @@ async def test_a_gap_that_comes_while_the_start_catches_up_holds_back_as_well(st
         feed.frame(frame(1))
         return 0
 
-    feed.catch_up, feed.held = SimpleNamespace(run=run, client=streamer._client), []
+    feed.catch_up, feed.held = SimpleNamespace(run=run, client=streamer._client, weight=0), []
     await feed.is_up(first=True)
     await feed.begin(remembered=True)
     assert called(streamer) == []
