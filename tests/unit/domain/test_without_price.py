@@ -129,6 +129,14 @@ def test_what_was_kept_is_taken_over_as_soon_as_it_trades_again(desk: Desk) -> N
     assert desk.accounts["alice"].tier == Tier.NONE
 
 
+def on_its_way(desk: Desk, quantity: str) -> Posting:
+    """Alice's order from when the exchange still had a price of what is gone: none would be taken since."""
+    desk.last_tops[GONE] = Top(D(10), D(1), D(10), D(1), 1)
+    late = trade(desk, symbol=ETH, side="BUY", quantity=quantity, leverage=50)
+    del desk.last_tops[GONE]
+    return late
+
+
 @pytest.mark.parametrize("begins_anew", [False, True])
 def test_what_an_order_on_its_way_brings_behind_a_takeover_is_taken_over(
     desk: Desk, begins_anew: bool
@@ -136,7 +144,7 @@ def test_what_an_order_on_its_way_brings_behind_a_takeover_is_taken_over(
     desk.instruments[ETH] = replace(BTC, symbol=ETH)
     watch = watching(desk)
     priced(desk, watch, ETH, "3000")
-    late = trade(desk, symbol=ETH, side="BUY", quantity="1", leverage=50)
+    late = on_its_way(desk, "1")
     tick(desk, watch, "56000")
     tell(desk, late.entry.rows.orders[0], "3000")
     watch = watching(desk) if begins_anew else watch
@@ -149,7 +157,7 @@ def test_who_was_taken_over_and_stands_again_waits_for_the_line(desk: Desk) -> N
     desk.instruments[ETH] = replace(BTC, symbol=ETH)
     watch = watching(desk)
     priced(desk, watch, ETH, "3000")
-    late = trade(desk, symbol=ETH, side="BUY", quantity="10", leverage=50)
+    late = on_its_way(desk, "10")
     tick(desk, watch, "56000")
     tell(desk, late.entry.rows.orders[0], "3000")
     weight = weigh_account(desk, "alice").weight
