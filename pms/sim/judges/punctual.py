@@ -21,6 +21,10 @@ class Punctual:
     invariants: Invariants
     _led_from_s: float = field(default=0.0)
     """Since when a streamer leads without a break."""
+    _first_redis: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._first_redis = self.world.server.run_id
 
     def look(self, *, disturbed_until_s: float) -> None:
         """Judge all who wait. What slows answers down themselves is not held against them."""
@@ -33,8 +37,9 @@ class Punctual:
                 continue
             invariants.checked[IN_TIME] += 1
             due = max((asked.recorded_s or 0.0) + asked.ttl_ms / 1000 + 1.0, disturbed_until_s)
-            if asked.command not in ON_THE_EXCHANGE:
-                # Who has claimed it moves money at once, so nobody else may say what became of it.
+            if asked.command not in ON_THE_EXCHANGE or self.world.server.run_id != self._first_redis:
+                # Who has claimed it moves money at once, so nobody else may say what became of it; nor may
+                # anybody deny a decision that Redis may have forgotten.
                 due = max(due, self._led_from_s)
             if now > due + LATE_S:
                 invariants.fail(IN_TIME, f"{asked.request_id} has no answer", asked.request_id)

@@ -19,7 +19,7 @@ from pms.sim.traffic.gateway import Gateway
 LOOKS, LOOK_S = 8, 0.15
 """How often, and how far apart, a trader looks for the position that he has opened."""
 
-PATIENCE_S = 5.0
+PATIENCE_S, LONG_PATIENCE_S = 5.0, 40.0
 """Longer than any basket is to last: then its trader asks himself what it waits for."""
 
 SEE_OUT_S = 0.5
@@ -41,13 +41,14 @@ BEYOND_LEVELS, PUSH_S = 60, 0.5
 class Patience:
     """A trader's, which is over again and again."""
 
-    def __init__(self) -> None:
-        self._until = asyncio.get_running_loop().time() + PATIENCE_S
+    def __init__(self, span_s: float = PATIENCE_S) -> None:
+        self._span_s = span_s
+        self._until = asyncio.get_running_loop().time() + span_s
 
     def over(self) -> bool:
         """Whether it is over; then it begins anew."""
         over = asyncio.get_running_loop().time() > self._until
-        self._until += PATIENCE_S if over else 0.0
+        self._until += self._span_s if over else 0.0
         return over
 
 
@@ -211,15 +212,18 @@ class AlgoTraders:
         """Let an algo run out, and see to what keeps it from that.
 
         It pauses where the way of a stop was cleared of its order: he has it cancelled. An order by hand
-        that would close the same position keeps a basket's unwinding waiting: he takes that back.
+        that would close the same position keeps a basket's unwinding waiting: he takes that back. A scalper without
+        margin cannot close one leg against the other: he keeps what is left.
         """
-        patience = Patience()
+        patience, long_patience = Patience(), Patience(LONG_PATIENCE_S)
         while await self._goes_on(algo_id):
             await asyncio.sleep(SEE_OUT_S)
             if self._paused(algo_id):
                 await self._cancel_paused(algo_id)
             elif KINDS[errand.kind].unwinds and patience.over():
                 await self._take_back(errand)
+            elif errand.kind == "scalper" and long_patience.over():
+                await self._gateway.insist(Task.CANCEL_ALGO, {"algoId": algo_id})
 
     async def _cancel_paused(self, algo_id: str) -> None:
         """Cancel an algo that waits for its trader although he has not paused it."""
