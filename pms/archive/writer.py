@@ -2,7 +2,8 @@
 
 A crash in the middle of a call leaves a torn end. It is cut off when the archive is opened next: what
 was torn was never acknowledged, so it still stands in Redis and is appended again. The cut bytes
-are kept beside the files, for the day when it was not a crash that tore them.
+are kept beside the files, for the day when it was not a crash that tore them. An end with a good
+record in it is not torn but damaged, and stays as it is.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Final
 
 import structlog
 
-from pms.archive.errors import Broken, Busy, Unwritable
-from pms.archive.records import HEADER, Record, encode, read_head, scan
+from pms.archive.errors import Broken, Busy, Damaged, Unwritable
+from pms.archive.records import HEADER, Record, encode, good_line_behind, read_head, scan
 from pms.archive.segments import Segment, segment_path, segments, sync_directory
 
 log = structlog.get_logger()
@@ -84,7 +85,7 @@ class Writer:
     def append(self, records: Sequence[Record]) -> int | None:
         """Append what is not archived yet; returns the seq archived last. Only while held.
 
-        Raises Broken when the first new record does not follow, Unwritable when nothing was written.
+        Raises Damaged, Broken when the first new record does not follow, Unwritable when nothing was written.
         """
         last = self.end()
         fresh = [record for record in records if last is None or record.seq > last]
@@ -165,6 +166,9 @@ class Writer:
         if segment.packed:
             return None if last is None else _Newest(segment, good, last, day)
         if good < len(content):
+            # Records that are good were acknowledged, and Redis may have forgotten them: no torn end.
+            if good_line_behind(content, good):
+                raise Damaged(file=segment.path.name, after=segment.first - 1 if last is None else last)
             self._cut(segment, content, good)
         if last is None:
             segment.path.unlink()

@@ -17,9 +17,9 @@ from typing import Final
 import msgspec
 
 from pms import __version__
-from pms.archive.errors import ArchiveError
+from pms.archive.errors import ArchiveError, Damaged
 from pms.archive.reader import Reader
-from pms.archive.records import HEADER, scan
+from pms.archive.records import HEADER, good_line_behind, scan
 from pms.archive.segments import Segment, segments
 from pms.config import Settings
 from pms.db import dump as dumps
@@ -198,15 +198,18 @@ def _examined(database: dumps.Dump, draft: Path, *, now_ms: int, say: Say) -> Ma
 
 
 def _copy(archive_dir: Path, segment: Segment, target: Path) -> None:
-    """Copy a file; of the one being written only its whole records."""
+    """Copy a file; of the one being written only its whole records. Raises ArchiveError."""
     try:
         content = segment.path.read_bytes()
     except FileNotFoundError:  # packed meanwhile
         segment = next(each for each in segments(archive_dir) if each.first == segment.first)
         content = segment.path.read_bytes()
     if not segment.packed:
-        ends = [end for _, end in scan(content, at=len(HEADER), after=None)]
-        end = ends[-1] if ends else len(HEADER)
+        end, last = len(HEADER), segment.first - 1
+        for record, behind in scan(content, at=end, after=None):
+            end, last = behind, record.seq
+        if end < len(content) and good_line_behind(content, end):
+            raise Damaged(file=segment.path.name, after=last)
         if segment != segments(archive_dir)[-1] and end != len(content):
             raise ArchiveError(f"the archive's file {segment.path.name} is damaged: `pms verify` tells more")
         content = content[:end]

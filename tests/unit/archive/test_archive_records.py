@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from pms.archive.errors import ArchiveError, Broken, Busy, Damaged, OtherFormat, Unwritable
 from pms.archive.reader import Reader
-from pms.archive.records import HEADER, Record, decode, encode, good_line_behind, scan
+from pms.archive.records import HEADER, Record, decode, encode, scan
 from pms.archive.segments import pack, segments
 from pms.archive.writer import DAY_MS, Writer
+from pms.stack.backup import _copy
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -206,11 +207,37 @@ def test_damage_before_the_end_of_the_newest_file_is_told_too(tmp_path: Path) ->
     path.write_bytes(raw)
     with pytest.raises(Damaged, match="behind entry 4"):
         everything(tmp_path)
+
+
+def test_damage_within_the_file_being_written_is_neither_cut_nor_left_out_of_a_backup(tmp_path: Path) -> None:
+    archive, backup = tmp_path / "archive", tmp_path / "backup"
+    write(archive, chain(10))
+    backup.mkdir()
+    (newest,) = segments(archive)
+    raw = bytearray(newest.path.read_bytes())
+    raw[len(content(chain(3))) + 20] ^= 4
+    newest.path.write_bytes(raw)
+    writer = Writer(archive)
+    with writer.held(), pytest.raises(Damaged, match="behind entry 3"):
+        writer.end()
+    with writer.held(), pytest.raises(Damaged, match="behind entry 3"):
+        writer.append([record(11)])
+    with pytest.raises(Damaged, match="behind entry 3"):
+        _copy(archive, newest, backup)
+    assert newest.path.read_bytes() == raw
+    assert not [*archive.glob("*.cut-*"), *backup.iterdir()]
+
+
+def test_a_first_record_that_is_damaged_does_not_cost_the_file(tmp_path: Path) -> None:
+    write(tmp_path, chain(3))
+    (newest,) = segments(tmp_path)
+    raw = bytearray(newest.path.read_bytes())
+    raw[len(HEADER) + 20] ^= 4
+    newest.path.write_bytes(raw)
     writer = Writer(tmp_path)
-    with writer.held():
-        assert writer.end() == 4, "cut there, so that Redis fills it again"
-    (kept,) = tmp_path.glob("*.cut-*")
-    assert good_line_behind(kept.read_bytes(), 0)
+    with writer.held(), pytest.raises(Damaged, match="behind entry 0"):
+        writer.end()
+    assert newest.path.read_bytes() == raw
 
 
 def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
