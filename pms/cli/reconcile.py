@@ -24,7 +24,7 @@ SHOWN = 5
 def reconcile(dry_run: bool, as_json: bool) -> None:
     """Compare exchange, engine, Redis and PostgreSQL; repair what evidence repairs. Exits 1 unless all agree.
 
-    Books only the exchange's own trades. What no evidence repairs becomes an incident once it has
+    What could not be compared, for the ledger is behind, does not agree. Books only the exchange's own trades. What no evidence repairs becomes an incident once it has
     lasted: `pms incidents`.
     """
 
@@ -74,7 +74,7 @@ def _show(found: flow.Reconciled) -> None:
         word, style = (
             (f"{len(each.found)} differ", "bold red")
             if each.found
-            else (each.note or "agrees", "yellow" if each.note else "green")
+            else ("not compared" if each.note else "agrees", "yellow" if each.note else "green")
         )
         table.add_row(each.what, str(each.rows), Text(word, style=style))
     console().print(table)
@@ -83,6 +83,8 @@ def _show(found: flow.Reconciled) -> None:
             click.secho(f"{each.what}: {line}", fg="red", err=True)
         if len(each.found) > SHOWN:
             click.secho(f"{each.what}: {len(each.found) - SHOWN} more", fg="red", err=True)
+        if each.note:
+            click.secho(f"{each.what}: not compared: {each.note}", fg="yellow", err=True)
     if found.report.fault:
         click.secho(f"not finished: {found.report.fault}", fg="red", err=True)
     report = found.report

@@ -61,7 +61,8 @@ class Reconciled:
 
     @property
     def agrees(self) -> bool:
-        return self.report.fault is None and not any(each.found for each in self.comparisons)
+        """Whether all was compared and nothing differs: what was put off has not agreed."""
+        return self.report.fault is None and not any(each.found or each.note for each in self.comparisons)
 
 
 async def reconcile(deps: Deps, *, dry_run: bool = False) -> Reconciled:
