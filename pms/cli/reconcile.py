@@ -24,8 +24,8 @@ SHOWN = 5
 def reconcile(dry_run: bool, as_json: bool) -> None:
     """Compare exchange, engine, Redis and PostgreSQL; repair what evidence repairs. Exits 1 unless all agree.
 
-    What could not be compared, for the ledger is behind, does not agree. Books only the exchange's own trades. What no evidence repairs becomes an incident once it has
-    lasted: `pms incidents`.
+    What could not be compared, for the ledger is behind, does not agree. Books only the exchange's own
+    trades. What no evidence repairs becomes an incident once it has lasted: `pms incidents`.
     """
 
     async def work(session: Session) -> flow.Reconciled:

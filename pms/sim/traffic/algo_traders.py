@@ -212,8 +212,8 @@ class AlgoTraders:
         """Let an algo run out, and see to what keeps it from that.
 
         It pauses where the way of a stop was cleared of its order: he has it cancelled. An order by hand
-        that would close the same position keeps a basket's unwinding waiting: he takes that back. A scalper without
-        margin cannot close one leg against the other: he keeps what is left.
+        that would close the same position keeps a basket's unwinding waiting: he takes that back.
+        A scalper without margin cannot close one leg against the other: he keeps what is left.
         """
         patience, long_patience = Patience(), Patience(LONG_PATIENCE_S)
         while await self._goes_on(algo_id):
