@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pms.cli.audit_checks import Check, compare
 from pms.cli.audit_money import compare_money, drift
-from pms.cli.audit_read import journal_end, read_engine, read_exchange, read_ledger, read_money
+from pms.cli.audit_read import Incomes, journal_end, read_engine, read_exchange, read_ledger, read_money
 from pms.cli.exchange import ExchangeReader
 from pms.cli.output import console
 from pms.cli.session import Session, run
@@ -68,11 +68,12 @@ async def settled(
     """Compare until everything agrees or the time for settling is over; `before` makes further checks."""
     until = time.monotonic() + seconds
     async with ExchangeReader(session.settings) as reader:
+        incomes = Incomes(reader)
         while True:
             further = await before() if before else []
-            found = await once(session, reader)
+            found = await once(session, reader, incomes)
             found = replace(found, checks=[*further, *found.checks])
-            if found.agrees or time.monotonic() > until:
+            if found.agrees or time.monotonic() > until + reader.waited_s:
                 return found
             await asyncio.sleep(AGAIN_S)
 
@@ -87,14 +88,15 @@ def conclude(found: Audit, *, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-async def once(session: Session, reader: ExchangeReader) -> Audit:
+async def once(session: Session, reader: ExchangeReader, incomes: Incomes) -> Audit:
     """Read the three books and compare them."""
     end = await journal_end(session.redis)
     ledger = await read_ledger(session.database)
     symbols = {fill.symbol for fill in ledger.fills} | {symbol for _, symbol, _ in ledger.positions}
-    exchange = await read_exchange(reader, symbols, since=ledger.opened_at)
+    income = await incomes.read(since=ledger.opened_at)
+    exchange = await read_exchange(reader, symbols, income)
     engine = await read_engine(session.redis, set(ledger.balances))
-    money = await read_money(reader, session.database, ledger)
+    money = await read_money(reader, session.database, ledger, income)
     counts = await queries.counts(session.database)
     folded = Check("the whole journal is in PostgreSQL", counts.entries)
     if counts.applied < end:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -20,13 +22,75 @@ CORRECTIONS = {"pms.adjust", "pms.reassign"}
 TRADED = {"COMMISSION", "REALIZED_PNL"}
 """Kinds of income that each trade tells itself."""
 
+KINDS = (
+    *("TRANSFER", "INTERNAL_TRANSFER", "STRATEGY_UMFUTURES_TRANSFER", "CROSS_COLLATERAL_TRANSFER"),
+    *("COIN_SWAP_DEPOSIT", "COIN_SWAP_WITHDRAW", "AUTO_EXCHANGE"),
+    *("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR", "POSITION_LIMIT_INCREASE_FEE", "FEE_RETURN"),
+    *("REFERRAL_KICKBACK", "COMMISSION_REBATE", "API_REBATE"),
+    *("WELCOME_BONUS", "CONTEST_REWARD", "BFUSD_REWARD"),
+    *("OPTIONS_PREMIUM_FEE", "OPTIONS_SETTLE_PROFIT", "DELIVERED_SETTELMENT"),
+)
+"""All others that Binance documents; its spelling."""
 
-async def read_exchange(reader: ExchangeReader, symbols: set[str], *, since: int) -> Exchange:
-    """Read the account: all trades of all its symbols from the first on, `since` for other income."""
+MOST_PAGES = 3
+"""Of all kinds together, at a weight of 30 each: over it, trades fill them, and kinds are asked one by one."""
+
+LATE_MS = 900_000
+"""How late a row may appear: minutes have been seen. What is older is not read again."""
+
+
+@dataclass(slots=True)
+class Incomes:
+    """The income history, read once; later passes read only what may be new.
+
+    Trap: a long history lacks the rows of TRADED behind its first pages. A trade in a symbol that the books
+    never had then shows in the wallet, or in another asset, rather than as a trade.
+    """
+
+    reader: ExchangeReader
+    _old: list[Any] = field(default_factory=list)
+    _start: int = 0
+
+    async def read(self, *, since: int) -> list[Any]:
+        """Every row since a time, the same in each pass; with the exchange's words."""
+        now = time.time_ns() // 1_000_000
+        start = max(since, self._start)
+        rows = self._old + await self._read(start)
+        self._start = max(start, now - LATE_MS)
+        self._old = [row for row in rows if row["time"] < self._start]
+        return rows
+
+    async def _read(self, start: int) -> list[Any]:
+        rows, whole = await self._pages(start, most=MOST_PAGES)
+        if whole:
+            return rows
+        apart = [row for row in rows if row["incomeType"] in TRADED]
+        for kind in KINDS:
+            found, _ = await self._pages(start, incomeType=kind)
+            apart += found
+        # A kind that Binance does not document is only in the pages of all kinds.
+        return apart + [row for row in rows if row["incomeType"] not in {*TRADED, *KINDS}]
+
+    async def _pages(self, start: int, *, most: int | None = None, **only: str) -> tuple[list[Any], bool]:
+        """The rows from a time on, and whether that is all; without a start the exchange gives a week."""
+        rows: list[Any] = []
+        number = 0
+        while most is None or number < most:
+            number += 1
+            page = await self.reader.signed(
+                "/fapi/v1/income", startTime=start, page=number, limit=PAGE, **only
+            )
+            rows += page
+            if len(page) < PAGE:
+                return rows, True
+        return rows, False
+
+
+async def read_exchange(reader: ExchangeReader, symbols: set[str], income: list[Any]) -> Exchange:
+    """Read the account: all trades of all its symbols from the first on; other income was read before."""
     positions = {
         row["symbol"]: Decimal(row["positionAmt"]) for row in await reader.signed("/fapi/v2/positionRisk")
     }
-    income = await _income(reader, since)
     traded = {row["symbol"] for row in income if row["symbol"]}
     held = {symbol for symbol, quantity in positions.items() if quantity}
     trades: list[Trade] = []
@@ -57,10 +121,11 @@ async def read_balances(reader: ExchangeReader) -> dict[str, Decimal]:
     return {row["asset"]: Decimal(row["balance"]) for row in await reader.signed("/fapi/v2/balance")}
 
 
-async def read_money(reader: ExchangeReader, database: AsyncEngine, ledger: Ledger) -> Money:
+async def read_money(
+    reader: ExchangeReader, database: AsyncEngine, ledger: Ledger, incomes: list[Any]
+) -> Money:
     """Read both sides of the money that no trade moved, since the books were opened."""
     entries = await queries.ledger(database, limit=None)
-    incomes = await _income(reader, ledger.opened_at)
     symbols = {symbol for _, symbol, _ in ledger.positions}
     theirs = {asset: held for asset, held in (await read_balances(reader)).items() if asset != WALLET}
     return Money(
@@ -192,18 +257,6 @@ async def journal_end(redis: Any) -> int:
     """The seq of the journal's last entry; 0 in an empty one."""
     found = await redis.xrevrange(names.JOURNAL, count=1)
     return int(found[0][0].split(b"-")[0]) if found else 0
-
-
-async def _income(reader: ExchangeReader, since: int) -> list[Any]:
-    """Every income row since a time; the exchange gives a week at most without a start."""
-    rows: list[Any] = []
-    page: list[Any] = []
-    number = 1
-    while number == 1 or len(page) == PAGE:
-        page = await reader.signed("/fapi/v1/income", startTime=since, page=number, limit=PAGE)
-        rows += page
-        number += 1
-    return rows
 
 
 def _exchange_trade(row: dict[str, Any]) -> Trade:

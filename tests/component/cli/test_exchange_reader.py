@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from pms.cli import exchange
+from pms.cli import audit_read, exchange
+from pms.cli.audit_read import KINDS, Incomes
 from pms.cli.exchange import ExchangeReader
 from pms.cli.session import Failed
 from pms.config import Settings
@@ -95,6 +96,84 @@ async def test_a_refusal_is_one_line_without_a_secret(
     with pytest.raises(Failed, match=told) as failed:
         await reader.signed("/fapi/v1/x")
     assert SECRET not in failed.value.message
+
+
+async def test_above_half_of_the_minutes_weight_the_rest_is_left_to_the_engine(
+    served: Callable[[Answer], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    used = iter((1200, 1201, 5, 6))
+    reader = await served(lambda _: web.json_response([], headers={"X-MBX-USED-WEIGHT-1M": str(next(used))}))
+    monkeypatch.setattr(exchange.asyncio, "sleep", sleep)
+    await reader.public("/fapi/v1/x")
+    await reader.public("/fapi/v1/x")
+    assert not slept, "nothing is waited for behind the last request"
+    await reader.signed("/fapi/v1/x")
+    await reader.signed("/fapi/v1/x")
+    (seconds,) = slept
+    assert 0 < seconds <= 60
+    assert reader.waited_s == seconds
+
+
+@pytest.mark.parametrize("status", [429, 418])
+async def test_who_is_turned_away_is_told_when_to_try_again(
+    served: Callable[[Answer], Any], status: int
+) -> None:
+    body = {"code": -1003, "msg": "Too many requests"}
+    reader = await served(lambda _: web.json_response(body, status=status, headers={"Retry-After": "37"}))
+    with pytest.raises(Failed, match=r"Too many requests; .* try again in 37 s"):
+        await reader.signed("/fapi/v1/x")
+    reader = await served(lambda _: web.json_response(body, status=status))
+    with pytest.raises(Failed, match=r"try again in \d+ s"):
+        await reader.signed("/fapi/v1/x")
+
+
+def history(rows: list[dict[str, Any]], asked: list[web.Request]) -> Answer:
+    def page(request: web.Request) -> Any:
+        asked.append(request)
+        query = request.query
+        kind, start = query.get("incomeType"), int(query["startTime"])
+        found = [row for row in rows if row["time"] >= start and kind in (None, row["incomeType"])]
+        limit, number = int(query["limit"]), int(query["page"])
+        return found[(number - 1) * limit : number * limit]
+
+    return page
+
+
+def income(number: int, kind: str) -> dict[str, Any]:
+    return {"tranId": number, "incomeType": kind, "time": number, "symbol": "BTCUSDT"}
+
+
+async def test_a_short_income_history_takes_one_request_and_is_not_read_twice(
+    served: Callable[[Answer], Any],
+) -> None:
+    asked: list[web.Request] = []
+    rows = [income(1, "TRANSFER"), income(2, "COMMISSION"), income(3, "FUNDING_FEE")]
+    incomes = Incomes(await served(history(rows, asked)))
+    assert await incomes.read(since=1) == rows
+    assert len(asked) == 1
+    assert await incomes.read(since=1) == rows, "what is old is kept"
+    assert int(asked[1].query["startTime"]) > 3
+
+
+async def test_of_a_long_income_history_the_rows_of_trades_are_not_read(
+    served: Callable[[Answer], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_read, "PAGE", 10)
+    asked: list[web.Request] = []
+    told = [income(5, "NEWER_THAN_WE_KNOW"), income(7, "TRANSFER"), income(900, "FUNDING_FEE")]
+    trades = [income(n, ("COMMISSION", "REALIZED_PNL")[n % 2]) for n in range(1000) if n not in (5, 7, 900)]
+    rows = sorted(told + trades, key=lambda row: row["time"])
+    incomes = Incomes(await served(history(rows, asked)))
+    found = await incomes.read(since=0)
+    apart = [row for row in found if row["incomeType"] not in audit_read.TRADED]
+    assert sorted(apart, key=lambda row: row["time"]) == told
+    assert len(asked) == audit_read.MOST_PAGES + len(KINDS), "100 pages hold it all"
+    assert not {request.query.get("incomeType") for request in asked} & audit_read.TRADED
 
 
 async def test_a_dead_exchange_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
