@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import click
 
@@ -57,7 +58,12 @@ def create(account: str, label: str, group: str, fund: Decimal | None, as_json: 
         fields = {"subAccountId": account, "label": label, "group": group}
         result = await session.send("pms.create_account", fields)
         if result["success"] and fund is not None:
-            result = await _fund(session, account, fund)
+            # Typed again, `create` is refused before it comes to the money.
+            request_id = str(uuid4())
+            again = (
+                f"Repeat with `pms accounts fund {account} {fund} --request-id {request_id}`, never without"
+            )
+            result = await _fund(session, account, fund, request_id=request_id, again=again)
         return result
 
     print_result(run(work), as_json=as_json)
@@ -93,9 +99,10 @@ async def _fund(
     *,
     payer: str = names.HOUSE,
     request_id: str | None = None,
+    again: str | None = None,
 ) -> dict[str, Any]:
     fields = {"fromAccountId": payer, "toAccountId": account, "amount": amount}
-    return await session.send("pms.transfer", fields, request_id=request_id)
+    return await session.send("pms.transfer", fields, request_id=request_id, again=again)
 
 
 async def _accounts(session: Session) -> list[dict[str, Any]]:

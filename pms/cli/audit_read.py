@@ -33,7 +33,7 @@ KINDS = (
 """All others that Binance documents; its spelling."""
 
 MOST_PAGES = 3
-"""Of all kinds together, at a weight of 30 each: over it, trades fill them, and kinds are asked one by one."""
+"""Of all kinds together, at a weight of 30 each; over it trades fill them, and each kind is asked alone."""
 
 LATE_MS = 900_000
 """How late a row may appear: minutes have been seen. What is older is not read again."""

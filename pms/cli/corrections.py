@@ -162,7 +162,8 @@ async def _one(session: Session, fill: FillRow, fields: dict[str, Any], *, reaso
     taken = there.admitted - back.admitted + (first == taker)
     if there.answer is not None and taken > 0:
         return {**there.answer, "state": "was done"}
-    return await session.send("pms.reassign", command, request_id=there.open_id)
+    again = "Type it again as it was: what was done is not done twice"
+    return await session.send("pms.reassign", command, request_id=there.open_id, again=again)
 
 
 def _request_id(name: str, attempt: int) -> str:

@@ -18,6 +18,7 @@ from pms.bus.requests import DEFAULT_TTL_MS, SETTLE_GRACE_MS, Requests
 from pms.config import ConfigError, Settings, load_settings
 from pms.contract.codes import Code
 from pms.contract.money import decode_object
+from pms.contract.names import Task
 from pms.db import engine as database
 from pms.db.errors import DatabaseError
 
@@ -52,9 +53,12 @@ class Session:
     database: AsyncEngine
 
     async def send(
-        self, command: str, fields: dict[str, Any], *, request_id: str | None = None
+        self, command: str, fields: dict[str, Any], *, request_id: str | None = None, again: str | None = None
     ) -> dict[str, Any]:
-        """Submit a command as a gateway does and await its result; raises Undecided."""
+        """Submit a command as a gateway does and await its result; raises Undecided.
+
+        `again` says how a lost answer is asked for, where the command line that was typed does not tell.
+        """
         request_id = request_id or str(uuid4())
         fields = {"requestId": request_id, **{k: v for k, v in fields.items() if v is not None}}
         requests = Requests(self.redis, new_id=lambda: str(uuid4()))
@@ -74,9 +78,20 @@ class Session:
         if answer is None:
             raise Undecided(
                 f"nobody answered {request_id} within {wait_s:g} s; is the engine up? `pms status` tells."
-                f" Repeat with --request-id {request_id}, never without"
+                f" {again or _again(command, request_id)}"
             )
         return decode_object(answer)
+
+
+def _again(command: str, request_id: str) -> str:
+    """How to repeat the command line that was typed: not every one takes a request id."""
+    context = click.get_current_context(silent=True)
+    typed = context.command.params if context is not None else []
+    if any(parameter.name == "request_id" for parameter in typed):
+        return f"Repeat with --request-id {request_id}, never without"
+    if command == Task.CANCEL_ALGO:
+        return "Look with `pms algo show` first: a scalper who is cancelled twice keeps what she holds"
+    return "It may have been done, and may be typed again"
 
 
 def run(work: Callable[[Session], Awaitable[T]]) -> T:

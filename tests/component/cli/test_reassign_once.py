@@ -104,7 +104,10 @@ def desk(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("PMS_REDIS_URL", redis_url)
     monkeypatch.setenv("PMS_DATABASE_URL", database_url)
 
-    async def send(session: Session, command: str, fields: dict[str, Any], *, request_id: str) -> Any:
+    async def send(
+        session: Session, command: str, fields: dict[str, Any], *, request_id: str, again: str
+    ) -> Any:
+        assert "Type it again" in again, "the command line takes no request id beside --order"
         return await desk.send(session, command, fields, request_id=request_id)
 
     monkeypatch.setattr(Session, "send", send)
