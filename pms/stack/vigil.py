@@ -3,6 +3,7 @@
     silent   its heartbeat stands still                             8 s; 60 s while it recovers, and for
                                                                     what does not decide orders 20 s
     deaf     messages wait and it takes none                        10 s the streamer, 20 s a worker
+    idle     the clock of periodic tasks sends none                 30 s
     stuck    tasks are under way, none ends, and messages wait      120 s
 
 Everything is measured on our own monotonic clock from the moment we first saw it so. Whenever we could
@@ -24,6 +25,9 @@ SILENT_RECOVERING_S = 60.0
 DEAF_STREAMER_S = 10.0
 DEAF_WORKER_S = 20.0
 STUCK_WORKER_S = 120.0
+IDLE_BEAT_S = 30.0
+"""A task is due each second, but by wall clock: when that goes back, none is until it is there again."""
+
 BLIND_S = 5.0
 """A look that comes so late after the one before says that we were stopped ourselves."""
 
@@ -35,6 +39,7 @@ WITHIN_S = 600.0
 """More kills than that do not help: the fault lies elsewhere, and a person must look."""
 
 STREAMER = "streamer"
+BEAT = "beat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,8 @@ class Vigil:
         faults = [self._silence(part, beat, now=now)]
         if part == STREAMER:
             faults.append(self._deaf_streamer(beat, look, now=now))
+        if part == BEAT:
+            faults.append(self._idle_beat(beat, now=now))
         faults += [self._deaf_worker(part, queue, beat, look, now=now) for queue in self.queues.get(part, ())]
         return next((fault for fault in faults if fault is not None), None)
 
@@ -141,6 +148,13 @@ class Vigil:
         if idle or for_s < DEAF_STREAMER_S:
             return None
         return f"it beats, but {waiting} messages wait and it has heard none for {for_s:.0f} s"
+
+    def _idle_beat(self, beat: Beat, *, now: float) -> str | None:
+        sent = beat.told.get("sent")
+        for_s = self._lasts(BEAT, "sent", sent, now=now)
+        if sent is None or for_s < IDLE_BEAT_S:  # one of an earlier release does not tell
+            return None
+        return f"it beats, but has sent no task for {for_s:.0f} s"
 
     def _deaf_worker(self, part: str, queue: str, beat: Beat, look: Look, *, now: float) -> str | None:
         waiting = look.waiting.get(queue, 0)

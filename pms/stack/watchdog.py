@@ -32,14 +32,14 @@ from pms.contract import names
 from pms.log import configure
 from pms.stack.processes import ROLES
 from pms.stack.state import ProcessId
-from pms.stack.vigil import STREAMER, Beat, Look, Verdict, Vigil
+from pms.stack.vigil import BEAT, STREAMER, Beat, Look, Verdict, Vigil
 
 log = structlog.get_logger()
 NAME = "watchdog"
 LOOK_EVERY_S = 1.0
 CANARY_EVERY_S = 5.0
 QUEUES = {f"worker-{role}": queues for role, queues in ROLES.items()}
-WATCHED = (STREAMER, *QUEUES, "beat", "bridge")
+WATCHED = (STREAMER, *QUEUES, BEAT, "bridge")
 
 
 class Watchdog:

@@ -8,6 +8,7 @@ from pms.stack.state import ProcessId
 from pms.stack.vigil import (
     DEAF_STREAMER_S,
     DEAF_WORKER_S,
+    IDLE_BEAT_S,
     MERCY_S,
     MOST_KILLS,
     SILENT_RECOVERING_S,
@@ -167,3 +168,17 @@ def test_after_an_end_there_is_mercy_and_after_many_only_an_alarm() -> None:
             if not verdict.hopeless:
                 watch.vigil.ended("bridge", now=watch.now)
     assert len(seen) == MOST_KILLS + 1
+
+
+def test_a_clock_that_beats_and_sends_no_task_is_ended() -> None:
+    watch = Watch()
+    watch.part("beat", pid=5, sent=3)
+    watch.run(2)
+    watch.told("beat", sent=4)
+    assert watch.run(IDLE_BEAT_S) == [], "it sent one a moment ago"
+    (verdict,) = watch.run(3)
+    assert verdict.process.pid == 5
+    assert "has sent no task" in verdict.reason
+    silent = Watch()
+    silent.part("beat")
+    assert silent.run(IDLE_BEAT_S * 3) == [], "an earlier release tells nothing of it"
