@@ -12,7 +12,6 @@ import socket
 import threading
 from typing import Any, Protocol
 
-import psutil
 import structlog
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
@@ -20,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from pms.bus.process_id import ProcessId
 from pms.contract.names import ready_key
 
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ class _Beats:
     """The values of one process's beats; each differs from the one before."""
 
     def __init__(self, pid: int, more: Progress) -> None:
-        self._who = {"pid": pid, "created": psutil.Process(pid).create_time(), "host": socket.gethostname()}
+        self._who = {"pid": pid, "created": ProcessId.of(pid).created, "host": socket.gethostname()}
         self._more = more
         self._count = 0
 

@@ -13,6 +13,7 @@ import time
 import click
 from rich.table import Table
 
+from pms.bus.process_id import ProcessId
 from pms.cli.output import console
 from pms.cli.session import Failed
 from pms.config import Settings, load_settings
@@ -96,7 +97,7 @@ def _restart(places: Places, name: str) -> tuple[float, float]:
     raise Failed(f"{name} was not ready again within {READY_WITHIN_S:g} s{why}: `pms logs {name}` tells why")
 
 
-def _process(places: Places, name: str) -> state.ProcessId:
+def _process(places: Places, name: str) -> ProcessId:
     process = _part(places, name).process
     if process is None:
         raise Failed(f"{name} does not run at this moment")

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from rich.text import Text
 
+from pms.bus.process_id import ProcessId
 from pms.stack import state
 from pms.stack.errors import StackError
 from pms.stack.logs import last_lines
@@ -54,7 +55,7 @@ class Child:
             self._process = self.part.launch()
         except OSError as error:
             raise StackError(f"{self.part.name} cannot be started: {error}") from None
-        self._tell("starting", process=state.ProcessId.of(self._process.pid))
+        self._tell("starting", process=ProcessId.of(self._process.pid))
 
     def became_ready(self) -> bool:
         """Ask a starting process whether it serves; True once, when it first does."""
@@ -139,7 +140,7 @@ class Child:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    def _tell(self, to: state.PartState, *, note: str = "", **changed: state.ProcessId | None) -> None:
+    def _tell(self, to: state.PartState, *, note: str = "", **changed: ProcessId | None) -> None:
         self.status.state = to
         self.status.since = time.time()
         self.status.note = note

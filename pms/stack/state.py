@@ -3,48 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-import psutil
+
+from pms.bus.process_id import ProcessId
 
 PartState = Literal["waiting", "starting", "ready", "restarting", "stopped", "failed", "external"]
 Phase = Literal["starting", "ready", "stopping"]
-
-
-class ProcessId(msgspec.Struct, frozen=True):
-    """A process id and when it began: the number alone is used again after a while."""
-
-    pid: int
-    created: float
-
-    @classmethod
-    def of(cls, pid: int) -> ProcessId:
-        """The identity of a process that is there now."""
-        try:
-            return cls(pid, psutil.Process(pid).create_time())
-        except psutil.NoSuchProcess:
-            return cls(pid, 0.0)
-
-    def living(self) -> psutil.Process | None:
-        """The process, if it is still that one and runs."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < 1
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
-
-    def ended_within(self, seconds: float) -> bool:
-        """Wait for its end; dead but not yet collected by its parent counts."""
-        deadline = time.monotonic() + seconds
-        while self.living() is not None:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
 
 
 class Part(msgspec.Struct):

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pms.stack.state import ProcessId
+from pms.bus.process_id import ProcessId
 
 SILENT_S = 20.0
 SILENT_STREAMER_S = 8.0

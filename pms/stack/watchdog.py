@@ -26,12 +26,12 @@ from redis.retry import Retry
 
 from pms.bus.heartbeat import start_heartbeat
 from pms.bus.inbox import Noticed, text_of
+from pms.bus.process_id import ProcessId
 from pms.bus.wake import wake_up
 from pms.config import ConfigError, load_settings
 from pms.contract import names
 from pms.log import configure
 from pms.stack.processes import ROLES
-from pms.stack.state import ProcessId
 from pms.stack.vigil import BEAT, STREAMER, Beat, Look, Verdict, Vigil
 
 log = structlog.get_logger()
@@ -108,6 +108,8 @@ class Watchdog:
             self._vigil.ended(verdict.part, now=now)
             log.error("ended_what_hung", **told)
             self._tell(verdict, "was ended, to be started again")
+        elif _is_there(verdict.process.pid):
+            log.error("not_ended", meaning="a process of that number lives and began otherwise", **told)
 
     def _tell(self, verdict: Verdict, what: str) -> None:
         """Leave word for operators, and for the streamer to journal when it is back."""
@@ -135,6 +137,14 @@ def end(process: ProcessId) -> bool:
         finally:
             os.close(descriptor)
     return False
+
+
+def _is_there(pid: int) -> bool:
+    """Whether a process of that number runs, whichever it is."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _beat(text: str | None) -> Beat | None:

@@ -23,7 +23,7 @@ import pytest
 from dotenv import dotenv_values
 from redis import Redis
 
-from pms.stack.state import ProcessId
+from pms.bus.process_id import ProcessId
 
 pytestmark = pytest.mark.stack
 

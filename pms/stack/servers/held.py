@@ -12,9 +12,11 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from pms.bus.process_id import ProcessId
 from pms.stack.errors import InUse
 
 ORPHAN_GRACE_S = 8.0
@@ -71,21 +73,14 @@ class DataLock:
             return None, None
 
 
-def _identity(pid: int) -> list[float]:
-    """A process id is used again after a while; with its start time it is not."""
-    try:
-        return [pid, psutil.Process(pid).create_time()]
-    except psutil.NoSuchProcess:
-        return [pid, 0.0]
+def _identity(pid: int) -> list[str | float]:
+    """A process id is used again after a while; with its start it is not."""
+    return [pid, ProcessId.of(pid).created]
 
 
-def _found(identity: list[float]) -> psutil.Process | None:
-    try:
-        process = psutil.Process(int(identity[0]))
-        living = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - identity[1]) < 1
-        return process if living else None
-    except psutil.NoSuchProcess:
-        return None
+def _found(identity: list[Any]) -> psutil.Process | None:
+    pid, created = identity
+    return ProcessId(int(pid), created).living()
 
 
 def _end(server: psutil.Process | None) -> None:

@@ -15,10 +15,12 @@ from typing import Any
 
 import psutil
 import pytest
+from psutil import _pslinux
 from redis import Redis
+from structlog.testing import capture_logs
 
+from pms.bus.process_id import ProcessId
 from pms.contract import names
-from pms.stack.state import ProcessId
 from pms.stack.vigil import SILENT_S
 from pms.stack.watchdog import Watchdog, end
 
@@ -100,7 +102,7 @@ def test_on_another_machine_nothing_is_ended(redis: Any, bridge: subprocess.Pope
 
 def test_a_number_that_is_another_process_now_is_not_ended(bridge: subprocess.Popen[bytes]) -> None:
     true = ProcessId.of(bridge.pid)
-    assert not end(ProcessId(true.pid, true.created - 100))
+    assert not end(ProcessId(true.pid, f"{true.created}0"))
     assert bridge.poll() is None
     assert end(true)
     bridge.wait(timeout=10)
@@ -116,3 +118,35 @@ def test_an_empty_queue_of_a_living_worker_gets_a_canary(redis: Any) -> None:
     (message,) = redis.lrange(names.Queue.LEDGER, 0, -1)
     assert json.loads(message)["headers"]["task"] == names.Task.CANARY
     assert redis.llen(names.Queue.ORDERS) == 0, "nobody serves it, so nobody would take it"
+
+
+@pytest.mark.parametrize("step", [-1, 1, 3600])
+def test_a_step_of_the_wall_clock_makes_no_process_another(
+    redis: Any, bridge: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    known, booted = ProcessId.of(bridge.pid), _pslinux.boot_time()
+    monkeypatch.setattr(_pslinux, "boot_time", lambda: booted + step)
+    assert known.living() is not None
+    assert ProcessId.of(bridge.pid) == known
+    dog = Watchdog(redis, host=HERE)
+    stopped(bridge)
+    for second in range(int(SILENT_S) + 2):
+        dog.look(now=float(second))
+    assert bridge.wait(timeout=10) == -signal.SIGKILL
+
+
+def test_an_end_that_could_not_be_made_is_said(redis: Any) -> None:
+    beat = {"pid": os.getpid(), "created": 1.0, "host": HERE, "beat": 1}
+    redis.set(names.ready_key("bridge"), json.dumps(beat))
+    dog = Watchdog(redis, host=HERE)
+    with capture_logs() as said:
+        for second in range(int(SILENT_S) + 2):
+            dog.look(now=float(second))
+    (line,) = [line for line in said if line["event"] == "not_ended"]
+    assert (line["log_level"], line["pid"]) == ("error", os.getpid())
+
+
+def test_a_process_that_an_earlier_release_wrote_down_by_wall_clock_is_found() -> None:
+    written = psutil.Process().create_time()
+    assert ProcessId(os.getpid(), written).living() is not None
+    assert ProcessId(os.getpid(), written - 100).living() is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pms.stack.state import ProcessId
+from pms.bus.process_id import ProcessId
 from pms.stack.vigil import (
     DEAF_STREAMER_S,
     DEAF_WORKER_S,
