@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
@@ -43,15 +42,6 @@ class ProcessId(msgspec.Struct, frozen=True):
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
-
-    def ended_within(self, seconds: float) -> bool:
-        """Wait for its end; dead but not yet collected by its parent counts."""
-        deadline = time.monotonic() + seconds
-        while self.living() is not None:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
 
 
 def _started(process: psutil.Process) -> str | float:

@@ -84,7 +84,7 @@ def _restart(places: Places, name: str) -> tuple[float, float]:
         raise Failed(f"{name} does not run at this moment; try again when `pms status` shows it ready")
     began = time.monotonic()
     living.terminate()
-    if not before.ended_within(DRAINED_WITHIN_S):
+    if not state.ended_within(before, DRAINED_WITHIN_S):
         raise Failed(f"{name} has not ended within {DRAINED_WITHIN_S:g} s; it goes on, nothing is lost")
     ended = time.monotonic()
     while time.monotonic() < ended + READY_WITHIN_S:

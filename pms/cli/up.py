@@ -53,9 +53,9 @@ def down(keep_orders: bool) -> None:
     told = Tail.from_end(places.log_of("streamer"))
     with suppress(psutil.NoSuchProcess):
         supervisor.terminate()
-        if not found.supervisor.ended_within(DOWN_WITHIN_S):
+        if not state.ended_within(found.supervisor, DOWN_WITHIN_S):
             supervisor.kill()  # the kernel ends its children with it
-            found.supervisor.ended_within(DOWN_WITHIN_S)
+            state.ended_within(found.supervisor, DOWN_WITHIN_S)
     click.echo("stopped")
     if keep_orders:
         _fail_where_armed(told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -61,3 +62,13 @@ def read(path: Path) -> Stack | None:
 def me() -> ProcessId:
     """This very process."""
     return ProcessId.of(os.getpid())
+
+
+def ended_within(process: ProcessId, seconds: float) -> bool:
+    """Wait for a process's end; dead but not yet collected by its parent counts."""
+    deadline = time.monotonic() + seconds
+    while process.living() is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

@@ -217,7 +217,7 @@ class Supervisor:
             with suppress(psutil.NoSuchProcess):
                 psutil.Process(process.pid).kill()
         for process in left:
-            process.ended_within(TERM_S)
+            state.ended_within(process, TERM_S)
         if left:
             self._screen.say(f"ended {len(left)} processes that an earlier run left behind", style="yellow")
 

@@ -151,7 +151,7 @@ def identities(processes: Iterable[psutil.Process]) -> list[ProcessId]:
 
 
 def all_gone(processes: list[ProcessId]) -> bool:
-    return all(process.ended_within(GONE_WITHIN_S) for process in processes)
+    return all(ended_within(process, GONE_WITHIN_S) for process in processes)
 
 
 def test_set_up_shows_its_steps_and_needs_no_test_extras(desk: Desk) -> None:
@@ -267,7 +267,7 @@ def test_f12_a_streamer_that_hangs_is_ended_and_started_again_with_its_orders(ru
     before = part_of(running, "streamer")
     hung = running.processes()["streamer"]
     hung.suspend()
-    assert ProcessId.of(hung.pid).ended_within(60), "the watchdog ends it"
+    assert ended_within(ProcessId.of(hung.pid), 60), "the watchdog ends it"
     while not (running.status().get("health") or {}).get("admission"):
         time.sleep(0.1)
     again = part_of(running, "streamer")
