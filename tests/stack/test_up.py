@@ -24,6 +24,7 @@ from dotenv import dotenv_values
 from redis import Redis
 
 from pms.bus.process_id import ProcessId
+from pms.stack.state import ended_within
 
 pytestmark = pytest.mark.stack
 
