@@ -30,7 +30,7 @@ from pms.sim.world import World
 
 QUICK = {
     "absent_once_is_proof": 0,
-    "amend_carries_remainder": 14,
+    "amend_carries_remainder": 88,
     "cancel_of_all_but_one": 20,
     "commission_forgotten": 0,
     "double_send": 12,
