@@ -341,12 +341,16 @@ class System:
             return list((await connection.execute(text(query), parameters)).all())
 
     async def settled(self) -> None:
-        """Wait until PostgreSQL has the whole journal."""
+        """Wait until PostgreSQL has the whole journal.
+
+        Trap: behind a Redis that lost its tail only the epoch knows what the archive gave back.
+        """
 
         async def folded() -> bool:
             newest = await self.redis.xrevrange("pms:journal", count=1)
-            applied = await self.redis.get("pms:journal:applied")
-            return not newest or int(applied or 0) >= int(newest[0][0].split(b"-")[0])
+            seq = int(newest[0][0].split(b"-")[0]) if newest else 0
+            base = int(await self.redis.hget("pms:epoch", "base") or 0)
+            return int(await self.redis.get("pms:journal:applied") or 0) >= max(seq, base)
 
         await until(folded, "the journal to be folded")
 
