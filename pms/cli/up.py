@@ -49,7 +49,7 @@ def down(keep_orders: bool) -> None:
     if found is None or supervisor is None:
         click.echo(f"nothing runs in {places.home}")
         return
-    _say_what_rests(settings, keep_orders=keep_orders)
+    off = _say_what_rests(settings, keep_orders=keep_orders)
     told = Tail.from_end(places.log_of("streamer"))
     with suppress(psutil.NoSuchProcess):
         supervisor.terminate()
@@ -57,21 +57,34 @@ def down(keep_orders: bool) -> None:
             supervisor.kill()  # the kernel ends its children with it
             state.ended_within(found.supervisor, DOWN_WITHIN_S)
     click.echo("stopped")
-    if keep_orders:
+    if keep_orders and not off:
         _fail_where_armed(told)
 
 
 def _fail_where_armed(told: Tail) -> None:
-    """End with the symbols that the streamer named last; nobody is left who would stop their countdowns."""
-    armed = [line for line in told.lines() if names.LEFT_ARMED in line]
+    """Fail unless the streamer said that no countdown runs; nobody is left who would stop one.
+
+    Silence proves nothing: a streamer that was down, or was killed, says nothing either.
+    """
+    lines = list(told.lines())
+    armed = [line for line in lines if names.LEFT_ARMED in line]
     if armed:
         raise Failed(
-            f"not all orders are kept: the exchange cancels those in the symbols named here\n{armed[-1]}"
+            "not all orders are kept: the exchange cancels those whose countdowns were left running"
+            f"\n{armed[-1]}"
+        )
+    if not any(names.DEAD_MAN_STOPPED in line for line in lines):
+        raise Failed(
+            "nobody said that the countdowns were stopped: the exchange may cancel all resting orders"
+            " (the streamer was not there, did not lead, or did not end in order: `pms logs streamer`)"
         )
 
 
-def _say_what_rests(settings: Settings, *, keep_orders: bool) -> None:
-    """Tell what becomes of resting orders; a Redis that does not answer cannot be told to keep them."""
+def _say_what_rests(settings: Settings, *, keep_orders: bool) -> bool:
+    """Tell what becomes of resting orders, and whether the dead man's switch is off.
+
+    A Redis that does not answer cannot be told to keep them.
+    """
     try:
         if keep_orders:
             pulse.keep_orders(settings.redis_url or "", seconds=int(DOWN_WITHIN_S))
@@ -79,12 +92,13 @@ def _say_what_rests(settings: Settings, *, keep_orders: bool) -> None:
     except StackError as error:
         if keep_orders:
             raise Failed(f"the orders cannot be kept: {error}") from None
-        return
+        return settings.dead_man == "off"
     if health.get("deadMan") == "armed" and not keep_orders:
         click.echo(
             f"the exchange cancels all resting orders within {settings.dead_man_s} s, unless `pms up` comes"
             " before (--keep-orders leaves them)"
         )
+    return bool(health.get("deadMan", settings.dead_man) == "off")
 
 
 def _up_here(*, follow: bool) -> None:

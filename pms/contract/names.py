@@ -81,6 +81,9 @@ KEEP_ORDERS: Final = "pms:keep_orders"
 LEFT_ARMED: Final = "dead_man_left_armed"
 """The line of the streamer's log that names the symbols whose countdowns it has left running."""
 
+DEAD_MAN_STOPPED: Final = "dead_man_stopped"
+"""The line that proves that no countdown was left running; the symbols are those that had to be stopped."""
+
 LEDGER_STOPPED: Final = "pms:ledger:stopped"
 """Why the fold stands still; while it exists, admission is closed."""
 

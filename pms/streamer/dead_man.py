@@ -46,11 +46,14 @@ class DeadMan:
     on: bool = True
     _unwell_since: int | None = None
     _alarmed: bool = field(default=False)
+    inherited: bool = False
+    """Whether what the life before may have left running is among the fuses."""
 
     async def run(self) -> None:
         """Renew for ever, beginning with what the life before left running."""
         if self.on:
             self.switch.inherit(self.ended(), self.resting(), now=self._now())
+            self.inherited = True
         while self.on:
             await self.renew()
             await self.sleep(EVERY_S)
@@ -75,8 +78,12 @@ class DeadMan:
     async def leave(self, *, keep_orders: bool) -> None:
         """Orderly end: a successor finds the countdowns running and renews them; if none comes, they fire.
 
-        Where the orders are to be kept all are stopped at once, as often as it takes and there is time for.
+        Where the orders are to be kept all are stopped at once, as often as it takes and there is time for,
+        and that none is left is said: whoever asked must not take silence for it.
         """
+        if not self.on:
+            return
+        had = sorted(self.switch.fuses)
         if keep_orders:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
@@ -90,6 +97,15 @@ class DeadMan:
                 seconds=max(0, (last - self._now()) // 1000),
                 meaning="unless a streamer starts in time, the exchange cancels all orders there",
             )
+        elif keep_orders and not self.inherited:
+            log.error(
+                names.LEFT_ARMED,
+                symbols=[],
+                meaning="the countdowns of the life before may still run; this one has not taken them over",
+            )
+        elif keep_orders:
+            # At a level that no setting hides: it is the proof that `pms down --keep-orders` asks for.
+            log.error(names.DEAD_MAN_STOPPED, symbols=had)
 
     async def _stop_all(self) -> None:
         while self.switch.fuses:

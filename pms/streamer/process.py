@@ -112,6 +112,7 @@ class Streamer:
         self._heard = 0
         self._opened = 0.0
         self._forgot = False
+        self._led = False
         self._early: list[str] | None = []
         self._answering: set[asyncio.Task[Any]] = set()
         self._wire()
@@ -392,6 +393,7 @@ class Streamer:
         await wait.win()
         await self._clock.sync()
         epoch = await self._lead.open()
+        self._led = True
         self._attention.same_redis = await self._lead.remembered() == epoch.run_id
         self._forgot = await self._lead.forgetful() == epoch.run_id
         self._engine.gate.run_id = epoch.run_id
@@ -432,8 +434,8 @@ class Streamer:
             log.info("outbox_not_flushed", error=str(error), waiting=len(self._outbox))
         try:
             async with asyncio.timeout(1):
-                # Where nothing is armed the wish is another's: a standby must not take it from who leads.
-                keep = bool(self._dead_man.switch.fuses and await self._redis.getdel(names.KEEP_ORDERS))
+                # Where we never led the wish is another's: a standby must not take it from who leads.
+                keep = bool(self._led and await self._redis.getdel(names.KEEP_ORDERS))
         except Exception as error:
             log.warning("keep_orders_not_read", error=repr(error))
             keep = False

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from pms.binance.errors import Throttled, Unknown
+from pms.contract import names
 from pms.domain.dead_man import DeadManSwitch, Fuse
 from pms.sim.machines.loop import Loop
 from pms.streamer.dead_man import LEAVE_S, DeadMan
@@ -145,13 +146,14 @@ def kept(exchange: Slow, *, symbols: int) -> tuple[DeadManSwitch, list[Any]]:
             alarm=lambda _: None,
             monotonic=asyncio.get_running_loop().time,
             sleep=asyncio.sleep,
+            inherited=True,
         )
         async with asyncio.timeout(LEAVE_S + 0.5):
             await man.leave(keep_orders=True)
 
     with capture_logs() as said:
         Loop().run(leave(), until=60)  # type: ignore[abstract]
-    return switch, [line["symbols"] for line in said if line["log_level"] == "error"]
+    return switch, [line["symbols"] for line in said if line["event"] == names.LEFT_ARMED]
 
 
 @pytest.mark.parametrize("exchange", [Slow(), Slow(refused=12)], ids=["slow", "refuses some at first"])
@@ -165,3 +167,18 @@ def test_symbols_that_stay_armed_are_named() -> None:
     switch, told = kept(Slow(hangs="S07USDT"), symbols=30)
     assert list(switch.fuses) == ["S07USDT"]
     assert told == [["S07USDT"]]
+
+
+def said_at_the_end(trial: Trial) -> list[tuple[str, list[str]]]:
+    with capture_logs() as said:
+        asyncio.run(trial.man.leave(keep_orders=True))
+    return [(line["event"], line["symbols"]) for line in said]
+
+
+def test_that_no_countdown_is_left_is_said_only_by_a_life_that_knows_of_all() -> None:
+    trial = Trial()
+    assert said_at_the_end(trial) == [(names.LEFT_ARMED, [])], "what the life before left is not known yet"
+    with suppress(asyncio.CancelledError):
+        asyncio.run(trial.man.run())
+    assert said_at_the_end(trial) == [(names.DEAD_MAN_STOPPED, ["BTCUSDT"])]
+    assert said_at_the_end(trial) == [(names.DEAD_MAN_STOPPED, [])]
