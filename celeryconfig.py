@@ -75,14 +75,15 @@ task_send_sent_event = False
 control_queue_ttl = control_queue_expires = 300
 event_queue_ttl, event_queue_expires = 5, 60
 
-# --- beat: each entry expires before the next comes, so that none piles up ----------------------------
+# --- beat: what was not taken expires, so that none piles up -------------------------------------------
+# By the worker's clock: not sooner than two machines' clocks may differ. All of these may come twice.
 beat_schedule = {
-    "fold": {"task": Task.FOLD, "schedule": 2.0, "options": {"expires": 2}},
+    "fold": {"task": Task.FOLD, "schedule": 2.0, "options": {"expires": 10}},
     "snapshot": {"task": Task.SNAPSHOT, "schedule": 60.0, "options": {"expires": 60}},
-    "sweep-requests": {"task": Task.SWEEP_REQUESTS, "schedule": 1.0, "options": {"expires": 1}},
-    "sweep-algos": {"task": Task.SWEEP_ALGOS, "schedule": 1.0, "options": {"expires": 1}},
+    "sweep-requests": {"task": Task.SWEEP_REQUESTS, "schedule": 1.0, "options": {"expires": 10}},
+    "sweep-algos": {"task": Task.SWEEP_ALGOS, "schedule": 1.0, "options": {"expires": 10}},
     "reconcile": {"task": Task.RECONCILE, "schedule": 30.0, "options": {"expires": 30}},
-    "push-incidents": {"task": Task.PUSH_INCIDENTS, "schedule": 2.0, "options": {"expires": 2}},
+    "push-incidents": {"task": Task.PUSH_INCIDENTS, "schedule": 2.0, "options": {"expires": 10}},
     "risk": {
         "task": Task.RISK,
         "schedule": float(_settings.risk_every_s),

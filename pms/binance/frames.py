@@ -101,7 +101,7 @@ def decode_user(raw: bytes) -> UserEvent | None:
     """Decode a frame of the private stream; None for an unknown type. Raises FrameError."""
     try:
         wire = _user_wrapped.decode(raw).data if raw.startswith(_WRAPPED) else _user.decode(raw)
-    except msgspec.DecodeError as fault:
+    except ValueError as fault:  # bytes that are no UTF-8 are no msgspec.DecodeError
         inner = _judge(raw, fault, known=_USER_TYPES)
         return decode_user(inner) if isinstance(inner, bytes) else inner
     event = wire.message() if isinstance(wire, _Nested) else wire
@@ -113,7 +113,7 @@ def decode_market(raw: bytes) -> MarketEvent | None:
     """Decode a frame of a market stream; None for an unknown type. Raises FrameError."""
     try:
         return _market_wrapped.decode(raw).data if raw.startswith(_WRAPPED) else _market.decode(raw)
-    except msgspec.DecodeError as fault:
+    except ValueError as fault:  # bytes that are no UTF-8 are no msgspec.DecodeError
         inner = _judge(raw, fault, known=_MARKET_TYPES)
         return decode_market(inner) if isinstance(inner, bytes) else inner
 
@@ -229,13 +229,11 @@ class _Loose(msgspec.Struct):
     msg: str = ""
 
 
-def _judge(
-    raw: bytes, fault: msgspec.DecodeError, *, known: frozenset[str]
-) -> bytes | SubscriptionReply | None:
+def _judge(raw: bytes, fault: ValueError, *, known: frozenset[str]) -> bytes | SubscriptionReply | None:
     """Say what a frame is that did not decode: a wrapped one, a reply, an unknown type, or malformed."""
     try:
         loose = _loose.decode(raw)
-    except msgspec.DecodeError:
+    except ValueError:
         raise FrameError(f"malformed frame of {len(raw)} bytes: {fault}") from None
     if isinstance(loose.e, str):
         if loose.e in known:

@@ -101,7 +101,7 @@ class ExchangeReader:
             self._wait_until = _next_minute()
         try:
             answer = _decoder.decode(body)
-        except msgspec.DecodeError:
+        except ValueError:
             answer = None
         if response.status != 200 or answer is None:
             told = answer.get("msg") if isinstance(answer, dict) else f"HTTP {response.status}"

@@ -87,7 +87,9 @@ def _many(
     as_json: bool,
 ) -> int:
     from pms.sim.campaign import cores, run_all
+    from pms.sim.fingerprint import fingerprint
 
+    code = fingerprint()  # before the first world: files may change while seeds run
     base = secrets.randbelow(10**9) if first is None else first
     click.echo(f"seeds {base} to {base + seeds - 1}; repeat with --from {base}", err=True)
     before = signal.signal(signal.SIGTERM, _told_to_end)
@@ -95,7 +97,7 @@ def _many(
         tally = run_all(base, seeds, only=fault, jobs=jobs or cores(), told=_Progress(seeds), storms=storms)
     finally:
         signal.signal(signal.SIGTERM, before)
-    table = tally.table() | {"from": base}
+    table = tally.table() | {"from": base, "code": code}
     if as_json:
         click.echo(json.dumps(table))
     else:

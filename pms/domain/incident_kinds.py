@@ -250,8 +250,8 @@ KINDS: dict[str, Kind] = {
         "Repair the sender: each command needs a requestId of its own.",
     ),
     "bad_user_frame": Kind(
-        "A frame of the user stream cannot be read; it was skipped.",
-        "`pms reconcile` finds what it said. Report the frame: the exchange's protocol has changed.",
+        "A frame of the user stream cannot be read; the exchange was asked for what it may have said.",
+        "`pms reconcile` shows whether all agrees. Report the frame: the exchange's protocol has changed.",
     ),
 }
 

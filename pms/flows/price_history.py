@@ -138,5 +138,5 @@ def _read(text: bytes | None) -> Kept:
     """What is kept; what cannot be read is nothing, for the exchange has it."""
     try:
         return Kept([], [], False) if text is None else _decoder.decode(text)
-    except msgspec.DecodeError:
+    except ValueError:
         return Kept([], [], False)

@@ -5,6 +5,7 @@ dies after the POST       the next run sends it again, under the same id: the re
 the receiver is away      tried again with growing pauses; after the last try it is given up, and
                           that is an incident of its own
 two runs at once          a lock lets one of them go; should it run out, a message is doubled
+too many wait             Redis keeps the newest; that others left unsent is an incident of its own
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ async def _push(webhook: Webhook, redis: Any) -> int:
     # A webhook that is new gets the last hour, not the history.
     first = str(max(0, webhook.now_ms() - HOUR_MS))
     after = f"({done[b'at'].decode()}" if b"at" in done else first
+    if b"at" in done and done.get(b"gap") != done[b"at"]:
+        await _tell_what_left(webhook, redis, done[b"at"])
     for stream_id, fields in await redis.xrange(names.INCIDENT_CHANGES, min=after, count=AT_ONCE):
         if webhook.now_ms() > until:
             break
@@ -93,6 +96,25 @@ async def _give_up(webhook: Webhook, redis: Any, stream_id: bytes, fault: str) -
     await redis.hset(names.INCIDENTS_PUSHED, "failing", 1)
     await _tell(webhook, f"a message was given up after {tries} tries: {fault}", over=False)
     return True
+
+
+async def _tell_what_left(webhook: Webhook, redis: Any, at: bytes) -> None:
+    """Tell, once, where more waited than is kept: what was sent last is gone, all there is is newer."""
+    oldest = await redis.xrange(names.INCIDENT_CHANGES, count=1)
+    if not oldest or _place(oldest[0][0]) <= _place(at):
+        return
+    await _tell(
+        webhook,
+        f"more than {names.INCIDENT_CHANGES_KEPT} changes waited, older ones left unsent:"
+        " `pms incidents` shows what is open",
+        over=False,
+    )
+    await redis.hset(names.INCIDENTS_PUSHED, "gap", at)
+
+
+def _place(stream_id: bytes) -> tuple[int, int]:
+    ms, _, number = stream_id.partition(b"-")
+    return int(ms), int(number or 0)
 
 
 async def _tell(webhook: Webhook, detail: str, *, over: bool) -> None:

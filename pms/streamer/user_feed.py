@@ -72,6 +72,7 @@ class UserFeed:
             self._take(raw)
         except FrameError as error:
             self.engine.raise_incident("bad_user_frame", "critical", str(error))
+            self.behind.set()  # it may have told a fill
         except Exception as error:
             # What it told is lost to memory: the exchange is asked for all of it
             log.exception("user_frame_failed")

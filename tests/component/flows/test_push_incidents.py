@@ -219,3 +219,21 @@ async def test_what_waits_for_the_journal_leaves_with_its_own_entry_alone(site: 
     await site.journal.show_incidents(site.desk.incidents.rows(), forgot_at=stands_at)
     await site.write(opened)
     assert await push(site.webhook) == 1
+
+
+async def test_that_changes_left_before_they_were_sent_is_told_once(site: Site) -> None:
+    await site.drift("0.1")
+    assert await push(site.webhook) == 1
+    for number in range(2, 6):
+        await site.drift(f"0.{number}")
+    await site.redis.xtrim(names.INCIDENT_CHANGES, maxlen=2, approximate=False)
+    site.receiver.answers = [500]
+    assert await push(site.webhook) == 0
+    (noticed,) = await Inbox(site.redis).rest()
+    assert isinstance(noticed, Noticed)
+    assert (noticed.incident, noticed.over) == ("webhook_failing", False)
+    assert "left unsent" in noticed.detail
+    site.clock.now += PAUSES_S[0] * 1000
+    assert await push(site.webhook) == 2
+    assert await push(site.webhook) == 0
+    assert await Inbox(site.redis).rest() == []

@@ -36,6 +36,13 @@ async def test_a_user_frame_that_breaks_its_handler_is_made_good_by_rest(
     assert streamer._tasks.failures == {"user frame": 3}
 
 
+async def test_what_a_frame_said_that_nobody_can_read_is_asked_for(streamer: Any) -> None:
+    streamer._feed.frame(FILL.replace(b'"q":"1"', b'"q":"much"'))
+    assert streamer._feed.behind.is_set()
+    assert len(incidents(streamer)) == 1
+    assert streamer._tasks.failures == {}
+
+
 async def test_a_message_that_breaks_its_handler_costs_only_itself(
     streamer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from pms.cli.main import cli
 from pms.domain.algos.machines import MACHINES
 from pms.sim.campaign import run_chunk
+from pms.sim.fingerprint import fingerprint
 from pms.sim.judges.algos import BOUND, END, GUARD, MOMENT, OVER, TERMS
 from pms.sim.judges.algos_settled import COUNTED, UNWOUND
 from pms.sim.judges.income import BOOKED, SHARED
@@ -225,7 +226,7 @@ def test_the_command_line_prints_the_table() -> None:
     result = CliRunner().invoke(cli, ["sim", "--seeds", "4", "--from", "40", "--jobs", "1", "--json"])
     assert result.exit_code == 0, result.output
     table = json.loads(result.stdout.strip().splitlines()[-1])
-    assert (table["seeds"], table["violations"], table["from"]) == (4, 0, 40)
+    assert (table["seeds"], table["violations"], table["from"], table["code"]) == (4, 0, 40, fingerprint())
 
 
 def test_an_unknown_kind_of_fault_is_named() -> None:
