@@ -18,6 +18,9 @@ from pms.db.migrate import upgrade
 from pms.stack.servers.postgres import EmbeddedPostgres
 from pms.stack.servers.redis import EmbeddedRedis
 
+# Parts are started hundreds of times; each would compile all of the product anew, for longer than it starts.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 ALLOWED_SKIPS = ("no ../shared", "no node")
 _numbers = itertools.count(1)
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
