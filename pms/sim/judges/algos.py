@@ -272,9 +272,15 @@ class Bounds:
     # --- what the exchange took ---
 
     def accepted(self, client_order_id: str, *, new: bool = False) -> None:
-        """The exchange took an order, or an amendment."""
+        """The exchange took an order, or an amendment.
+
+        An amendment that came when more was filled than it leaves has ended its order: nothing trades by it.
+        """
         child = self._child.get(client_order_id)
         if child is None:
+            return
+        order = self._order(client_order_id, child.symbol)
+        if not new and order is not None and order.status == "CANCELED":
             return
         known = self.known[child.algo_id]
         who = f"{known.kind} {child.algo_id}"

@@ -93,6 +93,14 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
 
 WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
     "a resume on its way does not undo a cancel of all": (6, []),
+    "more was filled than an amendment leaves before it came, which no chase can help": (
+        1001001449,
+        [
+            Fault(460, "redis_lost_after", "streamer", "lead"),
+            Fault(759, "rest_refused", "streamer", "listenKey", ms=4500),
+            Fault(1349, "redis_restarted", ms=300),
+        ],
+    ),
     "what a ledger that sleeps has read and Redis lost is waited for": (
         982007503,
         [Fault(1000, "paused", "ledger", ms=3000, steps=30), Fault(1029, "redis_emptied", ms=300)],
