@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import click
@@ -14,7 +15,16 @@ from rich.text import Text
 
 from pms.cli.audit_checks import Check, compare
 from pms.cli.audit_money import compare_money, drift
-from pms.cli.audit_read import Incomes, journal_end, read_engine, read_exchange, read_ledger, read_money
+from pms.cli.audit_read import (
+    KEPT_DAYS,
+    Incomes,
+    horizon,
+    journal_end,
+    read_engine,
+    read_exchange,
+    read_ledger,
+    read_money,
+)
 from pms.cli.exchange import ExchangeReader
 from pms.cli.output import console
 from pms.cli.session import Session, run
@@ -34,14 +44,16 @@ class Audit:
     counts: Counts
     drift: dict[str, Decimal]
     #: ours less the exchange's, by symbol and asset, where they differ
+    since: int = 0
+    #: what was booked until then is taken as it is; 0 where all was compared
 
     @property
     def agrees(self) -> bool:
         return all(check.agrees for check in self.checks)
 
 
-def comparing(command: Callable[[float, bool], None]) -> Callable[[float, bool], None]:
-    """The options of a command that compares books: how long it waits for them, and how it tells."""
+def comparing(command: Callable[[float, int, bool], None]) -> Callable[[float, int, bool], None]:
+    """The options of a command that compares books: how long it waits, how far back, how it tells."""
     settle = click.option(
         "--settle",
         default=10.0,
@@ -49,29 +61,41 @@ def comparing(command: Callable[[float, bool], None]) -> Callable[[float, bool],
         type=click.FloatRange(0),
         help="Seconds for what is in flight to be folded, before a difference counts.",
     )
+    days = click.option(
+        "--days",
+        default=KEPT_DAYS,
+        show_default=True,
+        type=click.IntRange(1, KEPT_DAYS),
+        help="How far back to ask the exchange, which forgets; what is older is taken as it was booked.",
+    )
     as_json = click.option(
         "--json", "as_json", is_flag=True, help="One JSON object; progress goes to stderr."
     )
-    return settle(as_json(command))
+    return settle(days(as_json(command)))
 
 
 @click.command()
 @comparing
-def audit(settle: float, as_json: bool) -> None:
+def audit(settle: float, days: int, as_json: bool) -> None:
     """Recompute positions and balances from the exchange's trades and compare, to the last digit."""
-    conclude(run(lambda session: settled(session, settle)), as_json=as_json)
+    conclude(run(lambda session: settled(session, settle, days=days)), as_json=as_json)
 
 
 async def settled(
-    session: Session, seconds: float, *, before: Callable[[], Awaitable[list[Check]]] | None = None
+    session: Session,
+    seconds: float,
+    *,
+    days: int = KEPT_DAYS,
+    before: Callable[[], Awaitable[list[Check]]] | None = None,
 ) -> Audit:
     """Compare until everything agrees or the time for settling is over; `before` makes further checks."""
     until = time.monotonic() + seconds
+    now = time.time_ns() // 1_000_000  # one horizon for all passes: incomes are read once
     async with ExchangeReader(session.settings) as reader:
         incomes = Incomes(reader)
         while True:
             further = await before() if before else []
-            found = await once(session, reader, incomes)
+            found = await once(session, reader, incomes, now=now, days=days)
             found = replace(found, checks=[*further, *found.checks])
             if found.agrees or time.monotonic() > until + reader.waited_s:
                 return found
@@ -88,13 +112,14 @@ def conclude(found: Audit, *, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-async def once(session: Session, reader: ExchangeReader, incomes: Incomes) -> Audit:
-    """Read the three books and compare them."""
+async def once(session: Session, reader: ExchangeReader, incomes: Incomes, *, now: int, days: int) -> Audit:
+    """Read the three books and compare them, the exchange's as far back as it is asked."""
     end = await journal_end(session.redis)
     ledger = await read_ledger(session.database)
     symbols = {fill.symbol for fill in ledger.fills} | {symbol for _, symbol, _ in ledger.positions}
-    income = await incomes.read(since=ledger.opened_at)
-    exchange = await read_exchange(reader, symbols, income)
+    since = horizon(ledger.opened_at, now=now, days=days)
+    income = await incomes.read(since=max(since, ledger.opened_at))
+    exchange = await read_exchange(reader, symbols, income, ledger, since=since)
     engine = await read_engine(session.redis, set(ledger.balances))
     money = await read_money(reader, session.database, ledger, income)
     counts = await queries.counts(session.database)
@@ -102,7 +127,7 @@ async def once(session: Session, reader: ExchangeReader, incomes: Incomes) -> Au
     if counts.applied < end:
         folded.faults.append(f"applied {counts.applied}, the journal ends with {end}")
     checks = [folded, *compare(exchange, ledger, engine), *compare_money(exchange, ledger, money)]
-    return Audit(checks, counts, drift(exchange, ledger, money))
+    return Audit(checks, counts, drift(exchange, ledger, money), since)
 
 
 def _as_object(found: Audit) -> dict[str, object]:
@@ -110,6 +135,7 @@ def _as_object(found: Audit) -> dict[str, object]:
     checks, counts = found.checks, found.counts
     return {
         "agrees": found.agrees,
+        "since": found.since or None,
         "drift": found.drift,
         "checks": [
             {"name": check.name, "rows": check.rows, "agrees": check.agrees, "faults": check.faults}
@@ -142,6 +168,11 @@ def print_checks(found: Audit) -> None:
             click.secho(f"{check.name}: {fault}", fg="red", err=True)
         if len(check.faults) > SHOWN_FAULTS:
             click.secho(f"{check.name}: {len(check.faults) - SHOWN_FAULTS} more", fg="red", err=True)
+    if found.since:
+        day = datetime.fromtimestamp(found.since / 1000, UTC)
+        click.echo(
+            f"compared with the exchange since {day:%Y-%m-%d %H:%M} UTC; what is older is as it was booked"
+        )
     for name, amount in found.drift.items():
         click.secho(f"drift of {name}: {amount:f}", fg="red", err=True)
     click.echo(

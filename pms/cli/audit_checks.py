@@ -77,6 +77,8 @@ class Exchange:
     #: money that came or went without a trade, by the exchange's time
     moved: tuple[tuple[int, str, Decimal], ...]
     open_orders: Mapping[tuple[str, int], str]
+    since: int = 0
+    """What happened until then is not asked for: the exchange forgets. What was booked stands in for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Ledger:
     open_orders: tuple[tuple[str, int | None, str], ...]
     taken_orders: frozenset[str] = frozenset()
     #: client ids of orders that went to the house with a liquidated position
+    moved: tuple[tuple[int, str, Decimal], ...] = ()
+    #: booked incomes in USDT: time, kind, amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +134,11 @@ class Check:
 
 def compare(exchange: Exchange, ledger: Ledger, engine: Engine) -> list[Check]:
     """Every comparison, in the order in which a difference would explain the next."""
-    trades = tuple(trade for trade in exchange.trades if trade.at > ledger.opened_at)
+    trades = trades_of(exchange, ledger)
     owners = owners_of(exchange, ledger, trades)
     return [
         _not_empty(trades, ledger),
-        _each_once(trades, ledger),
+        _each_once(exchange, ledger),
         _owned(trades, owners, ledger),
         _orders(exchange, ledger),
         _net(exchange, ledger),
@@ -147,6 +151,17 @@ def compare(exchange: Exchange, ledger: Ledger, engine: Engine) -> list[Check]:
     ]
 
 
+def trades_of(exchange: Exchange, ledger: Ledger) -> tuple[Trade, ...]:
+    """All trades since the books were opened: as booked up to `since`, then as the exchange tells."""
+    booked = tuple(fill for fill in ledger.fills if fill.at <= exchange.since)
+    return booked + tuple(_told(exchange, ledger))
+
+
+def _told(exchange: Exchange, ledger: Ledger) -> list[Trade]:
+    begin = max(ledger.opened_at, exchange.since)
+    return [trade for trade in exchange.trades if trade.at > begin]
+
+
 def _not_empty(trades: tuple[Trade, ...], ledger: Ledger) -> Check:
     check = Check("the books are not empty", len(trades))
     for what, rows in (("trade", trades), ("fill", ledger.fills), ("ledger entry", ledger.entries)):
@@ -155,11 +170,11 @@ def _not_empty(trades: tuple[Trade, ...], ledger: Ledger) -> Check:
     return check
 
 
-def _each_once(trades: tuple[Trade, ...], ledger: Ledger) -> Check:
+def _each_once(exchange: Exchange, ledger: Ledger) -> Check:
     """Every trade of the exchange is a fill of ours, once, with the same content, and no other is."""
-    check = Check("each trade is booked once", len(trades))
-    told = {trade.key: trade for trade in trades}
-    kept = {fill.key: fill for fill in ledger.fills}
+    told = {trade.key: trade for trade in _told(exchange, ledger)}
+    kept = {fill.key: fill for fill in ledger.fills if fill.at > exchange.since}
+    check = Check("each trade is booked once", len(told))
     for key, count in Counter(fill.key for fill in ledger.fills).items():
         if count > 1:
             check.faults.append(f"{_named(key)} is booked {count} times")
@@ -215,7 +230,7 @@ def _net(exchange: Exchange, ledger: Ledger) -> Check:
     check = Check("net positions per symbol", len(symbols))
     for symbol in symbols:
         there = exchange.positions.get(symbol, ZERO)
-        if traded.get(symbol, ZERO) != there:
+        if not exchange.since and traded.get(symbol, ZERO) != there:
             check.faults.append(
                 f"{symbol}: the trades make {traded.get(symbol, ZERO)}, the exchange says {there}"
             )
@@ -250,7 +265,8 @@ def _positions(
 def _wallet(exchange: Exchange, ledger: Ledger, trades: tuple[Trade, ...]) -> Check:
     """Opening plus what every trade paid is the exchange's wallet, and so is the sum of our balances."""
     check = Check("the wallet", len(trades))
-    moved = [amount for at, _, amount in exchange.moved if at > ledger.opened_at]
+    told = [amount for at, _, amount in exchange.moved if at > max(ledger.opened_at, exchange.since)]
+    moved = told + [amount for at, _, amount in ledger.moved if ledger.opened_at < at <= exchange.since]
     paid = [trade.realized - _fee(trade) for trade in trades]
     computed = ledger.opening + sum(paid, ZERO) + sum(moved, ZERO)
     if computed != exchange.wallet:
@@ -329,12 +345,18 @@ def _engine(ledger: Ledger, engine: Engine) -> Check:
 
 
 def owners_of(exchange: Exchange, ledger: Ledger, trades: tuple[Trade, ...]) -> dict[TradeKey, str]:
-    """Whose each trade is, by the first eight characters of the account in its order's client id."""
+    """Whose each trade is, by the first eight characters of the account in its order's client id.
+
+    Where the exchange has forgotten the order, it is whoever it was booked to.
+    """
     tags = {account[:8]: account for account in ledger.balances}
     booked = {fill.key: fill.owner for fill in ledger.fills}
     owners: dict[TradeKey, str] = {}
     for trade in trades:
         client_id = exchange.client_ids.get((trade.symbol, trade.order_id), "")
+        if exchange.since and not client_id:
+            owners[trade.key] = booked.get(trade.key) or HOUSE
+            continue
         prefix, _, rest = client_id.partition("_")
         tag = rest.partition("_")[0]
         owners[trade.key] = tags.get(tag, HOUSE) if prefix == "PMS" else HOUSE

@@ -23,6 +23,7 @@ from pms.cli.audit_checks import (
     Trade,
     TradeKey,
     owners_of,
+    trades_of,
 )
 
 CENT = Decimal("0.00000001")
@@ -84,7 +85,7 @@ class Money:
 
 def compare_money(exchange: Exchange, ledger: Ledger, money: Money) -> list[Check]:
     """Every comparison of money besides USDT and besides trades."""
-    trades = tuple(trade for trade in exchange.trades if trade.at > ledger.opened_at)
+    trades = trades_of(exchange, ledger)
     owners = owners_of(exchange, ledger, trades)
     return [
         _assets(money),

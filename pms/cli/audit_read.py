@@ -35,6 +35,10 @@ KINDS = (
 MOST_PAGES = 3
 """Of all kinds together, at a weight of 30 each; over it trades fill them, and each kind is asked alone."""
 
+DAY_MS = 86_400_000
+KEPT_DAYS = 85
+"""Binance keeps trades, orders and incomes for three months: some days less, for reading takes time, too."""
+
 LATE_MS = 900_000
 """How late a row may appear: minutes have been seen. What is older is not read again."""
 
@@ -86,8 +90,16 @@ class Incomes:
         return rows, False
 
 
-async def read_exchange(reader: ExchangeReader, symbols: set[str], income: list[Any]) -> Exchange:
-    """Read the account: all trades of all its symbols from the first on; other income was read before."""
+def horizon(opened_at: int, *, now: int, days: int) -> int:
+    """From when on the exchange is asked; 0 for all there ever was, where the books are younger than that."""
+    since = now - days * DAY_MS
+    return since if since > opened_at else 0
+
+
+async def read_exchange(
+    reader: ExchangeReader, symbols: set[str], income: list[Any], ledger: Ledger, *, since: int
+) -> Exchange:
+    """Read the account: the trades of all its symbols behind `since`; other income was read before."""
     positions = {
         row["symbol"]: Decimal(row["positionAmt"]) for row in await reader.signed("/fapi/v2/positionRisk")
     }
@@ -96,9 +108,14 @@ async def read_exchange(reader: ExchangeReader, symbols: set[str], income: list[
     trades: list[Trade] = []
     client_ids: dict[tuple[str, int], str] = {}
     for symbol in sorted(symbols | traded | held):
-        rows = await reader.pages("/fapi/v1/userTrades", cursor="fromId", key="id", symbol=symbol)
+        first_trade, first_order = _first(ledger, symbol, since)
+        rows = await reader.pages(
+            "/fapi/v1/userTrades", cursor="fromId", key="id", start=first_trade, symbol=symbol
+        )
         trades += [_exchange_trade(row) for row in rows]
-        orders = await reader.pages("/fapi/v1/allOrders", cursor="orderId", key="orderId", symbol=symbol)
+        orders = await reader.pages(
+            "/fapi/v1/allOrders", cursor="orderId", key="orderId", start=first_order, symbol=symbol
+        )
         client_ids |= {(symbol, int(row["orderId"])): row["clientOrderId"] for row in orders}
     balances = await read_balances(reader)
     open_orders = await reader.signed("/fapi/v1/openOrders")
@@ -113,7 +130,20 @@ async def read_exchange(reader: ExchangeReader, symbols: set[str], income: list[
             if row["incomeType"] not in TRADED and row["asset"] == WALLET
         ),
         open_orders={(row["symbol"], int(row["orderId"])): row["clientOrderId"] for row in open_orders},
+        since=since,
     )
+
+
+def _first(ledger: Ledger, symbol: str, since: int) -> tuple[int, int]:
+    """The trade and the order to read a symbol from: the newest trade of before, the oldest order of since.
+
+    An order that is older than all of these and told nothing yet is in the list of open ones.
+    """
+    if not since:
+        return 0, 0
+    fills = [fill for fill in ledger.fills if fill.symbol == symbol]
+    before = max((fill.trade_id for fill in fills if fill.at <= since), default=0)
+    return before, min((fill.order_id for fill in fills if fill.at > since), default=0)
 
 
 async def read_balances(reader: ExchangeReader) -> dict[str, Decimal]:
@@ -235,6 +265,11 @@ async def read_ledger(database: AsyncEngine) -> Ledger:
             if not row.client_order_id.startswith(f"PMS_{names.HOUSE}_")
         ),
         open_orders=tuple((row.symbol, row.exchange_order_id, row.client_order_id) for row in orders),
+        moved=tuple(
+            (row.at, row.kind, row.amount)
+            for row in await queries.every(database, IncomeRow)
+            if row.asset == WALLET and row.kind not in TRADED
+        ),
     )
 
 

@@ -70,14 +70,15 @@ class ExchangeReader:
         headers = {"X-MBX-APIKEY": self._key.get_secret_value()}
         return await self._get(path, f"{query}&signature={signature}", headers=headers)
 
-    async def pages(self, path: str, *, cursor: str, key: str, **parameters: str | int) -> list[Any]:
-        """Read a list to its end, page by page: `cursor` is the parameter, `key` the row's id.
+    async def pages(
+        self, path: str, *, cursor: str, key: str, start: int = 0, **parameters: str | int
+    ) -> list[Any]:
+        """Read a list from `start` to its end, page by page: `cursor` is the parameter, `key` the row's id.
 
         Each page begins with the last id of the one before, for two rows may share an id (the two
         sides of a self-trade); what was read already is dropped.
         """
         rows: list[Any] = []
-        start = 0
         while True:
             page = await self.signed(path, **{cursor: start, "limit": PAGE, **parameters})
             known = [row for row in rows[-PAGE:] if row[key] == start]

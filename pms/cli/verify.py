@@ -32,14 +32,14 @@ BATCH = 5000
 
 @click.command()
 @comparing
-def verify(settle: float, as_json: bool) -> None:
+def verify(settle: float, days: int, as_json: bool) -> None:
     """Refold the archive from its beginning; compare it with PostgreSQL, Redis and the exchange."""
-    conclude(run(lambda session: _settled(session, settle)), as_json=as_json)
+    conclude(run(lambda session: _settled(session, settle, days)), as_json=as_json)
 
 
-async def _settled(session: Session, seconds: float) -> Audit:
+async def _settled(session: Session, seconds: float, days: int) -> Audit:
     directory = session.settings.archive_dir
-    return await settled(session, seconds, before=lambda: archive_checks(session, directory))
+    return await settled(session, seconds, days=days, before=lambda: archive_checks(session, directory))
 
 
 async def archive_checks(session: Session, directory: Path) -> list[Check]:

@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from pms.cli import audit_read, exchange
-from pms.cli.audit_read import KINDS, Incomes
+from pms.cli.audit_checks import Ledger, Trade
+from pms.cli.audit_read import KINDS, Incomes, read_exchange
 from pms.cli.exchange import ExchangeReader
 from pms.cli.session import Failed
 from pms.config import Settings
@@ -174,6 +175,26 @@ async def test_of_a_long_income_history_the_rows_of_trades_are_not_read(
     assert sorted(apart, key=lambda row: row["time"]) == told
     assert len(asked) == audit_read.MOST_PAGES + len(KINDS), "100 pages hold it all"
     assert not {request.query.get("incomeType") for request in asked} & audit_read.TRADED
+
+
+def booked(trade_id: int, order_id: int, at: int) -> Trade:
+    one = Decimal(1)
+    return Trade("BTCUSDT", order_id, trade_id, "BUY", one, one, one, "USDT", one, maker=False, at=at)
+
+
+async def test_only_what_is_not_forgotten_is_asked_for(served: Callable[[Answer], Any]) -> None:
+    asked: list[web.Request] = []
+    reader = await served(lambda request: asked.append(request) or [])
+    fills = (booked(7, 70, 1000), booked(8, 60, 1001), booked(9, 65, 1002))
+    empty: dict[Any, Any] = {}
+    ledger = Ledger(0, Decimal(0), empty, (), fills, empty, (), ())
+    for since, first_trade, first_order in ((0, "0", "0"), (1000, "7", "60"), (1002, "9", "0")):
+        asked.clear()
+        told = await read_exchange(reader, {"BTCUSDT"}, [], ledger, since=since)
+        assert told.since == since
+        by_path = {request.path: request.query for request in asked}
+        assert by_path["/fapi/v1/userTrades"]["fromId"] == first_trade
+        assert by_path["/fapi/v1/allOrders"]["orderId"] == first_order
 
 
 async def test_a_dead_exchange_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pms.cli.audit_checks import Engine, Exchange, Import, Ledger, Snapshot, Trade, compare
+from pms.cli.audit_read import horizon
 
 D = Decimal
 
@@ -167,6 +168,48 @@ def dropped(fills: tuple[Trade, ...]) -> Ledger:
 def test_each_difference_is_found(wrong: dict[str, Any], comparison: str) -> None:
     books = {"exchange": EXCHANGE, "ledger": LEDGER, "engine": ENGINE} | wrong
     assert comparison in faults(**books)
+
+
+# The exchange has forgotten the first two trades, their orders, and what moved with them.
+FORGOTTEN = replace(
+    EXCHANGE,
+    trades=EXCHANGE.trades[2:],
+    client_ids={place: name for place, name in EXCHANGE.client_ids.items() if place[1] > 102},
+    since=1002,
+)
+
+
+def test_what_the_exchange_has_forgotten_is_as_it_was_booked() -> None:
+    checks = compare(FORGOTTEN, LEDGER, ENGINE)
+    assert faults(FORGOTTEN, LEDGER, ENGINE) == {}
+    assert {check.name: check.rows for check in checks}["each trade is booked once"] == 1
+    all_forgotten = replace(FORGOTTEN, trades=(), moved=(), client_ids={}, since=1003)
+    booked = replace(LEDGER, moved=((500, "TRANSFER", D(10_000)), (1003, "FUNDING_FEE", D(5))))
+    assert faults(all_forgotten, booked, ENGINE) == {}
+    assert "the wallet" in faults(all_forgotten, LEDGER, ENGINE)
+
+
+@pytest.mark.parametrize(
+    ("fills", "comparison"),
+    [
+        (TRADES[:2], "each trade is booked once"),
+        (TRADES[1:], "positions per sub-account"),
+        (TRADES[1:], "balances per sub-account"),
+        (
+            (*TRADES[:2], replace(TRADES[2], owner="alice")),
+            "each fill is booked to the account its order names",
+        ),
+    ],
+)
+def test_a_difference_is_found_though_the_exchange_forgets(fills: tuple[Trade, ...], comparison: str) -> None:
+    assert comparison in faults(FORGOTTEN, dropped(fills), ENGINE)
+
+
+def test_young_books_are_compared_from_their_beginning() -> None:
+    day = 86_400_000
+    assert horizon(10 * day, now=20 * day, days=85) == 0
+    assert horizon(10 * day, now=100 * day, days=85) == 15 * day
+    assert horizon(10 * day, now=20 * day, days=3) == 17 * day
 
 
 def test_the_reader_shares_no_code_with_what_it_audits() -> None:
