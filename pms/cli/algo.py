@@ -8,6 +8,7 @@ import click
 
 from pms.cli.algo_plan import DUE, show_plan
 from pms.cli.algo_report import report, reports, show
+from pms.cli.confirming import repeatable
 from pms.cli.output import Column, console, number, print_list, print_result
 from pms.cli.session import Failed, Session, run, warn_if_live
 from pms.contract import names
@@ -130,35 +131,42 @@ def start(
 
 @algo.command()
 @click.argument("algo_id", metavar="ID")
+@repeatable
 @_json
-def cancel(algo_id: str, as_json: bool) -> None:
-    """Cancel an algo: its orders are cancelled first, and some close what they hold."""
-    _control(algo_id, None, as_json=as_json)
+def cancel(algo_id: str, request_id: str | None, as_json: bool) -> None:
+    """Cancel an algo: its orders are cancelled first, and some close what they hold.
+
+    Typed again without its request id it means another thing: a scalper that is cancelled twice
+    keeps what it holds.
+    """
+    _control(algo_id, None, request_id, as_json=as_json)
 
 
 @algo.command()
 @click.argument("algo_id", metavar="ID")
+@repeatable
 @_json
-def pause(algo_id: str, as_json: bool) -> None:
+def pause(algo_id: str, request_id: str | None, as_json: bool) -> None:
     """Let an algo have no order at the exchange until it is resumed."""
-    _control(algo_id, "pause", as_json=as_json)
+    _control(algo_id, "pause", request_id, as_json=as_json)
 
 
 @algo.command()
 @click.argument("algo_id", metavar="ID")
+@repeatable
 @_json
-def resume(algo_id: str, as_json: bool) -> None:
+def resume(algo_id: str, request_id: str | None, as_json: bool) -> None:
     """Let a paused algo go on."""
-    _control(algo_id, "resume", as_json=as_json)
+    _control(algo_id, "resume", request_id, as_json=as_json)
 
 
-def _control(algo_id: str, action: str | None, *, as_json: bool) -> None:
+def _control(algo_id: str, action: str | None, request_id: str | None, *, as_json: bool) -> None:
     async def work(session: Session) -> dict[str, Any]:
         # A whole id is sent as it is: one that PostgreSQL has not heard of yet can be cancelled.
         whole = algo_id if len(algo_id) == _ID_LENGTH else (await _found(session, algo_id)).id
         if action is None:
-            return await session.send(Task.CANCEL_ALGO, {"algoId": whole})
-        return await session.send(Task.ALGO, {"algoId": whole, "action": action})
+            return await session.send(Task.CANCEL_ALGO, {"algoId": whole}, request_id=request_id)
+        return await session.send(Task.ALGO, {"algoId": whole, "action": action}, request_id=request_id)
 
     print_result(run(work), as_json=as_json)
 

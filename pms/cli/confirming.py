@@ -27,11 +27,17 @@ def actor() -> str:
     return f"{user}@{socket.gethostname()}"[:LONGEST]
 
 
+def repeatable(function: F) -> F:
+    """Add `--request-id`: what was meant once is done once, however often it is typed."""
+    told = "Repeat a command whose answer was lost: it is done once."
+    return click.option("--request-id", help=told)(function)
+
+
 def correcting(function: F) -> F:
     """Add `--reason`, `--yes`, `--request-id` and `--json`."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="The result as JSON."),
-        click.option("--request-id", help="Repeat a command whose answer was lost: it is done once."),
+        repeatable,
         click.option("--yes", is_flag=True, help="Do not ask; for scripts."),
         click.option("--reason", required=True, help="Why, for the journal."),
     ):

@@ -46,13 +46,19 @@ def halt(account: str | None, reason: str, reduce_only: bool, actor: str | None,
 @click.argument("account", required=False)
 @click.option("--reason", required=True, help="Why, for the journal.")
 @click.option("--actor", help="Who wants it, if not you.")
+@confirming.repeatable
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
-def resume(account: str | None, reason: str, actor: str | None, as_json: bool) -> None:
-    """Lift the halt of everything, or of one sub-account; only the engine can."""
+def resume(
+    account: str | None, reason: str, actor: str | None, request_id: str | None, as_json: bool
+) -> None:
+    """Lift the halt of everything, or of one sub-account; only the engine can.
+
+    Typed again without its request id it would lift a halt that came since.
+    """
     fields = {"subAccountId": account, "reason": reason, "actor": actor or confirming.actor()}
 
     async def work(session: Session) -> dict[str, Any]:
         warn_if_live(session.settings)
-        return await session.send(Task.RESUME, fields)
+        return await session.send(Task.RESUME, fields, request_id=request_id)
 
     print_result(run(work), as_json=as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pms.cli.confirming import repeatable
 from pms.cli.output import print_result
 from pms.cli.session import run
 
@@ -13,7 +14,7 @@ from pms.cli.session import run
 @click.argument("symbol", type=str.upper)
 @click.argument("leverage", type=click.IntRange(1, 150))
 @click.option("--reason", default="", help="Why, for the journal.")
-@click.option("--request-id", help="Repeat a command whose answer was lost: it is done once.")
+@repeatable
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def leverage(
     *, account: str, symbol: str, leverage: int, reason: str, request_id: str | None, as_json: bool

@@ -68,6 +68,7 @@ def _change(function: Any) -> Any:
     """What every change takes."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="The result as JSON."),
+        confirming.repeatable,
         click.option("--actor", help="Who wants it, if not you."),
         click.option("--reason", required=True, help="Why, for the journal."),
     ):
@@ -81,12 +82,10 @@ def _change(function: Any) -> Any:
 @click.argument("value")
 @click.option("--symbol", help="Only in this symbol.")
 @_change
-def set_limit(
-    *, scope: str, limit: str, value: str, symbol: str | None, reason: str, actor: str | None, as_json: bool
-) -> None:
+def set_limit(*, scope: str, limit: str, value: str, symbol: str | None, **change: Any) -> None:
     """Set a limit: a number, a word, or symbols with commas between them. It holds from then on."""
     fields = {"action": "set", "scope": scope, "limit": limit, "value": value, "symbol": symbol}
-    _send(Task.LIMITS, fields, reason=reason, actor=actor, as_json=as_json)
+    _send(Task.LIMITS, fields, **change)
 
 
 @limits.command("unset")
@@ -94,27 +93,34 @@ def set_limit(
 @click.argument("limit")
 @click.option("--symbol", help="The setting of this symbol.")
 @_change
-def unset(
-    *, scope: str, limit: str, symbol: str | None, reason: str, actor: str | None, as_json: bool
-) -> None:
+def unset(*, scope: str, limit: str, symbol: str | None, **change: Any) -> None:
     """Remove a setting: what is set more widely holds again, or the default."""
     fields = {"action": "unset", "scope": scope, "limit": limit, "symbol": symbol}
-    _send(Task.LIMITS, fields, reason=reason, actor=actor, as_json=as_json)
+    _send(Task.LIMITS, fields, **change)
 
 
 @limits.command("group")
 @click.argument("account")
 @click.argument("group")
 @_change
-def group(account: str, group: str, reason: str, actor: str | None, as_json: bool) -> None:
+def group(account: str, group: str, **change: Any) -> None:
     """Put a sub-account into a group, whose limits it shares from then on."""
     fields = {"subAccountId": account, "group": group.removeprefix(GROUP_PREFIX)}
-    _send(Task.GROUP, fields, reason=reason, actor=actor, as_json=as_json)
+    _send(Task.GROUP, fields, **change)
 
 
-def _send(command: str, fields: dict[str, Any], *, reason: str, actor: str | None, as_json: bool) -> None:
+def _send(
+    command: str,
+    fields: dict[str, Any],
+    *,
+    reason: str,
+    actor: str | None,
+    request_id: str | None,
+    as_json: bool,
+) -> None:
     fields = {**fields, "reason": reason, "actor": actor or confirming.actor()}
-    print_result(run(lambda session: session.send(command, fields)), as_json=as_json)
+    sent = run(lambda session: session.send(command, fields, request_id=request_id))
+    print_result(sent, as_json=as_json)
 
 
 async def _settings(session: Session) -> list[LimitRow]:

@@ -18,7 +18,6 @@ from pms.bus.requests import DEFAULT_TTL_MS, SETTLE_GRACE_MS, Requests
 from pms.config import ConfigError, Settings, load_settings
 from pms.contract.codes import Code
 from pms.contract.money import decode_object
-from pms.contract.names import Task
 from pms.db import engine as database
 from pms.db.errors import DatabaseError
 
@@ -78,19 +77,17 @@ class Session:
         if answer is None:
             raise Undecided(
                 f"nobody answered {request_id} within {wait_s:g} s; is the engine up? `pms status` tells."
-                f" {again or _again(command, request_id)}"
+                f" {again or _again(request_id)}"
             )
         return decode_object(answer)
 
 
-def _again(command: str, request_id: str) -> str:
+def _again(request_id: str) -> str:
     """How to repeat the command line that was typed: not every one takes a request id."""
     context = click.get_current_context(silent=True)
     typed = context.command.params if context is not None else []
     if any(parameter.name == "request_id" for parameter in typed):
         return f"Repeat with --request-id {request_id}, never without"
-    if command == Task.CANCEL_ALGO:
-        return "Look with `pms algo show` first: a scalper who is cancelled twice keeps what she holds"
     return "It may have been done, and may be typed again"
 
 

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from pms.cli import accounts, algo, funds, position_mode, session, trade
+from pms.cli import accounts, algo, funds, halt, limits, position_mode, session, trade
 from pms.config import Settings
 
 
@@ -43,7 +43,7 @@ def said(
     def run(work: Callable[[session.Session], Awaitable[Any]]) -> Any:
         return asyncio.run(work(session.Session(Settings(), None, None)))  # type: ignore[arg-type]
 
-    for module in (accounts, algo, funds, position_mode, trade):
+    for module in (accounts, algo, funds, halt, limits, position_mode, trade):
         monkeypatch.setattr(module, "run", run)
     shown = CliRunner().invoke(command, words)
     assert shown.exit_code == 3, shown.output
@@ -73,10 +73,25 @@ def test_a_command_without_the_option_may_be_typed_again(
     assert "may be typed again" in told
 
 
-def test_an_algo_is_looked_at_before_it_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, _ = said(monkeypatch, algo.algo, "cancel", "0" * 36)
-    assert "`pms algo show` first" in told
-    assert "typed again" not in told
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (algo.algo, ("cancel", "0" * 36)),
+        (algo.algo, ("pause", "0" * 36)),
+        (algo.algo, ("resume", "0" * 36)),
+        (halt.resume, ("--reason", "over")),
+        (limits.limits, ("set", "*", "orders.open", "5", "--reason", "r")),
+        (limits.limits, ("unset", "*", "orders.open", "--reason", "r")),
+        (limits.limits, ("group", "alice", "g", "--reason", "r")),
+    ],
+)
+def test_what_means_another_thing_when_it_is_typed_again_takes_its_request_id(
+    monkeypatch: pytest.MonkeyPatch, command: click.Command, words: tuple[str, ...]
+) -> None:
+    told, requests = said(monkeypatch, command, *words)
+    assert f"Repeat with --request-id {requests.ids[0]}, never without" in told
+    _, again = said(monkeypatch, command, *words, "--request-id", requests.ids[0])
+    assert again.ids == [requests.ids[0]]
 
 
 def test_the_money_of_a_new_account_is_repeated_by_its_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
