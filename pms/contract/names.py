@@ -125,6 +125,14 @@ class Queue:
     RECON: Final = "recon"
     ALL: Final = (COMMANDS, ORDERS, URGENT, LEDGER, SCHEDULE, RECON)
 
+    @staticmethod
+    def lists(queue: str) -> tuple[str, ...]:
+        """The Redis lists of a queue: Celery puts a message with a priority of 3 or more into one beside it.
+
+        Trap: we give no priorities, but a gateway that speaks Celery may, and workers take from all of them.
+        """
+        return (queue, *(f"{queue}\x06\x16{step}" for step in (3, 6, 9)))
+
 
 class Task:
     """Celery task names."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -70,9 +71,10 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
     seconds, micros = client.time()
     now_ms = seconds * 1000 + micros // 1000
     roles = list(ROLES)
+    lists = {name: queue for queue in names.Queue.ALL for name in names.Queue.lists(queue)}
     with client.pipeline(transaction=False) as pipe:
-        for queue in names.Queue.ALL:
-            pipe.llen(queue)
+        for name in lists:
+            pipe.llen(name)
         for role in roles:
             pipe.hlen(f"unacked:{role}")
         pipe.zcard(names.OPEN_REQUESTS)
@@ -83,10 +85,12 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
         pipe.hvals(names.INCIDENTS)
         pipe.get(names.HALT)
         *sizes, open_count, oldest, beats, health, budget, incidents, halt = pipe.execute()
-    queues = len(names.Queue.ALL)
+    waiting = Counter[str]()
+    for queue, size in zip(lists.values(), sizes, strict=False):
+        waiting[queue] += size
     return Pulse(
-        queues=dict(zip(names.Queue.ALL, sizes[:queues], strict=True)),
-        unacked=dict(zip(roles, sizes[queues:], strict=True)),
+        queues=dict(waiting),
+        unacked=dict(zip(roles, sizes[len(lists) :], strict=True)),
         open_commands=open_count,
         oldest=[_open_command(client, request, now_ms - int(at)) for request, at in oldest],
         heartbeats={

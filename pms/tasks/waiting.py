@@ -24,6 +24,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from pms.contract.names import Queue
+
 log = structlog.get_logger()
 EVERY_S: Final = 1.0
 BLIND_S: Final = 2.0
@@ -62,9 +64,9 @@ class Waiting:
         part be read twice; only messages that an earlier look has dated end this one.
         """
         at, lay, new = self._monotonic(), False, set[str]()
-        for queue in queues:
+        for name in (name for queue in queues for name in Queue.lists(queue)):
             first = 0
-            while raws := redis.lrange(queue, first, first + CHUNK - 1):
+            while raws := redis.lrange(name, first, first + CHUNK - 1):
                 lay, first = True, first + CHUNK
                 task_ids = _task_ids(raws)
                 new |= self._dated(task_ids, at=at)

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from bisect import bisect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from kombu.transport.redis import PRIORITY_STEPS, Channel
 from redis.asyncio import Redis
 
 from pms.bus.requests import Record, Requests
@@ -50,7 +52,9 @@ async def worker_of(role: str, redis: Redis, redis_url: str, home: Path) -> Asyn
             await process.wait()
 
 
-async def push(redis: Redis, task: str, argument: object, *, queue: str, wants_result: bool = False) -> str:
+async def push(
+    redis: Redis, task: str, argument: object, *, queue: str, wants_result: bool = False, priority: int = 0
+) -> str:
     """Push a message with one argument; returns its id, a plain command's own if it has one."""
     request_id = str(argument["requestId"]) if isinstance(argument, dict) else str(uuid4())
     message = wake_up(
@@ -64,8 +68,9 @@ async def push(redis: Redis, task: str, argument: object, *, queue: str, wants_r
         envelope = msgspec.json.decode(message)
         envelope["headers"]["ignore_result"] = False
         message = msgspec.json.encode(envelope)
+    step = PRIORITY_STEPS[bisect(PRIORITY_STEPS, priority) - 1]
     untyped: Any = redis
-    await untyped.lpush(queue, message)
+    await untyped.lpush(f"{queue}{Channel.sep}{step}" if step else queue, message)
     return request_id
 
 

@@ -26,7 +26,7 @@ async def worker(redis_url: str, redis: Redis, tmp_path: Path) -> AsyncIterator[
         yield
 
 
-async def order(redis: Redis, *, ttl_ms: int, wants_result: bool = False) -> str:
+async def order(redis: Redis, *, ttl_ms: int, wants_result: bool = False, priority: int = 0) -> str:
     """Push a plain market order."""
     fields = {
         "requestId": str(uuid4()),
@@ -36,7 +36,9 @@ async def order(redis: Redis, *, ttl_ms: int, wants_result: bool = False) -> str
         "quantity": "0.01",
         "ttlMs": ttl_ms,
     }
-    return await push(redis, Task.TRADE, fields, queue=Queue.COMMANDS, wants_result=wants_result)
+    return await push(
+        redis, Task.TRADE, fields, queue=Queue.COMMANDS, wants_result=wants_result, priority=priority
+    )
 
 
 @pytest.mark.usefixtures("worker", "chain")
@@ -47,7 +49,7 @@ async def test_what_outlives_its_deadline_behind_busy_threads_is_refused(
     held = [await order(redis, ttl_ms=HELD_MS, wants_result=True) for _ in range(THREADS)]
     for request_id in held:
         await recorded(requests, request_id)
-    late = [await order(redis, ttl_ms=LATE_MS) for _ in range(LATE)]
+    late = [await order(redis, ttl_ms=LATE_MS, priority=rank % 6) for rank in range(LATE)]
     patient = await order(redis, ttl_ms=PATIENT_MS)
     records = [await recorded(requests, request_id) for request_id in late]
     assert {json.loads(record.result or b"{}").get("code") for record in records} == {"STALE"}

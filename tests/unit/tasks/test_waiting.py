@@ -6,6 +6,7 @@ import json
 from typing import Any, cast
 
 import pytest
+from kombu.transport.redis import PRIORITY_STEPS, Channel
 from redis.exceptions import ConnectionError as RedisGone
 
 from pms.tasks.waiting import BLIND_S, CHUNK, EVERY_S, Waiting
@@ -27,8 +28,8 @@ class World:
     def lrange(self, queue: str, first: int, last: int) -> list[bytes]:
         if self.away:
             raise RedisGone
-        self.reads += 1
-        found = self.lists[queue][first : last + 1]
+        found = self.lists.get(queue, [])[first : last + 1]
+        self.reads += bool(found)
         if self.while_read:
             self.push(*self.while_read)
             self.while_read = []
@@ -36,7 +37,7 @@ class World:
 
     def push(self, *task_ids: str, queue: str = "commands") -> None:
         for task_id in task_ids:
-            self.lists[queue].insert(0, json.dumps({"headers": {"id": task_id}}).encode())
+            self.lists.setdefault(queue, []).insert(0, json.dumps({"headers": {"id": task_id}}).encode())
 
     def look(self) -> None:
         self.waiting.look(cast(Any, self), QUEUES)
@@ -49,7 +50,7 @@ class World:
 
     def takes(self) -> str:
         """Celery takes the oldest message of a queue, to hold it until a thread is free."""
-        queue = next(queue for queue in QUEUES if self.lists[queue])
+        queue = next(queue for queue in self.lists if self.lists[queue])
         task_id = str(json.loads(self.lists[queue].pop())["headers"]["id"])
         self.waiting.take(task_id)
         return task_id
@@ -98,6 +99,15 @@ def test_one_that_waits_in_its_queue_does_too() -> None:
     task_id = world.takes()
     world.passes(5)
     assert world.waiting.waited_ms(task_id) == 11_000
+
+
+@pytest.mark.parametrize("step", PRIORITY_STEPS)
+def test_so_does_one_with_a_priority_for_which_celery_has_another_list(step: int) -> None:
+    lying_in = f"commands{Channel.sep}{step}" if step else "commands"
+    world = started()
+    world.push("one", queue=lying_in)
+    world.passes(7)
+    assert world.waiting.waited_ms(world.takes()) == 6_000
 
 
 def test_where_nobody_looked_for_a_while_it_may_be_as_old_as_the_last_look() -> None:
