@@ -25,6 +25,9 @@ DEFAULT_TTL_MS = 5000
 _ttl_ms: TypeAdapter[int] = TypeAdapter(TtlMs)
 
 
+Answered = Literal["first", "again", "foreign"]
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """What `submit` did; `conflict` means the requestId belongs to another command.
@@ -149,19 +152,24 @@ class Requests:
         """Claim a command, so that nobody expires it; False if it is decided or over."""
         return bool(await self._scripts.call("claim", [names.request_key(request_id)], nonce))
 
-    async def answer(self, result: Result) -> bool:
-        """Give a command its result; False if it had one, which is then announced again."""
+    async def answer(self, result: Result, *, nonce: str) -> Answered:
+        """Give a command its result, as the streamer that leads; it has one, the first.
+
+        Trap: a streamer that stood still remembers what Redis may have forgotten meanwhile, and sees
+        `pms:journal:applied` rise by another's entries. `foreign`: nothing was said.
+        """
         request_id = result.request_id
         keys = [
             names.request_key(request_id),
             names.result_key(request_id),
             names.OPEN_REQUESTS,
             names.UNFOLDED_REQUESTS,
+            names.EPOCH,
         ]
-        first = await self._scripts.call(
-            "answer", keys, request_id, encode(result), names.RESULT_TTL_S, names.REQUEST_TTL_S
+        said: int = await self._scripts.call(
+            "answer", keys, request_id, encode(result), names.RESULT_TTL_S, names.REQUEST_TTL_S, nonce
         )
-        return bool(first)
+        return _ANSWERED[said]
 
     async def open_since(self, before_ms: int, *, limit: int = 500) -> list[str]:
         """The oldest requests without a result that were recorded before a Redis time."""
@@ -203,6 +211,7 @@ class Requests:
                 return None
 
 
+_ANSWERED: dict[int, Answered] = {1: "first", 0: "again", -1: "foreign"}
 _TOLD_BY_DECISION = {names.Task.BATCH, names.Task.AMEND, names.Task.CLOSE_ALL}
 """Commands whose decision says more of what is not yet proven than could be told without it."""
 

@@ -136,5 +136,5 @@ class LocalCommands:
     async def _answer_up_to(self, applied: int) -> None:
         while self._unfolded and self._unfolded[0][1].seq <= applied:
             answer = self._unfolded[0][1].rows.commands[0].answer
-            await self.requests.answer(read_result(answer))
+            await self.requests.answer(read_result(answer), nonce=self.nonce)
             self._unfolded.popleft()

@@ -661,6 +661,6 @@ class Streamer:
 
     async def _give(self, answer: Result) -> None:
         try:
-            await self._requests.answer(answer)
+            await self._requests.answer(answer, nonce=self._nonce)
         except (RedisError, OSError) as error:
             log.warning("answer_not_given", request=answer.request_id, error=str(error))

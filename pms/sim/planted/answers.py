@@ -35,7 +35,7 @@ def told_before_it_is_kept() -> Sequence[Patch]:
     async def at_once(self: LocalCommands) -> None:
         while self._unfolded:
             _, entry = self._unfolded.popleft()
-            await self.requests.answer(read_result(entry.rows.commands[0].answer))
+            await self.requests.answer(read_result(entry.rows.commands[0].answer), nonce=self.nonce)
         self._asking = False
 
     return [(LocalCommands, "_ask_ledger", at_once)]

@@ -235,7 +235,7 @@ async def test_a_result_is_written_once(chain: Chain, requests: Requests, redis:
     first, second = (result(guard.request_id, state=state) for state in ("active", "filled"))
     assert await chain.write(results=(first,))
     assert await chain.write(results=(second,))
-    assert not await requests.answer(second)
+    assert await requests.answer(second, nonce=chain.nonce) == "again"
     record = await requests.read(guard.request_id)
     assert record is not None
     assert json.loads(record.result or b"")["state"] == "active"

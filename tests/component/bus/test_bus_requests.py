@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from chain import Chain, decision, redis_ms, result
+from chain import Chain, decision, epoch_of, redis_ms, result
 from redis.asyncio import Redis
 
 from pms.bus.decisions import Decisions
@@ -102,11 +102,11 @@ async def test_twenty_at_once_are_one_command(requests: Requests, redis: Redis) 
     assert (await redis.llen(names.Queue.COMMANDS), await redis.llen(names.INBOX)) == (1, 1)
 
 
-async def test_the_same_content_spelt_otherwise_is_a_repeat(requests: Requests) -> None:
+async def test_the_same_content_spelt_otherwise_is_a_repeat(requests: Requests, chain: Chain) -> None:
     request_id = await recorded(requests)
     spelt = {"quantity": Decimal("0.100"), "subAccountId": "alice", "requestId": request_id}
     assert (await requests.submit(TRADE, spelt, door="other")).kind == "repeat"
-    await requests.answer(result(request_id, state="filled"))
+    await requests.answer(result(request_id, state="filled"), nonce=chain.nonce)
     again = await requests.submit(TRADE, spelt, door="other")
     assert json.loads(again.result or b"")["state"] == "filled"
 
@@ -221,7 +221,7 @@ async def test_what_is_known_since_changes_no_result_and_makes_no_record(
 ) -> None:
     answered, gone, undecided = await recorded(requests), str(uuid4()), await recorded(requests)
     await decide(chain, answered, "admitted", command=names.Task.BATCH, answer="{}")
-    await requests.answer(result(answered, state="done"))
+    await requests.answer(result(answered, state="done"), nonce=chain.nonce)
     assert await chain.write(so_far=tuple(result(each) for each in (answered, gone, undecided)))
     assert await redis.hget(names.request_key(answered), "answer") == b"{}"
     assert not await redis.exists(names.request_key(gone))
@@ -258,7 +258,7 @@ async def test_what_postgresql_must_have_is_first_answered_by_who_waited_for_it(
     await decide(chain, request_id, "admitted", command="pms.transfer", answer=TRUE)
     await late(redis, request_id, SETTLE_GRACE_MS + 1)
     assert await requests.settle(request_id) is None
-    assert await requests.answer(result(request_id, state="done"))
+    assert await requests.answer(result(request_id, state="done"), nonce=chain.nonce) == "first"
     assert not await redis.exists(names.OPEN_REQUESTS, names.UNFOLDED_REQUESTS)
 
 
@@ -317,13 +317,15 @@ async def test_a_record_of_an_earlier_life_of_redis_is_left_to_the_streamer(
     assert await requests.settle(request_id) is None
 
 
-async def test_a_result_between_asking_and_listening_is_not_missed(requests: Requests, redis: Redis) -> None:
+async def test_a_result_between_asking_and_listening_is_not_missed(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
     """redis-py's subscribe only writes the request: the record is read once Redis has confirmed it."""
     for _ in range(20):
         request_id = await recorded(requests)
         waiting = asyncio.create_task(requests.result(request_id, timeout_s=5))
         await asyncio.sleep(0)
-        await requests.answer(result(request_id, state="filled"))
+        await requests.answer(result(request_id, state="filled"), nonce=chain.nonce)
         async with asyncio.timeout(1):
             assert await waiting is not None
 
@@ -393,20 +395,44 @@ async def test_a_recorded_command_that_comes_again_late_keeps_its_own_answer(
 # --- awaiting ---
 
 
-async def test_an_answer_given_before_one_asks_is_found(requests: Requests, redis: Redis) -> None:
+async def test_an_answer_given_before_one_asks_is_found(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
     request_id = await recorded(requests)
-    await requests.answer(result(request_id, state="filled"))
+    await requests.answer(result(request_id, state="filled"), nonce=chain.nonce)
     await redis.delete(names.result_key(request_id))  # its thirty seconds are over
     found = await requests.result(request_id, timeout_s=1)
     assert json.loads(found or b"")["state"] == "filled"
 
 
-async def test_an_answer_given_while_one_waits_is_heard(requests: Requests, redis: Redis) -> None:
+async def test_who_leads_no_more_says_nothing(requests: Requests, redis: Redis, chain: Chain) -> None:
+    """He stood still; what he remembers of a Redis that forgot since may never have been."""
+    request_id = await recorded(requests)
+    await epoch_of(redis, "another's")
+    assert await requests.answer(result(request_id, state="done"), nonce=chain.nonce) == "foreign"
+    record = await requests.read(request_id)
+    assert record is not None
+    assert record.result is None
+    assert await requests.open_since(await redis_ms(redis)) == [request_id]
+
+
+async def test_nor_does_who_led_before_redis_began_anew(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
+    request_id = await recorded(requests)
+    await redis.hset(names.EPOCH, "run_id", "an earlier life")
+    assert await requests.answer(result(request_id, state="done"), nonce=chain.nonce) == "foreign"
+    assert not await redis.exists(names.result_key(request_id))
+
+
+async def test_an_answer_given_while_one_waits_is_heard(
+    requests: Requests, redis: Redis, chain: Chain
+) -> None:
     request_id = await recorded(requests)
     waiting = asyncio.create_task(requests.result(request_id, timeout_s=30))
     await heard_by_one(redis, names.result_key(request_id))
-    assert await requests.answer(result(request_id, state="active"))
-    assert not await requests.answer(result(request_id, state="filled"))
+    assert await requests.answer(result(request_id, state="active"), nonce=chain.nonce) == "first"
+    assert await requests.answer(result(request_id, state="filled"), nonce=chain.nonce) == "again"
     assert json.loads(await waiting or b"")["state"] == "active"
 
 

@@ -68,7 +68,12 @@ stales = st.builds(
     requests,
     texts,
 )
-answers = st.builds(lambda r, text: script("answer", _keys_of(r), r, text, SECONDS, SECONDS), requests, texts)
+answers = st.builds(
+    lambda r, text, nonce: script("answer", [*_keys_of(r), names.EPOCH], r, text, SECONDS, SECONDS, nonce),
+    requests,
+    texts,
+    nonces,
+)
 claims = st.builds(lambda r, n: script("claim", [names.request_key(r)], n), requests, nonces)
 settles = st.builds(
     lambda r, remembered: script(

@@ -101,6 +101,14 @@ WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
             Fault(1349, "redis_restarted", ms=300),
         ],
     ),
+    "a streamer that stood still while Redis forgot tells no more what it remembers as done": (
+        1003004483,
+        [
+            Fault(899, "usurped", "streamer", ms=300),
+            Fault(1050, "redis_emptied", ms=2500),
+            Fault(1355, "ws_late", "private", word='"x":"TRADE"', ms=5),
+        ],
+    ),
     "what a ledger that sleeps has read and Redis lost is waited for": (
         982007503,
         [Fault(1000, "paused", "ledger", ms=3000, steps=30), Fault(1029, "redis_emptied", ms=300)],

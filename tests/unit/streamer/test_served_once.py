@@ -168,7 +168,7 @@ async def test_however_many_wait_for_postgresql_one_asks() -> None:
 
     done = asyncio.Event()
 
-    async def answer(result: Any) -> None:
+    async def answer(result: Any, *, nonce: str) -> None:
         answered.append(result.request_id)
         if len(answered) == 50:
             done.set()
@@ -180,7 +180,8 @@ async def test_however_many_wait_for_postgresql_one_asks() -> None:
         text = encode(Result(success=True, request_id=request, command="pms.deposit")).decode()
         entry = SimpleNamespace(seq=seq, rows=SimpleNamespace(commands=[SimpleNamespace(answer=text)]))
         life.local._answer_folded(cast(Any, SimpleNamespace(entry=entry)))
-    await done.wait()
+    async with asyncio.timeout(10):
+        await done.wait()
     assert (answered, asked[0], len(life.tasks)) == (requests[:50], 4, 1)
     life.tasks[0].cancel()
 
