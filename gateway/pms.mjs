@@ -33,6 +33,7 @@ const RECORD_KEPT_S = 86_400;
 const WHOLE = /^[+-]?[0-9]+(\.0+)?$/;
 const TTL_MS = { default: 5_000, least: 100, most: 60_000 };
 const URGENT = new Set(['pms.cancel', 'pms.cancel_all', 'pms.cancel_algo', 'pms.halt']);
+const WIDE = new Set(['pms.close_all', 'pms.cancel_all', 'pms.halt', 'pms.resume']);
 const EVENTS = 'pms:events:*';
 const STREAM = 'pms:stream:events';
 const BEGINNING = '0-0';
@@ -42,12 +43,14 @@ const TURNED_AWAY = {
   conflict: { code: 'REQUEST_ID_REUSED', error: 'this requestId belongs to another command, which stands' },
   bad: { code: 'BAD_REQUEST_ID', error: 'requestId is not a UUID in lower case with dashes' },
 };
+const PING_EVERY_MS = 2_000;
 const FAIL_FAST = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   commandTimeout: 2_000,
   connectTimeout: 2_000,
+  socketTimeout: 4_000, // of the pings: a peer that is gone without a word closes nothing by itself
   autoResubscribe: false, // done here, in the order that loses nothing
   lazyConnect: true,
 };
@@ -80,6 +83,7 @@ export class Gateway extends EventEmitter {
   #early = null; // live events that arrive while the past is still being read
   #turn = Promise.resolve();
   #closed = false;
+  #pinging;
 
   /** Connect to `redis://…`, `rediss://…` or `unix:///path?db=0`; rejects when Redis does not answer. */
   static async connect(url) {
@@ -94,18 +98,23 @@ export class Gateway extends EventEmitter {
     gateway.#listener.on('message', (channel, text) => gateway.#answered(channel, text));
     gateway.#listener.on('pmessage', (_pattern, _channel, text) => gateway.#live(JSON.parse(text)));
     for (const redis of [gateway.#commands, gateway.#listener]) redis.on('ready', () => gateway.#again());
+    gateway.#pinging = setInterval(() => gateway.#ping(), PING_EVERY_MS).unref();
     return gateway;
   }
 
   /**
    * Record a command, wake its worker, and await the result.
    *
-   * Rejects with Unconfirmed or Undecided, which carry the `requestId`; with TypeError where nothing was sent.
+   * Rejects with Unconfirmed or Undecided, which carry the `requestId`; with TypeError where nothing was sent:
+   * what is no number, or a `subAccountId` that is undefined where leaving it out means every account.
    * @param {string} command task name, e.g. `pms.trade`
    * @param {object} fields the command; a missing requestId is drawn
    * @returns {Promise<Result>}
    */
   async submit(command, fields, { timeoutMs = 8_000 } = {}) {
+    if (WIDE.has(command) && 'subAccountId' in fields && fields.subAccountId === undefined) {
+      throw new TypeError(`${command} with subAccountId undefined; leave it out, or null, to mean every account`);
+    }
     const requestId = fields.requestId ?? randomUUID();
     const text = canonical({ ...fields, requestId });
     const queue = URGENT.has(command) ? 'urgent' : 'commands';
@@ -158,7 +167,13 @@ export class Gateway extends EventEmitter {
 
   async close() {
     this.#closed = true;
+    clearInterval(this.#pinging);
     for (const redis of [this.#commands, this.#listener]) redis.disconnect();
+  }
+
+  /** Who only listens would never learn that nobody speaks any more. */
+  #ping() {
+    for (const redis of [this.#commands, this.#listener]) if (redis.status === 'ready') redis.ping().catch(() => {});
   }
 
   #wait(requestId) {

@@ -9,7 +9,8 @@ pms.on('resync', (resync) => say({ resync }));
 pms.on('connection', (error) => say({ connection: error?.message ?? 'back' }));
 
 const operations = {
-  submit: ({ command, fields, timeoutMs }) => pms.submit(command, fields, { timeoutMs }),
+  submit: ({ command, fields, timeoutMs, undefined: none = [] }) =>
+    pms.submit(command, { ...fields, ...Object.fromEntries(none.map((name) => [name, undefined])) }, { timeoutMs }),
   result: ({ requestId, timeoutMs }) => pms.result(requestId, { timeoutMs }),
   follow: ({ position }) => pms.follow(position).then(() => pms.position),
   position: async () => pms.position,

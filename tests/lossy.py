@@ -7,11 +7,14 @@ from pathlib import Path
 
 
 class LossySocket:
-    """Redis behind a Unix socket of its own; while `losing`, a reply is read and the connection cut."""
+    """Redis behind a Unix socket of its own.
+
+    While `losing`, a reply is read and the connection cut; while `silent` none comes, and nothing is cut.
+    """
 
     def __init__(self, path: Path, behind: Path) -> None:
         self.path, self._behind = path, behind
-        self.losing = False
+        self.losing = self.silent = False
         self.lost = 0
 
     @property
@@ -44,6 +47,8 @@ class LossySocket:
             if self.losing:
                 self.lost += 1
                 return
+            if self.silent:
+                continue
             writer.write(data)
             await writer.drain()
 

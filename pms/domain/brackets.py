@@ -78,12 +78,7 @@ def maintenance(brackets: tuple[Bracket, ...], notional: Decimal) -> Decimal:
 
 
 def most_notional(brackets: tuple[Bracket, ...], leverage: int) -> Decimal:
-    """How much a leverage may carry: up to the end of the last step that permits it (Binance's -2027).
-
-    Trap: of a symbol whose brackets the exchange did not tell nothing is known, and nothing is refused.
-    """
-    if brackets is UNKNOWN:
-        return ENDLESS
+    """How much a leverage may carry: up to the end of the last step that permits it (Binance's -2027)."""
     for step in reversed(brackets):
         if leverage <= step.leverage:
             return step.opens_to

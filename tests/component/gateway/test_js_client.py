@@ -137,6 +137,37 @@ async def test_a_lost_reply_names_the_request_which_again_is_one_order(
     assert await redis.llen("commands") == await redis.zcard(names.OPEN_REQUESTS) == 1
 
 
+async def test_a_connection_that_died_without_a_word_is_found_by_who_only_listens(
+    start: Start, redis: Redis, lossy: LossySocket
+) -> None:
+    client = await start(lossy.url)
+    await client.ask("follow")
+    lossy.silent = True
+    await tell(redis, 1)
+    while "Socket timeout" not in (said := await client.heard())["connection"]:
+        pass
+    lossy.silent = False
+    while said != {"connection": "back"}:
+        said = await client.heard()
+        if "event" in said:
+            assert said["event"]["seq"] == 1
+            break
+    else:
+        pytest.fail("the connection is back, and what was told meanwhile was not read")
+
+
+async def test_every_account_is_never_meant_by_mistake(start: Start, redis: Redis) -> None:
+    client = await start()
+    for command in ("pms.close_all", "pms.cancel_all", "pms.halt", "pms.resume"):
+        said = await client.ask("submit", command=command, fields={}, undefined=["subAccountId"])
+        assert said["error"] == "TypeError"
+    assert not await redis.exists("commands", "urgent", names.OPEN_REQUESTS)
+    answer = client.ask("submit", command="pms.close_all", fields={"subAccountId": None})
+    message = json.loads((await redis.blpop(["commands"], timeout=5))[1])
+    await decide(redis, message["headers"]["id"], {"success": True})
+    assert (await answer)["answer"]["success"]
+
+
 @pytest.mark.parametrize(
     "spelt", [500, "500", " 500 ", "+500", "0500", "5_00", "500.0", 99, "x", "", None, True]
 )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pms.contract.reading import read_command
 from pms.domain.admission import admit
+from pms.domain.brackets import ENDLESS, Bracket
 from pms.domain.custody import LOCAL_COMMANDS, keep, open_books
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, Top
@@ -36,6 +37,7 @@ BTC = Instrument(
     multiplier_up=D("1.05"),
     multiplier_down=D("0.95"),
     max_leverage=125,
+    brackets=(Bracket(150, D(0), ENDLESS, D("0.025")),),
 )
 _number = 0
 

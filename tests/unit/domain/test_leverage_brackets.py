@@ -86,7 +86,10 @@ def test_the_exchange_s_own_table() -> None:
     assert most_notional(REAL, 151) == 0
     worth = [300_000, 300_001, 800_000, 70_000_000, 230_000_000, 230_000_001]
     assert [permitted_leverage(REAL, D(each)) for each in worth] == [150, 100, 100, 25, 10, 0]
-    assert most_notional(UNKNOWN, 150) == ENDLESS, "nothing is known, so nothing is refused"
+    assert most_notional(UNKNOWN, 20) == ENDLESS
+    assert most_notional(UNKNOWN, 21) == 0, (
+        "it would be beyond the line by which it is judged as it is opened"
+    )
 
 
 def test_an_order_may_reach_the_bracket_s_end_and_not_go_beyond() -> None:
