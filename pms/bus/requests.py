@@ -149,8 +149,9 @@ class Requests:
         return answer
 
     async def claim(self, request_id: str, *, nonce: str) -> bool:
-        """Claim a command, so that nobody expires it; False if it is decided or over."""
-        return bool(await self._scripts.call("claim", [names.request_key(request_id)], nonce))
+        """Claim a command, so that nobody expires it; False if it is decided or over, or another leads."""
+        keys = [names.request_key(request_id), names.EPOCH]
+        return bool(await self._scripts.call("claim", keys, nonce))
 
     async def answer(self, result: Result, *, nonce: str) -> Answered:
         """Give a command its result, as the streamer that leads; it has one, the first.

@@ -22,17 +22,27 @@ class Stale:
 
     async def refuse(
         self, request_id: str, command: str, text: bytes, *, door: str
-    ) -> Literal["new", "repeat", "conflict", "bad"]:
+    ) -> Literal["new", "open", "repeat", "conflict", "bad"]:
         """Record the command as refused `STALE`; one that was recorded before keeps its own answer.
 
-        `bad` is a requestId that cannot be recorded.
+        `bad` is a requestId that cannot be recorded. `open`: behind a Redis that forgot it may be the repeat
+        of one that was carried out, so it is recorded too late to be, and the streamer answers.
         """
-        keys = [names.request_key(request_id), names.result_key(request_id), names.INBOX]
+        keys = [
+            names.request_key(request_id),
+            names.result_key(request_id),
+            names.INBOX,
+            names.OPEN_REQUESTS,
+            names.EPOCH,
+        ]
         answer = _answer(request_id, command, echo(text))
         reply = await self._scripts.call(
-            "stale", keys, request_id, command, text, answer, names.REQUEST_TTL_S, names.RESULT_TTL_S, door
+            "stale",
+            keys,
+            *(request_id, command, text, answer, names.REQUEST_TTL_S, names.RESULT_TTL_S, door),
+            names.REQUEST_TTL_S,
         )
-        return cast("Literal['new', 'repeat', 'conflict', 'bad']", reply.decode())
+        return cast("Literal['new', 'open', 'repeat', 'conflict', 'bad']", reply.decode())
 
 
 def _answer(request_id: str, command: str, echoed: dict[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ Where nobody had looked for a while, it may be as old as the last look, and is d
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -54,7 +55,7 @@ class Waiting:
         task_received.connect(self._received, weak=False)
         task_postrun.connect(self._ended, weak=False)
         redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=5, client_name="waiting")
-        self._try(redis, queues)
+        self.try_to_look(redis, queues)
         threading.Thread(target=self._look_on, args=(redis, queues), name="waiting", daemon=True).start()
 
     def look(self, redis: Redis, queues: list[str]) -> None:
@@ -123,9 +124,10 @@ class Waiting:
     def _look_on(self, redis: Redis, queues: list[str]) -> None:
         while True:
             time.sleep(EVERY_S)
-            self._try(redis, queues)
+            self.try_to_look(redis, queues)
 
-    def _try(self, redis: Redis, queues: list[str]) -> None:
+    def try_to_look(self, redis: Redis, queues: list[str]) -> None:
+        """Look, if Redis answers; the next look knows that nobody did."""
         try:
             self.look(redis, queues)
         except (RedisError, OSError) as error:
@@ -147,7 +149,14 @@ def _task_ids(raws: list[Any]) -> list[str]:
 
 
 def _task_id(raw: bytes | str) -> str | None:
+    """The id of a message's task; protocol 1, which Celery still takes, has it in the body."""
     try:
-        return str(json.loads(raw)["headers"]["id"])
+        message = json.loads(raw)
+        if "id" in message["headers"]:
+            return str(message["headers"]["id"])
+        body = message["body"]
+        if message["properties"]["body_encoding"] == "base64":
+            body = base64.b64decode(body)
+        return str(json.loads(body)["id"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 pms:request:{requestId}  2 pms:result:{requestId}  3 pms:requests:open
 --       4 pms:requests:unfolded     zset: requestId by the seq of its decision
---       5 pms:epoch                 hash: nonce run_id base known forgot
+--       5 pms:epoch                 hash: nonce run_id base known forgot forgot_at
 --       6 pms:journal:applied       string: seq up to which PostgreSQL has the journal
 -- ARGV  1 requestId  2 answer if expired
 --       3 answer if admitted and unproven, or in force by the door alone (pms.halt)
@@ -31,11 +31,10 @@ elseif not record[2] then
   -- Redis was restarted and may have forgotten a decision: only a streamer that has since asked the
   -- exchange can tell, of this command or of the one that it repeats. The streamer alone, for as long as
   -- the one of before may be repeated: Redis never learns of it.
-  local server = redis.call('INFO', 'server')
-  local run_id = string.match(server, 'run_id:(%x+)')
-  local epoch = redis.call('HMGET', KEYS[5], 'known', 'forgot')
+  local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local epoch = redis.call('HMGET', KEYS[5], 'known', 'forgot', 'forgot_at')
   if record[6] ~= run_id or epoch[1] ~= run_id then return false end
-  if epoch[2] == run_id and tonumber(string.match(server, 'uptime_in_seconds:(%d+)')) < tonumber(ARGV[6]) then
+  if epoch[2] == run_id and tonumber(clock[1]) - tonumber(epoch[3] or clock[1]) < tonumber(ARGV[6]) then
     return false
   end
   redis.call('HSET', KEYS[1], 'decision', 'expired', 'answer', ARGV[2])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 import structlog
@@ -29,6 +29,7 @@ from pms.flows.place import place, synced
 from pms.flows.serve import serve_message
 from pms.flows.sweep import sweep_requests
 from pms.sim.machines.loop import Process
+from pms.tasks.waiting import EVERY_S, Waiting
 from pms.tasks.wiring import Wired, wire
 
 log = structlog.get_logger()
@@ -88,27 +89,41 @@ async def work(role: str, world: Surroundings, process: Process) -> None:
         decisions.task = asyncio.get_running_loop().create_task(decisions.run())
     if role != "ledger":
         await synced(wired.serving.placing)
-    found = await _found_waiting(redis, ROLES[role]) if role in ("orders", "urgent") else set()
-    worker = Worker(world, wired, world.redis(process, timeout_s=5.0), found)
-    await worker.consume(ROLES[role])
+    waiting, queues = Waiting(world.monotonic), list(ROLES[role])
+    worker = Worker(world, wired, world.redis(process, timeout_s=5.0), waiting)
+    async with asyncio.TaskGroup() as group:
+        if role in ("orders", "urgent"):
+            lists = cast(Any, _Lists(redis))
+            waiting.try_to_look(lists, queues)
+            group.create_task(_look_on(waiting, lists, queues))
+        group.create_task(worker.consume(ROLES[role]))
 
 
-async def _found_waiting(redis: Any, queues: tuple[str, ...]) -> set[str]:
-    """The messages that lie there before this worker consumes: of unknown age."""
-    found: set[str] = set()
-    for queue in queues:
-        found |= {_message.decode(raw)["headers"]["id"] for raw in await redis.lrange(queue, 0, -1)}
-    return found
+class _Lists:
+    """The queues as the thread sees them that dates what lies there."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    def lrange(self, name: str, first: int, last: int) -> Any:
+        """A list's items, at once."""
+        return self._redis.at_once("LRANGE", name, first, last)
+
+
+async def _look_on(waiting: Waiting, lists: Any, queues: list[str]) -> None:
+    while True:
+        await asyncio.sleep(EVERY_S)
+        waiting.try_to_look(lists, queues)
 
 
 class Worker:
     """One worker process."""
 
-    def __init__(self, world: Surroundings, wired: Wired, queues: Any, found: set[str]) -> None:
+    def __init__(self, world: Surroundings, wired: Wired, queues: Any, waiting: Waiting) -> None:
         self._world = world
         self._wired = wired
         self._queues = queues
-        self._found = found
+        self._waiting = waiting
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._running: set[asyncio.Task[None]] = set()
 
@@ -137,10 +152,13 @@ class Worker:
         headers = message["headers"]
         args, fields, _ = _body.decode(base64.b64decode(message["body"]))
         task = headers["task"]
+        self._waiting.take(headers["id"])
         try:
             await self._run(task, args, fields, headers)
         except Exception as error:
             log.error("task_failed", task=task, exc_info=error)
+        finally:
+            self._waiting.end(headers["id"])
 
     async def _run(self, task: str, args: list[Any], fields: dict[str, Any], headers: dict[str, Any]) -> None:
         serving, redis = self._wired.serving, self._wired.serving.redis
@@ -169,7 +187,7 @@ class Worker:
                     args,
                     fields,
                     task_id=headers["id"],
-                    waited_ms=None if headers["id"] in self._found else 0,
+                    waited_ms=self._waiting.waited_ms(headers["id"]),
                     want_result=not headers["ignore_result"],
                 )
 

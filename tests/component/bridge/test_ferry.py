@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,8 @@ from redis.asyncio import Redis
 
 from pms.bridge.ferry import Ferry
 from pms.bus.connection import connect
-from pms.bus.inbox import BadCommand, Conflict, Inbox
+from pms.bus.inbox import Arrived, BadCommand, Conflict, Inbox
+from pms.bus.lead import Lead
 from pms.bus.requests import Record, Requests
 from pms.contract import names
 
@@ -27,8 +29,26 @@ def new_id() -> str:
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     redis = connect(redis_url, name="test")
+    lead = Lead(redis, nonce="one")
+    assert await lead.take()
+    await lead.open()
+    await lead.all_known(forgot=False)
     yield redis
     await redis.aclose()
+
+
+@dataclass
+class Clock:
+    """The bridge's own, set by hand."""
+
+    now: float = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("pms.bridge.ferry._now", lambda: clock.now)
+    return clock
 
 
 def ferry(redis: Redis, command_list: str = TRADES) -> Ferry:
@@ -85,6 +105,19 @@ async def test_forty_market_orders_that_waited_are_all_stale(redis: Redis) -> No
         assert result["subAccountId"] == "alice"
         assert json.loads(await redis.get(names.result_key(request_id)) or b"") == result
     assert await redis.llen("commands") == await redis.llen(names.INBOX) == 0
+    assert await lengths(redis) == (0, 0)
+
+
+async def test_what_lies_there_behind_a_redis_that_forgot_is_the_streamer_s_to_answer(redis: Redis) -> None:
+    """Redis lost the record, and has the item back: its order may have been filled."""
+    await redis.hset(names.EPOCH, "known", "an earlier life")
+    request_id = await push(redis, trade(quantity=1))
+    await ferry(redis).begin()
+    found = await record(redis, request_id)
+    assert (found.decision, found.result) == (None, None)
+    [arrived] = await Inbox(redis).rest()
+    assert isinstance(arrived, Arrived)
+    assert arrived.request_id == request_id
     assert await lengths(redis) == (0, 0)
 
 
@@ -172,6 +205,56 @@ async def test_one_id_with_other_content_is_a_conflict(redis: Redis) -> None:
     assert isinstance((await Inbox(redis).rest())[0], Conflict)
 
 
+async def test_what_waits_behind_a_burst_is_not_as_young_as_its_record(redis: Redis, clock: Clock) -> None:
+    """Each write takes a disk half a second: forty that were pushed at once are not forty new ones."""
+    served = ferry(redis)
+    await served.begin()
+    ids = [await push(redis, trade(ttlMs=5000)) for _ in range(40)]
+    patient = await push(redis, trade(ttlMs=60_000))
+    for _ in range(41):
+        await served.carry_one()
+        clock.now += 0.5
+    left = [await record(redis, request_id) for request_id in [*ids, patient]]
+    spans = [each.deadline - each.at for each in left]
+    assert spans[:5] == [5000] * 5
+    assert spans[5:10] == [5000 - waited for waited in (2500, 3000, 3500, 4000, 4500)]
+    assert [json.loads(each.result or b"{}").get("code") for each in left] == [None] * 10 + ["STALE"] * 30 + [
+        None
+    ]
+    assert spans[-1] == 40_000
+    young = await push(redis, trade(ttlMs=5000))
+    await served.carry_one()
+    assert (await record(redis, young)).deadline - (await record(redis, young)).at == 5000
+    assert len(served._looks) <= 2
+
+
+async def test_what_came_while_the_bridge_stood_still_is_as_old_as_that(redis: Redis, clock: Clock) -> None:
+    """Redis may have answered it long before: the first item lies in no list, but in its socket."""
+    served = ferry(redis)
+    await served.begin()
+    carrying = asyncio.create_task(served.carry_one())
+    await asyncio.sleep(0.1)
+    clock.now += 6
+    ids = [await push(redis, trade(ttlMs=5000)) for _ in range(3)]
+    await carrying
+    for _ in ids[1:]:
+        await served.carry_one()
+    assert [(await record(redis, each)).decision for each in ids] == ["refused"] * 3
+    young = await push(redis, trade(ttlMs=5000))
+    await served.carry_one()
+    assert (await record(redis, young)).decision is None
+
+
+async def test_a_cancel_is_never_too_old(redis: Redis, clock: Clock) -> None:
+    served = ferry(redis, CANCELS)
+    await served.begin()
+    clock.now += 3600
+    request_id = await push(redis, {"requestId": new_id(), "orderId": "PMS_x"}, CANCELS)
+    await served.carry_one()
+    found = await record(redis, request_id)
+    assert (found.decision, found.deadline - found.at) == (None, 5000)
+
+
 async def test_a_lost_connection_is_waited_for(redis: Redis) -> None:
     stop = asyncio.Event()
     served = asyncio.create_task(ferry(redis, CANCELS).run(stop))
@@ -193,10 +276,10 @@ async def test_an_item_that_breaks_us_is_told_and_the_list_goes_on(
     await served.begin()
     whole = served._record
 
-    async def broken(raw: bytes, *, dated: bool) -> None:
+    async def broken(raw: bytes, *, waited_ms: int | None) -> None:
         if b"poison" in raw:
             raise ZeroDivisionError("a bug")
-        await whole(raw, dated=dated)
+        await whole(raw, waited_ms=waited_ms)
 
     monkeypatch.setattr(served, "_record", broken)
     await push(redis, trade(symbol="poison"))

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from chain import Chain, decision
+from chain import Chain, decision, epoch_of
 from redis.asyncio import Redis
 
 from pms.bus.requests import Requests
@@ -164,6 +164,7 @@ async def test_a_halt_that_nobody_decides_is_answered_as_what_it_is(redis: Redis
     record = await requests.read(request)
     assert record is not None
     assert record.decision is None
+    await epoch_of(redis, "later")
     assert await requests.claim(request, nonce="later"), "the streamer may still decide it"
 
 

@@ -215,8 +215,8 @@ async def test_nothing_is_decided_after_the_deadline_but_by_who_claimed_it(
     chain: Chain, redis: Redis, requests: Requests
 ) -> None:
     late, claimed, anothers = [await asked(requests) for _ in range(3)]
-    assert await requests.claim(claimed.request_id, nonce="one")
-    assert await requests.claim(anothers.request_id, nonce="two")
+    assert await requests.claim(claimed.request_id, nonce=chain.nonce)
+    await redis.hset(names.request_key(anothers.request_id), "claimed", "two")
     over = await redis_ms(redis) - 1
     held = [await chain.write(guard=Undecided(guard.request_id, over)) for guard in (late, claimed, anothers)]
     assert held == [False, True, False]

@@ -300,7 +300,7 @@ async def test_behind_a_redis_that_forgot_only_the_streamer_expires_for_a_day(
     """The command may repeat one of before, whose order the streamer alone found again at the exchange."""
     request_id = await recorded(requests)
     await late(redis, request_id, 1)
-    await redis.hset(names.EPOCH, "forgot", await redis.hget(names.EPOCH, "known"))
+    await chain.lead.all_known(forgot=True)
     assert await requests.settle(request_id) is None
     # A day later, as far as this Redis can tell
     monkeypatch.setattr(names, "REQUEST_TTL_S", 0)
@@ -340,18 +340,31 @@ async def test_a_refusal_is_answered_as_it_was_journaled(
 
 
 async def test_a_claimed_command_is_left_to_its_claimer_and_to_its_successor(
-    requests: Requests, redis: Redis
+    requests: Requests, redis: Redis, chain: Chain
 ) -> None:
     request_id = await recorded(requests)
-    assert await requests.claim(request_id, nonce="one")
+    assert await requests.claim(request_id, nonce=chain.nonce)
     await late(redis, request_id, 60_000)
     assert await requests.settle(request_id) is None
+    await epoch_of(redis, "two")
     assert await requests.claim(request_id, nonce="two")
 
 
+async def test_who_leads_no_more_takes_nobody_s_claim(requests: Requests, redis: Redis, chain: Chain) -> None:
+    """His successor's decision would fall at its deadline, and his money has moved in memory."""
+    request_id = await recorded(requests)
+    await epoch_of(redis, "two")
+    assert await requests.claim(request_id, nonce="two")
+    assert not await requests.claim(request_id, nonce=chain.nonce)
+    assert await redis.hget(names.request_key(request_id), "claimed") == b"two"
+    await redis.hset(names.EPOCH, "run_id", "an earlier life")
+    assert not await requests.claim(await recorded(requests), nonce="two")
+
+
 async def test_an_undecided_command_is_not_claimed_after_its_deadline(
-    requests: Requests, redis: Redis
+    requests: Requests, redis: Redis, chain: Chain
 ) -> None:
+    assert await requests.claim(await recorded(requests), nonce=chain.nonce)
     request_id = await recorded(requests)
     await late(redis, request_id, 1)
     assert not await requests.claim(request_id, nonce="one")
@@ -380,6 +393,42 @@ async def test_a_stale_command_is_refused_at_once_and_stays_so(
     assert json.loads(record.result or b"")["code"] == "STALE"
     assert not await chain.write(guard=Undecided(request_id, await redis_ms(redis) + 60_000))
     assert await redis.llen(names.Queue.COMMANDS) == 0
+
+
+@pytest.mark.parametrize("doubt", ["began anew", "forgot"])
+async def test_what_may_repeat_a_command_that_redis_forgot_is_no_stale_one(
+    requests: Requests, redis: Redis, chain: Chain, doubt: str
+) -> None:
+    """It may have been sent and filled: who is told to send it anew has twice of it."""
+    if doubt == "forgot":
+        await chain.lead.all_known(forgot=True)
+    else:
+        await redis.hset(names.EPOCH, "known", "an earlier life")
+    request_id = str(uuid4())
+    assert await Stale(redis).refuse(request_id, TRADE, b'{"quantity":0.1}', door="list") == "open"
+    assert await Stale(redis).refuse(request_id, TRADE, b'{"quantity":0.1}', door="list") == "repeat"
+    assert await requests.settle(request_id) is None, "the streamer says what became of it"
+    arrived = await Inbox(redis).wait(timeout_s=1)
+    assert isinstance(arrived, Arrived)
+    assert (arrived.request_id, arrived.run_id) == (request_id, (await redis.info("server"))["run_id"])
+    assert await requests.open_since(await redis_ms(redis)) == [request_id]
+    assert not await chain.write(guard=Undecided(request_id, arrived.deadline)), "nothing is sent any more"
+    assert not await requests.claim(request_id, nonce=chain.nonce)
+    assert await redis.llen(names.Queue.COMMANDS) == 0
+
+
+async def test_a_replica_that_took_over_forgot_for_a_day_from_then_on_however_long_it_is_up(
+    redis: Redis, chain: Chain
+) -> None:
+    assert await redis.hget(names.EPOCH, "forgot_at") is None
+    began = await redis_ms(redis) // 1000
+    await chain.lead.all_known(forgot=True)
+    assert int(await redis.hget(names.EPOCH, "forgot_at") or 0) >= began
+    await redis.hset(names.EPOCH, "forgot_at", "7")
+    await chain.lead.all_known(forgot=True)
+    assert await redis.hget(names.EPOCH, "forgot_at") == b"7", (
+        "a later streamer of the same life forgot nothing"
+    )
 
 
 async def test_a_recorded_command_that_comes_again_late_keeps_its_own_answer(

@@ -60,13 +60,14 @@ submits = st.builds(
     st.sampled_from(("", "a message")),
 )
 stales = st.builds(
-    lambda r, text: script(
+    lambda r, text, remembered: script(
         "stale",
-        [names.request_key(r), names.result_key(r), names.INBOX],
-        *(r, "pms.trade", text, '{"no":1}', SECONDS, SECONDS, "list"),
+        [names.request_key(r), names.result_key(r), names.INBOX, names.OPEN_REQUESTS, names.EPOCH],
+        *(r, "pms.trade", text, '{"no":1}', SECONDS, SECONDS, "list", remembered),
     ),
     requests,
     texts,
+    st.sampled_from((0, 86_400)),
 )
 answers = st.builds(
     lambda r, text, nonce: script("answer", [*_keys_of(r), names.EPOCH], r, text, SECONDS, SECONDS, nonce),
@@ -74,7 +75,7 @@ answers = st.builds(
     texts,
     nonces,
 )
-claims = st.builds(lambda r, n: script("claim", [names.request_key(r)], n), requests, nonces)
+claims = st.builds(lambda r, n: script("claim", [names.request_key(r), names.EPOCH], n), requests, nonces)
 settles = st.builds(
     lambda r, remembered: script(
         "settle",
@@ -254,7 +255,9 @@ steps = st.one_of(
     commands,
 )
 SOURCES = {"limits": limits._SCRIPT, "tell": fold._TELL}
-_VOLATILE = re.compile(rb"(run|run_id|known|forgot|at|deadline|start:\d|late:\d|used:\d|share|blocked\w*)$")
+_VOLATILE = re.compile(
+    rb"(run|run_id|known|forgot|forgot_at|at|deadline|start:\d|late:\d|used:\d|share|blocked\w*)$"
+)
 
 _BY_THE_CLOCK = {key.encode() for key in names.RATE_ASKED}
 """Which of the two is written depends on whether the ten seconds are even."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any, cast
 
@@ -108,6 +109,22 @@ def test_so_does_one_with_a_priority_for_which_celery_has_another_list(step: int
     world.push("one", queue=lying_in)
     world.passes(7)
     assert world.waiting.waited_ms(world.takes()) == 6_000
+
+
+@pytest.mark.parametrize("encoding", ["base64", "utf-8"])
+def test_so_does_one_of_celery_s_first_protocol_which_has_its_id_in_the_body(encoding: str) -> None:
+    body = json.dumps({"task": "pms.trade", "id": "one", "args": [], "kwargs": {}})
+    if encoding == "base64":
+        body = base64.b64encode(body.encode()).decode()
+    raw = json.dumps({"body": body, "headers": {}, "properties": {"body_encoding": encoding}}).encode()
+    for lay_there_first, waited in ((True, None), (False, 6_000)):
+        world = World() if lay_there_first else started()
+        world.lists["commands"].append(raw)
+        world.look() if lay_there_first else None
+        world.passes(7)
+        world.lists["commands"].pop()
+        world.waiting.take("one")
+        assert world.waiting.waited_ms("one") == waited
 
 
 def test_where_nobody_looked_for_a_while_it_may_be_as_old_as_the_last_look() -> None:

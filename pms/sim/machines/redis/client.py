@@ -120,7 +120,26 @@ class Client:
     async def execute(self, *words: Argument) -> Reply:
         """Run one command and await its reply as the server gave it."""
         encoded = [word if type(word) is bytes else _encoded(word) for word in words]
-        return await self._ask(encoded, lambda future: self._execute(encoded, future))
+        sent = self._loop.now
+        reply = await self._ask(encoded, lambda future: self._execute(encoded, future))
+        return self._in_time(reply, sent)
+
+    def at_once(self, *words: Argument) -> Reply:
+        """Run one command as a thread beside this loop does, which waits for it. Raises RedisError."""
+        if not self._server.up:
+            raise Disconnected("Connection refused")
+        if self._server.paused:
+            raise TimedOut("Timeout reading from Redis")
+        reply = self._reply([word if type(word) is bytes else _encoded(word) for word in words])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _in_time(self, reply: Reply, sent: float) -> Reply:
+        """A reply, unless whoever reads it stood still: then asyncio's timer came first, and it is lost."""
+        if self._loop.now - sent > self._timeout_s:
+            raise TimedOut("Timeout reading from Redis")
+        return reply
 
     async def _block(self, words: Words, timeout_s: float) -> Reply:
         def run(future: asyncio.Future[Reply]) -> None:
@@ -135,7 +154,8 @@ class Client:
             except Refusal as error:
                 self._answer(future, _as_raised(error))
 
-        return await self._ask(words, run)
+        sent = self._loop.now
+        return self._in_time(await self._ask(words, run), sent)
 
     # --- strings and keys ---
 
@@ -354,7 +374,8 @@ class Pipeline:
             else:
                 client._answer(future, [client._reply(words) for words in commands])
 
-        replies = await client._ask(commands[0], run)
+        sent = client._loop.now
+        replies = client._in_time(await client._ask(commands[0], run), sent)
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply

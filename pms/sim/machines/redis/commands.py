@@ -33,9 +33,6 @@ class Server(Protocol):
     def now_us(self) -> int:
         """The server's clock."""
 
-    def uptime_s(self) -> int:
-        """Whole seconds since it was started."""
-
     def publish(self, channel: bytes, message: bytes) -> int:
         """Deliver to all subscribers."""
 
@@ -528,7 +525,7 @@ def _info(server: Server, words: list[bytes]) -> bytes:
         return b"# Memory\r\nused_memory:%d\r\nmaxmemory:1000000\r\n" % (
             1_000_000 if server.full else 100_000
         )
-    return b"# Server\r\nrun_id:%b\r\nuptime_in_seconds:%d\r\n" % (server.run_id.encode(), server.uptime_s())
+    return b"# Server\r\nrun_id:%b\r\n" % server.run_id.encode()
 
 
 @command("PUBLISH")

@@ -49,7 +49,6 @@ class Server:
         self._rng = rng
         self.keys = Keyspace(self.now_ms)
         self.run_id = self._new_run_id()
-        self._born_us = self.now_us()
         self.up = True
         self.paused = False
         self.full = False
@@ -223,13 +222,8 @@ class Server:
         if keys is not None:
             self.keys = keys
         self.run_id = self._new_run_id()
-        self._born_us = self.now_us()
         self.lives += 1
         self.up = True
-
-    def uptime_s(self) -> int:
-        """Whole seconds of this life."""
-        return (self.now_us() - self._born_us) // 1_000_000
 
     def _new_run_id(self) -> str:
         return f"{self._rng.getrandbits(160):040x}"
