@@ -81,11 +81,15 @@ def pack(segment: Segment) -> Path:
         raise Damaged(file=segment.path.name, after=last)
     target = segment.path.with_name(segment.path.name.removesuffix(PLAIN) + PACKED)
     draft = target.with_name(target.name + ".new")
-    with draft.open("wb") as file:
-        file.write(gzip.compress(content, 6, mtime=0))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(target)
+    try:
+        with draft.open("wb") as file:
+            file.write(gzip.compress(content, 6, mtime=0))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)  # it would take from entries the room that it did not find
+        raise
     sync_directory(target.parent)
     segment.path.unlink()
     return target

@@ -11,6 +11,9 @@ event has its own; `seq` is the last of them.
 
 Format `v` 1. Decimals are strings; times are exchange or Redis milliseconds. Entries live for ever in the
 archive: whatever is added later has a default, and a format that was ever written stays in `READABLE`.
+
+Trap: a field or a table that this code does not know is an error. A ledger of the release before would fold
+without it, move on, and nobody would ever write it again.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ READABLE: Final = frozenset({1})
 """Formats that this code reads: entries of an older release are folded by a newer one."""
 
 
-class SubAccountRow(msgspec.Struct, frozen=True, kw_only=True):
+class SubAccountRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sub-account after the entry. Key: id."""
 
     id: str
@@ -45,7 +48,7 @@ class SubAccountRow(msgspec.Struct, frozen=True, kw_only=True):
     #: the tier of a liquidation at market that is under way; 0 is none
 
 
-class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
+class OrderRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order after the entry. Key: client_order_id. Foreign orders have none here."""
 
     client_order_id: str
@@ -91,7 +94,7 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     maker_qty: Decimal = Decimal(0)
 
 
-class FillRow(msgspec.Struct, frozen=True, kw_only=True):
+class FillRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One side of one trade. Key: symbol, exchange_order_id, trade_id; written once."""
 
     symbol: str
@@ -114,7 +117,7 @@ class FillRow(msgspec.Struct, frozen=True, kw_only=True):
     #: of the sub-account; the exchange knows of none
 
 
-class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
+class PositionRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A position after the entry. Key: sub_account_id, symbol, position_side; quantity 0 is a closed one."""
 
     sub_account_id: str
@@ -137,7 +140,7 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     #: paid in USDT for this position since it was opened; an older release did not count them
 
 
-class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
+class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One movement of one balance. Key: seq, line; written once."""
 
     seq: int
@@ -152,7 +155,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
-class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
+class CommandRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A command and its decision. Key: request_id; written once."""
 
     request_id: str
@@ -169,7 +172,7 @@ class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: int
 
 
-class CursorRow(msgspec.Struct, frozen=True, kw_only=True):
+class CursorRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The proven cursor of a symbol's trades: the last id of a committed REST page. Key: symbol."""
 
     symbol: str
@@ -177,7 +180,7 @@ class CursorRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
 
 
-class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
+class AssetRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the house holds of an asset other than USDT. Key: asset."""
 
     asset: str
@@ -185,7 +188,7 @@ class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
 
 
-class IncomeRow(msgspec.Struct, frozen=True, kw_only=True):
+class IncomeRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A row of the exchange's income history, accounted for. Key: kind, tran_id, asset, symbol; once."""
 
     kind: str
@@ -198,7 +201,7 @@ class IncomeRow(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
-class FundingRow(msgspec.Struct, frozen=True, kw_only=True):
+class FundingRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One position's part of one funding. Key: symbol, at, sub_account_id, position_side; once.
 
     The house's row is always there, even where nobody held anything: it says that this one is done.
@@ -215,7 +218,7 @@ class FundingRow(msgspec.Struct, frozen=True, kw_only=True):
     position_side: str = "BOTH"
 
 
-class FeeRow(msgspec.Struct, frozen=True, kw_only=True):
+class FeeRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a sub-account owes the house for a commission in another asset.
 
     Key: symbol, exchange_order_id, trade_id. Without a price it is an open item.
@@ -232,7 +235,7 @@ class FeeRow(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
-class MoveRow(msgspec.Struct, frozen=True, kw_only=True):
+class MoveRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A change of a position that no trade made: a handing over between accounts. Key: seq, line; once."""
 
     seq: int
@@ -244,14 +247,14 @@ class MoveRow(msgspec.Struct, frozen=True, kw_only=True):
     position_side: str = "BOTH"
 
 
-class ProgressRow(msgspec.Struct, frozen=True, kw_only=True):
+class ProgressRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Up to which time a history of the exchange is booked. Key: name, `income` or `funding:{symbol}`."""
 
     name: str
     at: int
 
 
-class HaltRow(msgspec.Struct, frozen=True, kw_only=True):
+class HaltRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A halt after the entry. Key: scope."""
 
     scope: str
@@ -265,7 +268,7 @@ class HaltRow(msgspec.Struct, frozen=True, kw_only=True):
     #: of the command that halted, also in the row that lifts it: only that very halt is lifted
 
 
-class LimitRow(msgspec.Struct, frozen=True, kw_only=True):
+class LimitRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A limit's setting after the entry. Key: scope, name, symbol."""
 
     scope: str
@@ -282,7 +285,7 @@ class LimitRow(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
 
 
-class LiquidationRow(msgspec.Struct, frozen=True, kw_only=True):
+class LiquidationRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One step of a liquidation and the numbers that caused it. Key: seq, line; written once."""
 
     seq: int
@@ -308,7 +311,7 @@ class LiquidationRow(msgspec.Struct, frozen=True, kw_only=True):
     position_side: str = "BOTH"
 
 
-class UnwindRow(msgspec.Struct, frozen=True, kw_only=True):
+class UnwindRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the house took over in a symbol and has not yet closed at the exchange. Key: symbol."""
 
     symbol: str
@@ -330,7 +333,7 @@ class UnwindRow(msgspec.Struct, frozen=True, kw_only=True):
     #: the largest next order, where the exchange refused a larger one as too much
 
 
-class AlgoRow(msgspec.Struct, frozen=True, kw_only=True):
+class AlgoRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An algo after the entry. Key: id, the requestId of the command that started it."""
 
     id: str
@@ -363,7 +366,7 @@ class AlgoRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
 
 
-class AlgoSlotRow(msgspec.Struct, frozen=True, kw_only=True):
+class AlgoSlotRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One place of an algo, in which one order lives at a time. Key: algo_id, slot."""
 
     algo_id: str
@@ -403,7 +406,7 @@ class AlgoSlotRow(msgspec.Struct, frozen=True, kw_only=True):
     reprices: int = 0
 
 
-class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
+class IncidentRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something an operator should see, as it stands after the entry. Key: seq, that of its opening."""
 
     seq: int
@@ -431,7 +434,7 @@ class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
     resolution: str | None = None
 
 
-class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The rows an entry leaves, by table; each list may be empty."""
 
     sub_accounts: tuple[SubAccountRow, ...] = ()
@@ -456,7 +459,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     algo_slots: tuple[AlgoSlotRow, ...] = ()
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One state change, as it stands in the stream under the id `{seq}-0`, field `e`."""
 
     v: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +87,7 @@ def check_files(found: Dump, directory: Path) -> None:
             with gzip.open(_file(directory, table.name), "rb") as file:
                 while piece := file.read(_PIECE):
                     digest.update(piece)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise BadDump(f"the dump of {table.name} cannot be read: {error}") from None
         if digest.hexdigest() != table.sha256:
             raise BadDump(f"the dump of {table.name} is not what was dumped: its checksum differs")

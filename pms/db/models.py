@@ -423,6 +423,7 @@ algos = Table(
     _one_of("status", "running", "paused", "ending", "finished", "cancelled", "failed"),
     Index("algos_alive", "started_at", postgresql_where=text("ended_at IS NULL")),
     Index("algos_by_account", "sub_account_id", "started_at"),
+    Index("algos_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
 )
 
 algo_slots = Table(

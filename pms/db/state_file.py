@@ -32,12 +32,19 @@ def write_state(directory: Path, state: LoadedState) -> Path:
     body = _encoder.encode(state)
     path = directory / f"{state.applied:016d}.state"
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with draft.open("wb") as file:
-        file.write(b"%s %d %s\n" % (_FORMAT, state.applied, _checksum(body)))
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    # One process writes snapshots: another draft is of one that died, and takes room from the archive.
+    for left in directory.glob("*.new"):
+        left.unlink(missing_ok=True)
+    try:
+        with draft.open("wb") as file:
+            file.write(b"%s %d %s\n" % (_FORMAT, state.applied, _checksum(body)))
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     sync_directory(directory)
     for old in _files(directory)[KEPT:]:
         old.unlink(missing_ok=True)

@@ -57,7 +57,7 @@ from pms.streamer.reconcile import Reconciler
 from pms.streamer.redis_clock import RedisClock
 from pms.streamer.risk import RiskGuard
 from pms.streamer.risk_views import RiskViews
-from pms.streamer.shown_algos import forget_ended
+from pms.streamer.shown_algos import ended, forget_ended
 from pms.streamer.start import (
     first_books,
     given_room,
@@ -464,7 +464,7 @@ class Streamer:
         )
         await self._lead.begin_from(seq)
         if not self._attention.same_redis:
-            await forget_ended(self._redis, state.ended_algos)
+            await forget_ended(self._redis, ended(state))
         early, self._early = self._early or [], None
         for detail in early:
             self._alarm(detail)

@@ -9,8 +9,22 @@ from redis.asyncio import Redis
 
 from pms.contract.money import decode_object
 from pms.contract.names import algo_key
+from pms.db.load import LoadedState
 
 log = structlog.get_logger()
+
+
+def ended(state: LoadedState) -> list[tuple[str, str]]:
+    """The algos, by kind and id, that are over in the books as a life begins with them.
+
+    Trap: what Redis lost is its last second, and that stands in the archive behind the snapshot.
+    """
+    over = dict.fromkeys(state.ended_algos)
+    for row in (row for entry in state.tail for row in entry.rows.algos):
+        over.pop((row.kind, row.id), None)
+        if row.ended_at is not None:
+            over[row.kind, row.id] = None
+    return list(over)
 
 
 async def forget_ended(redis: Redis, ended: Iterable[tuple[str, str]]) -> None:

@@ -25,13 +25,20 @@ MOVED = f"""
     SELECT n, 0, 'alice', 'S' || n % :symbols, 1, {NOW} - ({FILLS} - n) * 100000
     FROM generate_series(1::bigint, {FILLS}) n
 """
+ENDED = f"""
+    INSERT INTO pms.algos (id, kind, sub_account_id, symbol, side, terms, status, outcome, memory, target,
+        arrival, fees, maker_qty, reprices, started_at, ended_at, updated_at)
+    SELECT n, 'chase', 'alice', 'S', 'BUY', '{{}}', 'finished', 'finished', '{{}}', 1, 1,
+        0, 0, 0, {NOW} - ({FILLS} - n) * 100000, {NOW} - ({FILLS} - n) * 100000, {NOW}
+    FROM generate_series(1::bigint, {FILLS}) n
+"""
 REST = (
     f"""INSERT INTO pms.progress SELECT DISTINCT 'funding:' || symbol,
         CASE symbol WHEN 'IDLE' THEN 0 ELSE {NOW - 36_000_000} END FROM pms.fills""",
     "INSERT INTO pms.progress VALUES ('income', 1)",
     f"INSERT INTO pms.cursors SELECT symbol, max(trade_id) - 1, {NOW} FROM pms.fills GROUP BY symbol",
     f"UPDATE pms.journal_cursor SET applied = {FILLS}, entry_at = {NOW}",
-    "ANALYZE pms.fills, pms.moves, pms.progress, pms.cursors, pms.orders",
+    "ANALYZE pms.fills, pms.moves, pms.progress, pms.cursors, pms.orders, pms.algos",
 )
 
 
@@ -40,6 +47,7 @@ async def test_the_history_is_not_read_through(engine: AsyncEngine, symbols: int
     async with engine.begin() as connection:
         for statement in (FILLED, MOVED):
             await connection.execute(text(statement), {"symbols": symbols})
+        await connection.exec_driver_sql(ENDED)
         for statement in REST:
             await connection.execute(text(statement))
     asked: list[tuple[str, Any]] = []
@@ -52,6 +60,7 @@ async def test_the_history_is_not_read_through(engine: AsyncEngine, symbols: int
     event.remove(engine.sync_engine, "before_cursor_execute", note)
     assert len({symbol for symbol, _, _ in state.fill_keys}) == symbols + 1
     assert len(state.moves) == symbols + 1
+    assert 0 < len(state.ended_algos) < FILLS / 100
     async with engine.begin() as connection:
         for statement, parameters in asked:
             if statement.startswith("SET"):
@@ -59,7 +68,7 @@ async def test_the_history_is_not_read_through(engine: AsyncEngine, symbols: int
                 continue
             lines = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE) {statement}", parameters or None)
             plan = "\n".join(line for (line,) in lines)
-            read_through = re.findall(r"Seq Scan on (?:fills|moves)", plan)
+            read_through = re.findall(r"Seq Scan on (?:fills|moves|algos)", plan)
             passed_over = [int(count) for count in re.findall(r"Rows Removed by .*: (\d+)", plan)]
             assert not read_through, plan
             assert max(passed_over, default=0) < FILLS / 100, plan

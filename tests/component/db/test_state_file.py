@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +104,27 @@ async def test_a_damaged_snapshot_is_passed_over_for_the_one_before(books: Books
     kept[1].write_bytes(raw[:-5])
     kept[0].unlink()
     assert newest_state(directory) is None
+
+
+async def test_a_snapshot_that_finds_no_room_gives_back_what_it_took(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive writes to the same disk, and needs little."""
+    await journal(books.redis, [entry(1, **FULL)])
+    await books.drain()
+    directory = books.home / "state"
+    directory.mkdir()
+    (directory / "1.state.77.new").write_bytes(b"of a worker that was killed")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pms.db.state_file.os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            await snapshot(books.engine, books.home)
+    assert list(directory.iterdir()) == []
+    assert await snapshot(books.engine, books.home) == 1
 
 
 async def test_the_books_are_snapshot_and_archive_while_postgres_is_away(books: Books) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from position_world import PositionWorld
 
 from pms.bus.connection import connect
 from pms.contract.events import AlgoEvent
+from pms.contract.journal import AlgoRow, Entry, Rows
 from pms.contract.money import encode
 from pms.contract.names import algo_key
-from pms.streamer.shown_algos import forget_ended
+from pms.db.load import LoadedState
+from pms.streamer.shown_algos import ended, forget_ended
 
 KEY = "pms:trailstop:"
 
@@ -67,6 +70,30 @@ async def test_what_is_shown_of_its_end_and_of_those_that_run_is_kept(redis: Red
     kept = await shown(redis, [events[-1], runs])
     await forget_ended(redis, [("trail_stop", over)])
     assert {key: await redis.get(key) for key in kept} == kept
+
+
+def row(algo_id: str, *, ended_at: int | None) -> AlgoRow:
+    nothing: dict[str, Any] = dict.fromkeys(AlgoRow.__struct_fields__)
+    return AlgoRow(**{**nothing, "id": algo_id, "kind": "trail_stop", "ended_at": ended_at})
+
+
+def test_what_ended_behind_the_snapshot_has_ended_and_what_was_taken_up_again_has_not() -> None:
+    """Redis loses its last second; the snapshot is older than that, and the archive has it."""
+    tail = [
+        Entry(v=1, seq=seq, prev=seq - 1, at=1, kind="algo", rows=Rows(algos=rows))
+        for seq, rows in enumerate(
+            [
+                (row("behind", ended_at=None), row("again", ended_at=None)),
+                (row("behind", ended_at=5),),
+                (row("runs", ended_at=None),),
+            ],
+            start=1,
+        )
+    ]
+    empty: dict[str, Any] = {each.name: [] for each in fields(LoadedState)}
+    state = LoadedState(**empty)
+    state = replace(state, ended_algos=[("trail_stop", "before"), ("trail_stop", "again")], tail=tail)
+    assert ended(state) == [("trail_stop", "before"), ("trail_stop", "behind")]
 
 
 async def test_nothing_that_ended_asks_redis_nothing(redis: Redis) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -49,6 +50,16 @@ def test_a_newer_format_is_refused_not_guessed() -> None:
     line = RECORDED[0].read_bytes().splitlines()[0].replace(b'"v":1', b'"v":%d' % (max(READABLE) + 1))
     with pytest.raises(UnknownFormat, match="this code reads"):
         decode_entry(line)
+
+
+@pytest.mark.parametrize("place", ["entry", "tables", "row"])
+def test_what_a_newer_release_added_is_refused_not_dropped(place: str) -> None:
+    """A ledger of this one would fold without it and move on: nobody writes that row again."""
+    entry = json.loads(RECORDED[0].read_bytes().splitlines()[0])
+    where = {"entry": entry, "tables": entry["rows"], "row": entry["rows"]["sub_accounts"][0]}[place]
+    where["added_later"] = "1"
+    with pytest.raises(UnknownFormat, match="added_later"):
+        decode_entry(json.dumps(entry).encode())
 
 
 def test_a_byte_that_rotted_within_a_string_is_refused_as_any_other_fault() -> None:
