@@ -1,7 +1,8 @@
 """Backups: a dump of PostgreSQL, then the archive, so that the archive continues what was dumped.
 
 A backup is made beside its place and renamed when it is whole and was read back. Redis is not in it:
-all that it holds is in the archive or dies with its epoch. Keys and passwords are not in it either.
+all that it holds is in the archive, for the ledger ends last, or dies with its epoch. Trap: where the ledger
+was killed the last entries are in Redis alone. Keys and passwords are not in it either.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The table of processes: what each is called, how it starts, how it shows that it is ready.
 
-Groups start in order and stop in reverse. What stands before `ENGINE` must be ready, and the database
-migrated, before anything behind it starts.
+Groups start in order and stop in reverse. What stands before `LEDGER` must be ready, and the database
+migrated, before anything behind it starts. The ledger ends behind the engine: what that journals as it ends
+would be in Redis alone, and a backup of a system at rest would lack it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pms.stack.ports import LOOPBACK
 from pms.stack.servers.embedded import EmbeddedServer
 from pms.stack.spawn import spawn
 
-SERVERS, EXCHANGE, ENGINE, WORKERS, DOORS = range(5)
+SERVERS, EXCHANGE, LEDGER, ENGINE, WORKERS, DOORS = range(6)
 """Groups, in the order of their start."""
 
 ROLES = {
@@ -222,7 +223,8 @@ def engine(
     yield beating("streamer", ENGINE, "the exchange's streams, inbox pms:inbox", "pms.streamer")
     for role, queues in ROLES.items():
         address = f"queue{'s' if len(queues) > 1 else ''} {', '.join(queues)}"
-        yield beating(f"worker-{role}", WORKERS, address, "pms.tasks.worker", role)
+        group = LEDGER if role == "ledger" else WORKERS
+        yield beating(f"worker-{role}", group, address, "pms.tasks.worker", role)
     yield beating("beat", DOORS, "the clock of periodic tasks", "pms.tasks.beat")
     yield beating("bridge", DOORS, "lists pms:cmd:*", "pms.bridge")
     yield beating("watchdog", DOORS, "ends what hangs", "pms.stack.watchdog")

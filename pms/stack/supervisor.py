@@ -31,6 +31,8 @@ from pms.stack.secrets import write_private
 
 STAGGER_S = 1.0
 """How long one group has before the next is told to end too."""
+ENGINE_S = 2.5
+"""How long the engine has, which journals to its last moment, before the ledger takes up the rest."""
 TERM_S = 6.0
 """From the first TERM to the first KILL."""
 SERVER_GRACE_S = 3.0
@@ -76,7 +78,7 @@ class Supervisor:
         with self._signals():
             try:
                 self._end_leftovers()
-                self._start(before=processes.ENGINE)
+                self._start(before=processes.LEDGER)
                 self._migrate()
                 write_private(self._places.addresses, self._plan.for_other_terminals())
                 self._start(before=processes.DOORS + 1)
@@ -174,7 +176,8 @@ class Supervisor:
             members = [child for child in reversed(apps) if child.part.group == group]
             for child in members:
                 child.terminate()
-            self._await_end(members, time.monotonic() + STAGGER_S)
+            patience_s = ENGINE_S if group == processes.ENGINE else STAGGER_S
+            self._await_end(members, time.monotonic() + patience_s)
         self._await_end(apps, began + TERM_S)
         self._settle(apps)
         servers = [child for child in reversed(self._children) if child.part.group == processes.SERVERS]

@@ -28,6 +28,7 @@ def main(role: str) -> None:
     # Its settings are read when it is imported: by now it is known that they can be.
     import celeryconfig
     from pms.tasks.app import app
+    from pms.tasks.ledger import fold_the_rest
 
     if role not in celeryconfig.ROLE_QUEUES:
         raise ConfigError(
@@ -51,6 +52,8 @@ def main(role: str) -> None:
 
     @worker_shutdown.connect(weak=False)
     def _stopped(**_: Any) -> None:
+        if role == "ledger":
+            fold_the_rest()
         runtime().close()
 
     if role in celeryconfig.ON_THE_ORDER_PATH:

@@ -27,7 +27,15 @@ HANGS_S = 60.0
 
 
 @asynccontextmanager
-async def worker_of(role: str, redis: Redis, redis_url: str, home: Path) -> AsyncIterator[None]:
+async def worker_of(
+    role: str,
+    redis: Redis,
+    redis_url: str,
+    home: Path,
+    *,
+    ends_by: signal.Signals = signal.SIGKILL,
+    **more: str,
+) -> AsyncIterator[None]:
     """A worker that is up, with an exchange at an address where nobody listens."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -37,6 +45,7 @@ async def worker_of(role: str, redis: Redis, redis_url: str, home: Path) -> Asyn
             "BINANCE_REST_URL": f"http://127.0.0.1:{bound.getsockname()[1]}",
             "BINANCE_API_KEY": "key",
             "BINANCE_API_SECRET": "secret",
+            **more,
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "pms.tasks.worker", role),
@@ -48,7 +57,7 @@ async def worker_of(role: str, redis: Redis, redis_url: str, home: Path) -> Asyn
             await until(lambda: redis.exists(ready_key(f"worker-{role}")))
             yield
         finally:
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(ends_by)
             await process.wait()
 
 

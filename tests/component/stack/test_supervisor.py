@@ -18,7 +18,7 @@ from pms.stack import state, supervisor
 from pms.stack.errors import StackError
 from pms.stack.places import Places
 from pms.stack.plan import Plan
-from pms.stack.processes import DOORS, ENGINE, EXCHANGE, SERVERS, WORKERS, ProcessPart
+from pms.stack.processes import DOORS, ENGINE, EXCHANGE, LEDGER, SERVERS, WORKERS, ProcessPart
 from pms.stack.screen import Screen
 from pms.stack.secrets import Secrets
 from pms.stack.supervisor import AlreadyRunning, Interrupted, Supervisor, only_one
@@ -135,18 +135,19 @@ def trial(tmp_path: Path, database_url: str) -> Iterator[Trial]:
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("STAGGER_S", "TERM_S", "SERVER_GRACE_S"):
+    for name in ("STAGGER_S", "ENGINE_S", "TERM_S", "SERVER_GRACE_S"):
         monkeypatch.setattr(supervisor, name, 0.2)
 
 
 def test_parts_end_in_the_reverse_order_of_their_start(trial: Trial) -> None:
     trial.add("server", SERVERS)
     trial.add("exchange", EXCHANGE)
+    trial.add("ledger", LEDGER)
     trial.add("engine", ENGINE)
     trial.add("worker", WORKERS)
     trial.add("door", DOORS, STOPS_ITS_PARENT)
     trial.run()
-    assert trial.ends.read_text().split() == ["door", "worker", "engine", "exchange", "server"]
+    assert trial.ends.read_text().split() == ["door", "worker", "engine", "ledger", "exchange", "server"]
     assert trial.leftovers() == []
     assert not trial.places.addresses.exists()
     assert not trial.places.state.exists()
