@@ -112,6 +112,7 @@ class Liquidations:
                 self.fail(ENTRY, f"entry {entry.seq}: {detail}", order.client_order_id)
         if told or any(line.reason == "INSURANCE" for line in rows.ledger):
             accounts = {*told, HOUSE, INSURANCE, *(line.sub_account_id for line in rows.ledger)}
+            accounts |= {row.sub_account_id for row in rows.positions}
             self._before = {account: standing(books, account) for account in accounts}
         self._owed = {symbol: owed(books, symbol) for symbol in _of_the_house(entry)}
 
@@ -258,8 +259,9 @@ class Liquidations:
         for line in entry.rows.ledger:
             sums = paid if line.reason == "INSURANCE" else moved
             sums[line.sub_account_id] = sums.get(line.sub_account_id, ZERO) + line.amount
-        # What was taken over at its very cost moved no money, and left a debt of fees all the same.
+        # What was taken over, or handed on, at its very cost moved no money, and left a debt all the same.
         left_flat = {*moved, *(row.sub_account_id for row in entry.rows.liquidations)} - {HOUSE, INSURANCE}
+        left_flat |= {row.sub_account_id for row in entry.rows.positions} - {HOUSE, INSURANCE}
         owed = {
             name: -(self._before[name].balance + moved.get(name, ZERO))
             for name in sorted(left_flat)

@@ -84,6 +84,10 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
 }
 
 IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
+    "whose position an operator moves at its very cost, so that no money moves, is paid what he owes": (
+        1007000638,
+        [],
+    ),
     "an order that went to the house is not reserved for its first owner by the next life": (
         1228,
         [Fault(2904, "paused", "ledger", ms=1200), Fault(3144, "redis_restarted", ms=60)],
