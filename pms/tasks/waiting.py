@@ -6,7 +6,8 @@ orders that waited for a thread, or for a worker, must not be sent. It is seen
     in its queue, by a look each second    dated at that look; at the first of all, of unknown age
     as it is taken off unseen              dated then: Celery holds it until a thread is free
 
-Where nobody had looked for a while, it may be as old as the last look, and is dated by that.
+Where nobody had looked for a while, it may be as old as the last look, and is dated by that; in another life
+of Redis, which may have given it back, what the first look finds is of unknown age.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Waiting:
         self._taken: dict[str, float] = {}
         self._unclaimed: set[str] = set()
         #: still here at the last look, which found nothing: other workers took them
+        self._life: str | None = None
         self._looked_at = NOBODY_KNOWS
         self._blind = (NOBODY_KNOWS, NOBODY_KNOWS)
         #: the last time for which nobody had looked: since when, and when somebody did again
@@ -65,6 +67,11 @@ class Waiting:
         part be read twice; only messages that an earlier look has dated end this one.
         """
         at, lay, new = self._monotonic(), False, set[str]()
+        life = str(redis.info("server")["run_id"])
+        if self._life not in {None, life}:
+            # What is new there was given back by a Redis that lost its tail, or came since: nobody knows.
+            self._looked_at = NOBODY_KNOWS
+        self._life = life
         for name in (name for queue in queues for name in Queue.lists(queue)):
             first = 0
             while raws := redis.lrange(name, first, first + CHUNK - 1):

@@ -14,6 +14,10 @@
 -- writes as they are: nothing is recorded, for even its refusal would be journaled under it. No index of a
 -- database holds what is too long, and a halt is taken back by the id that stands in its JSON.
 --
+-- A plain task carries its command, and a Redis that lost its tail gives it back though it was answered: told
+-- as refused, it must not be carried out now. Until a streamer has said that all is known (lead.lua), it is
+-- recorded too late for that, and gets what became of it, or EXPIRED.
+--
 -- pms.halt holds from this very step: pms:halt or pms:halt:{sub} is set here, so that the send right is
 -- refused even if every other process hangs. It never weakens a halt that stands, and it is claimed, so
 -- that nobody may expire it; the streamer decides it when it can, and if it is refused puts back what stood.
@@ -53,6 +57,9 @@ end
 
 local deadline = now + tonumber(ARGV[4])
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+if ARGV[7] == 'task' and KEYS[4] ~= 'urgent' and redis.call('HGET', 'pms:epoch', 'known') ~= run_id then
+  deadline = now - 1
+end
 redis.call('HSET', KEYS[1], 'command', ARGV[2], 'text', ARGV[3], 'at', now, 'deadline', deadline, 'door', ARGV[7],
   'run', run_id)
 redis.call('EXPIRE', KEYS[1], ARGV[5])

@@ -109,6 +109,11 @@ class _Lists:
         """A list's items, at once."""
         return self._redis.at_once("LRANGE", name, first, last)
 
+    def info(self, section: str) -> dict[str, str]:
+        """What the server tells of itself."""
+        lines = self._redis.at_once("INFO", section).decode().splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
 
 async def _look_on(waiting: Waiting, lists: Any, queues: list[str]) -> None:
     while True:

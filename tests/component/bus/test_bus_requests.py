@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -415,6 +416,26 @@ async def test_what_may_repeat_a_command_that_redis_forgot_is_no_stale_one(
     assert not await chain.write(guard=Undecided(request_id, arrived.deadline)), "nothing is sent any more"
     assert not await requests.claim(request_id, nonce=chain.nonce)
     assert await redis.llen(names.Queue.COMMANDS) == 0
+
+
+@pytest.mark.parametrize("queue", ["commands", "urgent"])
+async def test_a_plain_task_that_redis_gives_back_is_not_carried_out(
+    requests: Requests, redis: Redis, chain: Chain, queue: str
+) -> None:
+    """It was refused, and Redis forgot that: whoever was told so must not have it filled."""
+    command = {"commands": TRADE, "urgent": names.Task.CANCEL}[queue]
+    submit = partial(requests.submit_text, command=command, text=b"{}", door="task", wake=False)
+    records = []
+    for life in ("an earlier life", chain.lead):
+        if isinstance(life, str):
+            await redis.hset(names.EPOCH, "known", life)
+        else:
+            await life.all_known(forgot=True)
+        request_id = str(uuid4())
+        await submit(request_id)
+        records.append(await requests.read(request_id))
+    in_doubt, known = (record.deadline - record.at for record in records if record)
+    assert (in_doubt, known) == (-1 if queue == "commands" else 5000, 5000)
 
 
 async def test_a_replica_that_took_over_forgot_for_a_day_from_then_on_however_long_it_is_up(

@@ -84,6 +84,13 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
 }
 
 IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
+    "a plain task that was refused is not carried out when Redis gives it back": (
+        1007002549,
+        [
+            Fault(947, "killed", "orders", ms=60, steps=34),
+            Fault(2144, "redis_tail_lost", ms=339),
+        ],
+    ),
     "whose position an operator moves at its very cost, so that no money moves, is paid what he owes": (
         1007000638,
         [],

@@ -24,7 +24,13 @@ class World:
         self.waiting = Waiting(lambda: self.now)
         self.reads = 0
         self.away = False
+        self.life = "one"
         self.while_read: list[str] = []
+
+    def info(self, _: str) -> dict[str, str]:
+        if self.away:
+            raise RedisGone
+        return {"run_id": self.life}
 
     def lrange(self, queue: str, first: int, last: int) -> list[bytes]:
         if self.away:
@@ -167,6 +173,24 @@ def test_a_look_that_failed_saw_nothing() -> None:
     world.away = False
     world.push("one")
     assert world.waiting.waited_ms(world.takes()) == 5 * EVERY_S * 1000
+
+
+def test_what_another_life_of_redis_gives_back_is_of_unknown_age() -> None:
+    """It lost its tail: the message was taken before, and refused."""
+    world = started()
+    world.push("one", "lying")
+    world.passes(1)
+    task_id = world.takes()
+    world.waiting.end(task_id)
+    world.life = "two"
+    world.push(task_id)
+    world.passes(1)
+    assert [world.takes(), world.takes()] == ["lying", "one"]
+    assert world.waiting.waited_ms("lying") == 1000, "it was seen before"
+    assert world.waiting.waited_ms("one") is None
+    world.push("new")
+    world.passes(1)
+    assert world.waiting.waited_ms(world.takes()) == 0
 
 
 def test_one_that_was_put_back_is_as_old_as_it_was() -> None:
