@@ -294,7 +294,13 @@ class ExchangeClient:
         await self._private("DELETE", "/fapi/v1/algoOrder", Any, params, lane="cancel")
 
     async def user_trades(
-        self, *, symbol: str, from_id: int | None = None, order_id: int | None = None, limit: int = 1000
+        self,
+        *,
+        symbol: str,
+        from_id: int | None = None,
+        order_id: int | None = None,
+        limit: int = 1000,
+        lane: Lane = "query",
     ) -> list[UserTrade]:
         """List the account's trades, ascending by id: from an id on, of one order, or the newest."""
         params = [("symbol", symbol), ("limit", str(limit))]
@@ -302,7 +308,7 @@ class ExchangeClient:
             params.append(("orderId", str(order_id)))
         if from_id is not None:
             params.append(("fromId", str(from_id)))
-        return await self._private("GET", "/fapi/v1/userTrades", list[UserTrade], params, weight=5)
+        return await self._private("GET", "/fapi/v1/userTrades", list[UserTrade], params, weight=5, lane=lane)
 
     # --- account ---
 

@@ -83,17 +83,23 @@ WINDOWS: Final = (
 
 
 def advertised(rate_limits: Sequence[Mapping[str, Any]]) -> Counts:
-    """The limits of exchangeInfo's `rateLimits`; a count that it does not name is not limited: 0."""
+    """The limits of exchangeInfo's `rateLimits`; where it is empty nothing is limited: 0.
+
+    Trap: a list that names some, and not a count of ours, is not understood: the usual figure holds.
+    """
+    if not rate_limits:
+        return 0, 0, 0
     weight, minute, ten = (
         next(
             (
-                max(int(row["limit"]), 0)
+                int(row["limit"])
                 for row in rate_limits
                 if isinstance(row.get("limit"), int)
+                and row["limit"] > 0
                 and (row.get("rateLimitType"), row.get("interval"), row.get("intervalNum"))
                 == (window.kind, window.interval, window.number)
             ),
-            0,
+            window.usual,
         )
         for window in WINDOWS
     )

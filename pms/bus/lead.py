@@ -67,10 +67,10 @@ class Lead:
         known = await self._redis.hget(names.EPOCH, "known")
         return None if known is None else str(known.decode())
 
-    async def forgetful(self) -> str | None:
-        """The life of Redis that followed another, when all was said to be known; None before the first."""
-        forgot = await self._redis.hget(names.EPOCH, "forgot")
-        return None if forgot is None else str(forgot.decode())
+    async def forgetful(self) -> tuple[str, int] | None:
+        """The life of Redis that followed another, and when all was said to be known of it, ms; or None."""
+        forgot, at = await self._redis.hmget(names.EPOCH, "forgot", "forgot_at")
+        return None if forgot is None else (str(forgot.decode()), int(at or 0) * 1000)
 
     async def renew(self) -> str:
         """Prolong the lease; returns Redis' run_id; raises NotLeading when another holds it."""

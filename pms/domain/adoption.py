@@ -20,6 +20,8 @@ from pms.domain.rows import order_row
 from pms.domain.treasury import signed
 
 PREFIX = "PMS_"
+ADOPTION = "*adoption"
+"""Who wants it cancelled, in the place of a request, which has no such name."""
 
 
 def ours(client_order_id: str) -> bool:
@@ -42,9 +44,11 @@ def adopt(
     filled: Decimal,
     at: int,
 ) -> tuple[Order, Posting]:
-    """Take in an order of ours that we do not know, to be cancelled if it lives.
+    """Take in an order of ours that we do not know, to be cancelled if it lives, once that is journaled.
 
-    `filled` is what the exchange counts: an order that traded is over only once its trades are booked.
+    Trap: its row tells the wish at once, memory takes it with `adopted`: who cannot journal may lead no more,
+    and the order be that of who does. `filled` is what the exchange counts: an order that traded is over only
+    once its trades are booked.
     """
     account = desk.tags.get(client_order_id[len(PREFIX) :].split("_", 1)[0], HOUSE)
     lost = desk.algos.expecting(client_order_id, LETTERS)
@@ -71,7 +75,7 @@ def adopt(
         admitted_at=at,
         position_side=position_side,
     )
-    order = Order(spec=spec, quantity=quantity, price=price, cancel_wanted=True, updated_at=at)
+    order = Order(spec=spec, quantity=quantity, price=price, cancel_asked=ADOPTION, updated_at=at)
     order.receive(Seen(exchange_order_id, word, filled))
     desk.add_order(order)
     draft = desk.draft("adopted", at=at)
@@ -88,3 +92,10 @@ def adopt(
         draft, kind="orphan_order", severity="warning", detail=f"{client_order_id} was adopted by {account}"
     )
     return order, Posting(entry=desk.sealed(draft).entry())
+
+
+def adopted(order: Order, *, at: int) -> None:
+    """Its adoption is journaled: it is unwanted from now on."""
+    if order.cancel_asked == ADOPTION:
+        order.cancel_asked = None
+    order.want_cancelled(at=at)

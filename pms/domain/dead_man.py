@@ -94,8 +94,13 @@ class DeadManSwitch:
             self.fuses.pop(call.symbol, None)
 
     def failed(self, call: Call, *, now: int) -> None:
-        """Nobody knows whether the exchange took it: what ran before is still believed; try again later."""
+        """Nobody knows whether the exchange took it: one that may have been started runs, and is late.
+
+        Trap: forgotten, it would be stopped by nobody, and at its end take whatever rests there by then.
+        """
         self._not_before[call.symbol] = now + RETRY_MS
+        if call.countdown_ms:
+            self.fuses[call.symbol] = Fuse(now - call.countdown_ms, 2 * call.countdown_ms)
 
 
 def ended_ago(orders: Iterable[Order], *, now: int) -> dict[str, int]:

@@ -130,7 +130,7 @@ class Order:
     reason: str | None = None
     cancel_wanted: bool = False
     cancel_asked: str | None = None
-    #: the request of a cancel that is decided and not known to stand yet
+    #: the request of a cancel that is decided and not known to stand yet, or an adoption
     amend: Amendment | None = None
     #: in flight; until it is over the order may trade on the old terms and on the new
     amends: int = 0

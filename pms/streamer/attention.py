@@ -45,12 +45,12 @@ from pms.flows.place import Placing, place
 from pms.flows.resolve import PROOF_MARGIN_MS, Absent, look_up, proves_absence
 from pms.streamer.engine import SILENCE_S, TAKE_OVER_S, Engine
 from pms.streamer.queues import queue_of
+from pms.streamer.trade_pages import trade_pages
 
 log = structlog.get_logger()
 
 ALARM_AFTER_MS = 30_000
 MOST_TAKE_OVERS_PER_S = 50
-TRADES_PAGE = 1000
 RIGHTS_KEPT_MS = (names.RIGHT_TTL_S - 3600) * 1000
 """Since it could be given, a send right is there for so long; the hour is for clocks that disagree."""
 
@@ -317,13 +317,10 @@ class Attention:
 
     async def _shows_unbooked(self, symbol: str) -> bool:
         after = self.engine.desk.cursors.get(symbol, 0)
-        while True:
-            page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=TRADES_PAGE)
+        async for page in trade_pages(self.client, symbol, after=after):
             if any(unbooked(self.engine.desk, row) for row in page):
                 return True
-            if len(page) < TRADES_PAGE:
-                return False
-            after = max(row.id for row in page)
+        return False
 
     async def _cancel(self, order: Order, care: Care) -> float:
         """Send one cancel; what it proves nothing about is asked for in the same breath.

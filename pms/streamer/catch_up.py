@@ -15,15 +15,17 @@ import structlog
 
 from pms.binance.client import ExchangeClient, OrderAnswer, UserTrade
 from pms.binance.errors import ExchangeError, NotFound
+from pms.binance.windows import Lane
 from pms.domain.adoption import ours
 from pms.domain.booking import prove_cursor
 from pms.domain.incidents import OF_ORDERS
 from pms.domain.orders import Order
-from pms.streamer.attention import TRADES_PAGE, seen_from, trade_from, unbooked
+from pms.streamer.attention import seen_from, trade_from, unbooked
 from pms.streamer.engine import Engine
 from pms.streamer.forgotten import Forgotten
 from pms.streamer.refused_symbols import asked_about
 from pms.streamer.start import given_room
+from pms.streamer.trade_pages import trade_pages
 
 log = structlog.get_logger()
 ENDS = frozenset(("FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"))
@@ -82,13 +84,16 @@ class CatchUp:
         """Take in every order of the last day, finished ones too: a repeat of a command that Redis forgot
         must meet the order that came of it."""
         since = self.client.exchange_now_ms() - DAY_MS
-        for symbol in self._symbols():
-            with asked_about(self.engine, symbol):
-                for order in await given_room(partial(self.client.orders_since, symbol, since)):
-                    if ours(order.client_order_id) and not self._forgotten(order):
-                        self.take(order)
+        async with self.alone:
+            for symbol in self._symbols():
+                with asked_about(self.engine, symbol):
+                    for order in await given_room(partial(self.client.orders_since, symbol, since)):
+                        if ours(order.client_order_id) and not self._forgotten(order):
+                            self.take(order)
 
-    async def trades(self, symbol: str, *, prove: bool = True, take: bool = True) -> int:
+    async def trades(
+        self, symbol: str, *, prove: bool = True, take: bool = True, lane: Lane = "query"
+    ) -> int:
         """Book a symbol's trades from the proven cursor on; returns how many were new.
 
         With `prove` the cursor moves to what the pages showed; without `take` they are only counted.
@@ -98,8 +103,7 @@ class CatchUp:
         waits: dict[int, int] = {}  # the first trade of each order that is not found yet
         left_out: list[int] = []
         with asked_about(self.engine, symbol):
-            while True:
-                page = await self.client.user_trades(symbol=symbol, from_id=after + 1, limit=TRADES_PAGE)
+            async for page in trade_pages(self.client, symbol, after=after, lane=lane):
                 self.weight += TRADES_WEIGHT
                 for row in page:
                     if not unbooked(desk, row) or row.order_id in waits:
@@ -115,9 +119,6 @@ class CatchUp:
                         booked += new
                 if take and prove:
                     self._prove(symbol, page, before=min([*waits.values(), *left_out], default=None))
-                after = max((row.id for row in page), default=after)
-                if len(page) < TRADES_PAGE:
-                    break
         # One that the exchange refuses is not read every two seconds for ever: the next pass asks again.
         if take and not waits:
             self.owed.discard(symbol)

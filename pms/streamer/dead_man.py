@@ -120,6 +120,9 @@ class DeadMan:
         except ExchangeError as error:
             log.warning("countdown_not_set", symbol=call.symbol, ms=call.countdown_ms, error=str(error))
             self.switch.failed(call, now=self._now())
+        except asyncio.CancelledError:
+            self.switch.failed(call, now=self._now())
+            raise
         else:
             self.switch.done(call, sent_at=sent_at)
 

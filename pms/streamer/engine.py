@@ -40,7 +40,7 @@ from pms.contract.reading import read_command
 from pms.contract.results import Result
 from pms.domain import cancelling
 from pms.domain.admission import admit
-from pms.domain.adoption import adopt, ours
+from pms.domain.adoption import adopt, adopted, ours
 from pms.domain.algos import ending
 from pms.domain.algos.starting import symbols_of as algo_symbols
 from pms.domain.amending import withdraw_amend
@@ -128,6 +128,8 @@ class Gate:
     #: the exchange account was switched to multi-assets mode, on which every sum here would be wrong
     run_id: str = ""
     #: the life of Redis in which this streamer leads
+    denies: bool = True
+    #: whether what Redis forgot may be denied: not before all orders have been read twice
     signatures_live_ms: int = 5000
     #: so long behind a deadline an order that was sent in time can still reach the exchange and be told
 
@@ -334,7 +336,7 @@ class Engine:
         )
         posting = met_again(self.desk, asked, command)
         if posting is None:
-            if places and now <= arrived.deadline + self.gate.signatures_live_ms:
+            if places and (now <= arrived.deadline + self.gate.signatures_live_ms or not self.gate.denies):
                 return
             lost = Refusal(Code.EXPIRED, "the command was lost with Redis; proven: nothing was sent")
             posting = refuse(self.desk, asked, lost, echoed=echo(arrived.text.encode()))
@@ -584,7 +586,7 @@ class Engine:
         )
 
     def adopt(self, told: OrderAnswer) -> None:
-        """Take in an order of ours that nobody remembers, and look after it now."""
+        """Take in an order of ours that nobody remembers; once it is journaled it is looked after."""
         order, posting = adopt(
             self.desk,
             client_order_id=told.client_order_id,
@@ -599,9 +601,13 @@ class Engine:
             filled=told.executed_qty,
             at=told.update_time,
         )
-        order.want_cancelled(at=self.now())
-        self.outbox.add(posting)
-        self.agenda.put(told.client_order_id, in_s=0)
+
+        def confirmed(held: bool) -> None:
+            if held:
+                adopted(order, at=self.now())
+                self.agenda.put(told.client_order_id, in_s=0)
+
+        self.outbox.add(posting, confirmed)
 
     def book(self, trade: Trade, *, seen: Seen | None = None) -> bool:
         """Book a trade unless it is known; returns whether it was new. Raises Spoiled."""

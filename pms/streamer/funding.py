@@ -7,11 +7,15 @@ missed while down is read the same way, from the symbol's progress on.
 A symbol's next funding is noted only when none before it can be owed: one that was held for the moment of a
 funding, and that nobody had asked about, is read until that moment is past its grace (`Treasury.owes`).
 
+The histories have a pool of requests of their own at the exchange, of which no header tells, and a 429 of it
+stops everybody. So they are counted here: what is due comes first, what finds no room waits for a later poll.
+
 A symbol that the exchange says nothing of, delisted perhaps, keeps no other waiting; it is told of.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -32,6 +36,9 @@ GRACE_MS = 5_000
 ALL_AGAIN_MS = 300_000
 TIMES_AGAIN_MS = 30_000
 FEW = 10
+MOST_READS = 400
+READS_WITHIN_MS = 300_000
+"""Binance: 500 in five minutes for fundingRate and fundingInfo together, by address; the rest is others'."""
 
 
 @dataclass(slots=True)
@@ -50,6 +57,10 @@ class FundingReader:
     _read_at: dict[str, int] = field(default_factory=dict)
     #: by symbol that accounts hold or traded, when its history was read to its end; exchange time, ms
     _alarmed: set[tuple[str, int]] = field(default_factory=set)
+    _owed: set[str] = field(default_factory=set)
+    #: symbols that are to be read whatever is known of them
+    _reads: deque[int] = field(default_factory=deque)
+    #: when a history was asked for; exchange time, ms
 
     async def poll(self, *, everything: bool = False) -> None:
         """Read the history of every symbol whose funding is over; raises what concerns all of them."""
@@ -59,24 +70,34 @@ class FundingReader:
             return
         now = self.client.exchange_now_ms()
         if everything or now - self._all_at > ALL_AGAIN_MS:
-            everything, self._all_at = True, now
-        if not everything and not self._due(concerned, now):
+            self._owed, self._all_at = set(concerned), now
+        if not self._due(concerned, now):
             return
         self._times_at = now
         upcoming, known = await self._upcoming(concerned), self.engine.desk.treasury.next_fundings
         # One may have come as they were asked for: what is said of the next says nothing of that.
         now = self.client.exchange_now_ms()
-        for symbol in concerned:
+        # Whose funding is over is read before those that are only looked at again.
+        for symbol in sorted(concerned, key=lambda each: not 0 < known.get(each, 0) <= now):
             due = known.get(symbol)
             over = due is not None and 0 < due <= now
             waited = over and due is not None and due + GRACE_MS <= now
-            if everything or due is None or waited or symbol in self._hardly_over:
+            if symbol in self._owed or due is None or waited or symbol in self._hardly_over:
+                if not self._room(now):
+                    continue
+                self._owed.discard(symbol)
                 await self._tried(symbol, now)
             # Hardly over, nothing was read yet: books that have just begun would pass for funded.
             followed = due is not None and not over
             listed = due is None or (waited and self._listed(symbol, due, now))
             if followed or (listed and self._nothing_before(symbol, now)):
                 known[symbol] = upcoming.get(symbol, 0)
+
+    def _room(self, now: int) -> bool:
+        """Whether the exchange's pool has room for another history, as far as we have used it."""
+        while self._reads and self._reads[0] <= now - READS_WITHIN_MS:
+            self._reads.popleft()
+        return len(self._reads) < MOST_READS
 
     def _forget_others(self, concerned: list[str]) -> None:
         """Drop what was said of symbols that concern nobody now: when they do again, it may be old."""
@@ -85,6 +106,7 @@ class FundingReader:
             del known[symbol]
         for symbol in self._read_at.keys() - set(concerned):
             del self._read_at[symbol]
+        self._owed &= set(concerned)
 
     def _nothing_before(self, symbol: str, now: int) -> bool:
         """Whether a funding at the last whole hour would be booked by now, if there was one."""
@@ -95,7 +117,7 @@ class FundingReader:
 
     def _due(self, symbols: list[str], now: int) -> bool:
         """Whether there is anything to read; the times are asked for now and then, for they may change."""
-        if self._hardly_over or now - self._times_at > TIMES_AGAIN_MS:
+        if self._hardly_over or self._owed or now - self._times_at > TIMES_AGAIN_MS:
             return True
         known = self.engine.desk.treasury.next_fundings
         return any(symbol not in known or 0 < known[symbol] <= now for symbol in symbols)
@@ -137,6 +159,7 @@ class FundingReader:
             self.engine.outbox.add(begin(desk, symbol, at=now))
             return
         self._hardly_over.discard(symbol)
+        self._reads.append(now)
         rows = await self.client.funding_rates(symbol, start=treasury.funded_until(symbol) + 1)
         for row in sorted(rows, key=lambda each: each.funding_time):
             if row.funding_time + GRACE_MS > now or not self.ready():

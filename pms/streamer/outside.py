@@ -1,7 +1,7 @@
 """What happens to the exchange account from outside: money, fundings, its margin, settings and symbol rules.
 
 One loop, so that nothing here needs a lock. Each duty has its own time and its own failure: an endpoint
-that does not answer delays that duty alone.
+that fails puts off that duty alone; one that hangs holds up all until its time limit.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ BEFORE_MS = 60_000
 INCOME_RETRIES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 MARGIN_BUSY_S = 3.0
 MARGIN_IDLE_S = 30.0
+SETTINGS_AGAIN_S = (2.0, 5.0, 15.0, 60.0)
+"""So long after a reading of settings the next may be; longer, where they cannot be read."""
+
 RULES_EVERY_S = 600.0
 RULES_AGAIN_S = 60.0
 """So long after a reading the next may be: behind a failure, or a refusal that speaks of other rules."""
@@ -69,6 +72,9 @@ class Outside:
     _margin_at: float = 0.0
     _funding_at: float = 0.0
     _settings_stale: bool = True
+    _settings_at: float = 0.0
+    #: not before, however often they change or cannot be read
+    _settings_tries: int = 0
     _all_fundings: bool = False
     _rules_at: float = field(init=False)
     _rules_again_at: float = field(init=False)
@@ -166,8 +172,8 @@ class Outside:
             self._follow_held()
             self._settle_fees()
             now = self.monotonic()
-            if self._settings_stale:
-                await self._guarded(self.read_settings)
+            if self._settings_stale and now >= self._settings_at:
+                await self._guarded(self._read_settings)
             self._note_agreement()
             if now >= self._income_at:
                 await self._guarded(self._read_income)
@@ -179,6 +185,14 @@ class Outside:
                 await self._guarded(self._read_margin)
             if now >= self._rules_at:
                 await self._guarded(self._read_rules)
+
+    async def _read_settings(self) -> None:
+        """Read them, and not again for a while: both answers weigh as much as thirty-five others."""
+        self._settings_tries = min(self._settings_tries + 1, len(SETTINGS_AGAIN_S) - 1)
+        self._settings_at = self.monotonic() + SETTINGS_AGAIN_S[self._settings_tries]
+        await self.read_settings()
+        self._settings_tries = 0
+        self._settings_at = self.monotonic() + SETTINGS_AGAIN_S[0]
 
     def _note_agreement(self) -> None:
         """Note that money agreed when the exchange last spoke of it.

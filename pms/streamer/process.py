@@ -78,6 +78,7 @@ SENDER = "streamer"
 SWEEP_EVERY_S = 0.25
 RENEW_EVERY_S = 1.0
 BEAT_EVERY_S = 0.5
+FORGOT_LATELY_MS = 60_000
 CANCELS = {names.Task.CANCEL, names.Task.CANCEL_ALL}
 """Commands that are carried out whether admission is open or not."""
 
@@ -112,6 +113,9 @@ class Streamer:
         self._heard = 0
         self._opened = 0.0
         self._forgot = False
+        self._forgot_at = 0
+        self._earlier_redis = False
+        #: Redis knows of an earlier life of its own: it may have lost what came last in it
         self._led = False
         self._early: list[str] | None = []
         self._answering: set[asyncio.Task[Any]] = set()
@@ -355,7 +359,7 @@ class Streamer:
         await self._outbox.drained()
         await self._answer_forgotten()
         if not self._attention.same_redis:
-            self._forgot = bool(self._desk.orders or self._desk.requests)
+            self._forgot = self._may_have_forgotten()
         await self._lead.all_known(forgot=self._forgot)
         keep("dead_man", self._dead_man.run)
         await self._watch.until_open(patience_s=3.0)
@@ -394,8 +398,11 @@ class Streamer:
         await self._clock.sync()
         epoch = await self._lead.open()
         self._led = True
-        self._attention.same_redis = await self._lead.remembered() == epoch.run_id
-        self._forgot = await self._lead.forgetful() == epoch.run_id
+        known, forgot = await self._lead.remembered(), await self._lead.forgetful()
+        self._attention.same_redis = known == epoch.run_id
+        self._earlier_redis = known is not None and known != epoch.run_id
+        self._forgot = forgot is not None and forgot[0] == epoch.run_id
+        self._forgot_at = forgot[1] if forgot is not None and self._forgot else 0
         self._engine.gate.run_id = epoch.run_id
         self._opened = self._world.monotonic()
         log.info("leading", same_redis=self._attention.same_redis)
@@ -490,12 +497,18 @@ class Streamer:
     async def _until_caught_up(self) -> None:
         """Catch up with the exchange, once nothing is on its way to it any more that Redis forgot."""
         remembered = self._attention.same_redis
-        if not remembered and self._desk.orders:
+        if not remembered and self._may_have_forgotten():
             # Redis is another: what was sent and forgotten may still be on its way to the exchange.
             live_s = self._engine.gate.signatures_live_ms / 1000
             await asyncio.sleep(max(0.0, self._opened + live_s - self._world.monotonic()))
-        await self._feed.begin(remembered=remembered)
+        # A life that ended soon behind the first reading has not made the second.
+        lately = self._clock.now_ms() - self._forgot_at < FORGOT_LATELY_MS
+        await self._feed.begin(remembered=remembered and not lately)
         await self._outbox.drained()
+
+    def _may_have_forgotten(self) -> bool:
+        """Whether a Redis that is new to us may have known more than this: not where we are new ourselves."""
+        return self._earlier_redis or bool(self._desk.orders or self._desk.requests)
 
     async def _prepare_symbol(self, symbol: str) -> None:
         """Before a symbol's first price: know where our history in it begins."""

@@ -114,7 +114,7 @@ class Reconciler:
         await self.catch_up.account(take=take)
         found, booked, symbols = [], 0, self._symbols()
         for symbol in symbols:
-            new = await self.catch_up.trades(symbol, prove=False, take=take)
+            new = await self.catch_up.trades(symbol, prove=False, take=take, lane="background")
             if new:
                 found.append(f"{symbol}: {new} trade{'s' if new > 1 else ''} of the exchange not booked")
             booked += new if take else 0

@@ -13,11 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import structlog
 
-from pms.binance.errors import ExchangeError
+from pms.binance.errors import ExchangeError, Throttled
 from pms.binance.frames import (
     AccountConfigUpdate,
     AccountUpdate,
@@ -29,11 +28,16 @@ from pms.binance.frames import (
 from pms.streamer.catch_up import CatchUp
 from pms.streamer.engine import Engine
 from pms.streamer.lifeline import Lifeline
-from pms.streamer.start import given_room
 
 log = structlog.get_logger()
 CATCH_UP_EVERY_S = 15.0
 AGAIN_S = 0.5
+READ_AGAIN_S = 3.0
+"""By then the exchange shows what it did before the first reading of a start that knows little."""
+
+PROVED_AT_A_TIME = 10
+"""Symbols whose cursors are moved together: 50 of weight, so that many busy ones leave room for questions."""
+
 HELD_S = 3.0
 """So long a gap holds frames back without an answer: while REST is away, fills told beat fills in order."""
 
@@ -60,6 +64,8 @@ class UserFeed:
     _gaps_closed: int = 0
     _patience: asyncio.TimerHandle | None = None
     _held_until: float = 0.0
+    _proved: str = ""
+    #: the symbol whose cursor was looked at last
 
     # --- what the stream says ---
 
@@ -149,8 +155,10 @@ class UserFeed:
     async def begin(self, *, remembered: bool) -> None:
         """Catch up over REST, then apply what the stream said meanwhile; again until both went through.
 
-        Unless Redis `remembered` who asked for what, the orders of the last day are taken in first.
+        Unless Redis `remembered` who asked for what, the orders of the last day are taken in first, and once
+        more some seconds later: the exchange may show one late, and one that is over is on no other list.
         """
+        self.engine.gate.denies = remembered
         while True:
             try:
                 await self.up.wait()
@@ -177,10 +185,15 @@ class UserFeed:
         Admission is closed until a gap is; meanwhile the proven cursors are moved now and then.
         """
         while True:
+            denies = self.engine.gate.denies
             try:
-                async with asyncio.timeout(CATCH_UP_EVERY_S):
+                async with asyncio.timeout(CATCH_UP_EVERY_S if denies else READ_AGAIN_S):
                     await self.behind.wait()
             except TimeoutError:
+                if not denies:
+                    await self.catch_up.all_orders()
+                    self.engine.gate.denies = True
+                    continue
                 await self._prove_cursors()
                 if not self.behind.is_set():
                     await self.catch_up.unlisted()
@@ -206,13 +219,19 @@ class UserFeed:
         return booked
 
     async def _prove_cursors(self) -> None:
-        """Page each symbol that traded since its cursor, so that recovery need not look far back.
+        """Page some of the symbols that traded since their cursors, so that recovery need not look far back.
 
-        A gap that opens meanwhile comes first: frames wait behind it.
+        A gap that opens meanwhile comes first, frames wait behind it; and whoever asks for room, too.
         """
         desk = self.engine.desk
-        for symbol, trade_id in list(desk.newest_trades.items()):
+        behind = sorted(s for s, trade_id in desk.newest_trades.items() if trade_id > desk.cursors.get(s, 0))
+        in_turn = sorted(behind, key=lambda symbol: symbol <= self._proved)
+        for symbol in in_turn[:PROVED_AT_A_TIME]:
             if self.behind.is_set():
                 return
-            if trade_id > desk.cursors.get(symbol, 0):
-                await given_room(partial(self.catch_up.trades, symbol))
+            try:
+                await self.catch_up.trades(symbol, lane="background")
+            except Throttled as fault:
+                log.info("cursors_wait_for_room", error=str(fault))
+                return
+            self._proved = symbol

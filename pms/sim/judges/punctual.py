@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pms.sim.judges.answers import ON_THE_EXCHANGE
 from pms.sim.judges.invariants import Invariants
 from pms.sim.world import World
+from pms.streamer.user_feed import READ_AGAIN_S
 
 IN_TIME = "answered in time"
 LATE_S = 3.2
@@ -41,5 +42,7 @@ class Punctual:
                 # Who has claimed it moves money at once, so nobody else may say what became of it; nor may
                 # anybody deny a decision that Redis may have forgotten.
                 due = max(due, self._led_from_s)
+            if self.world.server.run_id != self._first_redis:
+                due += READ_AGAIN_S
             if now > due + LATE_S:
                 invariants.fail(IN_TIME, f"{asked.request_id} has no answer", asked.request_id)

@@ -75,4 +75,8 @@ async def test_a_life_of_redis_is_known_only_once_a_streamer_has_said_so(redis: 
         await one.all_known(forgot=True)
     assert await two.forgetful() is None
     await two.all_known(forgot=True)
-    assert await two.forgetful() == opened.run_id
+    forgetful = await two.forgetful()
+    assert forgetful is not None
+    life, at = forgetful
+    assert life == opened.run_id
+    assert abs(at - (await redis.time())[0] * 1000) <= 2000

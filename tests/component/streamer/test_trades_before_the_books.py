@@ -18,9 +18,10 @@ from pms.domain.desk import Desk
 from pms.domain.order_table import SPEC
 from pms.domain.orders import Accepted, Doubtful, Order, Seen, State
 from pms.flows.resolve import NOT_FOUND_APART_MS
-from pms.streamer.attention import TRADES_PAGE, Attention
+from pms.streamer.attention import Attention
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.outbox import Outbox
+from pms.streamer.trade_pages import TRADES_PAGE
 
 OPENED, SIGNED, NOW = 1_000_000, 1_010_000, 1_060_000
 NAME = "PMS_house_M_1"

@@ -62,9 +62,19 @@ def test_credit_is_worth_nothing_where_the_exchange_has_counted_more_than_we_did
     assert made.spend((1, 0, 0), account="", lane="vital")
 
 
-def test_limits_that_are_not_advertised_are_off() -> None:
+def test_a_list_of_limits_that_does_not_name_ours_leaves_the_usual_ones() -> None:
+    """An exchange that counts by other windows from now on has not lifted its limits."""
+    usual = tuple(window.usual for window in WINDOWS)
+    assert advertised([{"rateLimitType": "RAW", "interval": "DAY", "intervalNum": 1, "limit": 1}]) == usual
+    weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1}
+    assert advertised([{**weight, "limit": 6000}]) == (6000, *usual[1:])
+    for torn in (0, -1, None, "6000"):
+        assert advertised([{**weight, "limit": torn}]) == usual
+
+
+def test_where_no_limit_is_advertised_all_are_off() -> None:
     made = tally()
-    made.limits = advertised([{"rateLimitType": "RAW", "interval": "DAY", "intervalNum": 1, "limit": 1}])
+    made.limits = advertised([])
     assert made.limits == (0, 0, 0)
     assert made.caps("open") == (UNLIMITED,) * 3
     made.take((10**6,) * 3)

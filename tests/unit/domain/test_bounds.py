@@ -122,6 +122,8 @@ BOUNDS = {
     "FundingReader._unread": SYMBOLS,
     "FundingReader._read_at": SYMBOLS,
     "FundingReader._alarmed": "ten thousand",
+    "FundingReader._owed": SYMBOLS,
+    "FundingReader._reads": "as many as there is room for, four hundred",
     "Attention.cares": "orders not at rest: dropped when one needs nothing more",
     "Attention._reading": SYMBOLS,
     "Attention._next_reading": SYMBOLS,

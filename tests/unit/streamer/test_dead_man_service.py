@@ -78,11 +78,28 @@ def test_a_lost_answer_is_asked_again() -> None:
     trial = Trial()
     trial.exchange.lost = True
     assert len(trial.renew_at(0)) == 1
-    assert trial.man.state() == "idle"
     trial.exchange.lost = False
     assert trial.renew_at(1) == []
     assert len(trial.renew_at(6)) == 1
     assert trial.man.state() == "armed"
+
+
+def test_a_start_whose_answer_was_lost_is_stopped_with_the_others_where_orders_are_to_be_kept() -> None:
+    trial = Trial()
+    trial.exchange.lost = True
+    trial.renew_at(0)
+    trial.exchange.lost = False
+    asyncio.run(trial.man.leave(keep_orders=True))
+    assert trial.exchange.calls[1:] == [("BTCUSDT", 0)]
+    assert not trial.man.switch.fuses
+
+
+def test_a_start_whose_answer_was_lost_is_stopped_once_nothing_rests_there() -> None:
+    trial = Trial()
+    trial.exchange.lost = True
+    trial.renew_at(0)
+    trial.exchange.lost, trial.symbols = False, set()
+    assert trial.renew_at(6) == [("BTCUSDT", 0)]
 
 
 def test_an_orderly_end_leaves_the_countdowns_running_unless_the_orders_are_to_be_kept() -> None:

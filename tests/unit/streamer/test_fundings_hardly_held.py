@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -16,9 +17,9 @@ from filling import fill
 
 from pms.binance.answers import FundingRate, PremiumIndex
 from pms.domain.desk import Desk
-from pms.domain.treasury import HOUR_MS
+from pms.domain.treasury import HOUR_MS, Treasury
 from pms.streamer.engine import Engine, Gate
-from pms.streamer.funding import GRACE_MS, MISSING_AFTER_MS, FundingReader
+from pms.streamer.funding import GRACE_MS, MISSING_AFTER_MS, MOST_READS, READS_WITHIN_MS, FundingReader
 
 DUE = 1000 * HOUR_MS
 NEXT = DUE + 8 * HOUR_MS
@@ -119,3 +120,42 @@ async def test_one_that_is_followed_owes_nothing_at_an_hour_without_a_funding(
 def test_before_the_first_reading_of_a_life_it_may_be_owed_for_ten_minutes_at_most(desk: Desk) -> None:
     assert desk.treasury.owes("bob", exchange_now=DUE + MISSING_AFTER_MS - 1)
     assert desk.treasury.owes("bob", exchange_now=DUE + MISSING_AFTER_MS) is None
+
+
+async def test_the_exchanges_pool_of_histories_is_never_used_up_and_what_is_due_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """500 in five minutes; a 429 of it would stop orders and cancels, too. Here every word asks for all."""
+    names = [f"S{number:03}USDT" for number in range(100)]
+    desk = desk_at()
+    asked: list[tuple[int, str]] = []
+
+    class Many(Exchange):
+        async def premium_indexes(self) -> list[PremiumIndex]:
+            return [
+                PremiumIndex(symbol=name, mark_price=D(1), index_price=D(1), next_funding_time=NEXT)
+                for name in names
+            ]
+
+        async def funding_rates(self, symbol: str, *, start: int) -> list[FundingRate]:
+            asked.append((self.now, symbol))
+            return []
+
+    exchange = Many()
+    exchange.now = DUE + GRACE_MS
+    for name in names:
+        desk.instruments[name] = replace(BTC, symbol=name)
+        desk.treasury.progress[f"funding:{name}"] = DUE - HOUR_MS
+    engine = Engine(desk, cast(Any, Queue()), gate=Gate(), redis_now_ms=exchange.exchange_now_ms)
+    reader = FundingReader(engine, cast(Any, exchange), lambda: True)
+    monkeypatch.setattr(Treasury, "concerned", lambda _: names)
+    desk.treasury.next_fundings.update(dict.fromkeys(names[90:], DUE))
+    await reader.poll(everything=True)
+    assert [symbol for _, symbol in asked[:10]] == names[90:]
+    for _ in range(600):
+        exchange.now += 500
+        await reader.poll(everything=True)
+    times = [at for at, _ in asked]
+    within = [sum(at - READS_WITHIN_MS < each <= at for each in times) for at in times]
+    assert max(within) <= MOST_READS
+    assert {symbol for _, symbol in asked[-200:]} == set(names), "nobody is left out"

@@ -73,6 +73,8 @@ class Place:
 
     async def beat(self) -> None:
         """One beat, which reads the account's settings as well."""
+        duties: Any = self.outside
+        duties._settings_at = 0.0
         self.outside.reconfigured()
         task = asyncio.create_task(self.outside.run())
         async with asyncio.timeout(60):

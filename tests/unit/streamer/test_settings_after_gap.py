@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from pms.binance.user_messages import AccountConfigUpdate
 from pms.domain.desk import Desk
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.outbox import Outbox
-from pms.streamer.outside import Outside
+from pms.streamer.outside import SETTINGS_AGAIN_S, Outside
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Account:
     margin_type: str = "CROSSED"
     reads: asyncio.Queue[None] = field(default_factory=asyncio.Queue)
     fails: bool = False
+    clock: float = 0.0
     asked: list[Any] = field(default_factory=list)
 
     async def multi_assets_mode(self) -> bool:
@@ -68,7 +70,7 @@ def made() -> Made:
     outbox = Outbox(nothing, withdraw=lambda _: None, sleep=asyncio.sleep)
     engine = Engine(desk, outbox, gate=Gate(), redis_now_ms=lambda: 1)
     client: Any = account
-    outside = Outside(engine, client, nothing, lambda: 0.0, lambda: True, lambda _: None)
+    outside = Outside(engine, client, nothing, lambda: account.clock, lambda: True, lambda _: None)
     duties: Any = outside
     # The other duties have nothing to do here.
     duties._income_at = duties._margin_at = float("inf")
@@ -100,12 +102,14 @@ async def test_what_was_set_while_the_stream_was_away_is_seen_when_the_gap_is_cl
     task = await served(world)
     assert world.engine.desk.headroom.closed_because("BTCUSDT") is None
     world.account.margin_type, world.account.multi_assets = "ISOLATED", True
+    world.account.clock += SETTINGS_AGAIN_S[0]
     world.outside.gap_closed()
     await world.read_again()
     assert world.engine.desk.headroom.closed_because("BTCUSDT") is not None
     assert world.engine.gate.multi_assets is True
     assert sorted(world.told()) == ["account_mode", "exchange_setting", "symbol_closed"]
     world.account.multi_assets = False
+    world.account.clock += SETTINGS_AGAIN_S[0]
     world.outside.gap_closed()
     await world.read_again()
     assert world.engine.gate.multi_assets is False, "switched back in a gap as well"
@@ -124,6 +128,7 @@ async def test_an_answer_from_before_the_feeds_word_is_not_taken_for_newer() -> 
     await world.outside.read_settings()
     assert world.engine.gate.multi_assets is True
     await world.read_again()
+    world.account.clock += SETTINGS_AGAIN_S[0]
     task = asyncio.create_task(world.outside.run())
     await world.read_again()
     assert world.engine.gate.multi_assets is True
@@ -140,3 +145,32 @@ async def test_settings_that_could_not_be_read_are_read_with_the_next_beat() -> 
     task = await served(world)
     assert world.engine.desk.headroom.settings["BTCUSDT"].leverage == 20
     await ended(task)
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["nobody answers", "changed all the time"])
+async def test_settings_are_not_asked_for_with_every_beat(
+    monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """Both answers weigh 35: once a second they would use up the room in which orders are asked for."""
+    monkeypatch.setattr("pms.streamer.outside.BEAT_S", 0)
+    world = made()
+    world.account.fails = fails
+    asked = []
+
+    async def multi_assets_mode() -> bool:
+        asked.append(world.account.clock)
+        world.outside.reconfigured()
+        if fails:
+            raise ExchangeError("nobody answers")
+        return False
+
+    monkeypatch.setattr(world.account, "multi_assets_mode", multi_assets_mode)
+    task = asyncio.create_task(world.outside.run())
+    while world.account.clock < 300:
+        world.account.clock += 0.1
+        world.outside.reconfigured()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    await ended(task)
+    pauses = [round(b - a) for a, b in itertools.pairwise(asked)]
+    assert (pauses[:3], set(pauses[3:])) == (([5, 15, 60], {60}) if fails else ([2] * 3, {2}))

@@ -207,6 +207,7 @@ async def test_rules_are_read_every_ten_minutes_and_soon_after_a_refusal_by_them
     async def beat(at: float) -> None:
         """One turn of the loop at a time of ours; the settings are read first, and tell of the turn."""
         world.now_s = at
+        world.outside._settings_at = at
         world.outside.reconfigured()
         async with asyncio.timeout(30):
             while world.outside._settings_stale or world.outside._woken.is_set():  # noqa: ASYNC110  nobody tells

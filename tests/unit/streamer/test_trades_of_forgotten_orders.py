@@ -17,7 +17,9 @@ from desk_maker import desk_at
 from pms.binance.frames import OrderUpdate, decode_user
 from pms.contract.money import encode
 from pms.domain.orders import Order, State
+from pms.domain.posting import Posting
 from pms.streamer.agenda import Agenda
+from pms.streamer.attention import Attention
 from pms.streamer.engine import Engine, Gate
 from pms.streamer.outbox import Outbox
 
@@ -58,12 +60,26 @@ class Feed:
         self.asked = 0
         self.engine.behind = self._behind
 
+    def attention(self) -> Attention:
+        nothing: Any = None
+        return Attention(self.engine, nothing, nothing, nothing, same_redis=True, redis_now_ms=lambda: 1_000)
+
     def _behind(self) -> None:
         self.asked += 1
 
     def hear(self, *updates: OrderUpdate) -> None:
         for update in updates:
             self.engine.order_update(update)
+
+    def journaled(self) -> list[Posting]:
+        """What waits stands; it is told of, and what that brings stands as well."""
+        outbox: Any = self.engine.outbox
+        stood = []
+        while outbox._waiting:
+            waiting = outbox._waiting.pop(0)
+            outbox._settle(waiting, good=True)
+            stood.append(waiting.posting)
+        return stood
 
     @property
     def order(self) -> Order | None:
@@ -79,10 +95,26 @@ def test_it_is_cancelled_and_its_trade_counts() -> None:
     feed.hear(PART)
     order = feed.order
     assert order is not None
+    assert not order.cancel_wanted
+    feed.journaled()
     assert (order.cancel_wanted, order.trades_missing, len(feed.engine.agenda)) == (True, False, 1)
     assert (order.filled_qty, feed.held) == (D("0.004"), D("0.004"))
     feed.hear(GONE)
     assert (order.state, order.spec.sub_account_id) == (State.CANCELLED, ALICE)
+
+
+def test_as_long_as_it_is_not_journaled_it_is_nobodys_to_cancel() -> None:
+    """Who is cut off from Redis may lead no more: an order he has never heard of is the new leader's."""
+    feed = Feed()
+    feed.hear(PART, MORE)
+    order = feed.order
+    assert order is not None
+    attention = feed.attention()
+    assert (order.cancel_wanted, attention.urgent(NAME)) == (False, False)
+    rows = [row for posting in feed.journaled() for row in posting.entry.rows.orders]
+    assert len(rows) == 3
+    assert all(row.cancel_wanted for row in rows), "the next life is to cancel it"
+    assert (order.cancel_wanted, attention.urgent(NAME)) == (True, True)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from market_world import D, MarketWorld
 from position_world import PositionWorld
 
 from pms.contract.codes import Code, Refusal
-from pms.domain.adoption import adopt
+from pms.domain.adoption import ADOPTION, adopt
 from pms.domain.algos.algo import Status
 from pms.domain.algos.book import EXPECTED_STEPS
 from pms.domain.algos.conduct import end
@@ -57,7 +57,7 @@ def test_it_is_the_slots_order_again_and_nothing_is_placed_beside_it() -> None:
     world.orders[coid].sent = True
     forgotten(world, entries=1)
     order = found(world, coid)
-    assert (order.spec.parent_id, order.spec.origin, order.cancel_wanted) == (algo_id, "CHASE", True)
+    assert (order.spec.parent_id, order.spec.origin, order.cancel_asked) == (algo_id, "CHASE", ADOPTION)
     world.conduct(algo_id)
     assert len(world.of(algo_id)) == 1
 
@@ -81,7 +81,7 @@ def test_of_an_algo_that_has_ended_or_is_forgotten_it_is_the_accounts_own() -> N
     forgotten(world, entries=2)
     assert world.desk.algos.every == {}
     order = found(world, coid)
-    assert (order.spec.parent_id, order.spec.sub_account_id, order.cancel_wanted) == (None, "alice", True)
+    assert (order.spec.parent_id, order.spec.sub_account_id, order.cancel_asked) == (None, "alice", ADOPTION)
 
 
 def test_a_slot_that_was_lost_with_its_order_counts_what_it_filled() -> None:
