@@ -63,6 +63,11 @@ def _private(rng: Random, kind: str, at_ms: int) -> Fault:
     return Fault(at_ms, kind, "private", word, ms=rng.choice((5, 40, 300, 2000)))
 
 
+def _half_open(rng: Random, kind: str, at_ms: int) -> Fault:
+    """For longer, too, than a funding waits for trades that are told late."""
+    return replace(_private(rng, kind, at_ms), ms=rng.choice((40, 300, 2000, 8000, 14000)))
+
+
 def _public(rng: Random, kind: str, at_ms: int) -> Fault:
     return Fault(at_ms, kind, "public", ms=rng.choice((60, 250, 2000)))
 
@@ -144,7 +149,7 @@ _REST = (
 KINDS: dict[str, tuple[Draw, float]] = {
     **dict.fromkeys(_REST, (_rest, 0.5)),
     "ws_cut": (_private, 1.0),
-    "ws_silent": (_private, 0.7),
+    "ws_silent": (_half_open, 0.7),
     "ws_lost": (_private, 1.5),
     "ws_twice": (_private, 1.0),
     "ws_late": (_private, 1.5),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pms
 
-NOT_SIMULATED = ("cli", "stack")
-"""Rooms that no world runs: what an operator types, and the processes of a real machine."""
+NOT_SIMULATED = ("cli/", "stack/", "sim/planted/")
+"""Rooms that no world of a campaign runs: an operator's words, a real machine's processes, planted bugs."""
 
 DIGITS = 12
 
@@ -21,8 +21,8 @@ def fingerprint(root: Path | None = None) -> str:
     root = root or Path(pms.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
-        name = path.relative_to(root)
-        if path.suffix in {".py", ".lua"} and name.parts[0] not in NOT_SIMULATED:
-            digest.update(f"{name.as_posix()}\n{path.stat().st_size}\n".encode())
+        name = path.relative_to(root).as_posix()
+        if path.suffix in {".py", ".lua"} and not name.startswith(NOT_SIMULATED):
+            digest.update(f"{name}\n{path.stat().st_size}\n".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:DIGITS]

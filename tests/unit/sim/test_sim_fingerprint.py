@@ -20,6 +20,7 @@ def test_it_names_what_a_world_runs_and_nothing_else(tmp_path: Path) -> None:
     assert len(was) == DIGITS
     assert fingerprint(tree(tmp_path / "same")) == was
     assert fingerprint(tree(tmp_path / "operator", **{"cli/up.py": "other", "notes.md": "other"})) == was
+    assert fingerprint(tree(tmp_path / "bug", **{"sim/planted/bug.py": "other"})) == was
     assert fingerprint(tree(tmp_path / "order", **{"domain/order.py": "other"})) != was
     assert fingerprint(tree(tmp_path / "script", **{"bus/lua/lead.lua": "other"})) != was
     assert fingerprint(tree(tmp_path / "moved", **{"domain/order.py": "", "domain/orders.py": "a"})) != was
