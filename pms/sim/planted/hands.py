@@ -13,8 +13,12 @@ from pms.domain.posting import Draft
 from pms.domain.treasury import Treasury
 from pms.sim.planted.planting import Patch, mutant
 from pms.sim.traffic.hands import draw as others
-from pms.streamer import income
+from pms.streamer import funding, income, outside
 from pms.streamer.engine import Engine
+
+
+def _funds(seed: int) -> bool:
+    return any(act.kind == "funding" for act in others(seed))
 
 
 @mutant("a funding is shared by what accounts hold when it is read", where=others)
@@ -28,9 +32,11 @@ def funded_by_the_present() -> Sequence[Patch]:
     return [(Treasury, "held_at", held_at)]
 
 
-@mutant("whoever's trade is heard of behind a funding pays nothing for it", where=others, only="ws_")
+@mutant("whoever's trade is heard of behind a funding pays nothing for it", where=_funds, only="ws_")
 def late_trade_not_funded() -> Sequence[Patch]:
-    return [(booking, "make_up", lambda *_, **__: None)]
+    # Whatever else goes wrong is found within the grace, and the bug would show in a day's silence alone.
+    hasty: Sequence[Patch] = [(funding, "GRACE_MS", 300), (outside, "FUNDING_EVERY_S", 0.25)]
+    return [(booking, "make_up", lambda *_, **__: None), *hasty]
 
 
 @mutant("hedged accounts pay a funding for the net of both sides", where=others)
