@@ -81,6 +81,15 @@ FOUND: dict[str, tuple[int, list[Fault]]] = {
         900003353,
         [Fault(3004, "ws_lost", "private", word='"X":"FILLED"', ms=5)],
     ),
+    "an order that expired in the second that Redis lost is read, though lists lag": (
+        1010002650,
+        [
+            Fault(630, "reads_late", "exchange", ms=1500),
+            Fault(650, "redis_tail_lost", ms=595),
+            Fault(1171, "market_cut", "public", ms=250),
+            Fault(1832, "redis_tail_lost", ms=132),
+        ],
+    ),
 }
 
 IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
@@ -98,6 +107,10 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
     "an order that went to the house is not reserved for its first owner by the next life": (
         1228,
         [Fault(2904, "paused", "ledger", ms=1200), Fault(3144, "redis_restarted", ms=60)],
+    ),
+    "a system whose first streamer died before it knew all answers once it has another": (
+        1020005695,
+        [Fault(305, "paused", "streamer", ms=5500), Fault(2307, "killed", "streamer", ms=1200, steps=70)],
     ),
 }
 
