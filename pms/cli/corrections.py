@@ -12,7 +12,7 @@ import click
 from pms.cli.amounts import AMOUNT
 from pms.cli.attempts import attempts
 from pms.cli.confirming import actor, confirm, correcting
-from pms.cli.output import print_result
+from pms.cli.output import print_result, print_results
 from pms.cli.session import Failed, Session, run
 from pms.contract.journal import FillRow
 from pms.contract.money import plain
@@ -134,8 +134,7 @@ def reassign(
             raise Failed(f"no such trade of {symbol} order {order} is booked; `pms house` lists them")
         return [await _one(session, fill, fields, reason=reason) for fill in reversed(chosen)]
 
-    for result in run(work):
-        print_result(result, as_json=as_json)
+    print_results(run(work), as_json=as_json)
 
 
 async def _one(session: Session, fill: FillRow, fields: dict[str, Any], *, reason: str) -> dict[str, Any]:

@@ -95,13 +95,19 @@ def console() -> Console:
 
 def print_result(result: Row, *, as_json: bool) -> None:
     """Print the answer to a command; exits with 1 when it was refused."""
-    if as_json:
-        click.echo(encode(dict(result)))
-    elif result.get("success"):
-        click.echo(accepted(result))
-    else:
-        click.secho(refused(result), fg="red", err=True)
-    if not result.get("success"):
+    print_results([result], as_json=as_json)
+
+
+def print_results(results: Sequence[Row], *, as_json: bool) -> None:
+    """Print all answers, the refused ones as well; exits with 1 where one was refused."""
+    for result in results:
+        if as_json:
+            click.echo(encode(dict(result)))
+        elif result.get("success"):
+            click.echo(accepted(result))
+        else:
+            click.secho(refused(result), fg="red", err=True)
+    if not all(result.get("success") for result in results):
         raise click.exceptions.Exit(1)
 
 
@@ -112,7 +118,7 @@ def accepted(result: Row) -> str:
     state = result.get("state") or "done"
     if cancelling is not None:
         state = f"cancelling {len(cancelling)} order{'' if len(cancelling) == 1 else 's'}"
-    open_ended = state in {"placing", "amending", "unknown"}
+    open_ended = state in {"placing", "amending", "unknown", "halting"}
     parts = [click.style(str(state), fg="yellow" if open_ended else "green")]
     if result.get("side"):
         quantity = result.get("quantity")

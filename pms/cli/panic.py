@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 from uuid import uuid4
 
 import click
 
 from pms.binance.alone import Alone
 from pms.binance.client import ExchangeClient, open_session
-from pms.bus.connection import connect
 from pms.cli.confirming import actor
-from pms.cli.session import Failed
+from pms.cli.session import Failed, redis_of
 from pms.config import Settings, load_settings
 from pms.flows.panic import Door, Panic, stop_everything
 
@@ -51,8 +51,7 @@ def _require(settings: Settings, *, flat: bool) -> None:
 
 async def _panic(settings: Settings, *, flat: bool, reason: str) -> bool:
     session = open_session()
-    url = settings.redis_url
-    redis = connect(url, name="pms-panic", timeout_s=1.0, connections=2) if url else None
+    redis = _redis(settings)
     client = ExchangeClient(
         base_url=settings.binance_rest_url or "",
         api_key=settings.binance_api_key,
@@ -69,6 +68,17 @@ async def _panic(settings: Settings, *, flat: bool, reason: str) -> bool:
         await session.close()
         if redis:
             await redis.aclose()
+
+
+def _redis(settings: Settings) -> Any:
+    """For the halt alone; what is wrong with it must not hold up the cancels."""
+    if not settings.redis_url:
+        return None
+    try:
+        return redis_of(settings, name="pms-panic", timeout_s=1.0, connections=2)
+    except Failed as fault:
+        click.secho(f"{fault.message}: trading is not halted by it", fg="red", err=True)
+        return None
 
 
 def _now_ms() -> int:

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import click
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pms.bus.connection import connect
 from pms.bus.requests import DEFAULT_TTL_MS, SETTLE_GRACE_MS, Requests
 from pms.config import ConfigError, Settings, load_settings
 from pms.contract.codes import Code
-from pms.contract.money import decode_object
+from pms.contract.money import decode_object, encode
 from pms.db import engine as database
 from pms.db.errors import DatabaseError
 
@@ -54,12 +54,26 @@ class Session:
     async def send(
         self, command: str, fields: dict[str, Any], *, request_id: str | None = None, again: str | None = None
     ) -> dict[str, Any]:
-        """Submit a command as a gateway does and await its result; raises Undecided.
+        """Submit a command as a gateway does and await its result; raises Undecided, and what a ping raises.
 
+        Trap: once it is on its way a lost line to Redis proves nothing, and the id is all there is to ask by.
         `again` says how a lost answer is asked for, where the command line that was typed does not tell.
         """
         request_id = request_id or str(uuid4())
         fields = {"requestId": request_id, **{k: v for k, v in fields.items() if v is not None}}
+        encode(fields)  # what cannot be told is refused before anybody is asked
+        await self.redis.ping()
+        try:
+            return await self._sent(command, fields, request_id, again)
+        except (ConnectionError, TimeoutError) as error:
+            how = again or _again(request_id)
+            raise Undecided(
+                f"the line to Redis was lost ({error}) with {request_id} on its way. {how}"
+            ) from None
+
+    async def _sent(
+        self, command: str, fields: dict[str, Any], request_id: str, again: str | None
+    ) -> dict[str, Any]:
         requests = Requests(self.redis, new_id=lambda: str(uuid4()))
         submission = await requests.submit(command, fields, door="record")
         if submission.kind in _TURNED_AWAY:
@@ -104,7 +118,7 @@ def run(work: Callable[[Session], Awaitable[T]]) -> T:
 
 
 async def _with_session(settings: Settings, work: Callable[[Session], Awaitable[T]]) -> T:
-    redis = connect(settings.redis_url or "", name="pms-cli")
+    redis = redis_of(settings, name="pms-cli")
     try:
         engine = database.create(settings.database_url or "", name="pms-cli", pool=2)
     except DatabaseError as error:
@@ -118,6 +132,14 @@ async def _with_session(settings: Settings, work: Callable[[Session], Awaitable[
     finally:
         await engine.dispose()
         await redis.aclose()
+
+
+def redis_of(settings: Settings, *, name: str, **limits: Any) -> Any:
+    """A client of the configured Redis; raises Failed, which tells no password, where its address is none."""
+    try:
+        return connect(settings.redis_url or "", name=name, **limits)
+    except ValueError:
+        raise Failed("PMS_REDIS_URL is no address of a Redis: redis://[:password@]host:port/0") from None
 
 
 def warn_if_live(settings: Settings) -> None:

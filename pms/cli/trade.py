@@ -9,9 +9,8 @@ import click
 
 from pms.cli.amounts import AMOUNT
 from pms.cli.dry_run import dry_run as show_dry_run
-from pms.cli.output import accepted, print_result, refused
+from pms.cli.output import print_result, print_results
 from pms.cli.session import Failed, Session, run, warn_if_live
-from pms.contract.money import encode
 from pms.contract.names import Task
 from pms.db import queries
 from pms.db.queries import OpenPosition
@@ -153,17 +152,7 @@ def close(position: str | None, every: bool, account: str | None, symbol: str | 
             raise Failed("no open positions")
         return closes or [result]
 
-    results = run(work)
-    for result in results:
-        if as_json:
-            click.echo(encode(result))
-        else:
-            good = result["success"]
-            click.secho(
-                accepted(result) if good else refused(result), fg=None if good else "red", err=not good
-            )
-    if not all(result["success"] for result in results):
-        raise click.exceptions.Exit(1)
+    print_results(run(work), as_json=as_json)
 
 
 async def _named(
