@@ -38,6 +38,8 @@ WORKERS = ("orders", "urgent", "ledger", "schedule", "recon")
 START_S = 40.0
 BTC_TICK = Decimal("0.1")
 PATIENCE = 3
+PATIENTLY = "&socket_timeout=10&socket_connect_timeout=10"
+"""How a test itself asks Redis: sixty who wait open twice as many connections, in a second or not."""
 
 
 class System:
@@ -80,7 +82,7 @@ class System:
             "PMS_LOG_LEVEL": "INFO",
             "NO_COLOR": "1",
         }
-        self.redis: Any = connect(redis_url, name="test", connections=1024)
+        self.redis: Any = connect(f"{redis_url}{PATIENTLY}", name="test", connections=1024)
         self.requests = Requests(self.redis, new_id=lambda: str(uuid4()))
         self.http = aiohttp.ClientSession()
         self.other_session = open_session()
