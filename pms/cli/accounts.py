@@ -64,6 +64,8 @@ def create(account: str, label: str, group: str, fund: Decimal | None, as_json: 
                 f"Repeat with `pms accounts fund {account} {fund} --request-id {request_id}`, never without"
             )
             result = await _fund(session, account, fund, request_id=request_id, again=again)
+            if not result["success"]:
+                click.secho(f"{account} is created; the money is refused:", fg="yellow", err=True)
         return result
 
     print_result(run(work), as_json=as_json)

@@ -48,7 +48,9 @@ async def show_plan(session: Session, name: str, fields: dict[str, Any], *, as_j
         command = read_command(name, text)
         assert isinstance(command, AlgoStart)
         async with ExchangeReader(session.settings) as reader:
-            desk = await desk_as_booked(session, reader, symbols_of(command), now=now)
+            desk = await desk_as_booked(
+                session, reader, symbols_of(command), account=command.sub_account_id, now=now
+            )
         asked = Asked(
             request_id=request_id,
             command=name,

@@ -31,8 +31,10 @@ from pms.stack.supervisor import only_one
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; progress goes to stderr.")
 def backup(to: Path | None, as_json: bool) -> None:
     """Back up the ledger and the journal's archive, of a running system or of one that rests."""
-    settings = load_settings()
-    places = Places.of(settings)
+    places = Places.of(load_settings(of_running_stack=False))
+    found = state.read(places.state)
+    # A system that was killed leaves the addresses of servers which are no more.
+    settings = load_settings(of_running_stack=found is not None and found.running())
     now_ms = time.time_ns() // 1_000_000
     target = (
         to or places.home / "backups" / f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%d-%H%M%S}"

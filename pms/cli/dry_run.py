@@ -17,12 +17,13 @@ import click
 
 from pms.binance.instruments import parse_instruments
 from pms.cli.exchange import ExchangeReader
-from pms.cli.output import refused
+from pms.cli.output import refusal_told, refused
 from pms.cli.session import Session
 from pms.contract import names
 from pms.contract.codes import Refusal
 from pms.contract.commands import Trade
-from pms.contract.journal import OrderRow, Rows
+from pms.contract.halts import read_standing
+from pms.contract.journal import HaltRow, OrderRow, Rows
 from pms.contract.money import booked, decode_object, encode, encode_canonical, plain
 from pms.contract.names import Task
 from pms.contract.reading import read_command
@@ -31,6 +32,7 @@ from pms.db.load import day_results
 from pms.domain.admission import admit
 from pms.domain.decisions import Asked
 from pms.domain.desk import Desk, Top
+from pms.domain.headroom import SymbolSetting
 
 ZERO = Decimal(0)
 
@@ -66,15 +68,7 @@ async def dry_run(session: Session, fields: dict[str, Any], *, as_json: bool) ->
 
 def print_refused(refusal: Refusal, *, as_json: bool) -> NoReturn:
     """Tell what the engine would refuse; ends with exit code 1."""
-    told = {
-        "success": False,
-        "dryRun": True,
-        "code": refusal.code.value,
-        "error": refusal.error,
-        "field": refusal.field,
-        "limit": refusal.limit,
-        "actual": refusal.actual,
-    }
+    told = {"dryRun": True, **refusal_told(refusal)}
     click.echo(
         encode(told) if as_json else click.style(f"would be {refused(told)}", fg="red"), err=not as_json
     )
@@ -88,7 +82,9 @@ async def _estimate(session: Session, fields: dict[str, Any]) -> Estimate:
     assert isinstance(command, Trade)
     now = time.time_ns() // 1_000_000
     async with ExchangeReader(session.settings) as reader:
-        desk = await desk_as_booked(session, reader, {command.symbol}, now=now)
+        desk = await desk_as_booked(
+            session, reader, {command.symbol}, account=command.sub_account_id, now=now
+        )
         rates = await _rates(reader, command.symbol)
     before = desk.snapshot(command.sub_account_id).available_margin if _known(desk, command) else ZERO
     posting = admit(
@@ -121,9 +117,13 @@ async def _estimate(session: Session, fields: dict[str, Any]) -> Estimate:
 
 
 async def desk_as_booked(
-    session: Session, reader: ExchangeReader, symbols: Iterable[str], *, now: int
+    session: Session, reader: ExchangeReader, symbols: Iterable[str], *, account: str, now: int
 ) -> Desk:
-    """The trading state as PostgreSQL has it, priced by what the engine publishes."""
+    """The trading state as PostgreSQL has it, priced by what the engine publishes.
+
+    Halts are those that the send right finds, of everything and of `account`; what the exchange account
+    carries, and how it is set up, is as the exchange tells it now: orders on their way are not yet in it.
+    """
     desk = Desk(epoch="dry run")
     info, brackets = (
         await reader.public("/fapi/v1/exchangeInfo"),
@@ -150,7 +150,26 @@ async def desk_as_booked(
     )
     for result in await day_results(session.database, now=now):
         desk.results.add(result)
+    for halt in await _halts(session, account, now=now):
+        desk.note_halt(halt)
+    configs, money = await reader.signed("/fapi/v1/symbolConfig"), await reader.signed("/fapi/v3/account")
+    desk.headroom.wanted_leverage = session.settings.exchange_leverage
+    desk.headroom.settings = {
+        row["symbol"]: SymbolSetting(row["marginType"], int(row["leverage"])) for row in configs
+    }
+    desk.headroom.told(Decimal(money["availableBalance"]), counted=())
     return desk
+
+
+async def _halts(session: Session, account: str, *, now: int) -> list[HaltRow]:
+    """What stands in an account's way at the send right."""
+    scopes = (names.EVERYTHING, account)
+    texts = await session.redis.mget([names.halt_key(scope) for scope in scopes])
+    return [
+        read_standing(scope, text, now=now)
+        for scope, text in zip(scopes, texts, strict=True)
+        if text is not None
+    ]
 
 
 async def _rates(reader: ExchangeReader, symbol: str) -> dict[str, Decimal]:

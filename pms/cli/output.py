@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from rich.console import Console
 from rich.table import Table
 
+from pms.contract.codes import Refusal
 from pms.contract.money import encode, plain
 
 Form = Literal["table", "json", "csv"]
@@ -135,6 +136,18 @@ def accepted(result: Row) -> str:
     if open_ended:
         parts.append("(outcome not yet proven: `pms watch` tells)")
     return "  ".join(parts)
+
+
+def refusal_told(refusal: Refusal) -> dict[str, Any]:
+    """A refusal in the shape of a result, where no engine was asked."""
+    return {
+        "success": False,
+        "code": refusal.code.value,
+        "error": refusal.error,
+        "field": refusal.field,
+        "limit": refusal.limit,
+        "actual": refusal.actual,
+    }
 
 
 def refused(result: Row) -> str:

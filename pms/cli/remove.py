@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import click
 
@@ -46,7 +47,7 @@ def uninstall(yes: bool) -> None:
     """Remove all that PMS put on this machine, data included."""
     settings = load_settings(of_running_stack=False)
     places = Places.of(settings)
-    click.echo(f"This removes {places.home} with all data, logs and secrets,")
+    click.echo(f"This removes {places.home} with all data, logs and secrets, but for backups,")
     of_root = places.as_root and identity.made_by_us(places.system_dir)
     if of_root:
         user = " and the user pms" if identity.user_made_by_us(places.system_dir) else ""
@@ -57,17 +58,20 @@ def uninstall(yes: bool) -> None:
         click.echo(f"but not {places.system_dir}, which root made: `sudo pms uninstall` removes that.")
     _mention_external(settings)
     _confirm("uninstall", yes=yes)
+    left: list[Path] = []
     try:
         if of_root:
             removal.refuse_while_used(places)
         if places.home.is_dir():
             places.make()
             with only_one(places):
-                removal.remove_home(places)
+                left = removal.remove_home(places)
         if of_root:
             removal.remove_system(places)
     except StackError as fault:
         raise Failed(str(fault)) from None
+    if left:
+        click.echo(f"{places.home} stays, with {', '.join(path.name for path in left)}: no longer in use")
     click.echo(f"removed; what is left is the checkout with its .venv: rm -rf {CHECKOUT}")
 
 

@@ -43,15 +43,16 @@ class View:
 
     @property
     def healthy(self) -> bool:
-        """Whether everything is up."""
+        """Whether everything is up and commands are admitted; a halt is somebody's wish, and no fault."""
         up = all(part["state"] in ("ready", "external") for part in self.parts)
-        return self.stack is not None and self.fault is None and up
+        admits = self.seen is not None and bool((self.seen.health or {}).get("admission"))
+        return self.stack is not None and self.fault is None and up and admits
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(as_json: bool) -> None:
-    """Show parts, queues and health; exits 1 unless everything is up."""
+    """Show parts, queues and health; exits 1 unless everything is up and commands are admitted."""
     view = _look(load_settings())
     if as_json:
         click.echo(msgspec.json.encode(_document(view)))
@@ -141,9 +142,7 @@ def _show(view: View) -> None:
         _show_commands(out, view.seen)
         _show_health(out, view.seen)
         _show_budget(out, view.seen)
-        if count := view.seen.open_incidents:
-            word = "incident" if count == 1 else "incidents"
-            out.print(Text(f"{count} open {word}: `pms incidents` tells", style="bold red"))
+        _show_incidents(out, view.seen)
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
@@ -216,6 +215,16 @@ def _show_health(out: Console, seen: pulse.Pulse) -> None:
         out.print(Text(f"closed: {reason}", style="red"))
     if waiting := seen.health.get("openFees"):
         out.print(Text(f"fees in another asset that wait for a price: {waiting}", style="yellow"))
+
+
+def _show_incidents(out: Console, seen: pulse.Pulse) -> None:
+    """What is not resolved; in red while nobody has taken a part of it upon himself."""
+    if not (count := seen.open_incidents + seen.acknowledged_incidents):
+        return
+    word = "incident" if count == 1 else "incidents"
+    known = f", {seen.acknowledged_incidents} acknowledged" if seen.acknowledged_incidents else ""
+    style = "bold red" if seen.open_incidents else "yellow"
+    out.print(Text(f"{count} open {word}{known}: `pms incidents` tells", style=style))
 
 
 def _show_budget(out: Console, seen: pulse.Pulse) -> None:

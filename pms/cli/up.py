@@ -27,7 +27,7 @@ DOWN_WITHIN_S = 15.0
 @click.option("--detach", "-d", is_flag=True, help="Return once everything is ready; `pms down` stops it.")
 @click.option("--follow/--no-follow", default=True, help="Follow the logs once everything is ready.")
 def up(detach: bool, follow: bool) -> None:
-    """Start the whole system; Ctrl-C stops it in order and leaves nothing behind."""
+    """Start the whole system; Ctrl-C stops it in order and leaves no process behind."""
     if detach:
         _up_behind()
     else:

@@ -16,7 +16,7 @@ from pms.venue.store.files import LOCK, JournalError, StateDirectory, held
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def verify(directory: Path) -> None:
-    """Read all of a venue's DIRECTORY and count what it holds. Changes nothing; no venue may run on it."""
+    """Read all of a venue's DIRECTORY and count what it holds. Changes none of it; no venue may run there."""
     state = StateDirectory(directory)
     try:
         with held(directory / LOCK, wait=False, otherwise=f"a venue runs on {directory}: stop it first"):

@@ -24,7 +24,7 @@ from pms.config import CHECKOUT, LIVE_PHRASE, ConfigError, Settings
 from pms.db import migrate
 from pms.db.address import libpq_address
 from pms.db.errors import DatabaseError
-from pms.stack import external, state
+from pms.stack import external, pulse, state
 from pms.stack.errors import StackError
 from pms.stack.places import Places
 from pms.stack.ports import LOOPBACK
@@ -192,6 +192,28 @@ def check_redis(settings: Settings, places: Places) -> Iterator[Finding]:
         yield Finding("warn" if todo else "ok", f"{share} % of {most >> 20} MiB used", todo)
 
 
+def check_trading(settings: Settings, places: Places) -> Iterator[Finding]:
+    """What a running system says of itself: whether it admits commands, what is halted, what is open."""
+    if settings.redis_url is None or not _running(places):
+        return
+    seen = pulse.take(settings.redis_url, [])
+    if seen.health is None:
+        yield Finding("fail", "no streamer leads: commands are decided by nobody", "pms logs streamer")
+    elif seen.health.get("admission"):
+        yield Finding("ok", "commands are admitted")
+    else:
+        yield Finding("fail", f"commands are refused: {seen.health.get('reason')}", "pms status")
+    halts = seen.health.get("halts", []) if seen.health else []
+    halted = [halt["subAccountId"] or "all trading" for halt in halts]
+    if halted or seen.halt:
+        what = ", ".join(halted) or "all trading"
+        yield Finding("warn", f"halted: {what}", "`pms status` shows why, `pms resume --reason …` lifts it")
+    if seen.open_incidents:
+        count = seen.open_incidents
+        what = "1 incident that nobody has" if count == 1 else f"{count} incidents that nobody has"
+        yield Finding("warn", f"{what} acknowledged", "pms incidents")
+
+
 def check_postgres(settings: Settings, places: Places) -> Iterator[Finding]:
     if settings.database_url is None:
         return
@@ -249,6 +271,7 @@ CHECKS: tuple[Check, ...] = (
     check_system,
     check_stack,
     check_redis,
+    check_trading,
     check_postgres,
     check_exchange,
 )

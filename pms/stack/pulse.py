@@ -44,6 +44,8 @@ class Pulse(msgspec.Struct, rename="camel"):
     """What stands at `pms:halt`, whether or not a streamer lives to tell of it."""
     open_incidents: int = 0
     #: that nobody has acknowledged
+    acknowledged_incidents: int = 0
+    #: that are not resolved either
 
 
 def take(url: str, heartbeats_of: list[str]) -> Pulse:
@@ -85,6 +87,7 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
         pipe.hvals(names.INCIDENTS)
         pipe.get(names.HALT)
         *sizes, open_count, oldest, beats, health, budget, incidents, halt = pipe.execute()
+    states = Counter[str](json.loads(row)["state"] for row in incidents)
     waiting = Counter[str]()
     for queue, size in zip(lists.values(), sizes, strict=False):
         waiting[queue] += size
@@ -99,7 +102,8 @@ def _take(client: Any, heartbeats_of: list[str]) -> Pulse:
         },
         health=json.loads(health, parse_float=Decimal) if health else None,
         budget=json.loads(budget) if budget else None,
-        open_incidents=sum(json.loads(row)["state"] == "open" for row in incidents),
+        open_incidents=states["open"],
+        acknowledged_incidents=states["acknowledged"],
         halt=halt,
     )
 

@@ -16,7 +16,7 @@ from pms.stack.servers.held import DataLock
 
 
 def remove_data(places: Places) -> list[Path]:
-    """Delete the data of a home that does not run; logs and secrets stay. Raises InUse."""
+    """Delete the data of a home that does not run; logs and secrets stay. Raises InUse, StackError."""
     for data in (places.redis_data, places.postgres_data):
         if data.parent.is_dir():
             lock = DataLock(data)
@@ -35,13 +35,18 @@ def remove_data(places: Places) -> list[Path]:
     return removed
 
 
-def remove_home(places: Places) -> None:
-    """Delete all that we made in a home, and the home itself if nothing else is in it."""
+def remove_home(places: Places) -> list[Path]:
+    """Delete a home but what only its owner may part with: backups and whatever is not ours.
+
+    Returns what is left there; a home in which nothing is goes, too. Raises InUse, StackError.
+    """
     remove_data(places)
     for path in (places.logs, places.run, places.secrets, places.runtime, places.postgres_runtime):
         _remove(path)
+    left = sorted(places.home.iterdir())
     with suppress(OSError):
         places.home.rmdir()
+    return left
 
 
 def other_homes(places: Places) -> list[str]:
@@ -77,7 +82,15 @@ def _owned_by(uid: int) -> list[int]:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Delete a file or a directory; of one that is a file system of its own all that is in it."""
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+        elif path.is_mount():
+            for inner in path.iterdir():
+                if inner.name != "lost+found":
+                    _remove(inner)
+        else:
+            shutil.rmtree(path)
+    except OSError as error:
+        raise StackError(f"{error.filename or path} cannot be deleted: {error.strerror}") from None
