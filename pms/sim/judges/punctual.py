@@ -22,7 +22,7 @@ class Punctual:
     world: World
     invariants: Invariants
     _led_from_s: float = field(default=0.0)
-    """Since when a streamer leads without a break."""
+    """Since when a streamer leads without a break; one that sleeps leads nobody."""
     _known_from_s: float = field(default=0.0)
     """Since when all is known of this life of Redis, by a streamer's word: before it nobody else may deny."""
     _first_redis: str = field(init=False)
@@ -33,8 +33,8 @@ class Punctual:
     def look(self, *, disturbed_until_s: float) -> None:
         """Judge all who wait. What slows answers down themselves is not held against them."""
         now, invariants = self.world.loop.now, self.invariants
-        streamer = self.world.streamer
-        if streamer is None or streamer._engine.gate.closed_because is not None:
+        streamer, asleep = self.world.streamer, self.world.living["streamer"].paused
+        if streamer is None or asleep or streamer._engine.gate.closed_because is not None:
             self._led_from_s = now
         if not self._all_known():
             self._known_from_s = now

@@ -112,6 +112,10 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
         1020005695,
         [Fault(305, "paused", "streamer", ms=5500), Fault(2307, "killed", "streamer", ms=1200, steps=70)],
     ),
+    "a withdrawal that a streamer claimed before it fell asleep waits for its successor": (
+        1020054611,
+        [Fault(1938, "listen_key_expired", ms=3000), Fault(2473, "usurped", "streamer", ms=300)],
+    ),
 }
 
 
