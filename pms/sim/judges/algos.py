@@ -241,7 +241,10 @@ class Bounds:
             self._fail(TERMS, f"entry {entry.seq}: {coid} of bracket {algo_id}: {fault}", algo_id, coid)
 
     def forgotten(self, books: Fold) -> None:
-        """Redis lost its tail: an end or a cancel that nobody remembers was none, nor what slots were for."""
+        """Redis lost its tail: an end or a cancel that nobody remembers was none, nor what slots were for.
+
+        And PostgreSQL may take in later what a ledger that slept had read: then such an end was one.
+        """
         decided = {request for request, _ in books.tables["commands"]}
         self.swept = {request: name for request, name in self.swept.items() if request in decided}
         for asked in self.cancelled.values():
@@ -254,6 +257,8 @@ class Bounds:
             known.forgotten = row is None
             if row is None or row.status not in ENDED:
                 known.ended = None
+            elif known.ended is None:
+                known.ended = books.applied
             if row is None or FIRED not in row.memory:
                 known.guarded = None
 

@@ -116,6 +116,14 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
         1020054611,
         [Fault(1938, "listen_key_expired", ms=3000), Fault(2473, "usurped", "streamer", ms=300)],
     ),
+    "the end of an algo that Redis lost and a ledger that slept had read was one": (
+        1020082241,
+        [
+            Fault(1099, "ws_silent", "private", ms=40),
+            Fault(2007, "paused", "ledger", ms=1200, steps=70),
+            Fault(2864, "redis_emptied", ms=300),
+        ],
+    ),
 }
 
 
