@@ -35,7 +35,7 @@ from pms.domain.orders import (
     Seen,
     State,
 )
-from pms.domain.position_sides import parts_of
+from pms.domain.position_sides import parts_of, take_side
 from pms.domain.positions import Move, Position
 from pms.domain.posting import Draft, Posting
 from pms.domain.reducing import fit_to
@@ -140,6 +140,7 @@ def book(desk: Desk, trade: Trade, *, fact: Seen | None = None) -> Posting | Non
     owner = order.spec.sub_account_id if order else _owner(desk, draft, trade)
     before, wish = (order.state, order.amend) if order else (None, None)
     if order is not None:
+        take_side(desk, order, signed(trade.side, trade.quantity))
         if order.state.terminal:
             note_incident(
                 draft,

@@ -11,6 +11,7 @@ exceeds the position that it should reduce opens the other one: it is what the a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from pms.contract.codes import Code, Refusal
@@ -18,6 +19,7 @@ from pms.contract.commands import Trade
 from pms.contract.money import plain
 from pms.contract.names import BOTH, LONG, SHORT
 from pms.domain.desk import Desk
+from pms.domain.orders import Order
 from pms.domain.positions import Position
 from pms.domain.sub_accounts import SubAccount
 
@@ -58,6 +60,23 @@ def side_held(desk: Desk, account: str, symbol: str, quantity: Decimal) -> str:
         return BOTH
     opens = LONG if quantity > 0 else SHORT
     return OTHER[opens] if desk.holds((account, symbol, OTHER[opens])) else opens
+
+
+def take_side(desk: Desk, order: Order, quantity: Decimal) -> None:
+    """Ask anew which side an order is for that was adopted without anybody's word on it, as it first trades.
+
+    Trap: behind a start orders are adopted before older trades are booked, so that the exit of a position
+    which is not read yet would open the other one. `quantity` is signed.
+    """
+    spec = order.spec
+    guessed = spec.origin == "MANUAL" and spec.request_id is None
+    if not guessed or order.filled_qty or not desk.accounts[spec.sub_account_id].hedge:
+        return
+    side = side_held(desk, spec.sub_account_id, spec.symbol, quantity)
+    if side != spec.position_side:
+        desk.release(order)
+        order.spec = replace(spec, position_side=side)
+        desk.reserve(order)
 
 
 def parts_of(

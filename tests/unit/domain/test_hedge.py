@@ -7,7 +7,7 @@ from desk_maker import D, decide, desk_at, note_position, trade
 from filling import fill, trade_of
 
 from pms.contract.codes import Code, Refusal
-from pms.contract.journal import Rows
+from pms.contract.journal import OrderRow, Rows
 from pms.contract.names import BOTH, LONG, SHORT
 from pms.domain.adoption import adopt
 from pms.domain.booking import book, observe
@@ -196,6 +196,69 @@ def test_an_order_that_nobody_remembers_reduces_first() -> None:
         desk, trade_of(order_row(order), 77, trade_id=900, quantity=D("0.05"), price=D(60000), paid=D(0))
     )
     assert quantities(desk) == (D("0.11"), 0)
+
+
+def lost(desk: Desk, number: int, side: str, quantity: str) -> OrderRow:
+    """An order that Redis forgot and the exchange lists as filled; none of its trades is booked yet."""
+    order, _ = adopt(
+        desk,
+        client_order_id=f"PMS_alice_M_{number:020}",
+        exchange_order_id=number,
+        symbol="BTCUSDT",
+        side=side,
+        order_type="MARKET",
+        quantity=D(quantity),
+        price=None,
+        time_in_force="GTC",
+        word="FILLED",
+        filled=D(quantity),
+        at=5,
+    )
+    return order_row(order)
+
+
+def traded(desk: Desk, row: OrderRow, number: int, *quantities: str) -> list[str]:
+    """Book an order's trades; returns its position side by the row of each entry."""
+    sides = []
+    for quantity in quantities:
+        posting = book(
+            desk,
+            trade_of(row, number, trade_id=desk.last_seq, quantity=D(quantity), price=D(60000), paid=D(0)),
+        )
+        assert posting is not None
+        sides += [order.position_side for order in posting.entry.rows.orders]
+    return sides
+
+
+def test_of_two_that_nobody_remembers_the_exit_closes_what_the_entry_opened() -> None:
+    """Both are adopted before the trades of either are read: only then is there a long to be reduced."""
+    desk = desk_at()
+    decide(desk, "pms.position_mode", subAccountId="alice", hedge=True)
+    entry, exit_ = lost(desk, 5, "BUY", "0.16"), lost(desk, 6, "SELL", "0.04")
+    assert traded(desk, entry, 5, "0.108", "0.052") == [LONG, LONG]
+    assert traded(desk, exit_, 6, "0.008", "0.032") == [LONG, LONG]
+    assert quantities(desk) == (D("0.12"), 0)
+    assert desk.accounts["alice"].open_orders == 0
+    assert not any(pending.orders for pending in desk.pending["alice"].values())
+
+
+def test_one_that_nobody_remembers_keeps_the_side_that_it_began_to_trade_for() -> None:
+    desk = desk_at()
+    decide(desk, "pms.position_mode", subAccountId="alice", hedge=True)
+    entry, other = lost(desk, 5, "BUY", "0.16"), lost(desk, 6, "SELL", "0.1")
+    assert traded(desk, other, 6, "0.06") == [SHORT]
+    assert traded(desk, entry, 5, "0.06", "0.1") == [SHORT, SHORT], "it reduces first, as ever"
+    assert quantities(desk) == (D("0.1"), 0)
+    assert traded(desk, other, 6, "0.04") == [SHORT]
+    assert quantities(desk) == (D("0.1"), D("-0.04"))
+
+
+def test_what_was_asked_for_a_side_is_never_another_s() -> None:
+    desk = both(long="0.1", short="0.04")
+    row = trade(desk, side="SELL", quantity="0.02", positionSide=SHORT).entry.rows.orders[0]
+    observe(desk, desk.orders[row.client_order_id], Seen(9, "NEW", D(0)), at=5)
+    assert traded(desk, row, 9, "0.02") == [SHORT]
+    assert quantities(desk) == (D("0.1"), D("-0.06"))
 
 
 def test_an_order_of_the_other_mode_that_trades_late_is_booked_to_this_one() -> None:

@@ -116,6 +116,10 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
         1020054611,
         [Fault(1938, "listen_key_expired", ms=3000), Fault(2473, "usurped", "streamer", ms=300)],
     ),
+    "on a hedged account an exit that Redis lost closes what its entry, as lost, had opened": (
+        1020095416,
+        [Fault(1688, "redis_tail_lost", ms=174)],
+    ),
     "the end of an algo that Redis lost and a ledger that slept had read was one": (
         1020082241,
         [
