@@ -26,14 +26,18 @@ import { Redis } from 'ioredis';
 
 /** @typedef {import('../docs/contract/pms.d.ts').Result} Result */
 /** @typedef {import('../docs/contract/pms.d.ts').PmsEvent} PmsEvent */
-/** @typedef {{id: string, seqs: Record<string, number>}} Position  where the reader of events stands */
+/** @typedef {{id: string, seqs: Record<string, number>, run?: string}} Position
+ * Where the reader of events stands, and in which life of Redis. */
 
 const SUBMIT_LUA = readFileSync(new URL('../pms/bus/lua/submit.lua', import.meta.url), 'utf8');
 const RECORD_KEPT_S = 86_400;
 const WHOLE = /^[+-]?[0-9]+(\.0+)?$/;
 const TTL_MS = { default: 5_000, least: 100, most: 60_000 };
 const URGENT = new Set(['pms.cancel', 'pms.cancel_all', 'pms.cancel_algo', 'pms.halt']);
-const WIDE = new Set(['pms.close_all', 'pms.cancel_all', 'pms.halt', 'pms.resume']);
+const ORDINARY = new Set([
+  'pms.trade', 'pms.batch', 'pms.amend', 'pms.close', 'pms.close_all', 'pms.chase', 'pms.trail_stop', 'pms.bracket',
+  'pms.basket', 'pms.scalper', 'pms.twap', 'pms.algo', 'pms.resume',
+]); // all else is the streamer's alone: no worker has a task of that name, or it is another's
 const EVENTS = 'pms:events:*';
 const STREAM = 'pms:stream:events';
 const BEGINNING = '0-0';
@@ -43,6 +47,7 @@ const TURNED_AWAY = {
   conflict: { code: 'REQUEST_ID_REUSED', error: 'this requestId belongs to another command, which stands' },
   bad: { code: 'BAD_REQUEST_ID', error: 'requestId is not a UUID in lower case with dashes' },
 };
+const ANSWERED_WITHIN_MS = 3_000; // of its deadline
 const PING_EVERY_MS = 2_000;
 const FAIL_FAST = {
   enableOfflineQueue: false,
@@ -72,8 +77,9 @@ export class Unconfirmed extends Error {
 }
 
 /**
- * Emits `event` (PmsEvent, each once, in order for a sub-account), `resync` ({since, first}: events were
- * trimmed before they were read, so read every account anew) and `connection` (Error, or null when back).
+ * Emits `event` (PmsEvent, each once, in order for a sub-account), `resync` ({since, first}: events were trimmed
+ * before they were read, or Redis began another life and may have lost some, so read every account anew) and
+ * `connection` (Error, or null when back).
  */
 export class Gateway extends EventEmitter {
   #commands;
@@ -85,15 +91,19 @@ export class Gateway extends EventEmitter {
   #closed = false;
   #pinging;
 
-  /** Connect to `redis://…`, `rediss://…` or `unix:///path?db=0`; rejects when Redis does not answer. */
+  /** Connect to `redis://…`, `rediss://…` or `unix:///path?db=0&password=…`; rejects if Redis does not answer. */
   static async connect(url) {
     const gateway = new Gateway();
     gateway.#commands = open(url);
     gateway.#listener = open(url);
     gateway.#commands.defineCommand('pmsSubmit', { numberOfKeys: 4, lua: SUBMIT_LUA });
+    let why;
     for (const redis of [gateway.#commands, gateway.#listener]) {
-      redis.on('error', (error) => gateway.emit('connection', error));
-      await redis.connect();
+      redis.on('error', (error) => gateway.emit('connection', (why = bare(error))));
+      await redis.connect().catch((error) => {
+        gateway.close(); // else it would go on trying, unheard
+        throw why ?? bare(error);
+      });
     }
     gateway.#listener.on('message', (channel, text) => gateway.#answered(channel, text));
     gateway.#listener.on('pmessage', (_pattern, _channel, text) => gateway.#live(JSON.parse(text)));
@@ -105,33 +115,37 @@ export class Gateway extends EventEmitter {
   /**
    * Record a command, wake its worker, and await the result.
    *
-   * Rejects with Unconfirmed or Undecided, which carry the `requestId`; with TypeError where nothing was sent:
-   * what is no number, or a `subAccountId` that is undefined where leaving it out means every account.
+   * Rejects with Unconfirmed or Undecided, which carry the `requestId`; with TypeError where nothing was sent: a
+   * `requestId` that is no text, a field that is there and undefined (left out, it may mean every account, or all
+   * of a position), a number that JS does not hold exactly.
    * @param {string} command task name, e.g. `pms.trade`
    * @param {object} fields the command; a missing requestId is drawn
+   * @param {{timeoutMs?: number}} options how long to await; by default three seconds longer than `ttlMs`
    * @returns {Promise<Result>}
    */
-  async submit(command, fields, { timeoutMs = 8_000 } = {}) {
-    if (WIDE.has(command) && 'subAccountId' in fields && fields.subAccountId === undefined) {
-      throw new TypeError(`${command} with subAccountId undefined; leave it out, or null, to mean every account`);
-    }
-    const requestId = fields.requestId ?? randomUUID();
-    const text = canonical({ ...fields, requestId });
+  async submit(command, fields, { timeoutMs = ttl(fields.ttlMs) + ANSWERED_WITHIN_MS } = {}) {
+    const text = canonical({ ...fields, requestId: fields.requestId ?? randomUUID() });
+    const { requestId } = JSON.parse(text);
+    mustBeText({ command, requestId }); // Redis would take a list for many arguments
     const queue = URGENT.has(command) ? 'urgent' : 'commands';
+    const message = URGENT.has(command) || ORDINARY.has(command) ? wakeUp(command, requestId, queue) : '';
     const [kind, earlier] = await this.#commands.pmsSubmit(
       `pms:request:${requestId}`, 'pms:requests:open', 'pms:inbox', queue,
-      requestId, command, text, ttl(fields.ttlMs), RECORD_KEPT_S, wakeUp(command, requestId, queue), 'record',
-    ).catch((error) => { throw new Unconfirmed(requestId, error); });
+      requestId, command, text, ttl(fields.ttlMs), RECORD_KEPT_S, message, 'record',
+    ).catch((error) => { throw new Unconfirmed(requestId, bare(error)); });
     if (TURNED_AWAY[kind]) return { success: false, requestId, command, field: 'requestId', ...TURNED_AWAY[kind] };
     return kind === 'repeat' && earlier ? JSON.parse(earlier) : this.result(requestId, { timeoutMs });
   }
 
   /** Await the result of a command that was submitted before, by this client or another. */
-  async result(requestId, { timeoutMs = 8_000 } = {}) {
+  async result(requestId, { timeoutMs = TTL_MS.default + ANSWERED_WITHIN_MS } = {}) {
+    mustBeText({ requestId });
     const waiting = this.#waiting.get(requestId) ?? this.#wait(requestId);
     const late = new AbortController();
-    const timeout = setTimeout(timeoutMs, null, { signal: late.signal }).then(() => {
-      throw new Undecided(requestId, timeoutMs);
+    const timeout = setTimeout(timeoutMs, null, { signal: late.signal }).then(async () => {
+      const found = await this.#found(requestId).catch(() => null); // told while nobody heard
+      if (!found) throw new Undecided(requestId, timeoutMs);
+      return found;
     });
     waiting.readers += 1;
     try {
@@ -146,13 +160,16 @@ export class Gateway extends EventEmitter {
 
   /**
    * Follow the events from a stored position, or from now.
+   *
+   * Rejects where Redis fails on the way; what is followed by then goes on by itself when it is back.
    * @param {Position | null} position
    */
   async follow(position = null) {
-    this.#position = position
-      ? { id: position.id, seqs: { ...position.seqs } }
-      : { id: await this.#head(), seqs: {} };
-    await this.#catchUp();
+    this.#position = structuredClone(position) ?? { id: await this.#head(), seqs: {} };
+    await this.#catchUp().catch((error) => {
+      this.#listener.disconnect(true); // its next 'ready' tries again
+      throw error;
+    });
   }
 
   /** Where the events stand; store it, and give it to `follow` after an absence. */
@@ -187,8 +204,12 @@ export class Gateway extends EventEmitter {
   /** Subscribe first, then look: an answer between the two is not missed. */
   async #look(requestId) {
     await this.#listener.subscribe(`pms:result:${requestId}`);
-    const found = await this.#commands.hget(`pms:request:${requestId}`, 'result');
-    if (found) this.#waiting.get(requestId)?.resolve(JSON.parse(found));
+    const found = await this.#found(requestId);
+    if (found) this.#waiting.get(requestId)?.resolve(found);
+  }
+
+  async #found(requestId) {
+    return JSON.parse(await this.#commands.hget(`pms:request:${requestId}`, 'result'));
   }
 
   #answered(channel, text) {
@@ -223,12 +244,15 @@ export class Gateway extends EventEmitter {
   async #readOn() {
     this.#early = [];
     await this.#listener.psubscribe(EVENTS);
+    const run = /run_id:(\w+)/.exec(await this.#commands.info('server'))?.[1];
     const [first] = await this.#commands.xrange(STREAM, '-', '+', 'COUNT', 1);
     const since = this.#position.id;
     const missed = since === BEGINNING // before any event: the first one is gone only from a full stream
       ? await this.#commands.xlen(STREAM) >= EVENTS_KEPT
       : !first || after(first[0], since);
-    if (missed) this.emit('resync', { since, first: first?.[0] ?? null });
+    const another = this.#position.run !== undefined && this.#position.run !== run;
+    this.#position.run = run;
+    if (missed || another) this.emit('resync', { since, first: first?.[0] ?? null });
     for (let page; !page || page.length === PAGE; ) {
       page = await this.#commands.xrange(STREAM, `(${this.#position.id}`, '+', 'COUNT', PAGE);
       for (const [id, fields] of page) {
@@ -236,13 +260,17 @@ export class Gateway extends EventEmitter {
         this.#apply(JSON.parse(fields[1]));
       }
     }
-    const early = this.#early;
+    // Until the last one is handed on: a listener that throws must not let later ones pass the others.
+    while (this.#early.length) this.#pass(this.#early.shift());
     this.#early = null;
-    early.forEach((event) => this.#live(event));
   }
 
   #live(event) {
-    if (this.#early) return void this.#early.push(event);
+    if (this.#early) this.#early.push(event);
+    else this.#pass(event);
+  }
+
+  #pass(event) {
     const id = `${event.seq}-0`; // the stream's entries are named by the event's seq
     if (after(id, this.#position.id)) this.#position.id = id;
     this.#apply(event);
@@ -261,15 +289,39 @@ export class Gateway extends EventEmitter {
   }
 }
 
-/** JSON with sorted names, so that the same command is the same text whoever writes it. */
-export function canonical(value) {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+/** JSON with sorted names, so that the same command is the same text whoever writes it; throws TypeError. */
+export function canonical(value, path = '') {
+  if (typeof value?.toJSON === 'function') return canonical(value.toJSON(), path);
+  if (Array.isArray(value)) return `[${Array.from(value, (each, i) => canonical(each, `${path}[${i}]`)).join(',')}]`;
   if (value && typeof value === 'object') {
-    const names = Object.keys(value).filter((name) => value[name] !== undefined).sort();
-    return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(',')}}`;
+    const within = (name) => canonical(value[name], path ? `${path}.${name}` : name);
+    return `{${Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${within(name)}`).join(',')}}`;
   }
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`${value} is no JSON number`);
-  return JSON.stringify(value);
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'number') mustBeExact(value, path);
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new TypeError(`${path} is ${typeof value}; leave it out where nothing is meant`);
+  return text;
+}
+
+/** A decimal, or an id of 17 digits, may be another number by the time that it is one of JS. */
+function mustBeExact(number, path) {
+  if (!Number.isFinite(number)) throw new TypeError(`${path}: ${number} is no JSON number`);
+  if (Math.abs(number) > Number.MAX_SAFE_INTEGER || String(number).includes('e')) {
+    throw new TypeError(`${path}: ${number} may have lost digits; give it as text`);
+  }
+}
+
+function mustBeText(fields) {
+  for (const [name, value] of Object.entries(fields)) {
+    if (typeof value !== 'string') throw new TypeError(`${name} is no text`);
+  }
+}
+
+/** An error without what was sent: a refused login would tell the password to whoever logs it. */
+function bare(error) {
+  delete error.command;
+  return error;
 }
 
 /** A Celery message, protocol 2. It only wakes a worker: the record is the command. */
@@ -294,7 +346,8 @@ function wakeUp(task, requestId, queue) {
 function open(url) {
   if (!url.startsWith('unix://')) return new Redis(url, FAIL_FAST);
   const { pathname, searchParams } = new URL(url);
-  return new Redis({ path: pathname, db: Number(searchParams.get('db') ?? 0), ...FAIL_FAST });
+  const { db = 0, username, password } = Object.fromEntries(searchParams);
+  return new Redis({ path: decodeURIComponent(pathname), db: Number(db), username, password, ...FAIL_FAST });
 }
 
 /** The command's own deadline, a number or its text; a wrong one is refused later, by whoever decides. */

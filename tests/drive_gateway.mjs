@@ -20,7 +20,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const order = JSON.parse(line);
   operations[order.op](order).then(
     (answer) => say({ id: order.id, answer }),
-    (error) => say({ id: order.id, error: error.constructor.name, requestId: error.requestId }),
+    (error) => say({ id: order.id, error: error.constructor.name, text: error.message, requestId: error.requestId }),
   );
 }
 await pms.close();

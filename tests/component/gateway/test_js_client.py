@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 import pytest
+from js_client import GATEWAY, install
 from lossy import LossySocket
 from redis.asyncio import Redis
 
@@ -156,12 +157,30 @@ async def test_a_connection_that_died_without_a_word_is_found_by_who_only_listen
         pytest.fail("the connection is back, and what was told meanwhile was not read")
 
 
-async def test_every_account_is_never_meant_by_mistake(start: Start, redis: Redis) -> None:
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *((name, "subAccountId") for name in ("pms.close_all", "pms.cancel_all", "pms.halt", "pms.resume")),
+        ("pms.cancel_all", "symbol"),
+        ("pms.limits", "scope"),
+        ("pms.trade", "reduceOnly"),
+        ("pms.reassign", "quantity"),
+    ],
+)
+async def test_nothing_wider_is_meant_by_a_field_that_is_undefined(
+    start: Start, redis: Redis, command: str, name: str
+) -> None:
     client = await start()
-    for command in ("pms.close_all", "pms.cancel_all", "pms.halt", "pms.resume"):
-        said = await client.ask("submit", command=command, fields={}, undefined=["subAccountId"])
-        assert said["error"] == "TypeError"
-    assert not await redis.exists("commands", "urgent", names.OPEN_REQUESTS)
+    said = await client.ask("submit", command=command, fields={"subAccountId": "alice"}, undefined=[name])
+    assert (said["error"], said["text"]) == (
+        "TypeError",
+        f"{name} is undefined; leave it out where nothing is meant",
+    )
+    assert await redis.dbsize() == 0
+
+
+async def test_every_account_is_meant_by_null(start: Start, redis: Redis) -> None:
+    client = await start()
     answer = client.ask("submit", command="pms.close_all", fields={"subAccountId": None})
     message = json.loads((await redis.blpop(["commands"], timeout=5))[1])
     await decide(redis, message["headers"]["id"], {"success": True})
@@ -183,24 +202,68 @@ async def test_a_command_lives_as_long_as_python_lets_it(start: Start, redis: Re
     assert record.deadline - record.at == ttl_ms(record.text)
 
 
-async def test_a_number_that_is_none_is_told_before_anything_is_sent(start: Start, redis: Redis) -> None:
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (10**400, "quantity: Infinity is no JSON number"),
+        (0.0000001, "quantity: 1e-7 may have lost digits; give it as text"),
+        (8389766071234567890, "quantity: 8389766071234568000 may have lost digits; give it as text"),
+    ],
+)
+async def test_a_number_that_js_does_not_hold_is_told_before_anything_is_sent(
+    start: Start, redis: Redis, number: float, why: str
+) -> None:
     client = await start()
-    said = await client.ask("submit", command="pms.trade", fields={**TRADE, "quantity": 10**400})
-    assert said["error"] == "TypeError"
-    assert not await redis.exists("commands", names.OPEN_REQUESTS)
+    said = await client.ask("submit", command="pms.trade", fields={**TRADE, "quantity": number})
+    assert (said["error"], said["text"]) == ("TypeError", why)
+    assert await redis.dbsize() == 0
+
+
+@pytest.mark.parametrize("request_id", [[], ["a"], ["a", "pms.halt", "{}", 5000], 5, {}, True])
+async def test_a_request_id_is_text_or_nothing_is_sent(
+    start: Start, redis: Redis, request_id: object
+) -> None:
+    """A list would be taken for more of the script's arguments: another command, for another account."""
+    client = await start()
+    said = await client.ask("submit", command="pms.trade", fields={**TRADE, "requestId": request_id})
+    assert (said["error"], said["text"]) == ("TypeError", "requestId is no text")
+    assert (await client.ask("result", requestId=request_id))["error"] == "TypeError"
+    assert await redis.dbsize() == 0
+
+
+async def test_what_the_streamer_alone_carries_out_wakes_nobody_else(start: Start, redis: Redis) -> None:
+    client, request_id = await start(), str(uuid4())
+    fields = {"requestId": request_id, "subAccountId": "alice", "amount": "5"}
+    answer = client.ask("submit", command="pms.deposit", fields=fields)
+    assert await redis.blpop([names.INBOX], timeout=5)
+    await decide(redis, request_id, {"success": True})
+    assert (await answer)["answer"]["success"]
+    assert not await redis.exists("commands", "urgent")
+
+
+async def test_an_answer_that_nobody_heard_is_read_before_giving_up(start: Start, redis: Redis) -> None:
+    client, request_id = await start(), str(uuid4())
+    fields = {"requestId": request_id, **TRADE}
+    answer = client.ask("submit", command="pms.trade", fields=fields, timeoutMs=1500)
+    await redis.blpop(["commands"], timeout=5)
+    await asyncio.sleep(0.5)  # it has looked, and finds no more by itself
+    await redis.hset(names.request_key(request_id), "result", '{"success":true}')
+    assert (await answer)["answer"] == {"success": True}
 
 
 async def test_events_arrive_once_and_older_ones_are_dropped_per_account(start: Start, redis: Redis) -> None:
     client = await start()
     await tell(redis, 5)
-    assert (await client.ask("follow"))["answer"] == {"id": "5-0", "seqs": {}}
+    followed = (await client.ask("follow"))["answer"]
+    run = (await redis.info("server"))["run_id"]
+    assert followed == {"id": "5-0", "seqs": {}, "run": run}
     await tell(redis, 6)
     await redis.publish("pms:events:order_active", json.dumps({"seq": 6, "subAccountId": "alice"}))
     await redis.publish("pms:events:order_active", json.dumps({"seq": 6, "subAccountId": "bob"}))
     await tell(redis, 7)
     assert await seqs(client, 3) == [6, 6, 7]
     position = (await client.ask("position"))["answer"]
-    assert position == {"id": "7-0", "seqs": {"alice": 7, "bob": 6}}
+    assert position == {"id": "7-0", "seqs": {"alice": 7, "bob": 6}, "run": run}
 
 
 async def test_after_an_absence_the_stream_is_read_before_live_events(start: Start, redis: Redis) -> None:
@@ -255,7 +318,7 @@ async def test_a_position_before_the_first_event_asks_for_a_resync_if_events_wer
     start: Start, redis: Redis
 ) -> None:
     first = await start()
-    assert (await first.ask("follow"))["answer"] == {"id": "0-0", "seqs": {}}
+    assert (await first.ask("follow"))["answer"]["id"] == "0-0"
     await first.stop()
     for seq in (1, 2, 3):
         await tell(redis, seq)
@@ -268,3 +331,56 @@ async def test_a_position_before_the_first_event_asks_for_a_resync_if_events_wer
     [(oldest, _)] = await redis.xrange(names.EVENTS_STREAM, count=1)
     assert oldest != b"1-0"
     assert await full.heard() == {"resync": {"since": "0-0", "first": oldest.decode()}}
+
+
+async def test_another_life_of_redis_asks_for_a_resync(start: Start, redis: Redis) -> None:
+    """What it lost behind the stream's last id was told to others, and is never told again."""
+    await tell(redis, 7)
+    client = await start()
+    earlier = {"id": "9-0", "seqs": {"alice": 9}, "run": "f" * 40}
+    followed = client.ask("follow", position=earlier)
+    assert await client.heard() == {"resync": {"since": "9-0", "first": "7-0"}}
+    assert (await followed)["answer"]["run"] == (await redis.info("server"))["run_id"]
+    await tell(redis, 12)
+    assert await seqs(client, 1) == [12]
+
+
+async def test_what_could_not_be_followed_at_first_is_followed_later(start: Start, redis: Redis) -> None:
+    await redis.set(names.EVENTS_STREAM, "no stream")
+    client = await start()
+    refused = await client.ask("follow", position={"id": "0-0", "seqs": {}})
+    assert refused["text"].startswith("WRONGTYPE")
+    await redis.delete(names.EVENTS_STREAM)
+    await tell(redis, 1)
+    while "event" not in (said := await client.heard()):
+        pass
+    assert said["event"]["seq"] == 1
+
+
+async def connecting(url: str) -> str:
+    """What a program says that tries to connect and does nothing more; it must come to its end by itself."""
+    code = f"""
+        import {{ inspect }} from 'node:util';
+        import {{ Gateway }} from '{GATEWAY}/pms.mjs';
+        await Gateway.connect('{url}').then(
+          (pms) => {{ console.log('connected'); return pms.close(); }},
+          (error) => console.log(inspect(error, {{ depth: 9 }})));
+    """
+    process = await asyncio.create_subprocess_exec(
+        install(), "--input-type=module", "-e", code, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0
+    return said.decode()
+
+
+async def test_who_cannot_connect_is_told_why_and_leaves_nothing_behind(redis: Redis, redis_url: str) -> None:
+    await redis.acl_setuser("gateway", enabled=True, passwords=["+right"], categories=["+@all"], keys=["*"])
+    try:
+        refused = await connecting(f"{redis_url}&username=gateway&password=wr0ng")
+        assert "WRONGPASS" in refused
+        assert "wr0ng" not in refused
+        assert await connecting(f"{redis_url}&username=gateway&password=right") == "connected\n"
+    finally:
+        await redis.acl_deluser("gateway")
+    assert "ENOENT" in await connecting("unix:///nowhere")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from pms.bus.requests import DEFAULT_TTL_MS
 from pms.contract import names
 from pms.contract.commands import TTL_RANGE_MS
@@ -12,10 +14,13 @@ from pms.contract.commands import TTL_RANGE_MS
 SOURCE = (Path(__file__).parents[3] / "gateway" / "pms.mjs").read_text()
 
 
-def test_urgent_commands_are_the_same() -> None:
-    [listed] = re.findall(r"URGENT = new Set\(\[(.*?)\]\)", SOURCE)
-    urgent = {task for task, queue in names.COMMAND_QUEUE.items() if queue == names.Queue.URGENT}
-    assert set(re.findall(r"'([^']+)'", listed)) == urgent
+@pytest.mark.parametrize(
+    ("name", "queue"), [("URGENT", names.Queue.URGENT), ("ORDINARY", names.Queue.COMMANDS)]
+)
+def test_the_same_commands_wake_a_worker(name: str, queue: str) -> None:
+    [listed] = re.findall(rf"{name} = new Set\(\[(.*?)\]\)", SOURCE, re.DOTALL)
+    woken = {task for task, its in names.COMMAND_QUEUE.items() if its == queue}
+    assert set(re.findall(r"'([^']+)'", listed)) == woken
 
 
 def test_times_are_the_same() -> None:
