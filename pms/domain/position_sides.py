@@ -18,6 +18,7 @@ from pms.contract.codes import Code, Refusal
 from pms.contract.commands import Trade
 from pms.contract.money import plain
 from pms.contract.names import BOTH, LONG, SHORT
+from pms.domain.algos.ids import names_slot
 from pms.domain.desk import Desk
 from pms.domain.orders import Order
 from pms.domain.positions import Position
@@ -63,14 +64,17 @@ def side_held(desk: Desk, account: str, symbol: str, quantity: Decimal) -> str:
 
 
 def take_side(desk: Desk, order: Order, quantity: Decimal) -> None:
-    """Ask anew which side an order is for that was adopted without anybody's word on it, as it first trades.
+    """Ask anew which side a plain order is for that was adopted without anybody's word on it, and had traded.
 
-    Trap: behind a start orders are adopted before older trades are booked, so that the exit of a position
-    which is not read yet would open the other one. `quantity` is signed.
+    Trap: behind a start orders are adopted before the trades of older ones are booked, so that the exit of a
+    position which is not read yet would open the other one. What trades later is not asked for anew: what it
+    finds may have been opened since. Nor is an algo's order, which its algo counts once it is begun again.
+    `quantity` is signed.
     """
     spec = order.spec
-    guessed = spec.origin == "MANUAL" and spec.request_id is None
-    if not guessed or order.filled_qty or not desk.accounts[spec.sub_account_id].hedge:
+    guessed = spec.origin == "MANUAL" and spec.request_id is None and not names_slot(spec.client_order_id)
+    had_traded = order.venue_filled and not order.filled_qty
+    if not guessed or not had_traded or not desk.accounts[spec.sub_account_id].hedge:
         return
     side = side_held(desk, spec.sub_account_id, spec.symbol, quantity)
     if side != spec.position_side:

@@ -198,11 +198,13 @@ def test_an_order_that_nobody_remembers_reduces_first() -> None:
     assert quantities(desk) == (D("0.11"), 0)
 
 
-def lost(desk: Desk, number: int, side: str, quantity: str) -> OrderRow:
+def lost(
+    desk: Desk, number: int, side: str, quantity: str, *, kind: str = "M", filled: str | None = None
+) -> OrderRow:
     """An order that Redis forgot and the exchange lists as filled; none of its trades is booked yet."""
     order, _ = adopt(
         desk,
-        client_order_id=f"PMS_alice_M_{number:020}",
+        client_order_id=f"PMS_alice_{kind}_{number:020}",
         exchange_order_id=number,
         symbol="BTCUSDT",
         side=side,
@@ -210,8 +212,8 @@ def lost(desk: Desk, number: int, side: str, quantity: str) -> OrderRow:
         quantity=D(quantity),
         price=None,
         time_in_force="GTC",
-        word="FILLED",
-        filled=D(quantity),
+        word="NEW" if filled == "0" else "FILLED",
+        filled=D(filled or quantity),
         at=5,
     )
     return order_row(order)
@@ -251,6 +253,26 @@ def test_one_that_nobody_remembers_keeps_the_side_that_it_began_to_trade_for() -
     assert quantities(desk) == (D("0.1"), 0)
     assert traded(desk, other, 6, "0.04") == [SHORT]
     assert quantities(desk) == (D("0.1"), D("-0.04"))
+
+
+def test_one_that_nobody_remembers_and_that_rested_is_for_the_side_that_it_found_then() -> None:
+    """The long was opened since: what may be an entry, and is being cancelled, takes nothing from it."""
+    desk = desk_at()
+    decide(desk, "pms.position_mode", subAccountId="alice", hedge=True)
+    resting = lost(desk, 6, "SELL", "0.04", filled="0")
+    fill(desk, trade(desk, quantity="0.1", positionSide=LONG), price="60000")
+    assert traded(desk, resting, 6, "0.04") == [SHORT]
+    assert quantities(desk) == (D("0.1"), D("-0.04"))
+
+
+def test_an_algo_s_order_that_nobody_remembers_keeps_the_side_that_its_algo_will_count() -> None:
+    """Both legs of a scalper whose start was lost, too: begun again, it finds what each has opened."""
+    desk = desk_at()
+    decide(desk, "pms.position_mode", subAccountId="alice", hedge=True)
+    long, short = lost(desk, 5, "BUY", "0.16", kind="S00"), lost(desk, 6, "SELL", "0.16", kind="S04")
+    assert traded(desk, long, 5, "0.16") == [LONG]
+    assert traded(desk, short, 6, "0.16") == [SHORT]
+    assert quantities(desk) == (D("0.16"), D("-0.16"))
 
 
 def test_what_was_asked_for_a_side_is_never_another_s() -> None:

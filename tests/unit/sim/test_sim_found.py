@@ -116,6 +116,10 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
         1020054611,
         [Fault(1938, "listen_key_expired", ms=3000), Fault(2473, "usurped", "streamer", ms=300)],
     ),
+    "both sides of a scalper whose start Redis lost are there when it is begun again": (
+        1020056255,
+        [Fault(2162, "redis_tail_lost", ms=774), Fault(2341, "redis_tail_lost", ms=330)],
+    ),
     "on a hedged account an exit that Redis lost closes what its entry, as lost, had opened": (
         1020095416,
         [Fault(1688, "redis_tail_lost", ms=174)],
