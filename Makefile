@@ -32,8 +32,10 @@ help:
 up: setup
 	@exec $(RUN) pms.cli.main up $(ARGS)
 
-down: setup
-	@exec $(RUN) pms.cli.main down $(ARGS)
+# Without setup: what is to be stopped runs from what is there, and may have no way to a package index now.
+down:
+	@test -x .venv/bin/python || { echo 'nothing was ever started here: there is no .venv'; exit 0; }; \
+	exec $(RUN) pms.cli.main down $(ARGS)
 
 demo: setup
 	@exec $(RUN) pms.cli.main demo $(ARGS)

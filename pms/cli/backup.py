@@ -39,6 +39,11 @@ def backup(to: Path | None, as_json: bool) -> None:
     target = (
         to or places.home / "backups" / f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%d-%H%M%S}"
     ).absolute()
+    with _faults():
+        if settings.database_url is None:
+            if not places.postgres_data.exists():
+                raise StackError(f"there is nothing to back up: no system has run in {places.home}")
+            places.make()  # behind a reboot the sockets' directories are gone
     resting = nullcontext() if settings.database_url else only_one(places)
     with _faults(), resting, backups.database_of(settings, places) as address:
         manifest = backups.take(address, settings.archive_dir, target, now_ms=now_ms, say=_say)

@@ -26,7 +26,11 @@ from pms.stack.places import Places
 from pms.stack.removal import remove_home
 
 SETTLE_S = 30.0
-OWN = ("PMS_REDIS_URL", "PMS_DATABASE_URL", "PMS_BINANCE_REST_URL", "PMS_BINANCE_WS_URL", "PMS_LIVE")
+OWN = (
+    *("PMS_REDIS_URL", "PMS_DATABASE_URL", "PMS_BINANCE_REST_URL", "PMS_BINANCE_WS_URL"),
+    *("PMS_BINANCE_API_KEY", "PMS_BINANCE_API_SECRET", "PMS_LIVE", "PMS_WEBHOOK_URL"),
+)
+"""What a system that is there was told, and the demo's is not."""
 
 
 @click.command()

@@ -11,7 +11,7 @@ from contextlib import suppress
 import click
 import psutil
 
-from pms.cli.session import Failed
+from pms.cli.session import Failed, Undecided
 from pms.config import Settings, load_settings
 from pms.contract import names
 from pms.stack import pulse, state
@@ -129,9 +129,7 @@ def _up_behind() -> None:
         places.make()
     except StackError as fault:
         raise Failed(str(fault)) from None
-    found = state.read(places.state)
-    if found is not None and found.running():
-        click.echo(f"it is already running (process {found.supervisor.pid}): `pms status` shows it")
+    if _is_up(places):
         return
     log = places.log_of("up")
     said = Tail.from_end(log)
@@ -144,8 +142,31 @@ def _up_behind() -> None:
             start_new_session=True,
             env={**os.environ, "COLUMNS": "80"},
         )
-    _await_ready(supervisor, places, said)
+    try:
+        _await_ready(supervisor, places, said)
+    except KeyboardInterrupt:
+        supervisor.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            supervisor.wait(DOWN_WITHIN_S)
+        raise
     _warn(settings)
+
+
+def _is_up(places: Places) -> bool:
+    """Whether a system runs here, which is said; one that is stopping is waited for. Raises Failed."""
+    found = state.read(places.state)
+    if found is None or not found.running():
+        return False
+    who = f"(process {found.supervisor.pid}): `pms status` shows it"
+    if found.phase == "ready":
+        click.echo(f"it is already running {who}")
+        return True
+    if found.phase == "starting":
+        raise Failed(f"it is starting already {who}")
+    click.echo("waiting for the end of the one that is stopping")
+    if not state.ended_within(found.supervisor, DOWN_WITHIN_S):
+        raise Failed(f"the one that is stopping does not end {who}")
+    return False
 
 
 def _await_ready(supervisor: subprocess.Popen[bytes], places: Places, said: Tail) -> None:
@@ -160,9 +181,12 @@ def _await_ready(supervisor: subprocess.Popen[bytes], places: Places, said: Tail
         if code is not None:
             raise click.exceptions.Exit(code or 1)
         if time.monotonic() > deadline:
-            supervisor.terminate()
+            # What hangs is ended by its supervisor: this one waits for the exchange, or reads a long journal.
             words = " ".join(last_lines(places.log_of("up"), 1))
-            raise Failed(f"it was not ready within {UP_WITHIN_S:g} s: {words}")
+            raise Undecided(
+                f"not ready after {UP_WITHIN_S:g} s, and goes on starting; `pms logs streamer` tells why,"
+                f" `pms down` ends it: {words}"
+            )
         time.sleep(0.05)
 
 

@@ -33,6 +33,8 @@ def check_external(settings: Settings) -> None:
     if settings.binance_rest_url:
         require_exchange_settings(settings)
         exchange_time(settings.binance_rest_url)
+    else:
+        refuse_exchange_settings(settings)
 
 
 def require_exchange_settings(settings: Settings) -> None:
@@ -40,6 +42,16 @@ def require_exchange_settings(settings: Settings) -> None:
     for name in ("binance_ws_url", "binance_api_key", "binance_api_secret"):
         if not getattr(settings, name):
             raise ConfigError(f"PMS_{name.upper()} is not set, and PMS_BINANCE_REST_URL is")
+
+
+def refuse_exchange_settings(settings: Settings) -> None:
+    """Raise ConfigError if all but the exchange is named: our own would be started, with a real one's key."""
+    for name in ("binance_ws_url", "binance_api_key", "binance_api_secret"):
+        if getattr(settings, name):
+            raise ConfigError(
+                f"PMS_{name.upper()} is set, and PMS_BINANCE_REST_URL is not: set both, or neither for an"
+                " exchange of our own"
+            )
 
 
 def check_redis(url: str) -> str:

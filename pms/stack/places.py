@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +80,11 @@ class Places:
         return self.home / "secrets.env"
 
     @property
+    def exchange(self) -> Path:
+        """Names the exchange of which the books here are."""
+        return self.home / "exchange"
+
+    @property
     def addresses(self) -> Path:
         """What other commands read to find the running system, 0600."""
         return self.run / "stack.env"
@@ -107,7 +114,17 @@ class Places:
             raise StackError(
                 f"PMS_HOME {self.home} belongs to another user: set PMS_HOME to a directory of your own"
             )
+        self._refuse_another_s()
         make_private(self.runtime)
+
+    def _refuse_another_s(self) -> None:
+        """Raise StackError where another user ran this home: root's PostgreSQL would be another one."""
+        for ours in (self.redis_data, self.home / "archive", self.secrets):
+            if ours.exists() and (owner := ours.stat().st_uid) != os.geteuid():
+                raise StackError(
+                    f"PMS_HOME {self.home} is run by {_named(owner)}: do this as that user,"
+                    " or set PMS_HOME to a directory of your own"
+                )
 
     def make_for_postgres(self) -> None:
         """Make what root's PostgreSQL needs outside the home. Raises StackError."""
@@ -119,6 +136,12 @@ class Places:
             _make_open(self.system_home.parent)
         make_private(self.system_home, identity)
         (self.system_home / "home").write_text(f"{self.home}\n")
+
+
+def _named(uid: int) -> str:
+    with suppress(KeyError):
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    return f"user {uid}"
 
 
 def _make_open(directory: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pms.config import Settings
 from pms.db.address import shown
-from pms.stack import processes, state
+from pms.stack import belonging, processes, state
 from pms.stack.external import check_external, redis_shown
 from pms.stack.places import Places
 from pms.stack.ports import LOOPBACK, claim
@@ -47,6 +47,7 @@ def make_plan(settings: Settings, places: Places) -> Plan:
     `settings` must be those of the environment alone, not of a running system.
     """
     check_external(settings)
+    belonging.check(settings, places)
     draft = _Draft(settings, places, load_or_make(places.secrets))
     redis_url = draft.redis()
     database_url = draft.postgres()
@@ -125,9 +126,6 @@ class _Draft:
                 "PMS_BINANCE_WS_URL": settings.binance_ws_url,
             }
         key, secret = self.secrets.api_key, self.secrets.api_secret.get_secret_value()
-        if settings.binance_api_key and settings.binance_api_secret:
-            key = settings.binance_api_key.get_secret_value()
-            secret = settings.binance_api_secret.get_secret_value()
         port = claim("PMS_VENUE_PORT", settings.venue_port)
         self.parts.append(
             processes.venue(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -50,22 +52,30 @@ class Pulse(msgspec.Struct, rename="camel"):
 
 def take(url: str, heartbeats_of: list[str]) -> Pulse:
     """Look once. Raises StackError if Redis does not answer."""
-    client: Any = Redis.from_url(
-        url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), decode_responses=True
-    )
-    try:
-        with client:
-            return _take(client, heartbeats_of)
-    except (RedisError, OSError) as error:
-        raise StackError(f"Redis {redis_shown(url)} does not answer: {error}") from None
+    with _asked(url, decode_responses=True) as client:
+        return _take(client, heartbeats_of)
 
 
 def keep_orders(url: str, *, seconds: int) -> None:
     """Ask a streamer that is about to end to stop its countdowns. Raises StackError."""
+    with _asked(url) as client:
+        client.set(names.KEEP_ORDERS, "1", ex=seconds)
+
+
+@contextmanager
+def _asked(url: str, **options: Any) -> Iterator[Any]:
+    """A client for one question; what goes wrong with it is a StackError.
+
+    Trap: while the system starts, its Redis has no address yet.
+    """
+    if not url:
+        raise StackError("Redis has no address: the system is starting, or PMS_REDIS_URL is to be set")
     try:
-        with Redis.from_url(url, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
-            client.set(names.KEEP_ORDERS, "1", ex=seconds)
-    except (RedisError, OSError) as error:
+        with Redis.from_url(
+            url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0), **options
+        ) as client:
+            yield client
+    except (RedisError, OSError, ValueError) as error:
         raise StackError(f"Redis {redis_shown(url)} does not answer: {error}") from None
 
 

@@ -27,7 +27,8 @@ def remove_data(places: Places) -> list[Path]:
         doomed.append(places.system_home)
     doomed += [places.home / "archive", places.run / "beat-schedule"]
     removed = [path for path in doomed if path.exists()]
-    for path in (*doomed, *places.run.glob("beat-schedule*"), *places.home.glob("*.lock")):
+    locks = [data.with_name(f"{data.name}.lock") for data in (places.redis_data, places.postgres_data)]
+    for path in (*doomed, *places.run.glob("beat-schedule*"), *locks, places.exchange):
         _remove(path)
     for directory in (places.runtime, places.postgres_runtime):
         with suppress(OSError):  # not there, or not empty

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pms.config import LIVE_PHRASE, Settings
 from pms.stack import state
+from pms.stack.unhindered import unhindered
 
 WIDTH = 80
 COLOURS = (
@@ -22,10 +23,13 @@ _STATE_COLOURS = {"ready": "green", "external": "green", "failed": "red", "resta
 
 
 class Screen:
-    """The terminal; once it is gone, as when its window was closed, nothing is shown and nothing fails."""
+    """The terminal; once it is gone, as when its window was closed, nothing is shown and nothing fails.
+
+    Nobody ever waits for it: while it stands still lines are left out.
+    """
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+        self._console = Console(file=unhindered(sys.stdout), highlight=False, markup=False, emoji=False)
         self._colours: dict[str, str] = {}
 
     def say(self, text: str, style: str = "") -> None:

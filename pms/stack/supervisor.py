@@ -20,7 +20,7 @@ import psutil
 from pms import __version__
 from pms.db.errors import DatabaseError
 from pms.db.migrate import upgrade
-from pms.stack import processes, state
+from pms.stack import belonging, processes, state
 from pms.stack.children import Child
 from pms.stack.errors import StackError
 from pms.stack.logs import Tail, cut
@@ -80,6 +80,7 @@ class Supervisor:
                 self._end_leftovers()
                 self._start(before=processes.LEDGER)
                 self._migrate()
+                belonging.note(self._plan.settings, self._places)
                 write_private(self._places.addresses, self._plan.for_other_terminals())
                 self._start(before=processes.DOORS + 1)
                 self._watch()

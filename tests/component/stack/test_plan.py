@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from pms.config import LIVE_PHRASE, ConfigError, Settings, load_settings
-from pms.stack import external
+from pms.stack import belonging, external
 from pms.stack.checks import examine
 from pms.stack.errors import StackError
 from pms.stack.places import Places
 from pms.stack.plan import Plan, make_plan
 from pms.stack.ports import claim
+from pms.stack.removal import remove_data
 from pms.stack.secrets import write_private
 
 
@@ -151,6 +152,51 @@ def test_an_exchange_without_its_key_is_refused_by_name(monkeypatch: pytest.Monk
     monkeypatch.setenv("PMS_BINANCE_WS_URL", "ws://127.0.0.1:9")
     with pytest.raises(ConfigError, match="PMS_BINANCE_API_KEY is not set"):
         plan()
+
+
+@pytest.mark.parametrize("variable", ["WS_URL", "API_KEY", "API_SECRET"])
+def test_what_belongs_to_an_exchange_that_is_not_named_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Our own would be started with a real one's key, and the key be written to disk."""
+    monkeypatch.setenv(f"PMS_BINANCE_{variable}", "ws://hush")
+    with pytest.raises(
+        ConfigError, match=f"PMS_BINANCE_{variable} is set, and PMS_BINANCE_REST_URL is not"
+    ) as it:
+        plan()
+    assert "hush" not in str(it.value)
+
+
+def real(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setattr(external, "exchange_time", lambda _: 0)
+    for name, value in (
+        ("REST_URL", f"https://{host}"),
+        ("WS_URL", f"wss://{host}"),
+        ("API_KEY", "k"),
+        ("API_SECRET", "hush"),
+    ):
+        monkeypatch.setenv(f"PMS_BINANCE_{name}", value)
+
+
+def test_books_are_of_one_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forgotten variable must not write made-up trades into real books, nor real ones into play money's."""
+    ours = plan()
+    belonging.note(ours.settings, ours.places)
+    plan()
+    real(monkeypatch, "fapi.example:443")
+    with pytest.raises(StackError, match=r"of fapi\.example, and the books in .* are of our own exchange"):
+        plan()
+    belonging.note(load_settings(of_running_stack=False), ours.places)
+    plan()
+    monkeypatch.setenv("PMS_BINANCE_REST_URL", "https://testnet.example")
+    with pytest.raises(StackError, match=r"of testnet\.example, and the books in .* are of fapi\.example"):
+        plan()
+    for name in ("REST_URL", "WS_URL", "API_KEY", "API_SECRET"):
+        monkeypatch.delenv(f"PMS_BINANCE_{name}")
+    with pytest.raises(StackError, match=r"REST_URL is not set, and the books in .* are of fapi\.example"):
+        plan()
+    remove_data(ours.places)
+    plan()
 
 
 @pytest.mark.parametrize("variable", ["PMS_VENUE_PORT", "PMS_FLOWER_PORT"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -29,6 +30,19 @@ def test_two_homes_share_nothing() -> None:
     one, two = (Places(Path(home), Path("/var/lib/pms"), as_root=True) for home in ("/a", "/b"))
     assert one.runtime != two.runtime
     assert one.postgres_data != two.postgres_data
+
+
+@pytest.mark.parametrize("theirs", ["redis", "archive", "secrets.env"])
+def test_a_home_that_another_user_runs_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, theirs: str
+) -> None:
+    """Root would look for the ledger elsewhere, and leave files that its owner cannot write."""
+    (tmp_path / theirs).mkdir()
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    with pytest.raises(StackError, match=r"is run by user .*: do this as that user"):
+        Places(tmp_path, Path("/var/lib/pms"), as_root=False).make()
 
 
 def test_the_home_is_the_checkouts_wherever_the_command_is_typed(

@@ -42,6 +42,13 @@ def test_of_a_file_system_of_its_own_the_content_goes(
     assert [path.name for path in archive.iterdir()] == ["lost+found"]
 
 
+def test_only_our_own_locks_go(places: Places) -> None:
+    for name in ("redis", "postgres", "servers", "poetry"):
+        (places.home / f"{name}.lock").write_text("x")
+    removal.remove_data(places)
+    assert {path.name for path in places.home.glob("*.lock")} == {"poetry.lock", "servers.lock"}
+
+
 def test_what_cannot_be_deleted_is_one_line(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(path: Path, *_: object, **__: object) -> None:
         raise OSError(16, os.strerror(16), str(path))
