@@ -72,9 +72,9 @@ def take_side(desk: Desk, order: Order, quantity: Decimal) -> None:
     `quantity` is signed.
     """
     spec = order.spec
-    guessed = spec.origin == "MANUAL" and spec.request_id is None and not names_slot(spec.client_order_id)
+    asked_for = spec.request_id or spec.parent_id or spec.deadline or names_slot(spec.client_order_id)
     had_traded = order.venue_filled and not order.filled_qty
-    if not guessed or not had_traded or not desk.accounts[spec.sub_account_id].hedge:
+    if asked_for or not had_traded or not desk.accounts[spec.sub_account_id].hedge:
         return
     side = side_held(desk, spec.sub_account_id, spec.symbol, quantity)
     if side != spec.position_side:

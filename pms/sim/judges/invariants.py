@@ -228,6 +228,12 @@ class Invariants:
         self.amendments.wished(order)
         if before is None:
             self._intend(coid, order)
+        elif before.deadline and before.sub_account_id == order.sub_account_id:
+            # What nobody asked for, of which Redis forgot all, has none.
+            self.checked["an order keeps its side"] += 1
+            if order.position_side != before.position_side:
+                detail = f"{coid} was for the {before.position_side}, and is for the {order.position_side}"
+                self.fail("an order keeps its side", detail, coid)
         state = State(order.state)
         theirs = self.order_of(order.symbol, coid)
         if before is not None and order.filled_qty < before.filled_qty:

@@ -275,10 +275,17 @@ def test_an_algo_s_order_that_nobody_remembers_keeps_the_side_that_its_algo_will
     assert quantities(desk) == (D("0.16"), D("-0.16"))
 
 
-def test_what_was_asked_for_a_side_is_never_another_s() -> None:
+@pytest.mark.parametrize("batch", [False, True])
+def test_what_was_asked_for_a_side_is_never_another_s(batch: bool) -> None:
+    """Also where the exchange tells that it traded before it tells of the trade, and in a batch."""
     desk = both(long="0.1", short="0.04")
-    row = trade(desk, side="SELL", quantity="0.02", positionSide=SHORT).entry.rows.orders[0]
-    observe(desk, desk.orders[row.client_order_id], Seen(9, "NEW", D(0)), at=5)
+    asked = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.02", "positionSide": SHORT, "type": "MARKET"}
+    if batch:
+        posting = decide(desk, "pms.batch", subAccountId="alice", orders=[{**asked, "leverage": 20}])
+    else:
+        posting = trade(desk, side="SELL", quantity="0.02", positionSide=SHORT)
+    row = posting.entry.rows.orders[0]
+    observe(desk, desk.orders[row.client_order_id], Seen(9, "FILLED", D("0.02")), at=5)
     assert traded(desk, row, 9, "0.02") == [SHORT]
     assert quantities(desk) == (D("0.1"), D("-0.06"))
 

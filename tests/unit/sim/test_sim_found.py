@@ -120,6 +120,10 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
         1020056255,
         [Fault(2162, "redis_tail_lost", ms=774), Fault(2341, "redis_tail_lost", ms=330)],
     ),
+    "what a batch asked for on a hedged account is booked to that side": (
+        1020001700,
+        [Fault(2715, "killed", "streamer", ms=3000, steps=47)],
+    ),
     "on a hedged account an exit that Redis lost closes what its entry, as lost, had opened": (
         1020095416,
         [Fault(1688, "redis_tail_lost", ms=174)],
