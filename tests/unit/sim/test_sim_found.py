@@ -112,6 +112,10 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
         1020005695,
         [Fault(305, "paused", "streamer", ms=5500), Fault(2307, "killed", "streamer", ms=1200, steps=70)],
     ),
+}
+
+
+WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
     "a withdrawal that a streamer claimed before it fell asleep waits for its successor": (
         1020054611,
         [Fault(1938, "listen_key_expired", ms=3000), Fault(2473, "usurped", "streamer", ms=300)],
@@ -136,10 +140,6 @@ IN_STORMS: dict[str, tuple[int, list[Fault]]] = {
             Fault(2864, "redis_emptied", ms=300),
         ],
     ),
-}
-
-
-WITH_ALGOS: dict[str, tuple[int, list[Fault]]] = {
     "a resume on its way does not undo a cancel of all": (6, []),
     "more was filled than an amendment leaves before it came, which no chase can help": (
         1001001449,
