@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import msgspec
 
 from pms.archive.errors import ArchiveError
 from pms.cli.session import Failed
-from pms.config import load_settings
+from pms.config import Settings, load_settings
 from pms.contract.money import encode
 from pms.db.errors import DatabaseError
 from pms.stack import backup as backups
@@ -39,13 +39,7 @@ def backup(to: Path | None, as_json: bool) -> None:
     target = (
         to or places.home / "backups" / f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%d-%H%M%S}"
     ).absolute()
-    with _faults():
-        if settings.database_url is None:
-            if not places.postgres_data.exists():
-                raise StackError(f"there is nothing to back up: no system has run in {places.home}")
-            places.make()  # behind a reboot the sockets' directories are gone
-    resting = nullcontext() if settings.database_url else only_one(places)
-    with _faults(), resting, backups.database_of(settings, places) as address:
+    with _faults(), _held(settings, places), backups.database_of(settings, places) as address:
         manifest = backups.take(address, settings.archive_dir, target, now_ms=now_ms, say=_say)
     if as_json:
         click.echo(encode({"directory": str(target), **_told(manifest)}))
@@ -83,6 +77,16 @@ def restore(source: Path, yes: bool, as_json: bool) -> None:
         click.echo(encode({"restored": str(source), "archive": archive, **_told(manifest)}))
     else:
         click.echo(f"restored; {archive}. `pms up` refolds the rest, then `pms verify` compares everything")
+
+
+def _held(settings: Settings, places: Places) -> AbstractContextManager[None]:
+    """Keep a system that rests from being started; one that runs needs no hold. Raises StackError."""
+    if settings.database_url:
+        return nullcontext()
+    if not places.postgres_data.exists():
+        raise StackError(f"there is nothing to back up: no system has run in {places.home}")
+    places.make()  # behind a reboot the sockets' directories are gone
+    return only_one(places)
 
 
 def _told(manifest: backups.Manifest) -> dict[str, object]:

@@ -42,5 +42,9 @@ def check(settings: Settings, places: Places) -> None:
 
 
 def note(settings: Settings, places: Places) -> None:
-    """Write down whose they are, before anything is booked."""
-    places.exchange.write_text(f"{exchange_of(settings)}\n")
+    """Write down whose they are, before anything is booked; whole or not at all, and once."""
+    if places.exchange.exists():
+        return
+    draft = places.exchange.with_name("exchange.new")
+    draft.write_text(f"{exchange_of(settings)}\n")
+    draft.rename(places.exchange)

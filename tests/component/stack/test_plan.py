@@ -186,6 +186,7 @@ def test_books_are_of_one_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
     real(monkeypatch, "fapi.example:443")
     with pytest.raises(StackError, match=r"of fapi\.example, and the books in .* are of our own exchange"):
         plan()
+    ours.places.exchange.unlink()
     belonging.note(load_settings(of_running_stack=False), ours.places)
     plan()
     monkeypatch.setenv("PMS_BINANCE_REST_URL", "https://testnet.example")

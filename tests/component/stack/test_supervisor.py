@@ -237,6 +237,18 @@ def test_a_full_disk_ends_no_part_and_not_the_order_of_their_end(
     assert capsys.readouterr().out.count("cannot be written: [Errno 28] No space left on device") == 1
 
 
+def test_before_the_engine_runs_it_stands_of_which_exchange_the_books_are(trial: Trial) -> None:
+    noted = (
+        "import pathlib, sys\n"
+        "assert pathlib.Path(sys.argv[4]).parents[1].joinpath('exchange').read_text() == 'embedded\\n'\n"
+    )
+    trial.add("server", SERVERS)
+    trial.add("engine", ENGINE, noted + NOTE_AND_END + READY + STAY)
+    trial.add("door", DOORS, STOPS_ITS_PARENT)
+    trial.run()
+    assert trial.ends.read_text().split()[1:] == ["engine", "server"]
+
+
 def test_a_database_that_cannot_be_migrated_is_one_line(trial: Trial) -> None:
     trial.add("server", SERVERS)
     trial.database_url = "postgresql://pms@/nowhere?host=/nonexistent"
